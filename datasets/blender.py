@@ -1,0 +1,105 @@
+"""Loads NeRF-Synthetic scenes: transforms_{train,val,test}.json beside folders of RGB or RGBA images."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.assemble import HOLDOUT, Resolution, hold_out, load_photos, require_folder
+from datasets.frames import find_image, read_frames, read_intrinsics, read_pose
+from datasets.scene import Scene
+from utils.errors import ConfigError, DataError
+from utils.images import read_image
+from utils.registry import register
+
+log = logging.getLogger(__name__)
+
+
+@register("dataset", "blender", builds="datasets.blender:BlenderLoader")
+@dataclass(frozen=True)
+class BlenderConfig:
+    """A NeRF-Synthetic folder; images keep their size unless img_wh or img_downscale says otherwise."""
+
+    root_dir: str
+    scene: str | None = None  # name of the scene, for experiment names and root_dir: ${dataset.scene}
+    img_wh: tuple[int, int] | None = None  # width, height in pixels
+    img_downscale: float | None = None  # or a factor >= 1
+    near_plane: float | None = None  # scene units along the ray; None: the model's own region decides
+    far_plane: float | None = None
+    train_split: str = "train"  # the x of transforms_x.json
+    val_split: str = "val"
+    test_split: str = "test"
+    n_test_traj_steps: int = 0  # frames of the orbit video; 0: the video shows the test views
+
+    def __post_init__(self) -> None:
+        Resolution(self.img_wh, self.img_downscale)
+        near, far = self.near_plane or 0.0, float("inf") if self.far_plane is None else self.far_plane
+        if not 0.0 <= near < far:
+            raise ConfigError(f"dataset.near_plane, far_plane: expected 0 <= near < far, got {near:g} and {far:g}.")
+        if self.n_test_traj_steps < 0:
+            raise ConfigError(f"dataset.n_test_traj_steps: expected 0 or more, got {self.n_test_traj_steps}.")
+
+
+class BlenderLoader:
+    """Reads one split at a time; a missing val split is replaced by test and the other way round."""
+
+    def __init__(self, config: BlenderConfig) -> None:
+        self.config = config
+        self.root = Path(config.root_dir)
+
+    def load(self, split: str) -> Scene:
+        """The scene of "train", "val" or "test" in the file's own world frame. Raises DataError."""
+        config = self.config
+        file, divide = self._file(split)
+        meta, frames = read_frames(file)
+        if divide:
+            frames = [frames[i] for i in hold_out(len(frames), HOLDOUT, held=split != "train")]
+        wheres = [f"{file}, frame '{frame.get('file_path')}'" for frame in frames]
+        paths = [find_image(self.root, frame, where) for frame, where in zip(frames, wheres, strict=True)]
+        c2w = np.stack([read_pose(frame, where) for frame, where in zip(frames, wheres, strict=True)])
+        photos = load_photos(paths, read_image, Resolution(config.img_wh, config.img_downscale))
+        if photos.pixels.shape[1] == 4 and not photos.pixels[:, 3].any():
+            raise DataError(
+                f"{file}: all {len(frames)} images are fully transparent (alpha 0 everywhere), so nothing can be "
+                f"learned. Render them again with the object visible, or store them without alpha."
+            )
+        views = zip(frames, photos.disk_sizes.tolist(), wheres, strict=True)
+        intrinsics = np.stack([read_intrinsics(meta, frame, size, where) for frame, size, where in views])
+        return Scene(
+            name=config.scene or self.root.resolve().name,
+            pixels=photos.pixels,
+            sizes=photos.sizes,
+            c2w=c2w.astype(np.float32),
+            intrinsics=photos.scale_intrinsics(intrinsics),
+            image_names=tuple(path.name for path in paths),
+            near=config.near_plane or 0.0,
+            far=float("inf") if config.far_plane is None else config.far_plane,
+            orbit_views=config.n_test_traj_steps,
+        )
+
+    def _file(self, split: str) -> tuple[Path, bool]:
+        """The JSON file of a split, and whether its views are to be divided into train and held-out ones."""
+        require_folder(self.root, "transforms_train.json and its images")
+        files = {
+            "train": self.root / f"transforms_{self.config.train_split}.json",
+            "val": self.root / f"transforms_{self.config.val_split}.json",
+            "test": self.root / f"transforms_{self.config.test_split}.json",
+        }
+        evaluated = files["val"].is_file() or files["test"].is_file()
+        if split != "train" and evaluated:
+            if files[split].is_file():
+                return files[split], False
+            other = files["test" if split == "val" else "val"]
+            log.info("%s: no %s; %s takes its place", self.root, files[split].name, other.name)
+            return other, False
+        if not files["train"].is_file():
+            found = ", ".join(sorted(path.name for path in self.root.iterdir())[:8])
+            raise DataError(
+                f"{files['train']}: no such file. A NeRF-Synthetic scene holds transforms_train.json and, if possible, "
+                f"transforms_val.json and transforms_test.json; {self.root} holds {found}. "
+                f"Set dataset.root_dir to the folder of one scene."
+            )
+        if not evaluated:
+            log.warning("%s: no val or test views; every %dth train view is held out for them", self.root, HOLDOUT)
+        return files["train"], not evaluated

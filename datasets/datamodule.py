@@ -1,0 +1,80 @@
+"""Hands a dataset's splits to Lightning; images are read once a split and rays are drawn on the device."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from datasets.poses import orbit
+from datasets.sampler import RaySampler
+from datasets.scene import Scene
+from utils.rays import Rays
+from utils.registry import build
+
+DEFAULT_ORBIT = 60  # frames, where the dataset does not say
+
+
+class _Steps(IterableDataset):
+    """Endless: the trainer stops at max_steps, and a step draws its own rays."""
+
+    def __iter__(self) -> Iterator[int]:
+        step = 0
+        while True:
+            yield step
+            step += 1
+
+
+class SceneData(pl.LightningDataModule):
+    """The scenes of an experiment. Splits that were asked for are kept; each is on one device once."""
+
+    def __init__(self, config: Any, per_image: bool, num_val_views: int | float) -> None:
+        super().__init__()
+        self.per_image, self.num_val_views = per_image, num_val_views
+        loader = build(config)
+        self.scene = cache(loader.load)
+        self.views = cache(self._views)
+        self.orbit_path = cache(self._orbit_path)
+
+    def _views(self, split: str, device: torch.device) -> RaySampler:
+        return RaySampler(self.scene(split), device, per_image=self.per_image)
+
+    @property
+    def world_from_scene(self) -> np.ndarray:
+        """(4, 4) from the scene frame to the user's coordinates."""
+        return self.scene("test").world_from_scene
+
+    @property
+    def orbit_views(self) -> int:
+        """Frames of the orbit in the test video; 0 where it shows the test views."""
+        return self.scene("test").orbit_views
+
+    def _orbit_path(self) -> np.ndarray:
+        return orbit(self.scene("test").c2w, self.orbit_views or DEFAULT_ORBIT)
+
+    def orbit(self, index: int, device: torch.device) -> tuple[Rays, tuple[int, int]]:
+        """Rays of one orbit frame and its size (W, H); the camera is that of the first test view."""
+        scene: Scene = self.scene("test")
+        width, height = (int(side) for side in scene.sizes[0])
+        return self.views("test", device).view(self.orbit_path()[index], scene.intrinsics[0], (width, height)), (width, height)
+
+    def train_dataloader(self) -> DataLoader:
+        """Step numbers without end."""
+        return DataLoader(_Steps(), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        """Indices of the first few validation views."""
+        total, wanted = len(self.scene("val")), self.num_val_views
+        count = round(total * wanted) if isinstance(wanted, float) else wanted
+        return DataLoader(range(min(max(count, 1), total)), batch_size=None)
+
+    def test_dataloader(self) -> DataLoader:
+        """Indices of all test views."""
+        return DataLoader(range(len(self.scene("test"))), batch_size=None)
+
+    def predict_dataloader(self) -> DataLoader:
+        """Indices of the orbit frames."""
+        return DataLoader(range(len(self.orbit_path())), batch_size=None)

@@ -1,0 +1,56 @@
+"""The one value that every loader returns: posed uint8 images in the scene frame, ready to be shared and sampled."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Posed photographs. The scene frame holds the object near the origin; cameras are OpenCV (x right, y down, z forward).
+
+    Images may differ in size: their pixels lie one after the other in one flat array, image n at
+    `pixels[offsets[n] : offsets[n] + W * H]`, row by row. The centre of pixel (x, y) lies at (x + 0.5, y + 0.5)."""
+
+    name: str
+    pixels: np.ndarray  # (P, C) uint8, sRGB; C = 3, or 4 with straight alpha (a mask is stored as alpha)
+    sizes: np.ndarray  # (N, 2) int64, width and height
+    c2w: np.ndarray  # (N, 3, 4) float32, camera to scene, rotation orthonormal
+    intrinsics: np.ndarray  # (N, 4) float32: fx, fy, cx, cy in pixels
+    image_names: tuple[str, ...]
+    world_from_scene: np.ndarray = field(default_factory=lambda: np.eye(4))  # (4, 4) float64, similarity
+    points: np.ndarray | None = None  # (K, 3) float32, sparse points in the scene frame
+    near: float = 0.0  # scene units along the ray; the model cuts rays to its own region too
+    far: float = float("inf")
+    orbit_views: int = 0  # frames of the orbit video; 0: the video shows the test views
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the images carry alpha or masks."""
+        return self.pixels.shape[1] == 4
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """(N,) int64: where each image starts in `pixels`."""
+        counts = self.sizes.prod(axis=1)
+        return np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
+
+    def image(self, index: int) -> np.ndarray:
+        """(H, W, C) uint8 view of one image; no copy."""
+        width, height = self.sizes[index]
+        start = self.offsets[index]
+        return self.pixels[start : start + width * height].reshape(height, width, -1)
+
+
+class SceneLoader(Protocol):
+    """What a dataset registers: it is built from its Config alone and loads one split at a time."""
+
+    def load(self, split: str) -> Scene:
+        """The scene of one split: "train", "val" or "test". Raises DataError when the files do not fit."""
+        ...

@@ -1,0 +1,1 @@
+"""What is learned: fields, encodings, renderers and the numerical operations below them."""

@@ -1,0 +1,122 @@
+"""What systems know of a model: rays and a background go in, a `RenderOutput` comes out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models import ops
+from models.configs import VolumeModelConfig
+from models.occupancy import OccupancyGrid
+from utils.rays import Packed, Rays
+from utils.registry import build
+
+
+@dataclass(frozen=True)
+class SampleValues:
+    """What the losses may need of the samples; padding carries weight 0 and must be left out with `packed.valid`."""
+
+    packed: Packed
+    points: Tensor  # (S, 3) scene units
+    weights: Tensor  # (S,) in [0, 1]
+    sdf: Tensor | None = None  # (S,) scene units; None for a density
+    gradient: Tensor | None = None  # (S, 3) of the sdf
+    curvature: Tensor | None = None  # (S,) >= 0, see NeuS; only where a loss asked for it
+
+
+@dataclass(frozen=True)
+class RenderOutput:
+    """A rendered batch of rays."""
+
+    rgb: Tensor  # (R, 3) in [0, 1], over the background
+    opacity: Tensor  # (R,) in [0, 1]
+    depth: Tensor  # (R,) expected distance along the ray, 0 where nothing is hit
+    normal: Tensor | None  # (R, 3) expected normal, as long as the opacity; None for a density
+    alive: Tensor  # (R,) bool, False for rays beyond the sample budget
+    samples: SampleValues
+    inv_s: Tensor | None = None  # () sharpness of a NeuS
+
+
+class VolumeModel(nn.Module):
+    """Samples, occupancy grid and composition, shared by NeuS and NeRF; a subclass evaluates its field."""
+
+    def __init__(self, config: VolumeModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.geometry = build(config.geometry, config.backend)
+        self.occupancy = OccupancyGrid(config.radius, config.grid_resolution, config.grid_prune_occ_thre)
+        self.step_length = 2.0 * 3.0**0.5 * config.radius / config.num_samples_per_ray
+
+    @property
+    def num_rays(self) -> int:
+        """Rays to draw for a training step; those that do not fit the sample budget come back not alive."""
+        return self.config.max_train_num_rays if self.config.dynamic_ray_sampling else self.config.train_num_rays
+
+    @property
+    def capacity(self) -> int:
+        """Samples of a training step."""
+        return self.config.train_num_rays * self.config.num_samples_per_ray
+
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters by the names that `system.optimizer.params` uses."""
+        return {name: list(child.parameters()) for name, child in self.named_children() if any(child.parameters())}
+
+    def on_step(self, step: int) -> None:
+        """Sets whatever depends on the training step."""
+        self.geometry.on_step(step)
+
+    def update_occupancy(self, step: int, generator: torch.Generator) -> None:
+        """Refreshes the occupancy grid when it is due."""
+        if self.config.grid_prune and step % self.config.grid_update_every == 0:
+            self.occupancy.update(self.occupancy_value, generator, every_cell=step < self.config.grid_warmup_steps)
+
+    def occupancy_value(self, points: Tensor) -> Tensor:
+        """(N,) opacity of one step around points (N, 3), for the occupancy grid."""
+        raise NotImplementedError
+
+    def render(
+        self, rays: Rays, background: Tensor, generator: torch.Generator | None = None, needs: frozenset[str] = frozenset()
+    ) -> RenderOutput:
+        """Renders rays over a background (3,); with a generator, as in training: jittered and within the budget."""
+        raise NotImplementedError
+
+    def field_value(self, points: Tensor) -> Tensor:
+        """(N,) the scalar whose level set is the surface."""
+        raise NotImplementedError
+
+    def color(self, points: Tensor) -> Tensor:
+        """(N, 3) rgb of points seen from straight above the surface."""
+        raise NotImplementedError
+
+    def march(self, rays: Rays, generator: torch.Generator | None) -> Packed:
+        """Samples of rays in occupied cells: within the budget with a generator, all of them without."""
+        rays = ops.clip_rays_to_box(rays, self.config.radius)
+        if generator is not None and self.config.randomized:
+            jitter = torch.rand(len(rays), generator=generator, device=rays.near.device)
+        else:
+            jitter = torch.full_like(rays.near, 0.5)
+        capacity = self.capacity if generator is not None else None
+        packed = ops.march(
+            rays, self.occupancy.occupied, self.config.radius, self.step_length, jitter, capacity, backend=self.config.backend
+        )
+        # A CPU has no queue to wait for: reading the count there is free and saves the work on padding.
+        return packed.trimmed() if rays.near.device.type == "cpu" else packed
+
+    def compose(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: Packed) -> tuple[Tensor, ...]:
+        """weights (S,), opacity (R,), rgb (R, 3) over black, normal (R, 3)|None, depth (R,)."""
+        parts = [rgb, packed.t_mids[:, None]] + ([normal] if normal is not None else [])
+        weights, opacity, summed = ops.composite(alpha, torch.cat(parts, dim=-1), packed, backend=self.config.backend)
+        depth = summed[:, 3] / opacity.clamp(min=1e-6)
+        return weights, opacity, summed[:, :3], summed[:, 4:] if normal is not None else None, depth
+
+
+def render_in_chunks(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:
+    """rgb, opacity, depth and (for an SDF) normal of any number of rays, without gradients."""
+    parts: list[dict[str, Any]] = []
+    with torch.no_grad():
+        for start in range(0, len(rays), model.config.ray_chunk):
+            out = model.render(rays[start : start + model.config.ray_chunk], background)
+            images = {"rgb": out.rgb, "opacity": out.opacity, "depth": out.depth, "normal": out.normal}
+            parts.append({name: image for name, image in images.items() if image is not None})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

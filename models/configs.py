@@ -1,0 +1,177 @@
+"""What every model, geometry, texture, encoding and network can be told in YAML; free of torch, so that it is checked
+before torch is loaded. The classes named in `builds` receive these as their only settings."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from utils.registry import register
+from utils.schema import component
+
+_ONE_STEP = "models are evaluated in chunks that the renderer and the exporter choose (model.ray_chunk, export.chunk_size)"
+
+
+@register("encoding", "HashGrid", builds="models.encodings:HashGrid")
+@dataclass(frozen=True)
+class HashGridConfig:
+    """Multi-resolution hash grid (Müller et al. 2022)."""
+
+    n_levels: int = 16
+    n_features_per_level: int = 2
+    log2_hashmap_size: int = 19
+    base_resolution: int = 16
+    per_level_scale: float = 1.447269237440378
+    include_xyz: bool = False  # the position itself, in [-1, 1], in front of the features
+
+
+@register("encoding", "ProgressiveBandHashGrid", builds="models.encodings:ProgressiveBandHashGrid")
+@dataclass(frozen=True)
+class ProgressiveBandHashGridConfig(HashGridConfig):
+    """A hash grid whose levels are opened from coarse to fine (Li et al. 2023)."""
+
+    start_level: int = 4  # levels open at start_step
+    start_step: int = 0
+    update_steps: int = 1000  # one more level every so many steps
+
+
+@register("encoding", "VanillaFrequency", builds="models.encodings:Frequency")
+@dataclass(frozen=True)
+class FrequencyConfig:
+    """Sines and cosines of octaves (Mildenhall et al. 2020, eq. 4)."""
+
+    n_frequencies: int = 6
+    include_xyz: bool = True
+
+
+@register("direction", "SphericalHarmonics", builds="models.encodings:SphericalHarmonics")
+@dataclass(frozen=True)
+class SphericalHarmonicsConfig:
+    """Real spherical harmonics of the viewing direction up to degree - 1."""
+
+    degree: int = 4
+
+
+@dataclass(frozen=True)
+class _NetworkConfig:
+    activation: Literal["ReLU", "Softplus"] = "ReLU"
+    output_activation: Literal["none", "None", "sigmoid", "Sigmoid"] = "none"
+    n_neurons: int = 64
+    n_hidden_layers: int = 1
+
+
+@register("network", "VanillaMLP", builds="models.mlp:MLP")
+@dataclass(frozen=True)
+class VanillaMLPConfig(_NetworkConfig):
+    """Fully connected network with biases, in full precision."""
+
+    sphere_init: bool = False  # starts as the SDF of a sphere, with softplus in place of `activation` (Atzmon & Lipman 2020)
+    sphere_init_radius: float = 0.5  # fraction of model.radius
+    weight_norm: bool = False
+    bias: ClassVar[bool] = True
+    full_precision: ClassVar[bool] = True
+
+
+@register("network", "FullyFusedMLP", builds="models.mlp:MLP")
+@dataclass(frozen=True)
+class FullyFusedMLPConfig(_NetworkConfig):
+    """Fully connected network without biases, in the precision of trainer.precision."""
+
+    sphere_init: ClassVar[bool] = False
+    sphere_init_radius: ClassVar[float] = 0.0
+    weight_norm: ClassVar[bool] = False
+    bias: ClassVar[bool] = False
+    full_precision: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class IsosurfaceConfig:
+    """How a mesh is taken from the field."""
+
+    method: Literal["mc"] = "mc"
+    resolution: int = 512  # cells along the side of the region
+    threshold: float = 0.0
+    UNUSED: ClassVar[dict[str, str]] = {"chunk": _ONE_STEP}
+
+
+@register("geometry", "volume-sdf", builds="models.geometry:VolumeSDF")
+@dataclass(frozen=True)
+class VolumeSDFConfig:
+    """Signed distance field: encoding and network; the gradient is analytic."""
+
+    xyz_encoding_config: Any = component("encoding")
+    mlp_network_config: Any = component("network")
+    radius: float = 1.0
+    feature_dim: int = 13  # outputs of the network, the SDF included
+    grad_type: Literal["analytic"] = "analytic"
+    isosurface: IsosurfaceConfig = field(default_factory=IsosurfaceConfig)
+
+
+@register("geometry", "volume-density", builds="models.geometry:VolumeDensity")
+@dataclass(frozen=True)
+class VolumeDensityConfig:
+    """Density field: encoding and network."""
+
+    xyz_encoding_config: Any = component("encoding")
+    mlp_network_config: Any = component("network")
+    radius: float = 1.0
+    feature_dim: int = 16  # outputs of the network, the density included
+    density_activation: Literal["trunc_exp", "softplus"] = "trunc_exp"
+    density_bias: float = -1.0
+    isosurface: IsosurfaceConfig = field(default_factory=lambda: IsosurfaceConfig(threshold=5.0))
+
+
+@register("texture", "volume-radiance", builds="models.texture:VolumeRadiance")
+@dataclass(frozen=True)
+class VolumeRadianceConfig:
+    """Colour of a point seen from a direction: geometry feature, encoded direction and, for an SDF, the normal."""
+
+    input_feature_dim: int
+    dir_encoding_config: Any = component("direction")
+    mlp_network_config: Any = component("network")
+    color_activation: Literal["sigmoid", "none"] = "none"
+
+
+@dataclass(frozen=True)
+class VarianceConfig:
+    """The learned sharpness inv_s = exp(10 v) (Wang et al. 2021)."""
+
+    init_val: float = 0.3
+    modulate: Literal[False] = False
+
+
+@dataclass(frozen=True)
+class VolumeModelConfig:
+    """What NeuS and NeRF share: the region, the samples, the occupancy grid, the background."""
+
+    geometry: Any = component("geometry")
+    texture: Any = component("texture")
+    radius: float = 1.0  # the region is the cube [-radius, radius]^3 of the scene
+    num_samples_per_ray: int = 1024  # samples along the diagonal of the region: sets the step length
+    train_num_rays: int = 256  # with num_samples_per_ray: the sample budget of a training step
+    max_train_num_rays: int = 8192
+    dynamic_ray_sampling: bool = True  # as many rays as the sample budget holds; false: train_num_rays
+    batch_image_sampling: bool = True  # rays of a step come from all images; false: from one
+    randomized: bool = True  # samples are jittered along the ray
+    grid_prune: bool = True
+    grid_prune_occ_thre: float = 0.001
+    grid_resolution: int = 128
+    grid_update_every: int = 16  # steps
+    grid_warmup_steps: int = 256  # until then every cell is evaluated, afterwards a sample of them
+    ray_chunk: int = 4096  # rays rendered at a time outside training
+    learned_background: Literal[False] = False
+    background_color: Literal["random", "white", "black"] = "random"
+    backend: Literal["auto", "reference", "numba"] = "auto"  # who computes the ops; auto: numba on a CPU
+
+
+@register("model", "neus", builds="models.neus:NeuS")
+@dataclass(frozen=True)
+class NeuSConfig(VolumeModelConfig):
+    """NeuS (Wang et al. 2021): volume rendering of a signed distance field."""
+
+    cos_anneal_end: int = 0  # step at which the rendered opacity depends fully on the angle of view
+    variance: VarianceConfig = field(default_factory=VarianceConfig)
+
+
+@register("model", "nerf", builds="models.nerf:NeRF")
+@dataclass(frozen=True)
+class NeRFConfig(VolumeModelConfig):
+    """NeRF (Mildenhall et al. 2020) on a hash grid."""

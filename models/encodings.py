@@ -1,0 +1,130 @@
+"""Position encodings that return value and Jacobian from one pass, and the encoding of viewing directions."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from models import ops
+from models.configs import FrequencyConfig, HashGridConfig, ProgressiveBandHashGridConfig, SphericalHarmonicsConfig
+
+
+class PositionEncoding(nn.Module):
+    """Encodes points of the unit cube; a subclass computes `features` and, for geometries with a gradient, `encode`."""
+
+    include_xyz: bool
+    num_features: int
+
+    @property
+    def output_dim(self) -> int:
+        """Length of the encoded vector, the position included where it is."""
+        return self.num_features + 3 * self.include_xyz
+
+    def features(self, points: Tensor) -> Tensor:
+        """(S, num_features) of points (S, 3) in [0, 1]."""
+        raise NotImplementedError
+
+    def encode(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """(S, num_features) and the Jacobian (S, num_features, 3) with respect to the points in [0, 1]."""
+        raise NotImplementedError
+
+    def forward(self, points: Tensor) -> Tensor:
+        """(S, output_dim) of points (S, 3) in [0, 1]."""
+        return self._with_position(points, self.features(points))
+
+    def value_and_jacobian(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """(S, output_dim) and the Jacobian (S, num_features, 3) of the features alone; see `pull_back`."""
+        features, jacobian = self.encode(points)
+        return self._with_position(points, features), jacobian
+
+    def pull_back(self, cotangent: Tensor, jacobian: Tensor) -> Tensor:
+        """(S, 3): d f / d points from d f / d encoding (S, output_dim)."""
+        start = 3 * self.include_xyz
+        gradient = torch.einsum("sk,skd->sd", cotangent[:, start:], jacobian)
+        return gradient + 2.0 * cotangent[:, :3] if self.include_xyz else gradient
+
+    def on_step(self, step: int) -> None:
+        """Most encodings do not change during training."""
+
+    def _with_position(self, points: Tensor, features: Tensor) -> Tensor:
+        return torch.cat([points * 2.0 - 1.0, features], dim=-1) if self.include_xyz else features
+
+
+class HashGrid(PositionEncoding):
+    """Multi-resolution hash grid, indexed as in tiny-cuda-nn (Müller et al. 2022, arXiv:2201.05989)."""
+
+    def __init__(self, config: HashGridConfig, backend: str = "auto") -> None:
+        super().__init__()
+        self.backend = backend
+        self.include_xyz = config.include_xyz
+        self.spec = ops.GridSpec(
+            num_levels=config.n_levels,
+            features_per_level=config.n_features_per_level,
+            log2_hashmap_size=config.log2_hashmap_size,
+            base_resolution=config.base_resolution,
+            per_level_scale=config.per_level_scale,
+        )
+        self.num_features = self.spec.output_dim
+        self.active_levels: int | None = None  # None: all
+        table = torch.empty(self.spec.num_entries, config.n_features_per_level)
+        self.table = nn.Parameter(nn.init.uniform_(table, -1e-4, 1e-4))
+
+    def features(self, points: Tensor) -> Tensor:
+        """(S, num_features) of points (S, 3) in [0, 1]; differentiable in the table only."""
+        return ops.hash_features(points, self.table, self.spec, self.active_levels, backend=self.backend)
+
+    def encode(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Value and Jacobian; both differentiable in the table only."""
+        return ops.hash_encode(points, self.table, self.spec, self.active_levels, backend=self.backend)
+
+
+class ProgressiveBandHashGrid(HashGrid):
+    """A hash grid that opens its levels from coarse to fine (Neuralangelo, arXiv:2306.03092, section 3.3)."""
+
+    def __init__(self, config: ProgressiveBandHashGridConfig, backend: str = "auto") -> None:
+        super().__init__(config, backend)
+        self.config = config
+        self.on_step(0)
+
+    def on_step(self, step: int) -> None:
+        """Opens the levels that are due."""
+        opened = max(step - self.config.start_step, 0) // self.config.update_steps
+        self.active_levels = min(self.config.start_level + opened, self.config.n_levels)
+
+
+class Frequency(PositionEncoding):
+    """sin and cos of 2^k pi x for each coordinate x in [-1, 1] (Mildenhall et al. 2020, eq. 4)."""
+
+    def __init__(self, config: FrequencyConfig, backend: str = "auto") -> None:
+        super().__init__()
+        self.backend = backend
+        self.include_xyz = config.include_xyz
+        self.num_features = 6 * config.n_frequencies
+        self.register_buffer("octaves", math.pi * 2.0 ** torch.arange(config.n_frequencies), persistent=False)
+
+    def features(self, points: Tensor) -> Tensor:
+        """(S, 6 n): sines of all octaves of x, y, z, then cosines."""
+        phase = ((points * 2.0 - 1.0)[:, None, :] * self.octaves[:, None]).flatten(1)
+        return torch.cat([phase.sin(), phase.cos()], dim=-1)
+
+    def encode(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Value and Jacobian in closed form; each feature depends on one coordinate."""
+        features = self.features(points)
+        half = features.shape[1] // 2
+        slope = 2.0 * self.octaves.repeat_interleave(3)
+        diagonal = torch.cat([slope * features[:, half:], -slope * features[:, :half]], dim=-1)
+        axis = torch.eye(3, dtype=points.dtype, device=points.device).repeat(features.shape[1] // 3, 1)
+        return features, diagonal[:, :, None] * axis
+
+
+class SphericalHarmonics(nn.Module):
+    """Real spherical harmonics of a unit direction."""
+
+    def __init__(self, config: SphericalHarmonicsConfig) -> None:
+        super().__init__()
+        self.degree = config.degree
+        self.output_dim = config.degree**2
+
+    def forward(self, directions: Tensor) -> Tensor:
+        """(S, degree^2) of unit directions (S, 3)."""
+        return ops.spherical_harmonics(directions, self.degree)

@@ -1,0 +1,50 @@
+"""NeRF on a hash grid (Mildenhall et al. 2020, arXiv:2003.08934; Müller et al. 2022, arXiv:2201.05989)."""
+
+import torch
+from torch import Tensor
+
+from models.base import RenderOutput, SampleValues, VolumeModel
+from models.configs import NeRFConfig
+from models.rendering import alpha_from_density
+from utils.rays import Rays
+from utils.registry import build
+
+
+class NeRF(VolumeModel):
+    """Density geometry and a colour network."""
+
+    def __init__(self, config: NeRFConfig) -> None:
+        super().__init__(config)
+        self.texture = build(config.texture, config.geometry.feature_dim)
+
+    def occupancy_value(self, points: Tensor) -> Tensor:
+        """Opacity of one step at each point (N, 3)."""
+        return alpha_from_density(self.geometry.density(points), torch.tensor(self.step_length, device=points.device))
+
+    def render(
+        self, rays: Rays, background: Tensor, generator: torch.Generator | None = None, needs: frozenset[str] = frozenset()
+    ) -> RenderOutput:
+        """See VolumeModel.render."""
+        packed = self.march(rays, generator)
+        directions = rays.directions[packed.ray_index]
+        points = rays.origins[packed.ray_index] + packed.t_mids[:, None] * directions
+        density, feature = self.geometry(points)
+        alpha = alpha_from_density(density, packed.t_ends - packed.t_starts) * packed.valid
+        weights, opacity, rgb, _, depth = self.compose(alpha, self.texture(feature, directions), None, packed)
+        return RenderOutput(
+            rgb=rgb + (1.0 - opacity)[:, None] * background,
+            opacity=opacity,
+            depth=depth,
+            normal=None,
+            alive=packed.alive,
+            samples=SampleValues(packed, points, weights),
+        )
+
+    def field_value(self, points: Tensor) -> Tensor:
+        """(N,) density."""
+        return self.geometry.density(points)
+
+    def color(self, points: Tensor) -> Tensor:
+        """(N, 3) rgb of surface points seen from outside the origin."""
+        directions = -torch.nn.functional.normalize(points, dim=-1, eps=1e-6)
+        return self.texture(self.geometry(points)[1], directions).clamp(0.0, 1.0)

@@ -1,0 +1,91 @@
+"""NeuS: volume rendering of a signed distance field (Wang et al. 2021, arXiv:2106.10689)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.base import RenderOutput, SampleValues, VolumeModel
+from models.configs import NeuSConfig, VarianceConfig
+from models.rendering import alpha_from_sdf, annealed_cosine
+from utils.rays import Packed, Rays
+from utils.registry import build
+
+CURVATURE_STEP = 0.01  # distance of the second gradient, as a share of the radius
+
+
+class Variance(nn.Module):
+    """The learned sharpness of the surface, inv_s = exp(10 v), in 1 / scene unit."""
+
+    def __init__(self, config: VarianceConfig) -> None:
+        super().__init__()
+        self.variance = nn.Parameter(torch.tensor(config.init_val))
+
+    def forward(self) -> Tensor:
+        """inv_s, () in [1e-6, 1e6]."""
+        return torch.exp(self.variance * 10.0).clamp(1e-6, 1e6)
+
+
+class NeuS(VolumeModel):
+    """SDF geometry, colour network with normals, learned inv_s, annealed cosine."""
+
+    def __init__(self, config: NeuSConfig) -> None:
+        super().__init__(config)
+        self.texture = build(config.texture, config.geometry.feature_dim + 3)
+        self.variance = Variance(config.variance)
+        self.register_buffer("anneal", torch.tensor(1.0), persistent=False)  # on the device: part of a captured step
+
+    def on_step(self, step: int) -> None:
+        """Sets levels and cosine annealing."""
+        super().on_step(step)
+        end = self.config.cos_anneal_end
+        self.anneal.fill_(1.0 if end <= 0 else min(1.0, step / end))
+
+    def occupancy_value(self, points: Tensor) -> Tensor:
+        """Largest opacity that a step could have in a cell around each point (N, 3): the SDF may be lower by up to
+        half the diagonal of a cell elsewhere in it. The inside of the object counts as empty."""
+        distance = F.relu(self.geometry.sdf(points).abs() - self.occupancy.half_diagonal)
+        inv_s, half = self.variance(), 0.5 * self.step_length
+        return torch.sigmoid((distance + half) * inv_s) - torch.sigmoid((distance - half) * inv_s)
+
+    def render(
+        self, rays: Rays, background: Tensor, generator: torch.Generator | None = None, needs: frozenset[str] = frozenset()
+    ) -> RenderOutput:
+        """See VolumeModel.render; needs: {"curvature"} adds what the curvature loss reads."""
+        packed = self.march(rays, generator)
+        directions = rays.directions[packed.ray_index]
+        points = rays.origins[packed.ray_index] + packed.t_mids[:, None] * directions
+        sdf, gradient, feature = self.geometry(points)
+        normal = F.normalize(gradient, dim=-1, eps=1e-6)
+        inv_s = self.variance()
+        cosine = annealed_cosine((directions * normal).sum(-1), self.anneal)
+        alpha = alpha_from_sdf(sdf, cosine, packed.t_ends - packed.t_starts, inv_s) * packed.valid
+        rgb = self.texture(torch.cat([feature, normal.to(feature.dtype)], dim=-1), directions)
+        weights, opacity, rgb, normal_map, depth = self.compose(alpha, rgb, normal, packed)
+        curvature = self._curvature(points, normal, packed, generator) if "curvature" in needs else None
+        return RenderOutput(
+            rgb=rgb + (1.0 - opacity)[:, None] * background,
+            opacity=opacity,
+            depth=depth,
+            normal=normal_map,
+            alive=packed.alive,
+            samples=SampleValues(packed, points, weights, sdf, gradient, curvature),
+            inv_s=inv_s,
+        )
+
+    def _curvature(self, points: Tensor, normal: Tensor, packed: Packed, generator: torch.Generator | None) -> Tensor:
+        """(S,) 1 - n . n' with the normal n' a small step along a random tangent (PermutoSDF, arXiv:2211.12562, eq. 10)."""
+        random = torch.randn(points.shape, generator=generator, device=points.device, dtype=points.dtype)
+        tangent = F.normalize(torch.cross(normal, random, dim=-1), dim=-1, eps=1e-6).detach()
+        moved = points + CURVATURE_STEP * self.config.radius * tangent
+        _, gradient, _ = self.geometry(moved.clamp(-self.config.radius, self.config.radius))
+        return (1.0 - (normal * F.normalize(gradient, dim=-1, eps=1e-6)).sum(-1)) * packed.valid
+
+    def field_value(self, points: Tensor) -> Tensor:
+        """(N,) signed distance."""
+        return self.geometry.sdf(points)
+
+    def color(self, points: Tensor) -> Tensor:
+        """(N, 3) rgb of surface points seen along their normal."""
+        _, gradient, feature = self.geometry(points)
+        normal = F.normalize(gradient, dim=-1, eps=1e-6)
+        return self.texture(torch.cat([feature, normal.to(feature.dtype)], dim=-1), -normal).clamp(0.0, 1.0)

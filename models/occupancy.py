@@ -1,0 +1,53 @@
+"""A grid of cells that may hold surface, so that rays are sampled only there."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+DECAY = 0.95
+
+
+class OccupancyGrid(nn.Module):
+    """G^3 cells over [-radius, radius]^3, indexed [x, y, z]; each keeps a decaying maximum of what was evaluated in it.
+
+    Shapes never depend on data and nothing is read by the host."""
+
+    def __init__(self, radius: float, resolution: int, threshold: float) -> None:
+        super().__init__()
+        self.radius, self.resolution, self.threshold = radius, resolution, threshold
+        self.register_buffer("value", torch.zeros(resolution**3))
+        self.register_buffer("occupied", torch.ones(resolution, resolution, resolution, dtype=torch.bool))
+
+    @property
+    def half_diagonal(self) -> float:
+        """Half the diagonal of a cell, in scene units."""
+        return 3.0**0.5 * self.radius / self.resolution
+
+    @torch.no_grad()
+    def update(self, evaluate: Callable[[Tensor], Tensor], generator: torch.Generator, every_cell: bool) -> None:
+        """Evaluates all cells, or an eighth of them drawn evenly and an eighth among the occupied ones.
+
+        evaluate: scene points (N, 3) -> (N,) >= 0. A cell is occupied above min(threshold, mean of all cells)."""
+        cells = torch.arange(self.value.shape[0], device=self.value.device) if every_cell else self._draw(generator)
+        new = torch.cat([evaluate(self._points(part, generator)) for part in cells.split(2**18)])
+        visited = torch.zeros_like(self.occupied.view(-1)).index_fill_(0, cells, True)
+        decayed = torch.where(visited, self.value * DECAY, self.value)
+        self.value.copy_(decayed.scatter_reduce(0, cells, new, "amax"))
+        level = self.value.mean().clamp(max=self.threshold)
+        self.occupied.copy_((self.value > level).view_as(self.occupied))
+
+    def _draw(self, generator: torch.Generator) -> Tensor:
+        num = self.value.shape[0] // 8
+        uniform = torch.randint(self.value.shape[0], (num,), generator=generator, device=self.value.device)
+        rank = self.occupied.view(-1).cumsum(0)
+        wanted = torch.rand(num, generator=generator, device=self.value.device) * rank[-1]
+        among = torch.searchsorted(rank, wanted.long() + 1).clamp(max=self.value.shape[0] - 1)
+        return torch.cat([uniform, among])
+
+    def _points(self, cells: Tensor, generator: torch.Generator) -> Tensor:
+        """A random scene point (N, 3) in each cell (N,)."""
+        size = self.resolution
+        index = torch.stack([cells // (size * size), cells // size % size, cells % size], dim=-1)
+        jitter = torch.rand(index.shape, generator=generator, device=cells.device)
+        return ((index + jitter) * (2.0 / size) - 1.0) * self.radius

@@ -1,0 +1,28 @@
+"""What every march shares: the lattice of intervals along a ray, and packing into a fixed capacity."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def max_intervals(radius: float, step: float) -> int:
+    """Number of lattice intervals that reach through the cube of half edge `radius` along its diagonal."""
+    return math.ceil(2.0 * math.sqrt(3.0) * radius / step) + 1
+
+
+def fit_capacity(counts: Tensor, capacity: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
+    """Which rays fit: (ray_start (R,), ray_count (R,), alive (R,) bool, count (), S), from counts (R,) int64.
+
+    The inclusive prefix sum decides, so the rays that fit are the first ones. Without a capacity all fit, and S is
+    read from the device."""
+    inclusive = counts.cumsum(0)
+    if capacity is None:
+        S = int(inclusive[-1]) if counts.shape[0] else 0
+        alive = torch.ones_like(counts, dtype=torch.bool)
+    else:
+        S = capacity
+        alive = inclusive <= S
+    ray_count = torch.where(alive, counts, 0)
+    ray_start = ray_count.cumsum(0) - ray_count
+    return ray_start, ray_count, alive, ray_count.sum(), S

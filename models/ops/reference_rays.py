@@ -1,0 +1,85 @@
+"""Marching and compositing in plain PyTorch: the specification that the fast backends are tested against."""
+
+import torch
+from torch import Tensor
+
+from models.ops.packing import fit_capacity, max_intervals
+from utils.rays import Packed, Rays
+
+
+def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tensor, capacity: int | None) -> Packed:
+    """Intervals in occupied cells as in `models.ops.march`, over all rays and all lattice intervals at once."""
+    R, G, K = len(rays), occupied.shape[0], max_intervals(radius, step)
+    lattice = torch.arange(K + 1, device=jitter.device, dtype=jitter.dtype) + (jitter - 1.0)[:, None]
+    near, far = rays.near[:, None], rays.far[:, None]
+    edges = (near + lattice * step).clamp(near, far)  # (R, K + 1)
+    starts, ends = edges[:, :-1], edges[:, 1:]
+    mids = 0.5 * (starts + ends)
+    points = rays.origins[:, None, :] + rays.directions[:, None, :] * mids[..., None]
+    cells = (points * (0.5 * G / radius) + 0.5 * G).long().clamp(0, G - 1)  # as integers: a NaN passes a float clamp
+    keep = occupied[cells[..., 0], cells[..., 1], cells[..., 2]] & (ends > starts)
+
+    ray_start, ray_count, alive, count, S = fit_capacity(keep.sum(dim=1), capacity)
+    # Whatever is not kept goes to one slot behind the end, which is then cut off: no shape depends on data.
+    slots = torch.where(keep & alive[:, None], ray_start[:, None] + keep.cumsum(dim=1) - 1, S).reshape(-1)
+    ray = torch.arange(R, device=jitter.device)[:, None].expand(R, K)
+
+    def pack(field: Tensor) -> Tensor:
+        return field.new_zeros(S + 1).scatter(0, slots, field.reshape(-1))[:S]
+
+    return Packed(pack(ray), pack(starts), pack(ends), ray_start, ray_count, alive, count)
+
+
+def composite(alpha: Tensor, values: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights, opacity and accumulated values as in `models.ops.composite`."""
+    R = packed.ray_start.shape[0]
+    valid = packed.valid
+    alpha = torch.where(valid, alpha, 0.0)
+    weights = alpha * _transmittance(alpha, packed)
+    weighted = weights[:, None] * torch.where(valid[:, None], values, 0.0)
+    opacity = weights.new_zeros(R).index_add(0, packed.ray_index, weights)
+    accumulated = weighted.new_zeros(R, values.shape[1]).index_add(0, packed.ray_index, weighted)
+    return weights, opacity, accumulated
+
+
+def _transmittance(alpha: Tensor, packed: Packed) -> Tensor:
+    """(S,) product of (1 - alpha) over the samples of the same ray that lie in front.
+
+    A prefix product by doubling: unlike exp(cumsum(log(1 - alpha))), it and its gradient are exact at alpha = 1."""
+    S = alpha.shape[0]
+    position = _position(packed)
+    product = torch.where(position >= 1, _shift(1.0 - alpha, 1), 1.0)
+    reach = 1
+    while reach < S:
+        product = torch.where(position >= reach, product * _shift(product, reach), product)
+        reach *= 2
+    return product
+
+
+def _position(packed: Packed) -> Tensor:
+    """(S,) int64, place of a sample within its ray; meaningless on padding."""
+    index = torch.arange(packed.ray_index.shape[0], device=packed.ray_index.device)
+    return index - packed.ray_start[packed.ray_index]
+
+
+def _shift(x: Tensor, distance: int) -> Tensor:
+    """x moved towards the end by `distance` places, ones before it."""
+    return torch.cat([x.new_ones(min(distance, x.shape[0])), x[: max(x.shape[0] - distance, 0)]])
+
+
+def distortion(weights: Tensor, packed: Packed) -> Tensor:
+    """Distortion per ray as in `models.ops.distortion`, by prefix sums instead of all pairs."""
+    R = packed.ray_start.shape[0]
+    mids = packed.t_mids.double()
+    w = torch.where(packed.valid, weights, 0.0).double()
+    # For sorted mids, sum_ij w_i w_j |m_i - m_j| = 2 sum_i w_i (m_i sum_{j<i} w_j - sum_{j<i} w_j m_j). The prefix
+    # sums run over all rays in float64: what lies before a ray is taken off again.
+    pair = 2.0 * w * (mids * _prefix(w, packed) - _prefix(w * mids, packed))
+    own = w.square() * (packed.t_ends - packed.t_starts).double() / 3.0
+    return weights.new_zeros(R).index_add(0, packed.ray_index, (pair + own).to(weights.dtype))
+
+
+def _prefix(x: Tensor, packed: Packed) -> Tensor:
+    """(S,) sum of x over the samples of the same ray that lie in front."""
+    before = torch.cat([x.new_zeros(1), x.cumsum(0)])[:-1]
+    return before - before[packed.ray_start[packed.ray_index]]

@@ -1,0 +1,62 @@
+"""Renders a mesh from several sides into one PNG, without a GPU or a display: render_mesh.py MESH OUT.png"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+from utils.errors import InputError
+from utils.images import write_png
+from utils.mesh import Mesh
+from utils.rasterise import orbit_views
+from utils.visualise import side_by_side
+
+
+def read_mesh(path: Path) -> Mesh:
+    """The triangles of a ply, obj, glb, stl or off file, and vertex colours if it has any."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Give the path of a mesh, for example exp/<name>/<tag>/save/*.obj.")
+    try:
+        found = trimesh.load(path, process=False, maintain_order=True, force="mesh")
+    except Exception as error:  # trimesh raises whatever its parsers raise
+        raise InputError(
+            f"{path}: expected a ply, obj, glb, stl or off mesh, got an unreadable file: {error}"
+        ) from error
+    if not len(getattr(found, "faces", ())):
+        raise InputError(f"{path}: expected a mesh with triangles, got none. A point cloud cannot be rendered.")
+    colors = np.array(found.visual.vertex_colors[:, :3]) if found.visual.kind == "vertex" else None
+    return Mesh(np.array(found.vertices, np.float64), np.array(found.faces, np.int64), colors=colors)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mesh", type=Path, help="ply, obj, glb, stl or off")
+    parser.add_argument("out", type=Path, help="PNG to write")
+    parser.add_argument("--views", type=int, default=4, help="pictures, evenly around the mesh (default: 4)")
+    parser.add_argument("--size", type=int, default=512, help="width and height of each, in pixels (default: 512)")
+    parser.add_argument("--color", choices=("normal", "shaded", "vertex"), default="shaded")
+    parser.add_argument("--up", choices=("z", "y"), default="z", help="axis that points up (default: z)")
+    parser.add_argument("--flat", action="store_true", help="one normal per face, which shows the triangles")
+    args = parser.parse_args(argv)
+    try:
+        if min(args.views, args.size) < 1:
+            raise InputError(f"--views and --size: expected at least 1, got {args.views} and {args.size}.")
+        mesh = read_mesh(args.mesh)
+        if args.color == "vertex" and mesh.colors is None:
+            raise InputError(f"{args.mesh}: has no vertex colours to show. Use --color shaded or --color normal.")
+        views = orbit_views(mesh, args.views, args.size, args.color, args.up, smooth=not args.flat)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    write_png(args.out, side_by_side(views))
+    print(f"{args.out}: {args.views} views of {len(mesh.faces)} faces")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

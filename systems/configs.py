@@ -1,0 +1,144 @@
+"""What an experiment can be told in YAML beside its dataset and model; free of torch."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from systems.schedules import ConstantLR, SchedulerConfig
+from utils import registry
+from utils.errors import ConfigError
+from utils.registry import register
+from utils.schedule import Schedule
+from utils.schema import component
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the registered losses, `lambda_<name>`: a number or a schedule; 0 switches a loss off."""
+
+    weights: dict[str, Schedule]
+    sparsity_scale: float = 1.0  # sharpness of the sparsity loss, in 1 / scene unit
+
+    @classmethod
+    def from_config(cls, value: Any, where: str) -> "LossConfig":
+        """Reads a block of `lambda_<name>: weight`. Raises ConfigError for a loss that does not exist."""
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where}: expected a block of lambda_<loss>: weight, got {value!r}.")
+        known = [f"lambda_{name.replace('-', '_')}" for name in registry.names("loss")]
+        weights, options = {}, {}
+        for key, item in value.items():
+            if key == "sparsity_scale":
+                options[key] = float(item)
+            elif key in known:
+                weights[key.removeprefix("lambda_")] = Schedule.from_config(item, f"{where}.{key}")
+            else:
+                hint = registry.nearest(str(key), known)
+                raise ConfigError(f"{where}.{key}: unknown loss.{hint} Known here: {', '.join(known)}, sparsity_scale.")
+        return cls(weights, **options)
+
+    def to_config(self) -> dict[str, Any]:
+        """The YAML form that `from_config` reads back."""
+        weights = {f"lambda_{name}": weight.to_config() for name, weight in self.weights.items()}
+        return {**weights, "sparsity_scale": self.sparsity_scale}
+
+
+@dataclass(frozen=True)
+class OptimizerArgs:
+    """Settings of one parameter group."""
+
+    lr: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    eps: float = 1e-15
+    weight_decay: float | None = None  # None: what torch's optimiser of that name does (AdamW 0.01, Adam 0)
+
+
+@dataclass(frozen=True)
+class GroupArgs:
+    """What one part of the model (geometry, texture, variance) changes of `optimizer.args`."""
+
+    lr: float | None = None
+    betas: tuple[float, float] | None = None
+    eps: float | None = None
+    weight_decay: float | None = None
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimiser and, by part of the model, what differs."""
+
+    name: Literal["AdamW", "Adam"] = "AdamW"
+    args: OptimizerArgs = field(default_factory=OptimizerArgs)
+    params: dict[str, GroupArgs] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SystemConfig:
+    """Losses, optimiser and learning-rate schedule."""
+
+    loss: LossConfig
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    scheduler: SchedulerConfig = field(default_factory=lambda: SchedulerConfig(ConstantLR()))
+    constant_steps: int | None = None  # for interpolation in the scheduler
+    warmup_steps: int | None = None  # likewise
+
+
+@register("system", "neus-system", builds="systems.reconstruction:ReconstructionSystem")
+@dataclass(frozen=True)
+class NeuSSystemConfig(SystemConfig):
+    """Trains a NeuS."""
+
+
+@register("system", "nerf-system", builds="systems.reconstruction:ReconstructionSystem")
+@dataclass(frozen=True)
+class NeRFSystemConfig(SystemConfig):
+    """Trains a NeRF."""
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """When checkpoints are written; the last step always is."""
+
+    save_top_k: Literal[-1, 1] = -1  # -1 keeps all, 1 the newest
+    every_n_train_steps: int = 5000
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What the test pass leaves behind."""
+
+    chunk_size: int = 2**21  # points per query of the field during mesh extraction on a GPU; a CPU takes 2^17 at most
+    export_vertex_color: bool = True
+    formats: tuple[str, ...] = ("obj", "ply")
+    min_component: float = 0.05  # components below this share of the largest one's area are dropped and reported
+    video_fps: int = 30
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """The training loop."""
+
+    max_steps: int = 20000
+    log_every_n_steps: int = 100
+    val_check_interval: int = 5000  # steps
+    limit_val_batches: int | float = 2  # validation views: a number, or a share of them as 0.1
+    enable_progress_bar: bool = True
+    precision: Literal["32", "16", "bf16"] = "32"
+    UNUSED: ClassVar[dict[str, str]] = {
+        "limit_train_batches": "rays are drawn on the device, there are no training batches to limit",
+        "num_sanity_val_steps": "the dataset is checked when it is loaded, before training",
+    }
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The whole of a resolved YAML file."""
+
+    name: str
+    dataset: Any = component("dataset")
+    model: Any = component("model")
+    system: Any = component("system")
+    tag: str = ""
+    seed: int = 42
+    trial_name: str | None = None  # folder of the run under exp_dir/name; None: [tag]@[timestamp]
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)

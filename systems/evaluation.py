@@ -1,0 +1,59 @@
+"""Views rendered beside the truth, and their PSNR and SSIM."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from models.base import VolumeModel, render_in_chunks
+from utils.rays import RayBatch, Rays
+from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side
+
+
+@dataclass(frozen=True)
+class View:
+    """One rendered view with what was measured on it."""
+
+    rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
+    panel: np.ndarray  # (H, W', 3) uint8: truth (where there is one), rgb, normal (for an SDF), depth
+    metrics: dict[str, float]
+
+
+def evaluate_view(model: VolumeModel, batch: RayBatch, size: tuple[int, int]) -> View:
+    """Renders all pixels of a photograph, size = (W, H), and compares."""
+    width, height = size
+    images = _render(model, batch.rays, batch.background, size)
+    truth = batch.rgb.view(height, width, 3).cpu().numpy()
+    return View(images["rgb"], _panel(images, truth), image_metrics(images["rgb"], truth))
+
+
+def render_view(model: VolumeModel, rays: Rays, background: Tensor, size: tuple[int, int]) -> View:
+    """Renders rays that have no photograph, size = (W, H)."""
+    images = _render(model, rays, background, size)
+    return View(images["rgb"], _panel(images, None), {})
+
+
+def image_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """psnr in dB and ssim of images (H, W, 3) in [0, 1]; SSIM with the usual 11-pixel Gaussian window."""
+    pair = [torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None] for image in (prediction, truth)]
+    return {
+        "psnr": float(peak_signal_noise_ratio(*pair, data_range=1.0)),
+        "ssim": float(structural_similarity_index_measure(*pair, data_range=1.0)),
+    }
+
+
+def _render(model: VolumeModel, rays: Rays, background: Tensor, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    width, height = size
+    images = render_in_chunks(model, rays, background)
+    return {name: image.view(height, width, *image.shape[1:]).cpu().numpy() for name, image in images.items()}
+
+
+def _panel(images: dict[str, np.ndarray], truth: np.ndarray | None) -> np.ndarray:
+    parts = [truth] if truth is not None else []
+    parts.append(images["rgb"].clip(0.0, 1.0))
+    if "normal" in images:
+        parts.append(normal_to_rgb(images["normal"], images["opacity"]))
+    parts.append(depth_to_rgb(images["depth"], images["opacity"]))
+    return side_by_side(parts)

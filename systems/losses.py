@@ -1,0 +1,98 @@
+"""Losses: each turns a rendered batch into a scalar; `system.loss.lambda_<name>` weighs it.
+
+Colour losses average over all rays within the sample budget, those without samples included: otherwise nothing would
+tell a pruned hole that colour is missing there."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models import ops
+from models.base import RenderOutput
+from systems.configs import LossConfig
+from utils.errors import ConfigError
+from utils.rays import RayBatch
+from utils.registry import register
+
+
+def mean_over_rays(values: Tensor, out: RenderOutput) -> Tensor:
+    """Mean of per-ray values (R,) over the rays within the budget; no host read."""
+    return (values * out.alive).sum() / out.alive.sum().clamp(min=1)
+
+
+def mean_over_samples(values: Tensor, out: RenderOutput) -> Tensor:
+    """Mean of per-sample values (S,) over the samples in use; no host read."""
+    packed = out.samples.packed
+    return torch.where(packed.valid, values, 0.0).sum() / packed.count.clamp(min=1)
+
+
+def _require(value: Tensor | None, name: str, what: str) -> Tensor:
+    if value is None:
+        raise ConfigError(f"system.loss.lambda_{name}: needs {what}. Set it to 0.")
+    return value
+
+
+@register("loss", "rgb_mse")
+def rgb_mse(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Mean squared error of the colour."""
+    return mean_over_rays((out.rgb - batch.rgb).square().mean(-1), out)
+
+
+@register("loss", "rgb_l1")
+def rgb_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Mean absolute error of the colour."""
+    return mean_over_rays((out.rgb - batch.rgb).abs().mean(-1), out)
+
+
+@register("loss", "rgb_smooth_l1")
+@register("loss", "rgb")
+def rgb_smooth_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Huber loss of the colour with the bend at 1 (the predecessor's loss for NeRF, there called `rgb`)."""
+    return mean_over_rays(F.smooth_l1_loss(out.rgb, batch.rgb, reduction="none").mean(-1), out)
+
+
+@register("loss", "mask")
+def mask(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Binary cross entropy of the opacity against the mask (NeuS, eq. 18); 0 without masks."""
+    if batch.mask is None:
+        return out.opacity.sum() * 0.0
+    opacity = out.opacity.clamp(1e-3, 1.0 - 1e-3)
+    return mean_over_rays(_binary_cross_entropy(opacity, batch.mask), out)
+
+
+@register("loss", "opaque")
+def opaque(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Entropy of the opacity: rays are to be opaque or empty."""
+    opacity = out.opacity.clamp(1e-3, 1.0 - 1e-3)
+    return mean_over_rays(_binary_cross_entropy(opacity, opacity), out)
+
+
+def _binary_cross_entropy(p: Tensor, target: Tensor) -> Tensor:
+    return -(target * p.log() + (1.0 - target) * (1.0 - p).log())
+
+
+@register("loss", "eikonal")
+def eikonal(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Mean squared distance of |gradient| from 1 (IGR, arXiv:2002.10099)."""
+    gradient = _require(out.samples.gradient, "eikonal", "a signed distance field (model.name=neus)")
+    return mean_over_samples((gradient.norm(dim=-1) - 1.0).square(), out)
+
+
+@register("loss", "sparsity")
+def sparsity(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Mean of exp(-sparsity_scale |sdf|): surfaces that no image asks for cost something (SparseNeuS, eq. 10)."""
+    sdf = _require(out.samples.sdf, "sparsity", "a signed distance field (model.name=neus)")
+    return mean_over_samples(torch.exp(-config.sparsity_scale * sdf.abs()), out)
+
+
+@register("loss", "curvature")
+def curvature(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Mean change of the normal along the surface; costs one more query of the field."""
+    values = _require(out.samples.curvature, "curvature", "a signed distance field (model.name=neus)")
+    return mean_over_samples(values, out)
+
+
+@register("loss", "distortion")
+def distortion(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Spread of the weights along a ray (Mip-NeRF 360, eq. 15), in scene units."""
+    return mean_over_rays(ops.distortion(out.samples.weights, out.samples.packed), out)

@@ -1,0 +1,174 @@
+"""The Lightning module: draws rays, renders, weighs losses, validates and tests; for NeuS and NeRF alike."""
+
+import logging
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from models.base import RenderOutput, VolumeModel
+from systems.configs import Experiment
+from systems.evaluation import View, evaluate_view, render_view
+from systems.export import export_mesh
+from systems.optim import build_optimizer, build_scheduler
+from utils import registry
+from utils.images import write_png
+from utils.rays import RayBatch, Rays
+from utils.video import write_video
+
+log = logging.getLogger(__name__)
+BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}  # what a view is compared over
+
+
+class Views(Protocol):
+    """The posed photographs of a split, as rays."""
+
+    def __len__(self) -> int: ...
+    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch: ...
+    def image(self, index: int, background: Tensor) -> RayBatch: ...
+    def size(self, index: int) -> tuple[int, int]: ...
+
+
+class Data(Protocol):
+    """What the module asks of `trainer.datamodule`."""
+
+    world_from_scene: np.ndarray
+
+    def views(self, split: str, device: torch.device) -> Views: ...
+    def orbit(self, index: int, device: torch.device) -> tuple[Rays, tuple[int, int]]: ...
+
+
+class ReconstructionSystem(pl.LightningModule):
+    """Trains a volume model on posed photographs."""
+
+    def __init__(self, config: Any, experiment: Experiment, model: VolumeModel, save_dir: Path) -> None:
+        super().__init__()
+        self.config, self.experiment, self.save_dir = config, experiment, save_dir
+        self.model = model
+        self.losses = {name: registry.find("loss", name).target for name in config.loss.weights}
+        self.frames: list[np.ndarray] = []
+        self.view_metrics: list[dict[str, float]] = []
+        self.report: dict[str, Any] = {}
+
+    @property
+    def data(self) -> Data:
+        """The datamodule of the trainer."""
+        return self.trainer.datamodule
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Optimiser and learning rate per step."""
+        optimizer = build_optimizer(self.config, self.model.parts())
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": build_scheduler(self.config, optimizer), "interval": "step"}}
+
+    def step_generator(self, step: int) -> torch.Generator:
+        """The random numbers of a step depend on seed and step alone: a resumed run draws what the whole run drew."""
+        generator = torch.Generator(self.device)
+        return generator.manual_seed(self.experiment.seed * 1_000_003 + step)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """One step: rays, render, weighted losses. The host reads nothing between logging points."""
+        step = self.global_step
+        generator = self.step_generator(step)
+        self.model.on_step(step)
+        self.model.update_occupancy(step, generator)
+        background = self._train_background(generator)
+        rays = self.data.views("train", self.device).draw(self.model.num_rays, background, generator)
+        weights = {name: weight.at(step) for name, weight in self.config.loss.weights.items()}
+        weights = {name: weight for name, weight in weights.items() if weight != 0.0}
+        out = self.model.render(rays.rays, background, generator, frozenset(weights))
+        terms = {name: self.losses[name](out, rays, self.config.loss) for name in weights}
+        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        if (step + 1) % self.experiment.trainer.log_every_n_steps == 0:
+            self._log_step(loss, terms, out, rays)
+        return loss
+
+    def _train_background(self, generator: torch.Generator) -> Tensor:
+        color = self.experiment.model.background_color
+        if color == "random":
+            return torch.rand(3, generator=generator, device=self.device)
+        return torch.full((3,), BACKGROUNDS[color], device=self.device)
+
+    @torch.no_grad()
+    def _log_step(self, loss: Tensor, terms: dict[str, Tensor], out: RenderOutput, batch: RayBatch) -> None:
+        mse = ((out.rgb - batch.rgb).square().mean(-1) * out.alive).sum() / out.alive.sum().clamp(min=1)
+        shown = {"train/loss": loss, "train/psnr": -10.0 * torch.log10(mse.clamp(min=1e-10))}
+        if out.inv_s is not None:
+            shown["train/inv_s"] = out.inv_s
+        shown["train/rays"] = out.alive.sum().float()
+        self.log_dict({name: value.detach().float() for name, value in shown.items()}, prog_bar=True)
+        quiet = {f"train/loss/{name}": term for name, term in terms.items()}
+        quiet |= {"train/samples": out.samples.packed.count, "train/occupied": self.model.occupancy.occupied.float().mean()}
+        self.log_dict({name: value.detach().float() for name, value in quiet.items()})
+        if out.samples.packed.count == 0:
+            log.warning(
+                "step %d: no sample lies in an occupied cell, so nothing is learned. Check model.radius against the size "
+                "of the scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",
+                self.global_step,
+            )
+
+    def _view(self, split: str, index: int) -> View:
+        views = self.data.views(split, self.device)
+        background = torch.full((3,), BACKGROUNDS[self.experiment.model.background_color], device=self.device)
+        return evaluate_view(self.model, views.image(index, background), views.size(index))
+
+    def on_validation_start(self) -> None:
+        """The model is looked at as it is at this step."""
+        self.model.on_step(self.global_step)
+
+    def on_test_start(self) -> None:
+        """As for validation; the results of an earlier test pass are dropped."""
+        self.model.on_step(self.global_step)
+        self.frames, self.view_metrics = [], []
+
+    on_predict_start = on_test_start
+
+    def validation_step(self, batch: int, batch_idx: int) -> None:
+        """Renders one validation view beside the truth; logs PSNR and SSIM."""
+        view = self._view("val", int(batch))
+        self.log_dict({f"val/{name}": value for name, value in view.metrics.items()}, batch_size=1)
+        write_png(self.save_dir / f"it{self.global_step}-val" / f"{int(batch):03d}.png", view.panel)
+        for logger in self.loggers:
+            if isinstance(logger, pl.loggers.TensorBoardLogger):
+                logger.experiment.add_image(f"val/{int(batch):03d}", view.panel, self.global_step, dataformats="HWC")
+
+    def test_step(self, batch: int, batch_idx: int) -> None:
+        """Renders one held-out view beside the truth and keeps its metrics."""
+        view = self._view("test", int(batch))
+        self.log_dict({f"test/{name}": value for name, value in view.metrics.items()}, batch_size=1)
+        self.view_metrics.append(view.metrics)
+        self._keep_frame(f"it{self.global_step}-test", int(batch), view.panel)
+
+    def predict_step(self, batch: int, batch_idx: int) -> None:
+        """Renders one frame of the orbit."""
+        self._keep_frame(f"it{self.global_step}-orbit", int(batch), self._orbit_panel(int(batch)))
+
+    def _orbit_panel(self, index: int) -> np.ndarray:
+        rays, size = self.data.orbit(index, self.device)
+        background = torch.full((3,), BACKGROUNDS[self.experiment.model.background_color], device=self.device)
+        return render_view(self.model, rays, background, size).panel
+
+    def _keep_frame(self, folder: str, index: int, panel: np.ndarray) -> None:
+        write_png(self.save_dir / folder / f"{index:03d}.png", panel)
+        self.frames.append(panel)
+
+    def on_test_end(self) -> None:
+        """Writes the video of the test pass and the mesh; leaves the figures in `report`."""
+        stem = f"it{self.global_step}"
+        frames = iter(self.frames)
+        if self.data.orbit_views:
+            frames = (self._orbit_panel(index) for index in range(self.data.orbit_views))
+        video = self.save_dir / f"{stem}-test.mp4"
+        write_video(video, frames, self.experiment.export.video_fps)
+        names = self.view_metrics[0] if self.view_metrics else {}
+        self.report = {name: float(np.mean([view[name] for view in self.view_metrics])) for name in names}
+        self.report |= {"views": len(self.view_metrics), "video": video.name}
+        self.report["mesh"] = export_mesh(self.model, self.experiment, self.save_dir / stem, self.data.world_from_scene)
+
+    def on_predict_end(self) -> None:
+        """Writes the orbit video."""
+        video = self.save_dir / f"it{self.global_step}-orbit.mp4"
+        write_video(video, iter(self.frames), self.experiment.export.video_fps)
+        self.report = {"views": len(self.frames), "video": video.name}

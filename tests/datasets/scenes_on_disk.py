@@ -1,0 +1,67 @@
+"""Small scenes on disk in the layouts that the loaders read: random images, cameras on a ring."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from datasets.poses import look_at
+from utils.images import write_png
+
+WIDTH, HEIGHT, FOCAL = 32, 24, 40.0
+
+
+def ring_of_cameras(num: int, distance: float = 3.0) -> np.ndarray:
+    """(num, 3, 4) OpenCV cameras around the origin, z up."""
+    angles = np.linspace(0.0, 2.0 * np.pi, num, endpoint=False)
+    height = 0.4 * distance
+    flat = np.sqrt(distance**2 - height**2)
+    spots = np.stack([flat * np.cos(angles), flat * np.sin(angles), np.full(num, height)], axis=1)
+    return np.stack([look_at(spot, np.zeros(3), np.array([0.0, 0.0, 1.0])) for spot in spots])
+
+
+def random_image(seed: int, channels: int = 4) -> np.ndarray:
+    """(HEIGHT, WIDTH, channels) uint8; alpha is a full disc in the middle."""
+    image = np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, channels), dtype=np.uint8)
+    if channels == 4:
+        image[..., 3] = disc()
+    return image
+
+
+def disc() -> np.ndarray:
+    """(HEIGHT, WIDTH) uint8: 255 on a disc in the middle, 0 around it."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    return np.where(np.hypot(x - WIDTH / 2, y - HEIGHT / 2) < 9, 255, 0).astype(np.uint8)
+
+
+def write_blender(root: Path, **num_views: int) -> np.ndarray:
+    """Writes transforms_<split>.json with that many views and their images; returns all c2w (N, 3, 4) of the last."""
+    for split, num in num_views.items():
+        cameras = ring_of_cameras(num)
+        frames = []
+        for i, c2w in enumerate(cameras):
+            matrix = np.eye(4)
+            matrix[:3] = c2w * [1.0, -1.0, -1.0, 1.0]
+            frames.append({"file_path": f"./{split}/r_{i}", "transform_matrix": matrix.tolist()})
+            write_png(root / split / f"r_{i}.png", random_image(i))
+        angle = 2.0 * np.arctan(0.5 * WIDTH / FOCAL)
+        (root / f"transforms_{split}.json").write_text(json.dumps({"camera_angle_x": angle, "frames": frames}))
+    return cameras
+
+
+def write_dtu(root: Path, num: int = 9, scale: float = 7.0) -> np.ndarray:
+    """Writes a scene in the NeuS layout with principal point (WIDTH / 2, HEIGHT / 2); returns c2w (N, 3, 4)."""
+    cameras = ring_of_cameras(num)
+    K = np.array([[FOCAL, 0.0, WIDTH / 2 - 0.5], [0.0, 1.1 * FOCAL, HEIGHT / 2 - 0.5], [0.0, 0.0, 1.0]])
+    scale_mat = np.diag([scale, scale, scale, 1.0])
+    scale_mat[:3, 3] = [5.0, -2.0, 1.0]
+    arrays = {}
+    for i, c2w in enumerate(cameras):
+        world_mat = np.eye(4)
+        rotation = c2w[:, :3].T
+        world_mat[:3] = K @ np.concatenate([rotation, -rotation @ c2w[:, 3:]], axis=1) @ np.linalg.inv(scale_mat)
+        arrays |= {f"world_mat_{i}": world_mat * (i + 1.0), f"scale_mat_{i}": scale_mat}
+        write_png(root / "image" / f"{i:06d}.png", random_image(i, 3))
+        write_png(root / "mask" / f"{i:03d}.png", np.repeat(disc()[..., None], 3, axis=2))
+    np.savez(root / "cameras_sphere.npz", **arrays)
+    return cameras

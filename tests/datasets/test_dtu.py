@@ -1,0 +1,162 @@
+"""The NeuS layout: cameras from projection matrices, masks, held-out views, and every kind of bad input."""
+
+import numpy as np
+import pytest
+from scenes_on_disk import FOCAL, HEIGHT, WIDTH, disc, random_image, write_dtu
+
+from datasets.dtu import DTUConfig, DTULoader
+from utils.errors import ConfigError, DataError
+from utils.images import write_png
+
+
+def load(root, split="train", **options):
+    return DTULoader(DTUConfig(str(root), **options)).load(split)
+
+
+def edit(root, change) -> None:
+    """Applies `change` to the arrays of the camera file in place."""
+    with np.load(root / "cameras_sphere.npz") as file:
+        arrays = dict(file)
+    change(arrays)
+    np.savez(root / "cameras_sphere.npz", **arrays)
+
+
+def test_cameras_pixels_and_masks_come_back(tmp_path):
+    cameras = write_dtu(tmp_path)
+    scene = load(tmp_path, holdout=0)
+    np.testing.assert_allclose(scene.c2w, cameras, atol=1e-5)
+    np.testing.assert_allclose(
+        scene.intrinsics, np.tile([FOCAL, 1.1 * FOCAL, WIDTH / 2, HEIGHT / 2], (9, 1)), rtol=1e-5
+    )
+    for i in range(9):
+        np.testing.assert_array_equal(scene.image(i), np.dstack([random_image(i, 3), disc()]))
+    np.testing.assert_allclose(scene.world_from_scene @ [0, 0, 0, 1], [5.0, -2.0, 1.0, 1.0])
+    assert scene.orbit_views == 60
+
+
+def test_without_masks_images_have_three_channels(dtu_root):
+    assert not load(dtu_root, apply_mask=False).has_alpha
+
+
+def test_every_eighth_view_is_held_out(dtu_root, caplog):
+    train, val, test = (load(dtu_root, split).image_names for split in ("train", "val", "test"))
+    assert val == test == ("000000.png", "000008.png")
+    assert not set(train) & set(val)
+    assert len(train) == 7
+    assert load(dtu_root, "val", val_split="train").image_names == train
+    assert not caplog.text
+    assert len(load(dtu_root, "val", holdout=0)) == len(load(dtu_root, "train", holdout=0)) == 9
+    assert "trained on" in caplog.text
+    with pytest.raises(ConfigError, match="holdout"):
+        DTUConfig(str(dtu_root), holdout=1)
+
+
+@pytest.mark.parametrize("factor", [2.0, 4.0, 0.5])
+def test_cameras_of_another_resolution_are_rescaled(dtu_root, factor, caplog):
+    expected = load(dtu_root).intrinsics
+
+    def resize(arrays):
+        half = np.array(
+            [[factor, 0, 0.5 * factor - 0.5, 0], [0, factor, 0.5 * factor - 0.5, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+        )
+        for i in range(9):
+            arrays[f"world_mat_{i}"] = half @ arrays[f"world_mat_{i}"]
+
+    edit(dtu_root, resize)
+    np.testing.assert_allclose(load(dtu_root).intrinsics, expected, rtol=1e-4)
+    assert caplog.text.count("intrinsics divided by") == 1
+
+
+def test_downscaled_images_scale_the_intrinsics(dtu_root):
+    full, half = load(dtu_root), load(dtu_root, img_downscale=2)
+    np.testing.assert_allclose(half.intrinsics, full.intrinsics / 2, rtol=1e-5)
+    assert half.sizes.tolist() == [[WIDTH // 2, HEIGHT // 2]] * 7
+
+
+def test_masks_pair_by_name_number_or_order(dtu_root):
+    expected = load(dtu_root).pixels
+    for rename in ("{:06d}.png", "{:06d}.png.png", "mask_{}.png"):
+        for i, path in enumerate(
+            sorted((dtu_root / "mask").iterdir(), key=lambda p: int("".join(filter(str.isdigit, p.stem))))
+        ):
+            path.rename(dtu_root / "mask" / rename.format(i))
+        np.testing.assert_array_equal(load(dtu_root).pixels, expected)
+
+
+def test_masks_of_zeros_and_ones(dtu_root):
+    expected = load(dtu_root).pixels
+    for path in (dtu_root / "mask").iterdir():
+        write_png(path, disc() // 255)
+    np.testing.assert_array_equal(load(dtu_root).pixels, expected)
+
+
+def test_left_out_images_keep_their_cameras(dtu_root):
+    full = load(dtu_root, holdout=0)
+    (dtu_root / "image/000003.png").unlink()
+    np.testing.assert_array_equal(load(dtu_root, holdout=0).c2w, np.delete(full.c2w, 3, axis=0))
+    (dtu_root / "image/000005.png").rename(dtu_root / "image/five.png")
+    with pytest.raises(DataError, match="9 for 8 images"):
+        load(dtu_root)
+
+
+BAD_CAMERAS = {
+    "nan": (lambda a: a["world_mat_2"].__setitem__((0, 0), np.nan), "world_mat_2.*NaN"),
+    "too few": (lambda a: (a.pop("world_mat_8"), a.pop("scale_mat_8")), "8 for 9 images"),
+    "none": (lambda a: a.clear(), "no world_mat_0"),
+    "no scale": (lambda a: a.pop("scale_mat_4"), "no scale_mat_4.*cameras_sphere"),
+    "scales differ": (lambda a: a.update(scale_mat_4=2 * a["scale_mat_4"]), "scale_mat_4"),
+    "not uniform": (lambda a: a.update({f"scale_mat_{i}": np.diag([1.0, 2.0, 1.0, 1.0]) for i in range(9)}), "uniform"),
+    "singular": (lambda a: a.update(world_mat_2=np.zeros((4, 4))), "world_mat_2.*singular"),
+    "pickled": (lambda a: a.update(world_mat_2=np.array([None])), "cannot be read"),
+    "other aspect": (
+        lambda a: a.update({f"world_mat_{i}": np.diag([2.0, 1, 1, 1]) @ a[f"world_mat_{i}"] for i in range(9)}),
+        "principal point",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CAMERAS)
+def test_bad_cameras_are_refused(dtu_root, kind):
+    change, message = BAD_CAMERAS[kind]
+    edit(dtu_root, change)
+    with pytest.raises(DataError, match=message):
+        load(dtu_root)
+
+
+def test_unreadable_and_missing_camera_files_are_refused(dtu_root):
+    (dtu_root / "cameras_sphere.npz").write_bytes(b"PK nothing")
+    with pytest.raises(DataError, match="cannot be read"):
+        load(dtu_root)
+    with pytest.raises(DataError, match=r"other\.npz: no such file"):
+        load(dtu_root, cameras_file="other.npz")
+    with pytest.raises(DataError, match="no such folder"):
+        load(dtu_root / "nowhere")
+
+
+def test_bad_masks_are_refused(dtu_root):
+    first = dtu_root / "mask/001.png"
+    write_png(first, disc()[:, :-1])
+    with pytest.raises(DataError, match=r"001\.png.*32x24.*31x24"):
+        load(dtu_root)
+    write_png(first, 0 * disc())
+    with pytest.raises(DataError, match=r"001\.png.*black everywhere"):
+        load(dtu_root)
+    first.unlink()
+    with pytest.raises(DataError, match=r"no mask for 1 of 9.*000001"):
+        load(dtu_root)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [(lambda m: 255 - m, "inverted"), (lambda m: m * 0 + 255, "white everywhere")]
+)
+def test_masks_that_cannot_be_meant_are_refused(dtu_root, change, message):
+    for path in (dtu_root / "mask").iterdir():
+        write_png(path, change(disc()))
+    with pytest.raises(DataError, match=message):
+        load(dtu_root)
+
+
+def test_missing_mask_folder_names_the_remedy(dtu_root):
+    (dtu_root / "mask").rename(dtu_root / "masks")
+    with pytest.raises(DataError, match=r"dataset\.apply_mask=false"):
+        load(dtu_root)

@@ -1,0 +1,116 @@
+"""Rays and colours of the sampler against the scene that it was made from."""
+
+import numpy as np
+import pytest
+import torch
+from scenes_on_disk import ring_of_cameras
+from torch.testing import assert_close
+
+from datasets.sampler import RaySampler
+from datasets.scene import Scene
+
+SIZES = np.array([[7, 5], [3, 4], [6, 2]])
+BACKGROUND = torch.tensor([0.2, 0.5, 0.9])
+
+
+def make_scene(channels: int = 4) -> Scene:
+    """Three images of different sizes with random pixels."""
+    num = int(SIZES.prod(axis=1).sum())
+    return Scene(
+        name="mixed",
+        pixels=np.random.default_rng(0).integers(0, 256, (num, channels), dtype=np.uint8),
+        sizes=SIZES,
+        c2w=ring_of_cameras(3).astype(np.float32),
+        intrinsics=np.array([[9.0, 8.0, 3.5, 2.5], [5.0, 5.0, 1.5, 2.0], [7.0, 6.0, 3.0, 1.0]], dtype=np.float32),
+        image_names=("a", "b", "c"),
+        near=0.5,
+        far=7.0,
+    )
+
+
+def draw(sampler: RaySampler, num: int, seed: int = 0):
+    return sampler.draw(num, BACKGROUND, torch.Generator(sampler.device).manual_seed(seed))
+
+
+def pixels_of(scene: Scene, rays) -> list[tuple[int, int, int]]:
+    """(image, x, y) that each ray passes through, from its origin and direction alone."""
+    found = []
+    for origin, direction in zip(rays.origins.numpy(), rays.directions.numpy(), strict=True):
+        index = int(np.abs(scene.c2w[:, :, 3] - origin).sum(axis=1).argmin())
+        camera = scene.c2w[index, :, :3].T @ direction
+        x, y = camera[:2] / camera[2] * scene.intrinsics[index, :2] + scene.intrinsics[index, 2:]
+        assert abs(x % 1 - 0.5) < 1e-3  # through the centre of the pixel
+        assert abs(y % 1 - 0.5) < 1e-3
+        found.append((index, int(x), int(y)))
+    return found
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+def test_drawn_colour_is_that_of_the_pixel_the_ray_passes(per_image):
+    scene = make_scene()
+    batch = draw(RaySampler(scene, "cpu", per_image=per_image), 200)
+    places = pixels_of(scene, batch.rays)
+    pixels = np.array([scene.image(n)[y, x] for n, x, y in places]) / 255.0
+    expected = pixels[:, :3] * pixels[:, 3:] + BACKGROUND.numpy() * (1 - pixels[:, 3:])
+    assert_close(batch.rgb, torch.tensor(expected, dtype=torch.float32))
+    assert_close(batch.mask, torch.tensor(pixels[:, 3], dtype=torch.float32))
+    assert len({n for n, _, _ in places}) == (1 if per_image else 3)
+
+
+def test_every_pixel_is_drawn_equally_often():
+    scene = make_scene()
+    places = pixels_of(scene, draw(RaySampler(scene, "cpu"), 5900).rays)
+    counts = np.array([places.count(place) for place in set(places)])
+    assert len(counts) == 59
+    assert ((counts - 100.0) ** 2 / 100.0).sum() < 110  # chi square, 58 degrees of freedom: p < 1e-4
+
+
+def test_per_image_draws_reach_every_pixel_of_every_image():
+    scene = make_scene()
+    sampler = RaySampler(scene, "cpu", per_image=True)
+    places = {place for seed in range(12) for place in pixels_of(scene, draw(sampler, 300, seed).rays)}
+    assert len(places) == 59
+
+
+def test_the_seed_decides_the_batch():
+    sampler = RaySampler(make_scene(), "cpu")
+    first, same, other = draw(sampler, 50, 1), draw(sampler, 50, 1), draw(sampler, 50, 2)
+    assert_close(first.rays.directions, same.rays.directions, rtol=0, atol=0)
+    assert not torch.equal(first.rays.directions, other.rays.directions)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_image_is_whole_and_row_major(channels):
+    scene = make_scene(channels)
+    sampler = RaySampler(scene, "cpu")
+    for index in range(3):
+        batch = sampler.image(index, torch.zeros(3))
+        width, height = sampler.size(index)
+        assert pixels_of(scene, batch.rays) == [(index, x, y) for y in range(height) for x in range(width)]
+        image = torch.from_numpy(scene.image(index)).reshape(-1, channels) / 255.0
+        assert_close(batch.rgb, image[:, :3] * image[:, 3:] if channels == 4 else image)
+        assert (batch.mask is None) == (channels == 3)
+        assert (batch.rays.near == 0.5).all()
+        assert (batch.rays.far == 7.0).all()
+
+
+def test_view_with_a_camera_of_the_scene_gives_the_rays_of_its_image():
+    scene = make_scene()
+    sampler = RaySampler(scene, "cpu")
+    rays = sampler.view(scene.c2w[1], scene.intrinsics[1], sampler.size(1))
+    expected = sampler.image(1, BACKGROUND).rays
+    assert_close(rays.origins, expected.origins)
+    assert_close(rays.directions, expected.directions)
+
+
+def test_pixels_are_shared_with_the_scene_on_the_cpu():
+    scene = make_scene()
+    assert RaySampler(scene, "cpu").pixels.data_ptr() == scene.pixels.ctypes.data
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+def test_drawing_never_reads_from_the_device(per_image):
+    sampler = RaySampler(make_scene(), "meta", per_image=per_image)  # tensors without data: reading one raises
+    batch = sampler.draw(16, BACKGROUND.to("meta"), torch.Generator())
+    assert batch.rgb.shape == batch.rays.directions.shape == (16, 3)
+    assert batch.mask.shape == batch.rays.far.shape == (16,)

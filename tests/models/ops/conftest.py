@@ -1,0 +1,42 @@
+"""Fixtures for the numerical operations: each backend in turn, and packed samples from plain lists."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from utils.rays import Packed
+
+
+@pytest.fixture(params=["reference", "numba"])
+def backend(request: pytest.FixtureRequest, device: torch.device) -> str:
+    """Each backend that runs on the device."""
+    if request.param == "numba" and device.type != "cpu":
+        pytest.skip("numba runs on the CPU")
+    return request.param
+
+
+@pytest.fixture
+def packed_from(device: torch.device) -> Callable[..., Packed]:
+    """Builds random sorted intervals from the number of samples of each ray and a capacity."""
+
+    def build(counts: list[int], capacity: int, dtype: torch.dtype = torch.float32) -> Packed:
+        ray_count = torch.tensor(counts, device=device)
+        total = int(ray_count.sum())
+        ray_index = torch.zeros(capacity, dtype=torch.int64, device=device)
+        ray_index[:total] = torch.repeat_interleave(ray_count)
+        starts = torch.zeros(capacity, dtype=dtype, device=device)
+        ends = torch.zeros_like(starts)
+        starts[:total] = torch.arange(total, device=device) * 0.1 + 0.05 * torch.rand(total, device=device)
+        ends[:total] = starts[:total] + 0.05
+        return Packed(
+            ray_index,
+            starts,
+            ends,
+            ray_count.cumsum(0) - ray_count,
+            ray_count,
+            torch.ones_like(ray_count, dtype=torch.bool),
+            ray_count.sum(),
+        )
+
+    return build

@@ -1,0 +1,87 @@
+"""Rays cut to a box, spherical harmonics, and the promise that no operation reads a value on the host."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.functional import normalize
+from torch.testing import assert_close
+
+from models.ops import GridSpec, clip_rays_to_box, composite, distortion, hash_encode, march, spherical_harmonics
+from utils.rays import Rays
+
+
+def test_clipped_rays_lie_in_the_box_and_end_on_its_faces(device):
+    origins = 4.0 * torch.rand(500, 3, device=device) - 2.0
+    directions = normalize(torch.randn(500, 3, device=device), dim=-1)
+    bounds = torch.zeros(500, device=device), torch.full((500,), 9.0, device=device)
+    rays = clip_rays_to_box(Rays(origins, directions, *bounds), 1.0)
+    t = torch.linspace(0.01, 8.9, 400, device=device)
+    points = origins[:, None] + directions[:, None] * t[:, None]
+    inside = (points.abs() < 1.0).all(-1)
+    covered = (t > rays.near[:, None]) & (t < rays.far[:, None])
+    assert (inside == covered).double().mean() > 0.9999
+    hits = rays.near < rays.far
+    ends = (origins + directions * rays.far[:, None])[hits].abs().amax(-1)
+    assert_close(ends, torch.ones_like(ends), atol=1e-5, rtol=0)
+    assert 100 < hits.sum() < 500
+
+
+def test_near_and_far_are_only_ever_tightened(device):
+    start, end = torch.tensor([0.5], device=device), torch.tensor([0.7], device=device)
+    rays = Rays(torch.zeros(1, 3, device=device), torch.tensor([[0.0, 0.0, 1.0]], device=device), start, end)
+    clipped = clip_rays_to_box(rays, 1.0)
+    assert (clipped.near, clipped.far) == (start, end)
+
+
+@pytest.mark.parametrize(("origin", "near", "far"), [((0.2, 0.3, -2.0), 1.0, 3.0), ((1.5, 0.0, -2.0), None, None)])
+def test_rays_parallel_to_a_face(device, origin, near, far):
+    direction = torch.tensor([[0.0, -0.0, 1.0]], device=device)
+    bounds = torch.zeros(1, device=device), torch.full((1,), 10.0, device=device)
+    rays = clip_rays_to_box(Rays(torch.tensor([origin], device=device), direction, *bounds), 1.0)
+    assert not rays.near.isnan().any()
+    if near is None:
+        assert rays.near >= rays.far
+    else:
+        assert_close((rays.near.item(), rays.far.item()), (near, far))
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
+def test_spherical_harmonics_are_orthonormal(degree):
+    heights, weights = np.polynomial.legendre.leggauss(8)
+    angles = 2.0 * np.pi * np.arange(16) / 16
+    z, phi = (x.reshape(-1) for x in np.meshgrid(heights, angles, indexing="ij"))
+    r = np.sqrt(1.0 - z**2)
+    basis = spherical_harmonics(torch.from_numpy(np.stack([r * np.cos(phi), r * np.sin(phi), z], -1)), degree)
+    area = torch.from_numpy(np.repeat(weights, 16)) * (2.0 * math.pi / 16)
+    assert basis.shape == (128, degree**2)
+    assert_close(basis.T @ (area[:, None] * basis), torch.eye(degree**2, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_spherical_harmonics_have_the_usual_order_and_signs(device):
+    directions = normalize(torch.randn(20, 3, device=device), dim=-1)
+    x, y, z = directions.unbind(-1)
+    basis = spherical_harmonics(directions, 4)
+    expected = {0: 0.282095 + 0 * x, 1: -0.488603 * y, 2: 0.488603 * z, 3: -0.488603 * x, 4: 1.092548 * x * y}
+    expected |= {6: 0.315392 * (3 * z * z - 1), 8: 0.546274 * (x * x - y * y), 15: -0.590044 * x * (x * x - 3 * y * y)}
+    for column, value in expected.items():
+        assert_close(basis[:, column], value, atol=1e-5, rtol=0)
+
+
+def test_with_a_capacity_nothing_is_read_on_the_host():
+    # Fake tensors hold no values: a host read or a shape that depends on data raises.
+    with FakeTensorMode():
+        spec = GridSpec(3, 2, 8, 4, 2.0)
+        rays = Rays(torch.rand(10, 3), torch.rand(10, 3), torch.zeros(10), torch.ones(10))
+        rays = clip_rays_to_box(rays, 1.0)
+        occupied = torch.ones(8, 8, 8, dtype=torch.bool)
+        packed = march(rays, occupied, 1.0, 0.1, torch.rand(10), 64, backend="reference")
+        table = torch.rand(spec.num_entries, 2, requires_grad=True)
+        features, jacobian = hash_encode(torch.rand(64, 3), table, spec, backend="reference")
+        harmonics = spherical_harmonics(torch.rand(64, 3), 4)
+        alpha = features.mean(-1) + jacobian.mean((1, 2))
+        weights, opacity, accumulated = composite(alpha, harmonics, packed, backend="reference")
+        (distortion(weights, packed).sum() + opacity.sum() + accumulated.sum()).backward()
+        assert table.grad.shape == table.shape

@@ -1,0 +1,134 @@
+"""Compositing and distortion against plain loops over rays, values and gradients."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from models.ops import composite, distortion
+from utils.rays import Packed
+
+COUNTS, CAPACITY = [3, 0, 17, 1, 40, 0], 70
+
+
+def naive_composite(alpha, values, packed: Packed):
+    weights = torch.zeros_like(alpha)
+    for start, count in zip(packed.ray_start.tolist(), packed.ray_count.tolist(), strict=True):
+        transmittance = alpha.new_ones(())
+        for i in range(start, start + count):
+            index = torch.tensor([i], device=alpha.device)
+            weights = weights.index_add(0, index, (transmittance * alpha[i])[None])
+            transmittance = transmittance * (1.0 - alpha[i])
+    rows = [slice(s, s + c) for s, c in zip(packed.ray_start.tolist(), packed.ray_count.tolist(), strict=True)]
+    opacity = torch.stack([weights[row].sum() for row in rows])
+    return weights, opacity, torch.stack([(weights[row, None] * values[row]).sum(0) for row in rows])
+
+
+def naive_distortion(weights, packed: Packed):
+    result = []
+    for start, count in zip(packed.ray_start.tolist(), packed.ray_count.tolist(), strict=True):
+        w, m = weights[start : start + count], packed.t_mids[start : start + count]
+        dt = (packed.t_ends - packed.t_starts)[start : start + count]
+        pairs = (w[:, None] * w[None, :] * (m[:, None] - m[None, :]).abs()).sum()
+        result.append(pairs + (w.square() * dt).sum() / 3.0)
+    return torch.stack(result)
+
+
+def gradients(function, inputs, packed, upstream):
+    outputs = function(*inputs, packed)
+    return outputs, torch.autograd.grad(outputs, inputs, upstream)
+
+
+def random_inputs(device, dtype, opaque: bool):
+    alpha = 0.6 * torch.rand(CAPACITY, device=device)
+    if opaque:
+        alpha = torch.where(alpha < 0.15, 0.0, torch.where(alpha > 0.45, 1.0, alpha))
+    values = torch.rand(CAPACITY, 5, device=device)
+    upstream = [torch.randn(n, device=device) for n in ((CAPACITY,), (len(COUNTS),), (len(COUNTS), 5))]
+    return [x.to(dtype).requires_grad_() for x in (alpha, values)], [x.to(dtype) for x in upstream]
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_composite_matches_a_loop_in_float64(backend, device, packed_from, opaque):
+    packed = packed_from(COUNTS, CAPACITY)
+    exact_inputs, exact_upstream = random_inputs(device, torch.float64, opaque)
+    inputs = [x.detach().float().requires_grad_() for x in exact_inputs]
+    upstream = [x.float() for x in exact_upstream]
+    exact = gradients(naive_composite, exact_inputs, packed, exact_upstream)
+    result = gradients(lambda *args: composite(*args, backend=backend), inputs, packed, upstream)
+    for a, b in zip((*result[0], *result[1]), (*exact[0], *exact[1]), strict=True):
+        assert_close(a.double(), b, atol=3e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_the_reference_is_exact_in_float64(device, packed_from, opaque):
+    packed = packed_from(COUNTS, CAPACITY)
+    inputs, upstream = random_inputs(device, torch.float64, opaque)
+    exact = gradients(naive_composite, inputs, packed, upstream)
+    result = gradients(composite, inputs, packed, upstream)
+    for a, b in zip((*result[0], *result[1]), (*exact[0], *exact[1]), strict=True):
+        assert_close(a, b, atol=1e-12, rtol=1e-9)
+
+
+def test_weights_and_what_passes_add_up_to_one(backend, device, packed_from):
+    packed = packed_from(COUNTS, CAPACITY)
+    alpha = torch.rand(CAPACITY, device=device)
+    _, opacity, accumulated = composite(alpha, torch.ones(CAPACITY, 1, device=device), packed, backend=backend)
+    rest = torch.stack([(1 - alpha[s : s + c]).prod() for s, c in zip(packed.ray_start, packed.ray_count, strict=True)])
+    assert_close(opacity, 1.0 - rest)
+    assert_close(accumulated[:, 0], opacity)
+
+
+def test_padding_neither_gives_nor_receives(backend, device, packed_from):
+    packed = packed_from(COUNTS, CAPACITY)
+    padding = ~packed.valid
+    alpha = torch.where(padding, float("nan"), torch.rand(CAPACITY, device=device)).requires_grad_()
+    values = torch.where(padding, float("nan"), torch.rand(CAPACITY, device=device))[:, None].requires_grad_()
+    outputs = composite(alpha, values, packed, backend=backend)
+    sum(x.sum() for x in outputs).backward()
+    assert not outputs[0][padding].any()
+    for x in (*outputs, alpha.grad, values.grad):
+        assert x.isfinite().all()
+    assert not alpha.grad[padding].any()
+    assert not values.grad[padding].any()
+
+
+@pytest.mark.parametrize("capacity", [0, 16])
+def test_no_samples(backend, device, packed_from, capacity):
+    packed = packed_from([0, 0, 0], capacity)
+    alpha = torch.rand(capacity, device=device, requires_grad=True)
+    values = torch.rand(capacity, 3, device=device, requires_grad=True)
+    outputs = composite(alpha, values, packed, backend=backend)
+    loss = sum(x.sum() for x in outputs) + distortion(outputs[0], packed).sum()
+    loss.backward()
+    assert outputs[2].shape == (3, 3)
+    assert loss == 0
+    assert not alpha.grad.any()
+    assert not values.grad.any()
+
+
+def test_numba_repeats_to_the_bit(packed_from, device):
+    packed = packed_from(COUNTS, CAPACITY)
+    inputs, upstream = random_inputs(torch.device("cpu"), torch.float32, False)
+    if device.type != "cpu":
+        pytest.skip("numba runs on the CPU")
+    runs = [gradients(lambda *args: composite(*args, backend="numba"), inputs, packed, upstream) for _ in range(2)]
+    for a, b in zip((*runs[0][0], *runs[0][1]), (*runs[1][0], *runs[1][1]), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_distortion_is_the_double_sum(device, packed_from):
+    packed = packed_from(COUNTS, CAPACITY, torch.float64)
+    weights = torch.rand(CAPACITY, device=device, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn(len(COUNTS), device=device, dtype=torch.float64)
+    result, exact = distortion(weights, packed), naive_distortion(weights, packed)
+    assert_close(result, exact)
+    for a, b in zip(
+        torch.autograd.grad(result, weights, upstream), torch.autograd.grad(exact, weights, upstream), strict=True
+    ):
+        assert_close(a, b)
+
+
+def test_distortion_of_one_interval_is_a_third_of_its_length(device, packed_from):
+    packed = packed_from([1], 4)
+    length = (packed.t_ends - packed.t_starts)[:1]
+    assert_close(distortion(torch.ones(4, device=device), packed), length / 3.0)

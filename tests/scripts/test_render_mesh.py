@@ -1,0 +1,54 @@
+"""The command line writes the picture that was asked for, or says what is wrong in one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from scripts.render_mesh import main
+from utils.images import read_image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def ball(tmp_path):
+    mesh = trimesh.creation.icosphere(subdivisions=3)
+    mesh.visual.vertex_colors = np.tile([200, 30, 10, 255], (len(mesh.vertices), 1)).astype(np.uint8)
+    mesh.export(tmp_path / "ball.ply")
+    return tmp_path / "ball.ply"
+
+
+def test_runs_as_a_file_from_anywhere(ball, tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "render_mesh.py", ball, "out.png", "--views", "3", "--size", "40"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_image(tmp_path / "out.png").shape == (40, 3 * 40 + 2 * 4, 3)
+
+
+def test_a_ball_is_a_disc_in_its_own_colour(ball, tmp_path):
+    assert main([str(ball), str(tmp_path / "a.png"), "--views", "1", "--size", "100", "--color", "vertex"]) == 0
+    picture = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(picture[50, 50], [200, 30, 10])
+    np.testing.assert_array_equal(picture[0, 0], [255, 255, 255])
+    covered = (picture[..., 1] < 143).mean()
+    assert covered == pytest.approx(np.pi / 4, rel=0.02)  # the bounding sphere touches the border
+
+
+def test_input_errors_are_one_line_and_exit_code_two(ball, tmp_path, capsys):
+    broken = tmp_path / "broken.ply"
+    broken.write_text("not a mesh")
+    trimesh.creation.box().export(tmp_path / "plain.ply")
+    for argv, reason in [
+        (["missing.obj", "a.png"], "no such file"),
+        ([str(broken), "a.png"], "unreadable"),
+        ([str(tmp_path / "plain.ply"), "a.png", "--color", "vertex"], "no vertex colours"),
+        ([str(ball), "a.png", "--views", "0"], "at least 1"),
+    ]:
+        assert main(argv) == 2
+        error = capsys.readouterr().err
+        assert reason in error
+        assert error.count("\n") == 1

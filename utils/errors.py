@@ -1,0 +1,21 @@
+"""Errors for the person who must mend the input: the command line prints them as one line and exits with code 2."""
+
+
+class InputError(Exception):
+    """Something that the user gave is wrong; the message says where, what was expected, what came, what to do."""
+
+
+class ConfigError(InputError):
+    """A flag, a YAML file or a `key=value` override does not describe an experiment."""
+
+
+class DataError(InputError):
+    """A dataset on disk does not hold what its loader expects."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint or run folder cannot be read, or belongs to another model."""
+
+
+class ReconstructionError(InputError):
+    """Training left nothing that could be exported, for example an SDF without a zero crossing."""

@@ -1,0 +1,65 @@
+"""Reads, resizes and writes 8-bit sRGB images.
+
+Pillow reads every format: it refuses truncated files instead of returning what it could decode, knows the EXIF
+orientation of all formats, palettes and grey + alpha, and lets go of the interpreter lock while it decodes."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from utils.errors import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+def read_image(path: Path | str) -> np.ndarray:
+    """(H, W, 3) or, when the file carries alpha, (H, W, 4) uint8; sRGB, straight alpha, EXIF rotation applied.
+
+    Greyscale becomes RGB and 16 bits become 8. Raises DataError for a missing, truncated or unreadable file."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such image. Check the path, or whether the copy of the dataset is complete.")
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            return _to_uint8(image)
+    except _UNREADABLE as error:
+        raise DataError(
+            f"{path}: expected a complete image file, got one that cannot be decoded ({error}). "
+            f"Copy the file again, or convert it to PNG."
+        ) from error
+
+
+def _to_uint8(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow reduces 16-bit colour on its own
+        grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        return np.repeat(((grey * 255 + 32767) // 65535).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known sRGB scale")
+    return np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+
+
+def resize_area(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`image` (H, W, 3|4) uint8 averaged to `size` (width, height); RGBA is averaged premultiplied by alpha.
+
+    Colour under zero alpha never leaks; where the averaged alpha is zero the colour is black."""
+    if (image.shape[1], image.shape[0]) == tuple(size):
+        return image
+    import cv2  # a quarter of a second, which checking a config does not need
+
+    shrinks = size[0] <= image.shape[1] and size[1] <= image.shape[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    if image.shape[2] == 3:
+        return cv2.resize(image, size, interpolation=method)
+    alpha = image[..., 3:].astype(np.float32) / 255.0
+    mean = cv2.resize(np.concatenate([image[..., :3] * alpha, alpha], axis=2), size, interpolation=method)
+    colour = mean[..., :3] / np.maximum(mean[..., 3:], 1e-6)
+    return np.rint(np.concatenate([colour, mean[..., 3:] * 255.0], axis=2)).clip(0, 255).astype(np.uint8)
+
+
+def write_png(path: Path | str, image: np.ndarray) -> None:
+    """Writes (H, W), (H, W, 3) or (H, W, 4) uint8 as PNG; makes the folder."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, format="PNG")

@@ -1,0 +1,112 @@
+"""Triangle meshes as plain arrays: frame changes, areas and volume, normals, and the removal of floaters."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A triangle mesh; faces are counter-clockwise when seen from outside."""
+
+    vertices: np.ndarray  # (V, 3) float64
+    faces: np.ndarray  # (F, 3) int64
+    normals: np.ndarray | None = None  # (V, 3) float32, unit length, pointing outward
+    colors: np.ndarray | None = None  # (V, 3) uint8, sRGB
+
+    def __post_init__(self) -> None:
+        num_vertices = len(self.vertices)
+        assert self.vertices.shape == (num_vertices, 3), f"vertices are (V, 3), got {self.vertices.shape}"
+        assert self.faces.shape == (len(self.faces), 3), f"faces are (F, 3), got {self.faces.shape}"
+        for name in ("normals", "colors"):
+            value = getattr(self, name)
+            assert value is None or value.shape == (num_vertices, 3), f"{name} are (V, 3), got {value.shape}"
+
+
+def transform(mesh: Mesh, matrix: np.ndarray) -> Mesh:
+    """The mesh in another frame: vertices moved, normals rotated, winding flipped where the frame changes handedness.
+
+    matrix: (4, 4) similarity (rotation or reflection, uniform scale, translation), target_from_source."""
+    linear, translation = matrix[:3, :3], matrix[:3, 3]
+    determinant = np.linalg.det(linear)
+    rotation = linear / np.cbrt(abs(determinant))
+    assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4), "only a similarity maps normals like directions"
+    normals = None if mesh.normals is None else (mesh.normals @ rotation.T).astype(np.float32)
+    faces = mesh.faces if determinant > 0 else mesh.faces[:, ::-1].copy()
+    return replace(mesh, vertices=mesh.vertices @ linear.T + translation, faces=faces, normals=normals)
+
+
+def area_vectors(mesh: Mesh) -> np.ndarray:
+    """(F, 3) float64: each face's outward normal times its area."""
+    a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
+    return 0.5 * np.cross(b - a, c - a)
+
+
+def face_areas(mesh: Mesh) -> np.ndarray:
+    """(F,) float64 areas, in squared units of the vertices."""
+    return np.linalg.norm(area_vectors(mesh), axis=1)
+
+
+def signed_volume(mesh: Mesh) -> float:
+    """Enclosed volume, positive when the faces of a closed mesh wind outward."""
+    if not len(mesh.faces):
+        return 0.0
+    center = mesh.vertices.mean(axis=0)  # far from the origin the terms would cancel to noise
+    return float(((mesh.vertices[mesh.faces[:, 0]] - center) * area_vectors(mesh)).sum() / 3.0)
+
+
+def vertex_normals(mesh: Mesh) -> np.ndarray:
+    """(V, 3) float32 unit normals: the area-weighted mean over each vertex's faces; +z where a vertex has none."""
+    vectors = area_vectors(mesh)
+    columns = [
+        sum(np.bincount(mesh.faces[:, corner], vectors[:, axis], len(mesh.vertices)) for corner in range(3))
+        for axis in range(3)
+    ]
+    normals = np.stack(columns, axis=1)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.where(length > 0, normals / np.where(length > 0, length, 1.0), [0.0, 0.0, 1.0]).astype(np.float32)
+
+
+def drop_floaters(mesh: Mesh, min_share: float) -> tuple[Mesh, list[tuple[int, float]]]:
+    """The mesh without its small components, and what was dropped as (number of faces, share of the total area).
+
+    A component stays when its area is at least `min_share` (in [0, 1]) of the largest component's; the largest always
+    stays. Vertices at the same position count as connected, so that unwelded meshes do not fall apart. Vertices that no
+    face uses are removed too; the dropped components are listed from large to small."""
+    if not len(mesh.faces):
+        return mesh, []
+    welded = _weld_labels(mesh.vertices)[mesh.faces]
+    edges = np.concatenate([welded[:, :2], welded[:, 1:]])
+    shape = (len(mesh.vertices),) * 2
+    links = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=shape)
+    component = connected_components(links, directed=False)[1][welded[:, 0]]  # (F,)
+    areas = np.bincount(component, face_areas(mesh))
+    counts = np.bincount(component)
+    keep = areas >= min_share * areas.max()
+    dropped = np.flatnonzero(~keep & (counts > 0))
+    dropped = dropped[np.argsort(-areas[dropped], kind="stable")]
+    total = areas.sum()
+    return submesh(mesh, keep[component]), [(int(counts[c]), float(areas[c] / total)) for c in dropped]
+
+
+def submesh(mesh: Mesh, keep: np.ndarray) -> Mesh:
+    """The faces where `keep` ((F,) bool) holds, with just the vertices that they use."""
+    faces = mesh.faces[keep]
+    used = np.zeros(len(mesh.vertices), bool)
+    used[faces] = True
+    renumber = np.cumsum(used) - 1
+    normals, colors = (None if x is None else x[used] for x in (mesh.normals, mesh.colors))
+    return Mesh(mesh.vertices[used], renumber[faces], normals, colors)
+
+
+def _weld_labels(vertices: np.ndarray) -> np.ndarray:
+    """(V,) int64 labels, equal for vertices at exactly the same position."""
+    order = np.lexsort(vertices.T)
+    ordered = vertices[order]
+    is_new = np.ones(len(vertices), bool)
+    is_new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    labels = np.empty(len(vertices), np.int64)
+    labels[order] = np.cumsum(is_new) - 1
+    return labels

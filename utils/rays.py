@@ -1,0 +1,64 @@
+"""The typed values that travel between sampler, model and losses: rays, batches, packed samples."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rays:
+    """Rays in the scene frame; `near` and `far` are distances along the unit direction."""
+
+    origins: Tensor  # (R, 3) float32, scene units
+    directions: Tensor  # (R, 3) float32, unit length
+    near: Tensor  # (R,) float32, >= 0
+    far: Tensor  # (R,) float32
+
+    def __len__(self) -> int:
+        return self.origins.shape[0]
+
+    def __getitem__(self, part: slice) -> "Rays":
+        return Rays(self.origins[part], self.directions[part], self.near[part], self.far[part])
+
+
+@dataclass(frozen=True)
+class RayBatch:
+    """Rays with the pixels they belong to; `rgb` is already composited over `background`."""
+
+    rays: Rays
+    rgb: Tensor  # (R, 3) float32, sRGB in [0, 1]
+    mask: Tensor | None  # (R,) float32 in [0, 1]; None when the images have neither alpha nor masks
+    background: Tensor  # (3,) float32, sRGB in [0, 1]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Intervals along rays, packed by ray into a fixed capacity S; entries from `count` on are padding.
+
+    Rays whose samples no longer fit the capacity hold none and are not `alive`. Padding has ray_index 0 and t = 0."""
+
+    ray_index: Tensor  # (S,) int64, non-decreasing up to `count`
+    t_starts: Tensor  # (S,) float32, distance along the ray
+    t_ends: Tensor  # (S,) float32
+    ray_start: Tensor  # (R,) int64, index of a ray's first sample
+    ray_count: Tensor  # (R,) int64, number of its samples
+    alive: Tensor  # (R,) bool, False where the samples did not fit
+    count: Tensor  # () int64, number of samples in use
+
+    @property
+    def t_mids(self) -> Tensor:
+        """(S,) middles of the intervals."""
+        return 0.5 * (self.t_starts + self.t_ends)
+
+    @property
+    def valid(self) -> Tensor:
+        """(S,) bool, False on padding."""
+        return torch.arange(self.t_starts.shape[0], device=self.t_starts.device) < self.count
+
+    def trimmed(self) -> "Packed":
+        """The same samples without padding; the host reads the count."""
+        count = int(self.count)
+        return replace(
+            self, ray_index=self.ray_index[:count], t_starts=self.t_starts[:count], t_ends=self.t_ends[:count]
+        )

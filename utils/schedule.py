@@ -1,0 +1,51 @@
+"""A number that may change with the training step, written in YAML as a number or as [start, v0, v1, end]."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from utils.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`start_value` up to `start_step`, then linear to `end_value` at `end_step`, constant from there."""
+
+    start_step: int
+    start_value: float
+    end_value: float
+    end_step: int
+
+    @classmethod
+    def constant(cls, value: float) -> "Schedule":
+        """The same value at every step."""
+        return cls(0, value, value, 0)
+
+    @classmethod
+    def from_config(cls, value: Any, where: str) -> "Schedule":
+        """Reads a number or [start_step, start_value, end_value, end_step]. Raises ConfigError for anything else."""
+        parts = value if isinstance(value, list) else [0, value, value, 0]
+        numbers = all(isinstance(part, int | float) and not isinstance(part, bool) for part in parts)
+        if not numbers or len(parts) != 4 or parts[0] > parts[3]:
+            raise ConfigError(
+                f"{where}: expected a number or a schedule [start_step, start_value, end_value, end_step] "
+                f"with start_step <= end_step, got {value!r}."
+            )
+        return cls(int(parts[0]), float(parts[1]), float(parts[2]), int(parts[3]))
+
+    def to_config(self) -> float | list[float]:
+        """The YAML form that `from_config` reads back."""
+        if self.start_value == self.end_value:
+            return self.start_value
+        return [self.start_step, self.start_value, self.end_value, self.end_step]
+
+    def at(self, step: int) -> float:
+        """The value at a step."""
+        if step >= self.end_step:
+            return self.end_value
+        share = max(0.0, (step - self.start_step) / (self.end_step - self.start_step))
+        return self.start_value + share * (self.end_value - self.start_value)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the value is zero at every step."""
+        return self.start_value == 0.0 == self.end_value

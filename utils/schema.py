@@ -1,0 +1,143 @@
+"""Turns plain YAML values into frozen dataclasses and back, with errors that name the place and the nearest key.
+
+A field is a bool, number, string, Literal, tuple, dict[str, X], Optional, nested dataclass, `component(kind)` (a node
+whose `name` or `otype` picks a registered Config), or a class with `from_config(value, where)` and `to_config()`.
+A Config may list keys of older files that have no effect here in `UNUSED: ClassVar[dict[str, str]]`, with the reason."""
+
+import dataclasses
+import logging
+import types
+from dataclasses import MISSING, field, fields, is_dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from utils import registry
+from utils.errors import ConfigError
+
+log = logging.getLogger(__name__)
+_NAME_KEYS = {"encoding": "otype", "direction": "otype", "network": "otype"}
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def name_key(kind: str) -> str:
+    """The YAML key that picks a component of this kind."""
+    return _NAME_KEYS.get(kind, "name")
+
+
+def component(kind: str, default: Any = MISSING) -> Any:
+    """A dataclass field that holds the Config of a registered component, or None where `default=None`."""
+    return field(default=default, metadata={"kind": kind})
+
+
+def parse(cls: type, node: Any, where: str = "") -> Any:
+    """`cls` filled from a plain dict. Raises ConfigError with the dotted place for anything that does not fit."""
+    if not isinstance(node, dict):
+        raise ConfigError(f"{where or 'config'}: expected a block of keys, got {node!r}.")
+    hints = get_type_hints(cls)
+    known = {item.name: item for item in fields(cls)}
+    unused = getattr(cls, "UNUSED", {})
+    values = {}
+    for key, value in node.items():
+        place = f"{where}.{key}" if where else str(key)
+        if key in unused:
+            log.debug("%s has no effect: %s", place, unused[key])
+        elif key not in known:
+            raise ConfigError(f"{place}: unknown key.{registry.nearest(str(key), known)} Known here: {', '.join(known)}.")
+        elif "kind" in known[key].metadata:
+            values[key] = _parse_component(known[key], value, place)
+        else:
+            values[key] = convert(hints[key], value, place)
+    for item in known.values():
+        if item.name not in values and item.default is MISSING and item.default_factory is MISSING:
+            raise ConfigError(f"{where + '.' if where else ''}{item.name}: missing. Set it in the YAML or as key=value.")
+    return cls(**values)
+
+
+def _parse_component(item: dataclasses.Field, value: Any, place: str) -> Any:
+    kind = item.metadata["kind"]
+    if value is None and item.default is None:
+        return None
+    key = name_key(kind)
+    if not isinstance(value, dict) or not isinstance(value.get(key), str):
+        raise ConfigError(
+            f"{place}: expected a block with '{key}', one of {', '.join(registry.names(kind))}; got {value!r}."
+        )
+    try:
+        entry = registry.find(kind, value[key])
+    except ConfigError as error:
+        raise ConfigError(f"{place}.{key}: {error}") from None
+    return parse(entry.target, {k: v for k, v in value.items() if k != key}, place)
+
+
+def convert(kind: Any, value: Any, where: str) -> Any:
+    """`value` as the annotated type `kind`. Raises ConfigError saying what was expected and what came."""
+    origin = get_origin(kind)
+    if hasattr(kind, "from_config"):
+        return kind.from_config(value, where)
+    if is_dataclass(kind):
+        return parse(kind, value, where)
+    if origin in (Union, types.UnionType):
+        return _convert_union(get_args(kind), value, where)
+    if origin is Literal:
+        return _convert_literal(get_args(kind), value, where)
+    if origin is tuple and isinstance(value, list | tuple):
+        return _convert_tuple(get_args(kind), value, where)
+    if origin is dict and isinstance(value, dict):
+        inner = get_args(kind)[1]
+        return {str(k): convert(inner, v, f"{where}.{k}") for k, v in value.items()}
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    if kind in (int, float) and isinstance(value, int | float) and not isinstance(value, bool) and kind(value) == value:
+        return kind(value)  # 2e4 is a whole number too
+    expected = "a list" if origin is tuple else "a block of keys" if origin is dict else _WORDS.get(kind, str(kind))
+    raise ConfigError(f"{where}: expected {expected}, got {value!r}.")
+
+
+def _convert_union(options: tuple, value: Any, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    choices = [option for option in options if option is not type(None)]
+    for option in choices[:-1]:
+        try:
+            return convert(option, value, where)
+        except ConfigError:
+            continue
+    return convert(choices[-1], value, where)
+
+
+def _convert_literal(options: tuple, value: Any, where: str) -> Any:
+    for option in options:
+        if value == option and isinstance(value, bool) == isinstance(option, bool):
+            return option
+        if isinstance(option, str) and not isinstance(value, bool) and str(value) == option:
+            return option
+    hint = registry.nearest(str(value), map(str, options))
+    known = ", ".join("null" if option is None else str(option).lower() for option in options)
+    raise ConfigError(f"{where}: expected one of {known}; got {value!r}.{hint}")
+
+
+def _convert_tuple(inner: tuple, value: Any, where: str) -> tuple:
+    if inner[-1] is not Ellipsis and len(inner) != len(value):
+        raise ConfigError(f"{where}: expected {len(inner)} values, got {len(value)}: {value!r}.")
+    kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+    return tuple(convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+
+
+def to_dict(config: Any) -> Any:
+    """The plain YAML values of a config, so that `parse(type(config), to_dict(config)) == config`."""
+    if hasattr(config, "to_config"):
+        return config.to_config()
+    if is_dataclass(config):
+        node = {item.name: to_dict(getattr(config, item.name)) for item in fields(config)}
+        for item in fields(config):
+            value = getattr(config, item.name)
+            if "kind" in item.metadata and value is not None:
+                key = name_key(item.metadata["kind"])
+                node[item.name] = {key: registry.name_of(value), **node[item.name]}
+        return node
+    if isinstance(config, tuple):
+        return [to_dict(value) for value in config]
+    if isinstance(config, dict):
+        return {key: to_dict(value) for key, value in config.items()}
+    return config

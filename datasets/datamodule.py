@@ -59,7 +59,10 @@ class SceneData(pl.LightningDataModule):
         """Rays of one orbit frame and its size (W, H); the camera is that of the first test view."""
         scene: Scene = self.scene("test")
         width, height = (int(side) for side in scene.sizes[0])
-        return self.views("test", device).view(self.orbit_path()[index], scene.intrinsics[0], (width, height)), (width, height)
+        return self.views("test", device).view(self.orbit_path()[index], scene.intrinsics[0], (width, height)), (
+            width,
+            height,
+        )
 
     def train_dataloader(self) -> DataLoader:
         """Step numbers without end."""

@@ -60,7 +60,8 @@ class VolumeModel(nn.Module):
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """Parameters by the names that `system.optimizer.params` uses."""
-        return {name: list(child.parameters()) for name, child in self.named_children() if any(child.parameters())}
+        found = {name: list(child.parameters()) for name, child in self.named_children()}
+        return {name: parameters for name, parameters in found.items() if parameters}
 
     def on_step(self, step: int) -> None:
         """Sets whatever depends on the training step."""
@@ -76,7 +77,11 @@ class VolumeModel(nn.Module):
         raise NotImplementedError
 
     def render(
-        self, rays: Rays, background: Tensor, generator: torch.Generator | None = None, needs: frozenset[str] = frozenset()
+        self,
+        rays: Rays,
+        background: Tensor,
+        generator: torch.Generator | None = None,
+        needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
         """Renders rays over a background (3,); with a generator, as in training: jittered and within the budget."""
         raise NotImplementedError
@@ -98,7 +103,13 @@ class VolumeModel(nn.Module):
             jitter = torch.full_like(rays.near, 0.5)
         capacity = self.capacity if generator is not None else None
         packed = ops.march(
-            rays, self.occupancy.occupied, self.config.radius, self.step_length, jitter, capacity, backend=self.config.backend
+            rays,
+            self.occupancy.occupied,
+            self.config.radius,
+            self.step_length,
+            jitter,
+            capacity,
+            backend=self.config.backend,
         )
         # A CPU has no queue to wait for: reading the count there is free and saves the work on padding.
         return packed.trimmed() if rays.near.device.type == "cpu" else packed

@@ -7,7 +7,9 @@ from typing import Any, ClassVar, Literal
 from utils.registry import register
 from utils.schema import component
 
-_ONE_STEP = "models are evaluated in chunks that the renderer and the exporter choose (model.ray_chunk, export.chunk_size)"
+_ONE_STEP = (
+    "models are evaluated in chunks that the renderer and the exporter choose (model.ray_chunk, export.chunk_size)"
+)
 
 
 @register("encoding", "HashGrid", builds="models.encodings:HashGrid")
@@ -63,7 +65,9 @@ class _NetworkConfig:
 class VanillaMLPConfig(_NetworkConfig):
     """Fully connected network with biases, in full precision."""
 
-    sphere_init: bool = False  # starts as the SDF of a sphere, with softplus in place of `activation` (Atzmon & Lipman 2020)
+    sphere_init: bool = (
+        False  # starts as the SDF of a sphere, with softplus in place of `activation` (Atzmon & Lipman 2020)
+    )
     sphere_init_radius: float = 0.5  # fraction of model.radius
     weight_norm: bool = False
     bias: ClassVar[bool] = True

@@ -14,6 +14,7 @@ class PositionEncoding(nn.Module):
 
     include_xyz: bool
     num_features: int
+    step: int = 0
 
     @property
     def output_dim(self) -> int:
@@ -44,7 +45,8 @@ class PositionEncoding(nn.Module):
         return gradient + 2.0 * cotangent[:, :3] if self.include_xyz else gradient
 
     def on_step(self, step: int) -> None:
-        """Most encodings do not change during training."""
+        """Remembers the step; an encoding that changes during training acts on it."""
+        self.step = step
 
     def _with_position(self, points: Tensor, features: Tensor) -> Tensor:
         return torch.cat([points * 2.0 - 1.0, features], dim=-1) if self.include_xyz else features
@@ -88,6 +90,7 @@ class ProgressiveBandHashGrid(HashGrid):
 
     def on_step(self, step: int) -> None:
         """Opens the levels that are due."""
+        super().on_step(step)
         opened = max(step - self.config.start_step, 0) // self.config.update_steps
         self.active_levels = min(self.config.start_level + opened, self.config.n_levels)
 

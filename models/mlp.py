@@ -22,7 +22,9 @@ class MLP(nn.Module):
         pairs = list(zip(dims[:-1], dims[1:], strict=True))
         self.layers = nn.ModuleList(nn.Linear(a, b, bias=config.bias) for a, b in pairs)
         for index, layer in enumerate(self.layers):
-            self._init_sphere(layer, index) if config.sphere_init else nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(3.0))
+            self._init_sphere(layer, index) if config.sphere_init else nn.init.kaiming_uniform_(
+                layer.weight, a=math.sqrt(3.0)
+            )
             if config.weight_norm:
                 nn.utils.parametrizations.weight_norm(layer)
 

@@ -22,7 +22,11 @@ class NeRF(VolumeModel):
         return alpha_from_density(self.geometry.density(points), torch.tensor(self.step_length, device=points.device))
 
     def render(
-        self, rays: Rays, background: Tensor, generator: torch.Generator | None = None, needs: frozenset[str] = frozenset()
+        self,
+        rays: Rays,
+        background: Tensor,
+        generator: torch.Generator | None = None,
+        needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
         """See VolumeModel.render."""
         packed = self.march(rays, generator)

@@ -48,7 +48,11 @@ class NeuS(VolumeModel):
         return torch.sigmoid((distance + half) * inv_s) - torch.sigmoid((distance - half) * inv_s)
 
     def render(
-        self, rays: Rays, background: Tensor, generator: torch.Generator | None = None, needs: frozenset[str] = frozenset()
+        self,
+        rays: Rays,
+        background: Tensor,
+        generator: torch.Generator | None = None,
+        needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
         """See VolumeModel.render; needs: {"curvature"} adds what the curvature loss reads."""
         packed = self.march(rays, generator)

@@ -12,7 +12,7 @@ from models.base import VolumeModel
 from systems.configs import Experiment
 from utils import registry
 from utils.isosurface import extract_isosurface
-from utils.mesh import Mesh, drop_floaters, transform
+from utils.mesh import Mesh, drop_floaters, transform, vertex_normals
 
 log = logging.getLogger(__name__)
 CPU_CHUNK = 2**17
@@ -30,10 +30,14 @@ def export_mesh(model: VolumeModel, experiment: Experiment, stem: Path, world_fr
     mesh, dropped = drop_floaters(mesh, config.min_component)
     if dropped:
         faces = sum(num_faces for num_faces, _ in dropped)
-        log.info("mesh: dropped %d floaters with %d faces (export.min_component=%g)", len(dropped), faces, config.min_component)
-    if config.export_vertex_color:
-        mesh = Mesh(mesh.vertices, mesh.faces, mesh.normals, vertex_colors(model, mesh, config.chunk_size))
-    mesh = transform(mesh, world_from_scene)
+        log.info(
+            "mesh: dropped %d floaters with %d faces (export.min_component=%g)",
+            len(dropped),
+            faces,
+            config.min_component,
+        )
+    colors = vertex_colors(model, mesh, config.chunk_size) if config.export_vertex_color else None
+    mesh = transform(Mesh(mesh.vertices, mesh.faces, vertex_normals(mesh), colors), world_from_scene)
     paths = [stem.with_name(f"{stem.name}-mc{surface.resolution}.{name}") for name in writers]
     for path, write in zip(paths, writers.values(), strict=True):
         write(mesh, path)
@@ -48,7 +52,7 @@ def export_mesh(model: VolumeModel, experiment: Experiment, stem: Path, world_fr
 
 
 def surface_mesh(model: VolumeModel, resolution: int, threshold: float, chunk: int) -> Mesh:
-    """The level set of the model's field in scene coordinates, with outward normals."""
+    """The level set of the model's field in scene coordinates, wound outward."""
     device = model.occupancy.value.device
     is_sdf = hasattr(model.geometry, "sdf")
 

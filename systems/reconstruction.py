@@ -36,6 +36,7 @@ class Data(Protocol):
     """What the module asks of `trainer.datamodule`."""
 
     world_from_scene: np.ndarray
+    orbit_views: int
 
     def views(self, split: str, device: torch.device) -> Views: ...
     def orbit(self, index: int, device: torch.device) -> tuple[Rays, tuple[int, int]]: ...
@@ -52,6 +53,12 @@ class ReconstructionSystem(pl.LightningModule):
         self.frames: list[np.ndarray] = []
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
+        self.loaded_step = 0  # of the checkpoint that the weights come from
+
+    @property
+    def current_step(self) -> int:
+        """Training steps behind the weights."""
+        return max(self.global_step, self.loaded_step)
 
     @property
     def data(self) -> Data:
@@ -61,7 +68,10 @@ class ReconstructionSystem(pl.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """Optimiser and learning rate per step."""
         optimizer = build_optimizer(self.config, self.model.parts())
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": build_scheduler(self.config, optimizer), "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": build_scheduler(self.config, optimizer), "interval": "step"},
+        }
 
     def step_generator(self, step: int) -> torch.Generator:
         """The random numbers of a step depend on seed and step alone: a resumed run draws what the whole run drew."""
@@ -100,7 +110,10 @@ class ReconstructionSystem(pl.LightningModule):
         shown["train/rays"] = out.alive.sum().float()
         self.log_dict({name: value.detach().float() for name, value in shown.items()}, prog_bar=True)
         quiet = {f"train/loss/{name}": term for name, term in terms.items()}
-        quiet |= {"train/samples": out.samples.packed.count, "train/occupied": self.model.occupancy.occupied.float().mean()}
+        quiet |= {
+            "train/samples": out.samples.packed.count,
+            "train/occupied": self.model.occupancy.occupied.float().mean(),
+        }
         self.log_dict({name: value.detach().float() for name, value in quiet.items()})
         if out.samples.packed.count == 0:
             log.warning(
@@ -116,11 +129,11 @@ class ReconstructionSystem(pl.LightningModule):
 
     def on_validation_start(self) -> None:
         """The model is looked at as it is at this step."""
-        self.model.on_step(self.global_step)
+        self.model.on_step(self.current_step)
 
     def on_test_start(self) -> None:
         """As for validation; the results of an earlier test pass are dropped."""
-        self.model.on_step(self.global_step)
+        self.model.on_step(self.current_step)
         self.frames, self.view_metrics = [], []
 
     on_predict_start = on_test_start
@@ -129,21 +142,21 @@ class ReconstructionSystem(pl.LightningModule):
         """Renders one validation view beside the truth; logs PSNR and SSIM."""
         view = self._view("val", int(batch))
         self.log_dict({f"val/{name}": value for name, value in view.metrics.items()}, batch_size=1)
-        write_png(self.save_dir / f"it{self.global_step}-val" / f"{int(batch):03d}.png", view.panel)
+        write_png(self.save_dir / f"it{self.current_step}-val" / f"{int(batch):03d}.png", view.panel)
         for logger in self.loggers:
             if isinstance(logger, pl.loggers.TensorBoardLogger):
-                logger.experiment.add_image(f"val/{int(batch):03d}", view.panel, self.global_step, dataformats="HWC")
+                logger.experiment.add_image(f"val/{int(batch):03d}", view.panel, self.current_step, dataformats="HWC")
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         """Renders one held-out view beside the truth and keeps its metrics."""
         view = self._view("test", int(batch))
         self.log_dict({f"test/{name}": value for name, value in view.metrics.items()}, batch_size=1)
         self.view_metrics.append(view.metrics)
-        self._keep_frame(f"it{self.global_step}-test", int(batch), view.panel)
+        self._keep_frame(f"it{self.current_step}-test", int(batch), view.panel)
 
     def predict_step(self, batch: int, batch_idx: int) -> None:
         """Renders one frame of the orbit."""
-        self._keep_frame(f"it{self.global_step}-orbit", int(batch), self._orbit_panel(int(batch)))
+        self._keep_frame(f"it{self.current_step}-orbit", int(batch), self._orbit_panel(int(batch)))
 
     def _orbit_panel(self, index: int) -> np.ndarray:
         rays, size = self.data.orbit(index, self.device)
@@ -156,7 +169,7 @@ class ReconstructionSystem(pl.LightningModule):
 
     def on_test_end(self) -> None:
         """Writes the video of the test pass and the mesh; leaves the figures in `report`."""
-        stem = f"it{self.global_step}"
+        stem = f"it{self.current_step}"
         frames = iter(self.frames)
         if self.data.orbit_views:
             frames = (self._orbit_panel(index) for index in range(self.data.orbit_views))
@@ -169,6 +182,6 @@ class ReconstructionSystem(pl.LightningModule):
 
     def on_predict_end(self) -> None:
         """Writes the orbit video."""
-        video = self.save_dir / f"it{self.global_step}-orbit.mp4"
+        video = self.save_dir / f"it{self.current_step}-orbit.mp4"
         write_video(video, iter(self.frames), self.experiment.export.video_fps)
         self.report = {"views": len(self.frames), "video": video.name}

@@ -25,7 +25,7 @@ _RESOLVERS = {
     "calc_exp_lr_decay_rate": lambda factor, steps: factor ** (1.0 / steps),
 }
 for _name, _function in _RESOLVERS.items():
-    OmegaConf.register_new_resolver(_name, _function, replace=True)
+    OmegaConf.register_resolver(_name, _function, replace=True)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ def read_yaml(path: Path) -> DictConfig:
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}.") from None
     if not isinstance(node, DictConfig):
-        raise ConfigError(f"{path}: expected a block of keys at the top, got {type(OmegaConf.to_container(node)).__name__}.")
+        raise ConfigError(
+            f"{path}: expected a block of keys at the top, got {type(OmegaConf.to_container(node)).__name__}."
+        )
     return node
 
 
@@ -71,7 +73,9 @@ def _expand(path: Path, stack: tuple[Path, ...] = ()) -> list[Source]:
         candidates = [path.parent / f"{name}.yaml", ROOT / "configs" / f"{name}.yaml"]
         found = next((c for c in candidates if c.is_file()), None)
         if found is None:
-            known = [p.relative_to(ROOT / "configs").with_suffix("").as_posix() for p in (ROOT / "configs").rglob("*.yaml")]
+            known = [
+                p.relative_to(ROOT / "configs").with_suffix("").as_posix() for p in (ROOT / "configs").rglob("*.yaml")
+            ]
             raise ConfigError(f"{path}: defaults: no file {name}.yaml beside it or in configs/.{nearest(name, known)}")
         sources += _expand(found, (*stack, path))
     return [*sources, Source(_relative(path), tree)]
@@ -103,7 +107,7 @@ def resolve(sources: Sequence[Source]) -> dict[str, Any]:
     """The merged tree as plain values. Raises ConfigError for `???` without a value and for a broken interpolation."""
     try:
         merged = OmegaConf.merge(*(source.tree for source in sources))
-        missing = sorted(OmegaConf.missing_keys(merged))
+        missing = sorted(key for key in OmegaConf.missing_keys(merged) if not _is_interpolation(merged, key))
         if missing:
             raise ConfigError(
                 f"{origin(sources, missing[0])}{missing[0]}: has no value yet (???). "
@@ -113,6 +117,11 @@ def resolve(sources: Sequence[Source]) -> dict[str, Any]:
     except (OmegaConfBaseException, TypeError, ZeroDivisionError) as error:
         key = getattr(error, "full_key", None) or ""
         raise ConfigError(f"{origin(sources, key)}{key or 'config'}: {_first_line(error)}") from None
+
+
+def _is_interpolation(tree: DictConfig, key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    return OmegaConf.is_interpolation(OmegaConf.select(tree, parent) if parent else tree, name)
 
 
 def origin(sources: Sequence[Source], key: str) -> str:

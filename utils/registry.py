@@ -96,7 +96,9 @@ def find(kind: str, name: str) -> Entry:
     if (kind, name) not in _registry.entries:
         module = _modules().get((kind, name))
         if module is None:
-            raise ConfigError(f"no {kind} is called '{name}'.{nearest(name, names(kind))} Known: {', '.join(names(kind))}.")
+            raise ConfigError(
+                f"no {kind} is called '{name}'.{nearest(name, names(kind))} Known: {', '.join(names(kind))}."
+            )
         importlib.import_module(module)
     return _registry.entries[kind, name]
 

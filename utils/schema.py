@@ -23,6 +23,14 @@ def name_key(kind: str) -> str:
     return _NAME_KEYS.get(kind, "name")
 
 
+REQUIRED = MISSING  # what `default_of` gives for a field without a default
+
+
+def default_of(item: dataclasses.Field) -> Any:
+    """The default of a dataclass field, or REQUIRED."""
+    return item.default_factory() if item.default_factory is not MISSING else item.default
+
+
 def component(kind: str, default: Any = MISSING) -> Any:
     """A dataclass field that holds the Config of a registered component, or None where `default=None`."""
     return field(default=default, metadata={"kind": kind})
@@ -41,14 +49,18 @@ def parse(cls: type, node: Any, where: str = "") -> Any:
         if key in unused:
             log.debug("%s has no effect: %s", place, unused[key])
         elif key not in known:
-            raise ConfigError(f"{place}: unknown key.{registry.nearest(str(key), known)} Known here: {', '.join(known)}.")
+            raise ConfigError(
+                f"{place}: unknown key.{registry.nearest(str(key), known)} Known here: {', '.join(known)}."
+            )
         elif "kind" in known[key].metadata:
             values[key] = _parse_component(known[key], value, place)
         else:
             values[key] = convert(hints[key], value, place)
     for item in known.values():
         if item.name not in values and item.default is MISSING and item.default_factory is MISSING:
-            raise ConfigError(f"{where + '.' if where else ''}{item.name}: missing. Set it in the YAML or as key=value.")
+            raise ConfigError(
+                f"{where + '.' if where else ''}{item.name}: missing. Set it in the YAML or as key=value."
+            )
     return cls(**values)
 
 

@@ -1,0 +1,218 @@
+"""Trains, tests and exports: flags and YAML become an experiment, an experiment becomes results on disk."""
+
+import argparse
+import logging
+import sys
+import time
+import warnings
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from systems.configs import Experiment
+from systems.runs import RunFolder, find_checkpoint, new_trial, run_of
+from utils import config, registry, schema
+from utils.errors import CheckpointError, ConfigError, InputError
+
+log = logging.getLogger("photosurf")
+MODES = ("train", "validate", "test", "predict")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise ConfigError(f"command line: {message}. See python launch.py --help.")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The flags of the command line."""
+    parser = _Parser(
+        prog="launch.py",
+        description="Neural surface reconstruction: posed photographs in, a mesh out.",
+        epilog="key=value pairs such as dataset.scene=lego trainer.max_steps=5000 override the YAML.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config", nargs="+", action="extend", metavar="YAML", help="one or more files, merged in order"
+    )
+    parser.add_argument("--gpu", default="0", help="index of the GPU, or cpu; without a GPU the CPU is used")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--train", action="store_true", help="train, then test")
+    mode.add_argument("--validate", action="store_true", help="render and measure the validation views")
+    mode.add_argument(
+        "--test", action="store_true", help="render and measure the held-out views, export mesh and video"
+    )
+    mode.add_argument("--predict", action="store_true", help="render an orbit")
+    mode.add_argument("--list", action="store_true", help="every component with its file and fields")
+    mode.add_argument("--dump", action="store_true", help="the resolved YAML")
+    parser.add_argument(
+        "--resume", type=Path, metavar="CKPT", help="a checkpoint, or a run's folder for its newest one"
+    )
+    parser.add_argument("--resume_weights_only", action="store_true", help="take the weights, start at step 0")
+    parser.add_argument("--exp_dir", type=Path, default=Path("exp"), help="where results go (default: exp)")
+    parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="where TensorBoard logs go (default: runs)")
+    parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
+    return parser
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """Flags, and `overrides` for all key=value. Raises ConfigError for anything else."""
+    parser = make_parser()
+    args, rest = parser.parse_known_args(argv)
+    args.config = args.config or []
+    args.overrides = [item for item in [*args.config, *rest] if "=" in item and not item.startswith("-")]
+    args.config = [item for item in args.config if item not in args.overrides]
+    for item in rest:
+        if item not in args.overrides:
+            flags = [flag for action in parser._actions for flag in action.option_strings]
+            kind = "unknown flag" if item.startswith("-") else "expected key=value"
+            raise ConfigError(
+                f"command line: '{item}': {kind}.{registry.nearest(item, flags)} See python launch.py --help."
+            )
+    if not any(getattr(args, name) for name in (*MODES, "list", "dump")):
+        raise ConfigError("command line: say what to do: --train, --validate, --test, --predict, --list or --dump.")
+    if args.resume_weights_only and args.resume is None:
+        raise ConfigError("command line: --resume_weights_only needs --resume CKPT.")
+    if args.resume is None and (args.validate or args.test or args.predict):
+        raise ConfigError("command line: --validate, --test and --predict need --resume CKPT or --resume RUN.")
+    return args
+
+
+def load_experiment(args: argparse.Namespace) -> Experiment:
+    """The checked experiment that the arguments describe; reads neither data nor device. Raises ConfigError."""
+    paths = list(args.config)
+    if not paths and args.resume is not None:
+        run = run_of(find_checkpoint(args.resume))
+        if run is None:
+            raise ConfigError(f"--resume {args.resume}: no config/parsed.yaml beside it; give the YAML with --config.")
+        paths = [run.parsed_config]
+    if not paths:
+        raise ConfigError("command line: no config. Give one as --config configs/neus-blender.yaml.")
+    sources = config.collect(paths, args.overrides)
+    node = config.resolve(sources)
+    try:
+        return schema.parse(Experiment, node)
+    except ConfigError as error:
+        raise ConfigError(f"{config.origin(sources, str(error).split(':')[0])}{error}") from None
+
+
+def list_components() -> str:
+    """Every registered component: kind, name, file, and its fields with their defaults."""
+    lines = []
+    for kind in registry.kinds():
+        lines.append(f"{kind}:")
+        for name in registry.names(kind):
+            entry = registry.find(kind, name)
+            summary = (entry.target.__doc__ or "").strip().splitlines()[0]
+            lines.append(f"  {name}  ({entry.file})  {summary}")
+            if is_dataclass(entry.target):
+                lines += [f"      {_describe(item)}" for item in fields(entry.target)]
+    return "\n".join(lines)
+
+
+def _describe(item: Any) -> str:
+    kind = item.type if isinstance(item.type, str) else getattr(item.type, "__name__", str(item.type))
+    if "kind" in item.metadata:
+        kind = f"a {item.metadata['kind']}"
+    value = schema.default_of(item)
+    return f"{item.name}: {kind}" + ("" if value is schema.REQUIRED else f" = {value!r}")
+
+
+def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
+    """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on."""
+    import torch
+
+    from datasets.datamodule import SceneData
+    from systems.checkpoints import check_fit, read_checkpoint
+    from systems.training import make_trainer, pick_device, write_metrics
+
+    checkpoint = find_checkpoint(args.resume) if args.resume is not None else None
+    content = read_checkpoint(checkpoint) if checkpoint else None
+    device = pick_device(args.gpu)
+    data = SceneData(
+        experiment.dataset, not experiment.model.batch_image_sampling, experiment.trainer.limit_val_batches
+    )
+    for split in ("train", "val", "test") if args.train else ("val" if args.validate else "test",):
+        log.info("%s: %d views", split, len(data.scene(split)))
+    torch.manual_seed(experiment.seed)
+    run = run_of(checkpoint) if checkpoint and not args.resume_weights_only else None
+    if run is None:
+        experiment = replace(experiment, trial_name=experiment.trial_name or new_trial(experiment.tag))
+        run = RunFolder(args.exp_dir / experiment.name / experiment.trial_name)
+    system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
+    if content:
+        check_fit(checkpoint, content["state_dict"], system)
+        system.load_state_dict(content["state_dict"])
+        system.loaded_step = 0 if args.resume_weights_only else content["global_step"]
+    if args.train and system.loaded_step >= experiment.trainer.max_steps:
+        raise CheckpointError(
+            f"{checkpoint}: is at step {system.loaded_step}, trainer.max_steps is {experiment.trainer.max_steps}: "
+            f"nothing is left to train. Raise trainer.max_steps, or use --test to export again."
+        )
+    run.create(
+        "\n---\n".join(Path(path).read_text(encoding="utf-8") for path in args.config), schema.to_dict(experiment)
+    )
+    trainer = make_trainer(experiment, run, args.runs_dir, device)
+    system.to(device)
+    if args.train:
+        whole = str(checkpoint) if checkpoint and not args.resume_weights_only else None
+        trainer.fit(system, datamodule=data, ckpt_path=whole, weights_only=True)
+    if args.validate:
+        trainer.validate(system, datamodule=data, verbose=False)
+    elif args.predict:
+        trainer.predict(system, datamodule=data, return_predictions=False)
+    else:
+        trainer.test(system, datamodule=data, verbose=False)
+    return write_metrics(trainer, system, run, device)
+
+
+def summarise(report: dict[str, Any]) -> str:
+    """Where the results lie, in a few lines."""
+    folder = Path(report["folder"])
+    lines = [f"{name}: {report[name]:.4g}" for name in ("psnr", "ssim", "train_seconds") if name in report]
+    lines = [", ".join(lines)] if lines else []
+    mesh = report.get("mesh", {})
+    lines += [f"mesh:    {folder / name}" for name in mesh.get("files", [])]
+    lines += [f"video:   {folder / report['video']}"] if "video" in report else []
+    lines += [f"metrics: {folder / 'metrics.json'}"]
+    return "\n".join(lines)
+
+
+def set_up_logging(verbose: bool) -> None:
+    """Our own lines on stderr; those of libraries only with --verbose."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    for name in ("photosurf", "datasets", "models", "systems", "utils"):
+        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
+    if not verbose:
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns its exit code, 2 for input that must be mended."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        args = parse_args(argv)
+        set_up_logging(args.verbose)
+        if args.list:
+            print(list_components())
+            return 0
+        experiment = load_experiment(args)
+        if args.dump:
+            print(OmegaConf.to_yaml(schema.to_dict(experiment)), end="")
+            return 0
+        started = time.perf_counter()
+        report = execute(args, experiment)
+        log.info("done in %.1f s", time.perf_counter() - started)
+        print(summarise(report))
+    except InputError as error:
+        if "--verbose" in argv:
+            logging.getLogger("photosurf").exception("traceback")
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The Lightning trainer of an experiment, the device it runs on, and the metrics that it leaves behind."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from systems.configs import Experiment
+from systems.reconstruction import ReconstructionSystem
+from systems.runs import RunFolder
+from utils.callbacks import FinalCheckpoint, ProgressBar, TrainingClock
+from utils.environment import describe_environment, peak_memory
+from utils.errors import ConfigError
+from utils.files import replacing
+
+log = logging.getLogger(__name__)
+
+
+def pick_device(gpu: str) -> torch.device:
+    """The device that --gpu names; the CPU where there is no GPU at all. Raises ConfigError for a GPU that is not there."""
+    if gpu == "cpu":
+        return torch.device("cpu")
+    if not gpu.isdigit():
+        raise ConfigError(f"--gpu {gpu}: expected the index of one GPU such as 0, or cpu.")
+    if not torch.cuda.is_available():
+        log.info("no GPU found: running on the CPU with %d threads", torch.get_num_threads())
+        return torch.device("cpu")
+    if int(gpu) >= torch.cuda.device_count():
+        raise ConfigError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0.")
+    torch.set_float32_matmul_precision("high")
+    return torch.device("cuda", int(gpu))
+
+
+def make_trainer(experiment: Experiment, run: RunFolder, runs_dir: Path, device: torch.device) -> pl.Trainer:
+    """A trainer that logs to TensorBoard and CSV and keeps checkpoints in the run's folder."""
+    config, trial = experiment.trainer, run.path.name
+    every = min(experiment.checkpoint.every_n_train_steps, config.max_steps)
+    callbacks = [
+        TrainingClock(),
+        ModelCheckpoint(run.ckpt, save_top_k=experiment.checkpoint.save_top_k, every_n_train_steps=every),
+        FinalCheckpoint(run.ckpt),
+    ]
+    if config.enable_progress_bar:
+        callbacks.append(ProgressBar(refresh_rate=20))
+    loggers = [
+        TensorBoardLogger(runs_dir, name=experiment.name, version=trial),
+        CSVLogger(run.path, name="csv_logs", version=""),
+    ]
+    return pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=[device.index] if device.type == "cuda" else 1,
+        precision=_precision(config.precision, device),
+        max_steps=config.max_steps,
+        log_every_n_steps=config.log_every_n_steps,
+        val_check_interval=config.val_check_interval,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        logger=loggers,
+        callbacks=callbacks,
+        enable_progress_bar=config.enable_progress_bar,
+        enable_model_summary=False,
+        default_root_dir=run.path,
+    )
+
+
+def _precision(wanted: str, device: torch.device) -> str:
+    if wanted == "16" and device.type == "cpu":
+        log.info("trainer.precision=16 needs a GPU: the CPU computes in 32 bits")
+        wanted = "32"
+    return {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}[wanted]
+
+
+def write_metrics(
+    trainer: pl.Trainer, system: ReconstructionSystem, run: RunFolder, device: torch.device
+) -> dict[str, Any]:
+    """Writes save/metrics.json and returns it with the folder it lies in."""
+    clock = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingClock))
+    report = dict(system.report)
+    report |= {"steps": system.current_step, "train_seconds": round(clock.seconds, 2)}
+    report |= peak_memory(device) | {"environment": describe_environment(device)}
+    with replacing(run.save / "metrics.json") as path:
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return {**report, "folder": str(run.save)}

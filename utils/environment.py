@@ -1,0 +1,56 @@
+"""What a result was made with: hardware, versions, commit, peak memory."""
+
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from utils.registry import ROOT
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Hardware, versions and commit, as plain values."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "device": gpu or _cpu_name(),
+        "cpu_threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if gpu else None,
+        "pytorch_lightning": version("pytorch-lightning"),
+        "commit": commit(),
+    }
+
+
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """Largest memory so far in MiB: of the process and, on a GPU, of torch's allocator there."""
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
+    found = {"peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
+    if device.type == "cuda":
+        found["peak_gpu_memory_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return {name: round(value, 1) for name, value in found.items()}
+
+
+def commit() -> str | None:
+    """The commit of this checkout, with `+` when files differ from it; None outside a repository."""
+    try:
+        head = _git("rev-parse", "--short", "HEAD")
+        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(*args: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *args], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

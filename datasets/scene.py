@@ -10,7 +10,8 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Scene:
-    """Posed photographs. The scene frame holds the object near the origin; cameras are OpenCV (x right, y down, z forward).
+    """Posed photographs. The scene frame holds the object near the origin; cameras are OpenCV (x right,
+    y down, z forward).
 
     Images may differ in size: their pixels lie one after the other in one flat array, image n at
     `pixels[offsets[n] : offsets[n] + W * H]`, row by row. The centre of pixel (x, y) lies at (x + 0.5, y + 0.5)."""

@@ -1,5 +1,6 @@
 """Small fully connected networks, with the gradient of one output by the inputs in closed form."""
 
+import itertools
 import math
 
 import torch
@@ -19,7 +20,7 @@ class MLP(nn.Module):
         self.config = config
         self.smooth = config.sphere_init or config.activation == "Softplus"
         dims = [dim_in] + [config.n_neurons] * config.n_hidden_layers + [dim_out]
-        pairs = list(zip(dims[:-1], dims[1:], strict=True))
+        pairs = list(itertools.pairwise(dims))
         self.layers = nn.ModuleList(nn.Linear(a, b, bias=config.bias) for a, b in pairs)
         for index, layer in enumerate(self.layers):
             self._init_sphere(layer, index) if config.sphere_init else nn.init.kaiming_uniform_(

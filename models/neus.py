@@ -77,7 +77,7 @@ class NeuS(VolumeModel):
         )
 
     def _curvature(self, points: Tensor, normal: Tensor, packed: Packed, generator: torch.Generator | None) -> Tensor:
-        """(S,) 1 - n . n' with the normal n' a small step along a random tangent (PermutoSDF, arXiv:2211.12562, eq. 10)."""
+        """(S,) 1 - n . n' with the normal n' a small step along a random tangent (PermutoSDF, arXiv:2211.12562)."""
         random = torch.randn(points.shape, generator=generator, device=points.device, dtype=points.dtype)
         tangent = F.normalize(torch.cross(normal, random, dim=-1), dim=-1, eps=1e-6).detach()
         moved = points + CURVATURE_STEP * self.config.radius * tangent

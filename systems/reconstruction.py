@@ -117,8 +117,8 @@ class ReconstructionSystem(pl.LightningModule):
         self.log_dict({name: value.detach().float() for name, value in quiet.items()})
         if out.samples.packed.count == 0:
             log.warning(
-                "step %d: no sample lies in an occupied cell, so nothing is learned. Check model.radius against the size "
-                "of the scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",
+                "step %d: no sample lies in an occupied cell, so nothing is learned. Check model.radius against the size of "
+                "the scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",
                 self.global_step,
             )
 

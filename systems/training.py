@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def pick_device(gpu: str) -> torch.device:
-    """The device that --gpu names; the CPU where there is no GPU at all. Raises ConfigError for a GPU that is not there."""
+    """The device that --gpu names; the CPU where there is no GPU at all. Raises ConfigError."""
     if gpu == "cpu":
         return torch.device("cpu")
     if not gpu.isdigit():

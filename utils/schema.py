@@ -2,7 +2,7 @@
 
 A field is a bool, number, string, Literal, tuple, dict[str, X], Optional, nested dataclass, `component(kind)` (a node
 whose `name` or `otype` picks a registered Config), or a class with `from_config(value, where)` and `to_config()`.
-A Config may list keys of older files that have no effect here in `UNUSED: ClassVar[dict[str, str]]`, with the reason."""
+A Config may list keys of older files that have no effect here in `UNUSED: ClassVar[dict[str, str]]` with the reason."""
 
 import dataclasses
 import logging

@@ -127,6 +127,8 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
     from systems.checkpoints import check_fit, read_checkpoint
     from systems.training import make_trainer, pick_device, write_metrics
 
+    if not args.verbose:
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # importing it had set its own level
     checkpoint = find_checkpoint(args.resume) if args.resume is not None else None
     content = read_checkpoint(checkpoint) if checkpoint else None
     device = pick_device(args.gpu)
@@ -164,18 +166,21 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
         trainer.predict(system, datamodule=data, return_predictions=False)
     else:
         trainer.test(system, datamodule=data, verbose=False)
-    return write_metrics(trainer, system, run, device)
+    report = write_metrics(trainer, system, run, device, next(name for name in MODES if getattr(args, name)))
+    if system.failure is not None:
+        raise system.failure
+    return report
 
 
 def summarise(report: dict[str, Any]) -> str:
     """Where the results lie, in a few lines."""
-    folder = Path(report["folder"])
+    folder = Path(report["file"]).parent
     lines = [f"{name}: {report[name]:.4g}" for name in ("psnr", "ssim", "train_seconds") if name in report]
     lines = [", ".join(lines)] if lines else []
     mesh = report.get("mesh", {})
     lines += [f"mesh:    {folder / name}" for name in mesh.get("files", [])]
     lines += [f"video:   {folder / report['video']}"] if "video" in report else []
-    lines += [f"metrics: {folder / 'metrics.json'}"]
+    lines += [f"metrics: {report['file']}"]
     return "\n".join(lines)
 
 
@@ -185,7 +190,6 @@ def set_up_logging(verbose: bool) -> None:
     for name in ("photosurf", "datasets", "models", "systems", "utils"):
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
     if not verbose:
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim")
 
 

@@ -15,7 +15,8 @@ from systems.evaluation import View, evaluate_view, render_view
 from systems.export import export_mesh
 from systems.optim import build_optimizer, build_scheduler
 from utils import registry
-from utils.images import write_png
+from utils.errors import ReconstructionError
+from utils.images import read_image, write_png
 from utils.rays import RayBatch, Rays
 from utils.video import write_video
 
@@ -50,9 +51,10 @@ class ReconstructionSystem(pl.LightningModule):
         self.config, self.experiment, self.save_dir = config, experiment, save_dir
         self.model = model
         self.losses = {name: registry.find("loss", name).target for name in config.loss.weights}
-        self.frames: list[np.ndarray] = []
+        self.frames: list[Path] = []
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
+        self.failure: ReconstructionError | None = None  # raised once everything else is written
         self.loaded_step = 0  # of the checkpoint that the weights come from
 
     @property
@@ -117,8 +119,8 @@ class ReconstructionSystem(pl.LightningModule):
         self.log_dict({name: value.detach().float() for name, value in quiet.items()})
         if out.samples.packed.count == 0:
             log.warning(
-                "step %d: no sample lies in an occupied cell, so nothing is learned. Check model.radius against the size of "
-                "the scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",
+                "step %d: no sample lies in an occupied cell, so nothing is learned. Check model.radius against the "
+                "scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",
                 self.global_step,
             )
 
@@ -127,21 +129,18 @@ class ReconstructionSystem(pl.LightningModule):
         background = torch.full((3,), BACKGROUNDS[self.experiment.model.background_color], device=self.device)
         return evaluate_view(self.model, views.image(index, background), views.size(index))
 
-    def on_validation_start(self) -> None:
-        """The model is looked at as it is at this step."""
-        self.model.on_step(self.current_step)
-
     def on_test_start(self) -> None:
-        """As for validation; the results of an earlier test pass are dropped."""
+        """The model is looked at as it is at this step; the results of an earlier pass are dropped."""
         self.model.on_step(self.current_step)
         self.frames, self.view_metrics = [], []
 
-    on_predict_start = on_test_start
+    on_validation_start = on_predict_start = on_test_start
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
         """Renders one validation view beside the truth; logs PSNR and SSIM."""
         view = self._view("val", int(batch))
         self.log_dict({f"val/{name}": value for name, value in view.metrics.items()}, batch_size=1)
+        self.view_metrics.append(view.metrics)
         write_png(self.save_dir / f"it{self.current_step}-val" / f"{int(batch):03d}.png", view.panel)
         for logger in self.loggers:
             if isinstance(logger, pl.loggers.TensorBoardLogger):
@@ -164,24 +163,35 @@ class ReconstructionSystem(pl.LightningModule):
         return render_view(self.model, rays, background, size).panel
 
     def _keep_frame(self, folder: str, index: int, panel: np.ndarray) -> None:
-        write_png(self.save_dir / folder / f"{index:03d}.png", panel)
-        self.frames.append(panel)
+        self.frames.append(self.save_dir / folder / f"{index:03d}.png")
+        write_png(self.frames[-1], panel)
+
+    def _mean_metrics(self) -> dict[str, Any]:
+        names = self.view_metrics[0] if self.view_metrics else {}
+        means = {name: float(np.mean([view[name] for view in self.view_metrics])) for name in names}
+        return {**means, "views": len(self.view_metrics)}
+
+    def on_validation_end(self) -> None:
+        """Leaves the mean figures in `report`."""
+        self.report = self._mean_metrics()
 
     def on_test_end(self) -> None:
         """Writes the video of the test pass and the mesh; leaves the figures in `report`."""
         stem = f"it{self.current_step}"
-        frames = iter(self.frames)
+        frames = map(read_image, self.frames)
         if self.data.orbit_views:
             frames = (self._orbit_panel(index) for index in range(self.data.orbit_views))
         video = self.save_dir / f"{stem}-test.mp4"
         write_video(video, frames, self.experiment.export.video_fps)
-        names = self.view_metrics[0] if self.view_metrics else {}
-        self.report = {name: float(np.mean([view[name] for view in self.view_metrics])) for name in names}
-        self.report |= {"views": len(self.view_metrics), "video": video.name}
-        self.report["mesh"] = export_mesh(self.model, self.experiment, self.save_dir / stem, self.data.world_from_scene)
+        self.report = {**self._mean_metrics(), "video": video.name}
+        try:
+            mesh = export_mesh(self.model, self.experiment, self.save_dir / stem, self.data.world_from_scene)
+        except ReconstructionError as error:
+            self.failure, mesh = error, {"error": str(error)}
+        self.report["mesh"] = mesh
 
     def on_predict_end(self) -> None:
         """Writes the orbit video."""
         video = self.save_dir / f"it{self.current_step}-orbit.mp4"
-        write_video(video, iter(self.frames), self.experiment.export.video_fps)
+        write_video(video, map(read_image, self.frames), self.experiment.export.video_fps)
         self.report = {"views": len(self.frames), "video": video.name}

@@ -49,7 +49,7 @@ def make_trainer(experiment: Experiment, run: RunFolder, runs_dir: Path, device:
         callbacks.append(ProgressBar(refresh_rate=20))
     loggers = [
         TensorBoardLogger(runs_dir, name=experiment.name, version=trial),
-        CSVLogger(run.path, name="csv_logs", version=""),
+        CSVLogger(run.path, name="csv_logs"),
     ]
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -76,13 +76,20 @@ def _precision(wanted: str, device: torch.device) -> str:
 
 
 def write_metrics(
-    trainer: pl.Trainer, system: ReconstructionSystem, run: RunFolder, device: torch.device
+    trainer: pl.Trainer, system: ReconstructionSystem, run: RunFolder, device: torch.device, mode: str
 ) -> dict[str, Any]:
-    """Writes save/metrics.json and returns it with the folder it lies in."""
+    """Writes save/metrics.json, or save/metrics-<mode>.json after --validate and --predict, and returns its content.
+
+    A later test pass at the same step keeps what it does not measure anew, such as the training time."""
+    path = run.save / ("metrics.json" if mode in ("train", "test") else f"metrics-{mode}.json")
     clock = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingClock))
-    report = dict(system.report)
-    report |= {"steps": system.current_step, "train_seconds": round(clock.seconds, 2)}
+    report = {**system.report, "steps": system.current_step}
+    if mode == "train":
+        report["train_seconds"] = round(clock.seconds, 2)
     report |= peak_memory(device) | {"environment": describe_environment(device)}
-    with replacing(run.save / "metrics.json") as path:
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return {**report, "folder": str(run.save)}
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if earlier.get("steps") == report["steps"]:
+        report = earlier | report
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return {**report, "file": str(path)}

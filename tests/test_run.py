@@ -1,0 +1,116 @@
+"""The main job through the true entry point on a CPU: photographs of a sphere in, a sphere out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from sphere_scene import RADIUS, write_sphere_scene
+
+import launch
+
+SMALL = [
+    "trainer.enable_progress_bar=false",
+    "trainer.log_every_n_steps=5",
+    "model.num_samples_per_ray=128",
+    "model.train_num_rays=64",
+    "model.max_train_num_rays=512",
+    "model.grid_resolution=32",
+    "model.geometry.xyz_encoding_config.n_levels=6",
+    "model.geometry.xyz_encoding_config.log2_hashmap_size=12",
+    "model.geometry.isosurface.resolution=64",
+]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sphere_scene(tmp_path_factory.mktemp("sphere"))
+
+
+def run(scene: Path, out: Path, *args: str, config: str = "neus-demo") -> int:
+    folders = ["--exp_dir", str(out / "exp"), "--runs_dir", str(out / "runs"), "--gpu", "cpu"]
+    source = [] if "--resume" in args and "--train" not in args else ["--config", f"configs/{config}.yaml"]
+    own = [f"dataset.root_dir={scene}", *SMALL] if source else []
+    return launch.main([*source, *folders, *own, *args])
+
+
+def only(folder: Path, pattern: str) -> Path:
+    found = list(folder.glob(pattern))
+    assert len(found) == 1, f"{pattern}: {found}"
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def trained(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished NeuS run."""
+    out = tmp_path_factory.mktemp("neus")
+    assert run(scene, out, "--train", "trainer.max_steps=200", "trainer.val_check_interval=100", "tag=t") == 0
+    return only(out, "exp/neus-demo/t@*")
+
+
+def test_the_sphere_comes_back(trained: Path) -> None:
+    mesh = trimesh.load(trained / "save/it200-mc64.obj", process=False)
+    assert np.linalg.norm(mesh.vertices, axis=1).mean() == pytest.approx(RADIUS, rel=0.03)
+    assert mesh.volume == pytest.approx(4.0 / 3.0 * np.pi * RADIUS**3, rel=0.1)  # positive: wound outward
+    assert mesh.is_watertight
+
+
+def test_a_run_leaves_everything_it_promises(trained: Path) -> None:
+    for name in (
+        "ckpt/epoch=0-step=200.ckpt",
+        "config/raw.yaml",
+        "config/parsed.yaml",
+        "code/launch.py",
+        "save/it200-mc64.ply",
+        "save/it200-test.mp4",
+        "save/it200-test/001.png",
+        "save/it100-val/000.png",
+    ):
+        assert (trained / name).is_file(), name
+    assert only(trained, "csv_logs/version_0/metrics.csv").stat().st_size > 0
+    assert list((trained.parents[2] / "runs/neus-demo" / trained.name).glob("events*"))
+    metrics = json.loads((trained / "save/metrics.json").read_text())
+    assert metrics["psnr"] > 22.0
+    assert metrics["steps"] == 200
+    for name in ("ssim", "train_seconds", "peak_memory_mib", "views"):
+        assert metrics[name] > 0
+    assert {"device", "torch", "commit"} <= metrics["environment"].keys()
+
+
+def test_resume_exports_again_and_keeps_what_was_there(trained: Path, scene: Path, tmp_path: Path) -> None:
+    seconds = json.loads((trained / "save/metrics.json").read_text())["train_seconds"]
+    assert run(scene, tmp_path, "--resume", str(trained), "--test", "model.geometry.isosurface.resolution=48") == 0
+    assert (trained / "save/it200-mc48.obj").is_file()
+    assert (trained / "save/it200-mc64.obj").is_file()
+    assert json.loads((trained / "save/metrics.json").read_text())["train_seconds"] == seconds
+    assert not (tmp_path / "exp").exists()
+
+
+def test_validate_writes_its_own_metrics(trained: Path, scene: Path, tmp_path: Path) -> None:
+    assert run(scene, tmp_path, "--resume", str(trained / "ckpt/epoch=0-step=200.ckpt"), "--validate") == 0
+    assert json.loads((trained / "save/metrics-validate.json").read_text())["psnr"] > 20.0
+
+
+def test_nerf_trains_and_shows_an_orbit(scene: Path, tmp_path: Path) -> None:
+    extra = ["dataset.scene=sphere", "model.ray_chunk=2048", "model.geometry.isosurface.threshold=1.0"]
+    assert run(scene, tmp_path, "--train", "trainer.max_steps=60", *extra, config="nerf-blender") == 0
+    found = only(tmp_path, "exp/nerf-blender-sphere/@*")
+    assert (found / "save/it60-test.mp4").is_file()
+    assert json.loads((found / "save/metrics.json").read_text())["psnr"] > 15.0
+    assert run(scene, tmp_path, "--resume", str(found), "--predict", "dataset.n_test_traj_steps=3") == 0
+    assert len(list((found / "save/it60-orbit").glob("*.png"))) == 3
+
+
+def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path) -> None:
+    steps = ["--train", "trainer.max_steps=20", "checkpoint.every_n_train_steps=10"]
+    assert run(scene, tmp_path / "a", *steps) == 0
+    whole = only(tmp_path / "a", "exp/neus-demo/@*/ckpt/epoch=0-step=20.ckpt")
+    states = {"whole": torch.load(whole, weights_only=True)}
+    whole.unlink()
+    assert run(scene, tmp_path / "a", *steps, "--resume", str(whole.parent.parent)) == 0
+    states["resumed"] = torch.load(whole, weights_only=True)
+    assert states["resumed"]["global_step"] == 20
+    for name, value in states["whole"]["state_dict"].items():
+        assert torch.equal(value, states["resumed"]["state_dict"][name]), name

@@ -12,14 +12,18 @@ from utils.errors import ConfigError
 from utils.registry import nearest
 
 
-def build_optimizer(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]]) -> torch.optim.Optimizer:
-    """One parameter group per part of the model. Raises ConfigError where `optimizer.params` names no such part."""
+def check_parts(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]]) -> None:
+    """Raises ConfigError where `optimizer.params` names a part that the model does not have."""
     for name in config.optimizer.params:
         if name not in parts:
             raise ConfigError(
                 f"system.optimizer.params.{name}: the model has no such part.{nearest(name, parts)} "
                 f"Its parts are {', '.join(parts)}."
             )
+
+
+def build_optimizer(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]]) -> torch.optim.Optimizer:
+    """One parameter group per part of the model."""
     groups: list[dict[str, Any]] = []
     for name, parameters in parts.items():
         own = config.optimizer.params.get(name)

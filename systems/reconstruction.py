@@ -13,7 +13,7 @@ from models.base import RenderOutput, VolumeModel
 from systems.configs import Experiment
 from systems.evaluation import View, evaluate_view, render_view
 from systems.export import export_mesh
-from systems.optim import build_optimizer, build_scheduler
+from systems.optim import build_optimizer, build_scheduler, check_parts
 from utils import registry
 from utils.errors import ReconstructionError
 from utils.images import read_image, write_png
@@ -50,6 +50,7 @@ class ReconstructionSystem(pl.LightningModule):
         super().__init__()
         self.config, self.experiment, self.save_dir = config, experiment, save_dir
         self.model = model
+        check_parts(config, model.parts())
         self.losses = {name: registry.find("loss", name).target for name in config.loss.weights}
         self.frames: list[Path] = []
         self.view_metrics: list[dict[str, float]] = []

@@ -1,0 +1,143 @@
+"""The command line: what is wrong with the input is said in one line, with exit code 2, and nothing is left behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from sphere_scene import write_sphere_scene
+
+import launch
+from systems.configs import Experiment
+from utils import registry, schema
+from utils.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO = ["--config", "configs/neus-demo.yaml"]
+TINY = [
+    "trainer.max_steps=2",
+    "trainer.enable_progress_bar=false",
+    "model.train_num_rays=8",
+    "model.grid_resolution=16",
+]
+
+
+def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
+    """The one line that launch prints about bad input."""
+    code = launch.main(
+        [*argv, "--exp_dir", str(tmp_path / "exp"), "--runs_dir", str(tmp_path / "runs"), "--gpu", "cpu"]
+    )
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert code == 2
+    assert lines[-1].startswith("error: ")
+    assert "Traceback" not in "\n".join(lines)
+    assert not (tmp_path / "exp").exists()
+    return lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([*DEMO, "--trian"], ["--trian", "--train"]),
+        ([*DEMO, "--train", "model.geometri.radius=2"], ["command line", "model.geometri", "'geometry'"]),
+        ([*DEMO, "--train", "trainer.max_step=2"], ["trainer.max_step", "'max_steps'"]),
+        ([*DEMO, "--train", "trainer.log_every_n_steps=many"], ["trainer.log_every_n_steps", "whole number", "'many'"]),
+        ([*DEMO, "--train", "model.name=neuss"], ["model.name", "'neus'"]),
+        ([*DEMO, "--train", "system.loss.lambda_eikonl=1"], ["lambda_eikonl", "lambda_eikonal"]),
+        ([*DEMO, "--train", "system.loss.lambda_mask=[1,2]"], ["system.loss.lambda_mask", "schedule"]),
+        (["--config", "configs/neus-blender.yaml", "--train"], ["dataset.scene", "???"]),
+        (["--config", "configs/neus-blendr.yaml", "--train"], ["neus-blendr.yaml", "neus-blender.yaml"]),
+        ([*DEMO], ["--train"]),
+        ([*DEMO, "--test"], ["--resume"]),
+        ([*DEMO, "--train", "dataset.root_dir=nowhere"], ["nowhere"]),
+        ([*DEMO, "--train", "--resume", "nowhere.ckpt"], ["nowhere.ckpt", "no such file"]),
+        ([*DEMO, "--train", "model.texture.input_feature_dim=7"], ["input_feature_dim", "16", "7"]),
+        ([*DEMO, "--train", "system.optimizer.params.geometri.lr=1"], ["geometri", "geometry"]),
+    ],
+)
+def test_bad_input_is_one_line(argv: list[str], said: list[str], capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    line = refused(capsys, tmp_path, *argv)
+    assert all(word in line for word in said), line
+
+
+def test_a_tab_in_yaml_is_named_with_its_line(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    path = tmp_path / "tab.yaml"
+    path.write_text("name: x\nmodel:\n\tname: neus\n")
+    line = refused(capsys, tmp_path, "--config", str(path), "--train")
+    assert "line 3" in line
+    assert "tab" in line
+
+
+def test_json_without_frames(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    root = write_sphere_scene(tmp_path / "scene")
+    (root / "transforms_train.json").write_text(json.dumps({"camera_angle_x": 0.5}))
+    assert "frames" in refused(capsys, tmp_path, *DEMO, "--train", f"dataset.root_dir={root}")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A checkpoint of two steps, and its scene; the surface of such a model may be missing, the checkpoint is not."""
+    out = tmp_path_factory.mktemp("two-steps")
+    root = write_sphere_scene(out / "scene")
+    folders = ["--exp_dir", str(out / "exp"), "--runs_dir", str(out / "runs"), "--gpu", "cpu"]
+    launch.main(
+        [*DEMO, "--train", *folders, f"dataset.root_dir={root}", *TINY, "model.geometry.isosurface.resolution=32"]
+    )
+    return next(out.glob("exp/*/*/ckpt/*.ckpt")), root
+
+
+def test_a_checkpoint_of_another_model(checkpoint: tuple, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    argv = [*DEMO, "--test", "--resume", str(checkpoint[0]), f"dataset.root_dir={checkpoint[1]}", *TINY]
+    line = refused(capsys, tmp_path, *argv, "model.geometry.xyz_encoding_config.log2_hashmap_size=12")
+    assert "another model" in line
+    assert "table" in line
+
+
+def test_an_interrupted_checkpoint(checkpoint: tuple, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    torn = tmp_path / "epoch=0-step=2.ckpt"
+    torn.write_bytes(checkpoint[0].read_bytes()[:5000])
+    argv = [*DEMO, "--test", "--resume", str(torn), f"dataset.root_dir={checkpoint[1]}", *TINY]
+    assert "not a readable checkpoint" in refused(capsys, tmp_path, *argv)
+
+
+def test_a_run_that_is_done_says_so(checkpoint: tuple, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    argv = [*DEMO, "--train", "--resume", str(checkpoint[0]), f"dataset.root_dir={checkpoint[1]}", *TINY]
+    assert "nothing is left to train" in refused(capsys, tmp_path, *argv)
+
+
+def test_checkpoints_hold_no_code(checkpoint: tuple) -> None:
+    assert torch.load(checkpoint[0], weights_only=True)["global_step"] == 2
+
+
+def test_configs_are_checked_before_torch_is_loaded() -> None:
+    code = "import sys, launch; c = launch.main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(c)"
+    command = [sys.executable, "-c", code, *DEMO, "--train", "model.nme=x"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: command line: model.nme")
+
+
+def test_list_names_every_component(capsys: pytest.CaptureFixture) -> None:
+    assert launch.main(["--list"]) == 0
+    text = capsys.readouterr().out
+    for kind in registry.kinds():
+        for name in registry.names(kind):
+            assert f"  {name}  ({registry.find(kind, name).file})" in text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_config_parses_and_survives_a_dump(path: Path, capsys: pytest.CaptureFixture) -> None:
+    argv = ["--config", str(path), "--dump", "dataset.scene=x"]
+    assert launch.main(argv) == 0
+    node = OmegaConf.to_container(OmegaConf.create(capsys.readouterr().out))
+    assert schema.parse(Experiment, node) == launch.load_experiment(launch.parse_args(argv))
+
+
+def test_defaults_that_lead_back_to_themselves(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("defaults: [b]\n")
+    (tmp_path / "b.yaml").write_text("defaults: [a]\n")
+    with pytest.raises(ConfigError, match="back to itself"):
+        launch.load_experiment(launch.parse_args(["--config", str(tmp_path / "a.yaml"), "--train"]))

@@ -16,11 +16,6 @@ class Schedule:
     end_step: int
 
     @classmethod
-    def constant(cls, value: float) -> "Schedule":
-        """The same value at every step."""
-        return cls(0, value, value, 0)
-
-    @classmethod
     def from_config(cls, value: Any, where: str) -> "Schedule":
         """Reads a number or [start_step, start_value, end_value, end_step]. Raises ConfigError for anything else."""
         parts = value if isinstance(value, list) else [0, value, value, 0]
@@ -44,8 +39,3 @@ class Schedule:
             return self.end_value
         share = max(0.0, (step - self.start_step) / (self.end_step - self.start_step))
         return self.start_value + share * (self.end_value - self.start_value)
-
-    @property
-    def is_zero(self) -> bool:
-        """Whether the value is zero at every step."""
-        return self.start_value == 0.0 == self.end_value

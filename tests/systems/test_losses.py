@@ -1,0 +1,88 @@
+"""Losses against values by hand; rays beyond the budget and padding count for nothing."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.base import RenderOutput, SampleValues
+from systems.configs import LossConfig
+from utils import registry
+from utils.errors import ConfigError
+from utils.rays import Packed, RayBatch, Rays
+
+CONFIG = LossConfig({}, sparsity_scale=2.0)
+
+
+def example() -> tuple[RenderOutput, RayBatch]:
+    """Two live rays and a dead one; three samples and one of padding."""
+    index = torch.tensor([0, 0, 1, 0])
+    t = torch.tensor([1.0, 2.0, 1.0, 0.0])
+    packed = Packed(
+        index, t, t + 0.5 * (t > 0), torch.tensor([0, 2, 3]), torch.tensor([2, 1, 0]),
+        torch.tensor([True, True, False]), torch.tensor(3),
+    )  # fmt: skip
+    gradient = torch.tensor([[3.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [100.0, 0, 0]])
+    samples = SampleValues(
+        packed,
+        points=torch.zeros(4, 3),
+        weights=torch.tensor([0.5, 0.5, 1.0, 0.0]),
+        sdf=torch.tensor([0.0, 0.0, 0.0, 50.0]),
+        gradient=gradient,
+        curvature=torch.tensor([0.3, 0.0, 0.0, 9.0]),
+    )
+    rgb = torch.tensor([[0.5, 0.5, 0.5], [1.0, 1.0, 1.0], [9.0, 9.0, 9.0]])
+    opacity = torch.tensor([0.5, 1.0, 0.3])
+    out = RenderOutput(rgb, opacity, torch.ones(3), None, packed.alive, samples)
+    rays = Rays(torch.zeros(3, 3), torch.zeros(3, 3), torch.zeros(3), torch.ones(3))
+    batch = RayBatch(
+        rays, torch.tensor([[0.0, 0, 0], [1.0, 1, 1], [0, 0, 0]]), torch.tensor([0.0, 1.0, 0.0]), torch.ones(3)
+    )
+    return out, batch
+
+
+def loss(name: str, out: RenderOutput, batch: RayBatch) -> float:
+    return float(registry.find("loss", name).target(out, batch, CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("rgb_mse", 0.125),
+        ("rgb_l1", 0.25),
+        ("rgb", 0.0625),
+        ("rgb_smooth_l1", 0.0625),
+        ("mask", (0.6931472 + 0.0010005) / 2),
+        ("opaque", (0.6931472 + 0.0079073) / 2),
+        ("eikonal", 4.0 / 3.0),
+        ("sparsity", 1.0),
+        ("curvature", 0.1),
+    ],
+)
+def test_value_by_hand(name: str, expected: float) -> None:
+    assert loss(name, *example()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_distortion_falls_when_the_weights_draw_together() -> None:
+    out, batch = example()
+    sharp = replace(out, samples=replace(out.samples, weights=torch.tensor([1.0, 0.0, 1.0, 0.0])))
+    assert 0.0 < loss("distortion", sharp, batch) < loss("distortion", out, batch)
+
+
+def test_without_masks_the_mask_loss_is_zero() -> None:
+    out, batch = example()
+    assert loss("mask", out, replace(batch, mask=None)) == 0.0
+
+
+@pytest.mark.parametrize("name", ["eikonal", "sparsity", "curvature"])
+def test_a_density_has_no_sdf_losses(name: str) -> None:
+    out, batch = example()
+    bare = replace(out, samples=SampleValues(out.samples.packed, out.samples.points, out.samples.weights))
+    with pytest.raises(ConfigError, match=f"lambda_{name}"):
+        loss(name, bare, batch)
+
+
+def test_every_ray_dead_is_a_zero_not_a_nan() -> None:
+    out, batch = example()
+    dead = replace(out, alive=torch.zeros(3, dtype=torch.bool))
+    assert loss("rgb_mse", dead, batch) == 0.0

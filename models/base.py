@@ -114,6 +114,12 @@ class VolumeModel(nn.Module):
         # A CPU has no queue to wait for: reading the count there is free and saves the work on padding.
         return packed.trimmed() if rays.near.device.type == "cpu" else packed
 
+    def sample(self, rays: Rays, generator: torch.Generator | None) -> tuple[Packed, Tensor, Tensor]:
+        """The samples of `march`, their middles (S, 3) in scene units and their directions (S, 3)."""
+        packed = self.march(rays, generator)
+        directions = rays.directions[packed.ray_index]
+        return packed, rays.origins[packed.ray_index] + packed.t_mids[:, None] * directions, directions
+
     def compose(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: Packed) -> tuple[Tensor, ...]:
         """weights (S,), opacity (R,), rgb (R, 3) over black, normal (R, 3)|None, depth (R,)."""
         parts = [rgb, packed.t_mids[:, None]] + ([normal] if normal is not None else [])

@@ -29,9 +29,7 @@ class NeRF(VolumeModel):
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
         """See VolumeModel.render."""
-        packed = self.march(rays, generator)
-        directions = rays.directions[packed.ray_index]
-        points = rays.origins[packed.ray_index] + packed.t_mids[:, None] * directions
+        packed, points, directions = self.sample(rays, generator)
         density, feature = self.geometry(points)
         alpha = alpha_from_density(density, packed.t_ends - packed.t_starts) * packed.valid
         weights, opacity, rgb, _, depth = self.compose(alpha, self.texture(feature, directions), None, packed)

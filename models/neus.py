@@ -55,9 +55,7 @@ class NeuS(VolumeModel):
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
         """See VolumeModel.render; needs: {"curvature"} adds what the curvature loss reads."""
-        packed = self.march(rays, generator)
-        directions = rays.directions[packed.ray_index]
-        points = rays.origins[packed.ray_index] + packed.t_mids[:, None] * directions
+        packed, points, directions = self.sample(rays, generator)
         sdf, gradient, feature = self.geometry(points)
         normal = F.normalize(gradient, dim=-1, eps=1e-6)
         inv_s = self.variance()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from systems.schedules import ConstantLR, SchedulerConfig
-from utils import registry
+from utils import registry, schema
 from utils.errors import ConfigError
 from utils.registry import register
 from utils.schedule import Schedule
@@ -27,7 +27,7 @@ class LossConfig:
         weights, options = {}, {}
         for key, item in value.items():
             if key == "sparsity_scale":
-                options[key] = float(item)
+                options[key] = schema.convert(float, item, f"{where}.{key}")
             elif key in known:
                 weights[key.removeprefix("lambda_")] = Schedule.from_config(item, f"{where}.{key}")
             else:

@@ -89,7 +89,7 @@ class SchedulerConfig:
     @classmethod
     def from_config(cls, value: Any, where: str) -> "SchedulerConfig":
         """Reads `{name, interval, args}` or `{name, milestones, schedulers}`. Raises ConfigError."""
-        if not isinstance(value, dict) or value.get("name") not in _KINDS:
+        if not isinstance(value, dict) or str(value.get("name")) not in _KINDS:
             got = value.get("name") if isinstance(value, dict) else value
             hint = nearest(str(got), _KINDS)
             raise ConfigError(f"{where}.name: expected one of {', '.join(_KINDS)}; got {got!r}.{hint}")

@@ -1,5 +1,6 @@
 """A number that may change with the training step, written in YAML as a number or as [start, v0, v1, end]."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,9 @@ class Schedule:
     def from_config(cls, value: Any, where: str) -> "Schedule":
         """Reads a number or [start_step, start_value, end_value, end_step]. Raises ConfigError for anything else."""
         parts = value if isinstance(value, list) else [0, value, value, 0]
-        numbers = all(isinstance(part, int | float) and not isinstance(part, bool) for part in parts)
+        numbers = all(
+            isinstance(part, int | float) and not isinstance(part, bool) and math.isfinite(part) for part in parts
+        )
         if not numbers or len(parts) != 4 or parts[0] > parts[3]:
             raise ConfigError(
                 f"{where}: expected a number or a schedule [start_step, start_value, end_value, end_step] "

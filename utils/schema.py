@@ -6,6 +6,7 @@ A Config may list keys of older files that have no effect here in `UNUSED: Class
 
 import dataclasses
 import logging
+import math
 import types
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -100,7 +101,8 @@ def convert(kind: Any, value: Any, where: str) -> Any:
         return value
     if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
-    if kind in (int, float) and isinstance(value, int | float) and not isinstance(value, bool) and kind(value) == value:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if kind in (int, float) and number and kind(value) == value:
         return kind(value)  # 2e4 is a whole number too
     expected = "a list" if origin is tuple else "a block of keys" if origin is dict else _WORDS.get(kind, str(kind))
     raise ConfigError(f"{where}: expected {expected}, got {value!r}.")

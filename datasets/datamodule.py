@@ -58,11 +58,9 @@ class SceneData(pl.LightningDataModule):
     def orbit(self, index: int, device: torch.device) -> tuple[Rays, tuple[int, int]]:
         """Rays of one orbit frame and its size (W, H); the camera is that of the first test view."""
         scene: Scene = self.scene("test")
-        width, height = (int(side) for side in scene.sizes[0])
-        return self.views("test", device).view(self.orbit_path()[index], scene.intrinsics[0], (width, height)), (
-            width,
-            height,
-        )
+        views = self.views("test", device)
+        size = views.size(0)
+        return views.view(self.orbit_path()[index], scene.intrinsics[0], size), size
 
     def train_dataloader(self) -> DataLoader:
         """Step numbers without end."""

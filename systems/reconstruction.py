@@ -13,6 +13,7 @@ from models.base import RenderOutput, VolumeModel
 from systems.configs import Experiment
 from systems.evaluation import View, evaluate_view, render_view
 from systems.export import export_mesh
+from systems.losses import rgb_mse
 from systems.optim import build_optimizer, build_scheduler, check_parts
 from utils import registry
 from utils.errors import ReconstructionError
@@ -102,11 +103,15 @@ class ReconstructionSystem(pl.LightningModule):
         color = self.experiment.model.background_color
         if color == "random":
             return torch.rand(3, generator=generator, device=self.device)
+        return self._view_background()
+
+    def _view_background(self) -> Tensor:
+        color = self.experiment.model.background_color
         return torch.full((3,), BACKGROUNDS[color], device=self.device)
 
     @torch.no_grad()
     def _log_step(self, loss: Tensor, terms: dict[str, Tensor], out: RenderOutput, batch: RayBatch) -> None:
-        mse = ((out.rgb - batch.rgb).square().mean(-1) * out.alive).sum() / out.alive.sum().clamp(min=1)
+        mse = rgb_mse(out, batch, self.config.loss)
         shown = {"train/loss": loss, "train/psnr": -10.0 * torch.log10(mse.clamp(min=1e-10))}
         if out.inv_s is not None:
             shown["train/inv_s"] = out.inv_s
@@ -127,8 +132,7 @@ class ReconstructionSystem(pl.LightningModule):
 
     def _view(self, split: str, index: int) -> View:
         views = self.data.views(split, self.device)
-        background = torch.full((3,), BACKGROUNDS[self.experiment.model.background_color], device=self.device)
-        return evaluate_view(self.model, views.image(index, background), views.size(index))
+        return evaluate_view(self.model, views.image(index, self._view_background()), views.size(index))
 
     def on_test_start(self) -> None:
         """The model is looked at as it is at this step; the results of an earlier pass are dropped."""
@@ -160,8 +164,7 @@ class ReconstructionSystem(pl.LightningModule):
 
     def _orbit_panel(self, index: int) -> np.ndarray:
         rays, size = self.data.orbit(index, self.device)
-        background = torch.full((3,), BACKGROUNDS[self.experiment.model.background_color], device=self.device)
-        return render_view(self.model, rays, background, size).panel
+        return render_view(self.model, rays, self._view_background(), size).panel
 
     def _keep_frame(self, folder: str, index: int, panel: np.ndarray) -> None:
         self.frames.append(self.save_dir / folder / f"{index:03d}.png")

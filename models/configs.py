@@ -163,7 +163,7 @@ class VolumeModelConfig:
     ray_chunk: int = 4096  # rays rendered at a time outside training
     learned_background: Literal[False] = False
     background_color: Literal["random", "white", "black"] = "random"
-    backend: Literal["auto", "reference", "numba"] = "auto"  # who computes the ops; auto: numba on a CPU
+    backend: Literal["auto", "triton", "numba", "reference"] = "auto"  # auto: triton on a GPU, numba on a CPU
 
 
 @register("model", "neus", builds="models.neus:NeuS")

@@ -31,25 +31,12 @@ class PositionEncoding(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """(S, output_dim) of points (S, 3) in [0, 1]."""
-        return self._with_position(points, self.features(points))
-
-    def value_and_jacobian(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """(S, output_dim) and the Jacobian (S, num_features, 3) of the features alone; see `pull_back`."""
-        features, jacobian = self.encode(points)
-        return self._with_position(points, features), jacobian
-
-    def pull_back(self, cotangent: Tensor, jacobian: Tensor) -> Tensor:
-        """(S, 3): d f / d points from d f / d encoding (S, output_dim)."""
-        start = 3 * self.include_xyz
-        gradient = torch.einsum("sk,skd->sd", cotangent[:, start:], jacobian)
-        return gradient + 2.0 * cotangent[:, :3] if self.include_xyz else gradient
+        features = self.features(points)
+        return torch.cat([points * 2.0 - 1.0, features], dim=-1) if self.include_xyz else features
 
     def on_step(self, step: int) -> None:
         """Remembers the step; an encoding that changes during training acts on it."""
         self.step = step
-
-    def _with_position(self, points: Tensor, features: Tensor) -> Tensor:
-        return torch.cat([points * 2.0 - 1.0, features], dim=-1) if self.include_xyz else features
 
 
 class HashGrid(PositionEncoding):
@@ -123,11 +110,11 @@ class Frequency(PositionEncoding):
 class SphericalHarmonics(nn.Module):
     """Real spherical harmonics of a unit direction."""
 
-    def __init__(self, config: SphericalHarmonicsConfig) -> None:
+    def __init__(self, config: SphericalHarmonicsConfig, backend: str = "auto") -> None:
         super().__init__()
-        self.degree = config.degree
+        self.degree, self.backend = config.degree, backend
         self.output_dim = config.degree**2
 
     def forward(self, directions: Tensor) -> Tensor:
         """(S, degree^2) of unit directions (S, 3)."""
-        return ops.spherical_harmonics(directions, self.degree)
+        return ops.spherical_harmonics(directions, self.degree, backend=self.backend)

@@ -16,7 +16,7 @@ class _VolumeField(nn.Module):
         self.config = config
         self.radius = config.radius
         self.encoding = build(config.xyz_encoding_config, backend)
-        self.network = build(config.mlp_network_config, self.encoding.output_dim, config.feature_dim)
+        self.network = build(config.mlp_network_config, self.encoding.output_dim, config.feature_dim, backend)
 
     def unit_cube(self, points: Tensor) -> Tensor:
         """Scene points (S, 3) in the coordinates [0, 1] of the region."""
@@ -36,9 +36,10 @@ class VolumeSDF(_VolumeField):
 
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """sdf (S,), gradient (S, 3) by scene coordinates, feature (S, feature_dim) of scene points (S, 3)."""
-        encoded, jacobian = self.encoding.value_and_jacobian(self.unit_cube(points))
-        feature, cotangent = self.network.value_and_gradient(encoded)
-        gradient = self.encoding.pull_back(cotangent, jacobian)  # by [0, 1]: radius / (2 radius) makes scene units
+        unit = self.unit_cube(points)
+        features, jacobian = self.encoding.encode(unit)
+        feature, gradient = self.network.value_and_gradient(unit, features, jacobian)
+        # by [0, 1] in units of the radius: radius / (2 radius) makes scene units
         return feature[:, 0].float() * self.radius, 0.5 * gradient, feature
 
 

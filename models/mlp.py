@@ -1,23 +1,23 @@
-"""Small fully connected networks, with the gradient of one output by the inputs in closed form."""
+"""Small fully connected networks: their parameters, how these start, and the precision they compute in."""
 
 import itertools
 import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from models import ops
 from models.configs import FullyFusedMLPConfig, VanillaMLPConfig
-
-SOFTPLUS_BETA = 100.0
 
 
 class MLP(nn.Module):
     """Linear layers with one activation between them; `sphere_init` starts it as the SDF of a sphere."""
 
-    def __init__(self, config: VanillaMLPConfig | FullyFusedMLPConfig, dim_in: int, dim_out: int) -> None:
+    def __init__(
+        self, config: VanillaMLPConfig | FullyFusedMLPConfig, dim_in: int, dim_out: int, backend: str = "auto"
+    ) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.backend = config, backend
         self.smooth = config.sphere_init or config.activation == "Softplus"
         dims = [dim_in] + [config.n_neurons] * config.n_hidden_layers + [dim_out]
         pairs = list(itertools.pairwise(dims))
@@ -44,29 +44,16 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(S, dim_out) of inputs (S, dim_in)."""
         with self._precision(x):
-            for layer in self.layers[:-1]:
-                pre = layer(x)
-                x = F.softplus(pre, SOFTPLUS_BETA) if self.smooth else F.relu(pre)
-            return self._activate_output(self.layers[-1](x))
+            return self._activate_output(ops.mlp(x, self._layers(), backend=self.backend))
 
-    def value_and_gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(S, dim_out), and the gradient (S, dim_in) of output 0 by the inputs.
+    def value_and_gradient(self, points: Tensor, features: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor]:
+        """(S, dim_out), and the gradient (S, 3) of output 0 by points (S, 3) in [0, 1]; see `ops.sdf_head`."""
+        with self._precision(features):
+            return ops.sdf_head(points, features, jacobian, self._layers(), backend=self.backend)
 
-        The gradient is an expression of first-order operations, so that one backward pass differentiates it too."""
-        with self._precision(x):
-            weights, slopes = [layer.weight for layer in self.layers], []
-            for layer, weight in zip(self.layers[:-1], weights[:-1], strict=True):
-                pre = F.linear(x, weight, layer.bias)
-                if self.smooth:
-                    x, slope = F.softplus(pre, SOFTPLUS_BETA), torch.sigmoid(SOFTPLUS_BETA * pre)
-                else:
-                    x, slope = F.relu(pre), (pre > 0).to(pre.dtype)
-                slopes.append(slope)
-            value = F.linear(x, weights[-1], self.layers[-1].bias)
-            gradient = weights[-1][0]
-            for slope, weight in zip(reversed(slopes), reversed(weights[:-1]), strict=True):
-                gradient = (gradient * slope) @ weight
-            return value, gradient
+    def _layers(self) -> ops.Layers:
+        weights, biases = [layer.weight for layer in self.layers], [layer.bias for layer in self.layers]
+        return ops.Layers(tuple(weights), tuple(biases), self.smooth)
 
     def _precision(self, x: Tensor) -> torch.autocast:
         """Full precision where the config asks for it, otherwise whatever surrounds the call."""

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from models import ops
 from models.base import RenderOutput, SampleValues, VolumeModel
 from models.configs import NeRFConfig
-from models.rendering import alpha_from_density
 from utils.rays import Rays
 from utils.registry import build
 
@@ -15,11 +15,13 @@ class NeRF(VolumeModel):
 
     def __init__(self, config: NeRFConfig) -> None:
         super().__init__(config)
-        self.texture = build(config.texture, config.geometry.feature_dim)
+        self.texture = build(config.texture, config.geometry.feature_dim, config.backend)
 
     def occupancy_value(self, points: Tensor) -> Tensor:
         """Opacity of one step at each point (N, 3)."""
-        return alpha_from_density(self.geometry.density(points), torch.tensor(self.step_length, device=points.device))
+        return ops.alpha_from_density(
+            self.geometry.density(points), torch.tensor(self.step_length, device=points.device)
+        )
 
     def render(
         self,
@@ -31,7 +33,7 @@ class NeRF(VolumeModel):
         """See VolumeModel.render."""
         packed, points, directions = self.sample(rays, generator)
         density, feature = self.geometry(points)
-        alpha = alpha_from_density(density, packed.t_ends - packed.t_starts) * packed.valid
+        alpha = ops.alpha_from_density(density, packed.t_ends - packed.t_starts) * packed.valid
         weights, opacity, rgb, _, depth = self.compose(alpha, self.texture(feature, directions), None, packed)
         return RenderOutput(
             rgb=rgb + (1.0 - opacity)[:, None] * background,

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models import ops
 from models.base import RenderOutput, SampleValues, VolumeModel
 from models.configs import NeuSConfig, VarianceConfig
-from models.rendering import alpha_from_sdf, annealed_cosine
 from utils.rays import Packed, Rays
 from utils.registry import build
 
@@ -30,7 +30,7 @@ class NeuS(VolumeModel):
 
     def __init__(self, config: NeuSConfig) -> None:
         super().__init__(config)
-        self.texture = build(config.texture, config.geometry.feature_dim + 3)
+        self.texture = build(config.texture, config.geometry.feature_dim + 3, config.backend)
         self.variance = Variance(config.variance)
         self.register_buffer("anneal", torch.tensor(1.0), persistent=False)  # on the device: part of a captured step
 
@@ -57,10 +57,10 @@ class NeuS(VolumeModel):
         """See VolumeModel.render; needs: {"curvature"} adds what the curvature loss reads."""
         packed, points, directions = self.sample(rays, generator)
         sdf, gradient, feature = self.geometry(points)
-        normal = F.normalize(gradient, dim=-1, eps=1e-6)
         inv_s = self.variance()
-        cosine = annealed_cosine((directions * normal).sum(-1), self.anneal)
-        alpha = alpha_from_sdf(sdf, cosine, packed.t_ends - packed.t_starts, inv_s) * packed.valid
+        alpha, normal = ops.neus_alpha(
+            sdf, gradient, rays.directions, packed, inv_s, self.anneal, backend=self.config.backend
+        )
         rgb = self.texture(torch.cat([feature, normal.to(feature.dtype)], dim=-1), directions)
         weights, opacity, rgb, normal_map, depth = self.compose(alpha, rgb, normal, packed)
         curvature = self._curvature(points, normal, packed, generator) if "curvature" in needs else None

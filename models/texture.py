@@ -11,7 +11,7 @@ from utils.registry import build
 class VolumeRadiance(nn.Module):
     """Colour from a geometry feature, the viewing direction and optional extra inputs such as the normal."""
 
-    def __init__(self, config: VolumeRadianceConfig, input_dim: int) -> None:
+    def __init__(self, config: VolumeRadianceConfig, input_dim: int, backend: str = "auto") -> None:
         super().__init__()
         if config.input_feature_dim != input_dim:
             raise ConfigError(
@@ -19,8 +19,8 @@ class VolumeRadiance(nn.Module):
                 f"normal of an SDF), got {config.input_feature_dim}."
             )
         self.squash = config.color_activation == "sigmoid"
-        self.encoding = build(config.dir_encoding_config)
-        self.network = build(config.mlp_network_config, input_dim + self.encoding.output_dim, 3)
+        self.encoding = build(config.dir_encoding_config, backend)
+        self.network = build(config.mlp_network_config, input_dim + self.encoding.output_dim, 3, backend)
 
     def forward(self, inputs: Tensor, directions: Tensor) -> Tensor:
         """rgb (S, 3) float32 of inputs (S, input_dim) seen along unit directions (S, 3)."""

@@ -1,7 +1,12 @@
-"""Fixtures that all tests share."""
+"""Fixtures that all tests share; without a GPU, Triton's kernels run in its interpreter."""
+
+import os
 
 import pytest
 import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when triton and models.ops are imported
 
 
 def available_devices() -> list:

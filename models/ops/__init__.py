@@ -1,34 +1,34 @@
 """The one door to the numerical operations: each function here picks the backend that fits its tensors.
 
-`backend` is "auto" (Numba for float32 on a CPU, otherwise plain PyTorch), "reference" or "numba". Given a capacity, no
-operation reads a value on the host, and no shape depends on data."""
+`backend` is "auto" (Triton for float32 on a GPU, Numba for float32 on a CPU, otherwise plain PyTorch), "reference",
+"numba" or "triton"; where a backend has no kernel of its own for an operation, the reference serves. Given a capacity,
+no operation reads a value on the host, and no shape depends on data."""
 
-import importlib
-import importlib.util
-import logging
-from functools import cache
-from types import ModuleType
+from torch import Tensor
 
-from torch import Tensor, float32
-
-from models.ops import reference_rays
-from models.ops.geometry import clip_rays_to_box, spherical_harmonics
+from models.ops import reference_rays, reference_shading
+from models.ops.backends import BACKENDS, module
+from models.ops.geometry import clip_rays_to_box
 from models.ops.grid import GridSpec
+from models.ops.layers import Layers
 from utils.rays import Packed, Rays
 
 __all__ = [
+    "BACKENDS",
     "GridSpec",
+    "Layers",
+    "alpha_from_density",
     "clip_rays_to_box",
     "composite",
     "distortion",
     "hash_encode",
     "hash_features",
     "march",
+    "mlp",
+    "neus_alpha",
+    "sdf_head",
     "spherical_harmonics",
 ]
-
-BACKENDS = ("auto", "reference", "numba")
-log = logging.getLogger(__name__)
 
 
 def hash_encode(
@@ -40,14 +40,14 @@ def hash_encode(
     Returns features (S, L*F) and d feature / d point (S, L*F, 3); the latter is a view of a contiguous (S, 3, L*F),
     the layout in which contracting it with a gradient of the features is fastest. It is zero along an axis on which
     the point was clamped. Differentiable, once, in the table, through both outputs; not in the points."""
-    return _module("hash", backend, table).hash_encode(points.detach(), table, spec, active_levels)
+    return module("hash", backend, table).hash_encode(points.detach(), table, spec, active_levels)
 
 
 def hash_features(
     points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None = None, *, backend: str = "auto"
 ) -> Tensor:
     """Features (S, L*F) of a hash grid as in `hash_encode`, without the Jacobian. Differentiable in the table only."""
-    return _module("hash", backend, table).hash_features(points.detach(), table, spec, active_levels)
+    return module("hash", backend, table).hash_features(points.detach(), table, spec, active_levels)
 
 
 def march(
@@ -67,7 +67,7 @@ def march(
     intervals of a ray tile [near, far] without a gap, and the jitter shifts them by up to one step.
     capacity: size S of the result. The rays that fit, counted from the first, are kept whole; the others hold no
     samples and are not alive. None gives the exact size and costs one host read. Not differentiable."""
-    return _module("rays", backend, rays.origins).march(rays, occupied, radius, step, jitter, capacity)
+    return module("rays", backend, rays.origins).march(rays, occupied, radius, step, jitter, capacity)
 
 
 def composite(alpha: Tensor, values: Tensor, packed: Packed, *, backend: str = "auto") -> tuple[Tensor, Tensor, Tensor]:
@@ -76,7 +76,7 @@ def composite(alpha: Tensor, values: Tensor, packed: Packed, *, backend: str = "
     alpha: (S,) in [0, 1], both ends included; values: (S, C). Returns weights (S,) = transmittance * alpha, zero on
     padding; opacity (R,), the sum of a ray's weights; accumulated (R, C), the weighted sum of its values.
     Differentiable, once, in alpha and values, through all three."""
-    return _module("rays", backend, alpha).composite(alpha, values, packed)
+    return module("rays", backend, alpha).composite(alpha, values, packed)
 
 
 def distortion(weights: Tensor, packed: Packed) -> Tensor:
@@ -87,21 +87,49 @@ def distortion(weights: Tensor, packed: Packed) -> Tensor:
     return reference_rays.distortion(weights, packed)
 
 
-def _module(family: str, backend: str, tensor: Tensor) -> ModuleType:
-    """The module that implements a family of operations; fast backends are imported only when they are used."""
-    if backend not in BACKENDS:
-        raise ValueError(f"Expected backend to be one of {', '.join(BACKENDS)}. Got '{backend}'.")
-    on_cpu = tensor.device.type == "cpu" and tensor.dtype == float32
-    if backend == "numba" and not on_cpu:
-        raise ValueError(f"Expected float32 tensors on a CPU for backend 'numba'. Got {tensor.dtype}, {tensor.device}.")
-    if backend == "auto":
-        backend = "numba" if on_cpu and _has_numba() else "reference"
-    return importlib.import_module(f"models.ops.{backend}_{family}")
+def neus_alpha(
+    sdf: Tensor,
+    gradient: Tensor,
+    directions: Tensor,
+    packed: Packed,
+    inv_s: Tensor,
+    anneal: Tensor,
+    *,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Opacity (S,) in [0, 1] and unit normal (S, 3) of samples of an SDF (NeuS, arXiv:2106.10689, eq. 13).
+
+    sdf: (S,) at the middles of the intervals and gradient: (S, 3) there, in scene units; directions: (R, 3), unit
+    length; inv_s: () > 0; anneal: () in [0, 1], see `reference_shading.annealed_cosine`. The opacity of padding is 0.
+    Differentiable, once, in sdf, gradient and inv_s, through both outputs."""
+    return module("shading", backend, sdf).neus_alpha(sdf, gradient, directions, packed, inv_s, anneal)
 
 
-@cache
-def _has_numba() -> bool:
-    found = importlib.util.find_spec("numba") is not None
-    if not found:
-        log.warning("numba is not installed: plain PyTorch is used on the CPU, several times slower. pip install numba")
-    return found
+def spherical_harmonics(directions: Tensor, degree: int, *, backend: str = "auto") -> Tensor:
+    """Real spherical harmonics of all orders below `degree`, orthonormal on the sphere.
+
+    directions: (S, 3), unit length; not normalised here. Returns (S, degree^2), column l^2 + l + m, with the
+    Condon-Shortley sign (-1)^m: 0.282, -0.489 y, 0.489 z, -0.489 x, 1.093 xy, ... as NeRF codes use it.
+    Differentiable in the reference; not where a fused kernel computes it."""
+    return module("shading", backend, directions).spherical_harmonics(directions, degree)
+
+
+def mlp(x: Tensor, layers: Layers, *, backend: str = "auto") -> Tensor:
+    """(S, dim_out) outputs of a small network for inputs (S, dim_in). Differentiable, once, in inputs and layers."""
+    return module("mlp", backend, x).mlp(x, layers)
+
+
+def sdf_head(
+    points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers, *, backend: str = "auto"
+) -> tuple[Tensor, Tensor]:
+    """(S, dim_out) outputs of a network over encoded points, and the gradient (S, 3) of output 0 by the points.
+
+    points: (S, 3) in [0, 1]; features: (S, K) of them; jacobian: (S, K, 3), d feature / d point. The network's input
+    is the features, behind the position 2 points - 1 where it takes K + 3 inputs. Differentiable, once, in features,
+    jacobian and layers, through both outputs."""
+    return module("mlp", backend, features).sdf_head(points, features, jacobian, layers)
+
+
+def alpha_from_density(density: Tensor, dt: Tensor | float) -> Tensor:
+    """Opacity 1 - exp(-density dt) of intervals (NeRF, arXiv:2003.08934, eq. 3); all (S,). One implementation."""
+    return reference_shading.alpha_from_density(density, dt)

@@ -21,13 +21,20 @@ GRID = HashGridConfig(n_levels=4, log2_hashmap_size=10, base_resolution=4, per_l
 SPHERE = VanillaMLPConfig(sphere_init=True, weight_norm=True)
 
 
-@pytest.mark.parametrize("hidden", [1, 3])
+@pytest.mark.parametrize("hidden", [0, 1, 3])
+@pytest.mark.parametrize("with_position", [True, False])
 @pytest.mark.parametrize("config", [VanillaMLPConfig(), VanillaMLPConfig(activation="Softplus"), SPHERE])
-def test_input_gradient_and_its_backward_match_autograd(config: VanillaMLPConfig, hidden: int) -> None:
-    network = MLP(replace(config, n_hidden_layers=hidden, n_neurons=16), 5, 3).double()
-    x = torch.randn(20, 5, dtype=torch.float64, requires_grad=True)
-    value, gradient = network.value_and_gradient(x)
-    (expected,) = torch.autograd.grad(network(x)[:, 0].sum(), x, create_graph=True)
+def test_input_gradient_and_its_backward_match_autograd(
+    config: VanillaMLPConfig, hidden: int, with_position: bool
+) -> None:
+    """The features are a linear map of the points, so that autograd can differentiate the whole."""
+    network = MLP(replace(config, n_hidden_layers=hidden, n_neurons=16), 8 if with_position else 5, 3).double()
+    points = torch.rand(20, 3, dtype=torch.float64, requires_grad=True)
+    slope = torch.randn(5, 3, dtype=torch.float64)
+    features = points @ slope.T
+    x = torch.cat([points * 2.0 - 1.0, features], dim=-1) if with_position else features
+    value, gradient = network.value_and_gradient(points.detach(), features.detach(), slope.expand(20, 5, 3))
+    (expected,) = torch.autograd.grad(network(x)[:, 0].sum(), points, create_graph=True)
     assert_close(value, network(x))
     assert_close(gradient, expected)
     parameters = list(network.layers[0].parameters())

@@ -8,11 +8,13 @@ import torch
 from utils.rays import Packed
 
 
-@pytest.fixture(params=["reference", "numba"])
+@pytest.fixture(params=["reference", "numba", "triton"])
 def backend(request: pytest.FixtureRequest, device: torch.device) -> str:
-    """Each backend that runs on the device."""
+    """Each backend that runs on the device; Triton's kernels run on the CPU through its interpreter."""
     if request.param == "numba" and device.type != "cpu":
         pytest.skip("numba runs on the CPU")
+    if request.param == "triton":
+        pytest.importorskip("triton")
     return request.param
 
 

@@ -1,0 +1,79 @@
+"""Which backend computes an operation, and what is said where a fast one cannot be used."""
+
+import importlib
+import importlib.util
+import logging
+import os
+import shutil
+import sysconfig
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from torch import Tensor, float16, float32
+
+BACKENDS = ("auto", "reference", "numba", "triton")
+FAMILIES = {"numba": ("hash", "rays"), "triton": ()}  # those with kernels of their own
+INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the CPU, slowly: for tests
+log = logging.getLogger(__name__)
+
+
+def module(family: str, backend: str, tensor: Tensor) -> ModuleType:
+    """The module that implements a family of operations for a tensor; fast backends are imported when first used."""
+    if backend not in BACKENDS:
+        raise ValueError(f"Expected backend to be one of {', '.join(BACKENDS)}. Got '{backend}'.")
+    if backend == "auto":
+        backend = next((name for name in ("numba", "triton") if _serves(name, tensor)), "reference")
+    elif not _serves(backend, tensor):
+        raise ValueError(
+            f"Expected float32 tensors on a CPU for backend 'numba', on a GPU for 'triton'. "
+            f"Got {tensor.dtype} on {tensor.device} for '{backend}'."
+        )
+    if family not in FAMILIES.get(backend, (family,)) or not _installed(backend):
+        backend = "reference"
+    return importlib.import_module(f"models.ops.{backend}_{family}")
+
+
+def uses_triton(backend: str, tensor: Tensor) -> bool:
+    """Whether `backend` means Triton's kernels for a tensor like this one."""
+    return backend in ("auto", "triton") and _serves("triton", tensor) and _installed("triton")
+
+
+def _serves(backend: str, tensor: Tensor) -> bool:
+    device = tensor.device.type
+    if backend == "numba":
+        return device == "cpu" and tensor.dtype == float32
+    if backend == "triton":
+        return tensor.dtype in (float32, float16) and (device == "cuda" or (device == "cpu" and INTERPRETING))
+    return True
+
+
+@cache
+def _installed(backend: str) -> bool:
+    """Whether a backend can be used on this machine; if not, one line says why and what to do."""
+    missing = {"numba": _missing_for_numba, "triton": _missing_for_triton}.get(backend, lambda: None)()
+    if missing is not None:
+        log.warning("%s Until then plain PyTorch computes, many times slower.", missing)
+    return missing is None
+
+
+def _missing_for_numba() -> str | None:
+    return None if importlib.util.find_spec("numba") else "numba is not installed: pip install numba."
+
+
+def _missing_for_triton() -> str | None:
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed, though a GPU is there: pip install triton."
+    if INTERPRETING:
+        return None
+    compilers = [os.environ.get("CC"), "gcc", "clang", "cc"]
+    if not any(shutil.which(compiler) for compiler in compilers if compiler):
+        return "Triton needs a C compiler: install gcc (Debian, Ubuntu: apt install gcc) or set CC."
+    include = sysconfig.get_path("include")
+    if not (Path(include) / "Python.h").is_file():
+        version = sysconfig.get_python_version()
+        return (
+            f"Triton needs the headers of Python, {include}/Python.h is missing: install them (Debian, Ubuntu: "
+            f"apt install python{version}-dev) or use a Python that brings them, such as conda's or uv's."
+        )
+    return None

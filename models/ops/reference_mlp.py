@@ -1,0 +1,39 @@
+"""Small networks in plain PyTorch: the specification that the fused kernels are tested against."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.ops.layers import SOFTPLUS_BETA, Layers
+
+
+def mlp(x: Tensor, layers: Layers) -> Tensor:
+    """Outputs as in `models.ops.mlp`."""
+    for weight, bias in zip(layers.weights[:-1], layers.biases[:-1], strict=True):
+        pre = F.linear(x, weight, bias)
+        x = F.softplus(pre, SOFTPLUS_BETA) if layers.smooth else F.relu(pre)
+    return F.linear(x, layers.weights[-1], layers.biases[-1])
+
+
+def sdf_head(points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers) -> tuple[Tensor, Tensor]:
+    """Outputs and gradient as in `models.ops.sdf_head`.
+
+    The gradient is an expression of first-order operations, so that one backward pass differentiates it too."""
+    K = features.shape[1]
+    with_position = layers.weights[0].shape[1] > K
+    x = torch.cat([points * 2.0 - 1.0, features], dim=-1) if with_position else features
+    slopes = []
+    for weight, bias in zip(layers.weights[:-1], layers.biases[:-1], strict=True):
+        pre = F.linear(x, weight, bias)
+        if layers.smooth:
+            x, slope = F.softplus(pre, SOFTPLUS_BETA), torch.sigmoid(SOFTPLUS_BETA * pre)
+        else:
+            x, slope = F.relu(pre), (pre > 0).to(pre.dtype)
+        slopes.append(slope)
+    cotangent = layers.weights[-1][0]
+    for slope, weight in zip(reversed(slopes), reversed(layers.weights[:-1]), strict=True):
+        cotangent = (cotangent * slope) @ weight
+    gradient = torch.einsum("sk,skd->sd", cotangent[..., -K:].expand_as(features), jacobian)
+    if with_position:
+        gradient = gradient + 2.0 * cotangent[..., :3]
+    return F.linear(x, layers.weights[-1], layers.biases[-1]), gradient

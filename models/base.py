@@ -1,5 +1,6 @@
 """What systems know of a model: rays and a background go in, a `RenderOutput` comes out."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,10 +68,20 @@ class VolumeModel(nn.Module):
         """Sets whatever depends on the training step."""
         self.geometry.on_step(step)
 
-    def update_occupancy(self, step: int, generator: torch.Generator) -> None:
-        """Refreshes the occupancy grid when it is due."""
-        if self.config.grid_prune and step % self.config.grid_update_every == 0:
-            self.occupancy.update(self.occupancy_value, generator, every_cell=step < self.config.grid_warmup_steps)
+    @property
+    def graph_key(self) -> Hashable:
+        """Equal for steps that launch the same work."""
+        return self.geometry.encoding.active_levels
+
+    def occupancy_due(self, step: int) -> bool | None:
+        """Whether a refresh of the occupancy grid at this step takes every cell; None where none is due."""
+        if not self.config.grid_prune or step % self.config.grid_update_every:
+            return None
+        return step < self.config.grid_warmup_steps
+
+    def update_occupancy(self, generator: torch.Generator, every_cell: bool) -> None:
+        """Refreshes the occupancy grid: all of it, or a sample of its cells."""
+        self.occupancy.update(self.occupancy_value, generator, every_cell)
 
     def occupancy_value(self, points: Tensor) -> Tensor:
         """(N,) opacity of one step around points (N, 3), for the occupancy grid."""
@@ -114,11 +125,11 @@ class VolumeModel(nn.Module):
         # A CPU has no queue to wait for: reading the count there is free and saves the work on padding.
         return packed.trimmed() if rays.near.device.type == "cpu" else packed
 
-    def sample(self, rays: Rays, generator: torch.Generator | None) -> tuple[Packed, Tensor, Tensor]:
-        """The samples of `march`, their middles (S, 3) in scene units and their directions (S, 3)."""
+    def sample(self, rays: Rays, generator: torch.Generator | None) -> tuple[Packed, Tensor]:
+        """The samples of `march` and their middles (S, 3) in scene units."""
         packed = self.march(rays, generator)
-        directions = rays.directions[packed.ray_index]
-        return packed, rays.origins[packed.ray_index] + packed.t_mids[:, None] * directions, directions
+        ray = packed.ray_index
+        return packed, torch.addcmul(rays.origins[ray], packed.t_mids[:, None], rays.directions[ray])
 
     def compose(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: Packed) -> tuple[Tensor, ...]:
         """weights (S,), opacity (R,), rgb (R, 3) over black, normal (R, 3)|None, depth (R,)."""

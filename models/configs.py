@@ -4,6 +4,7 @@ before torch is loaded. The classes named in `builds` receive these as their onl
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from utils.errors import ConfigError
 from utils.registry import register
 from utils.schema import component
 
@@ -107,6 +108,14 @@ class VolumeSDFConfig:
     feature_dim: int = 13  # outputs of the network, the SDF included
     grad_type: Literal["analytic"] = "analytic"
     isosurface: IsosurfaceConfig = field(default_factory=IsosurfaceConfig)
+
+    def __post_init__(self) -> None:
+        network = self.mlp_network_config
+        if isinstance(network, _NetworkConfig) and network.output_activation.lower() != "none":
+            raise ConfigError(
+                "model.geometry.mlp_network_config.output_activation: expected none, since a signed distance takes "
+                f"both signs and its gradient is that of the last layer; got {network.output_activation}. Leave it out."
+            )
 
 
 @register("geometry", "volume-density", builds="models.geometry:VolumeDensity")

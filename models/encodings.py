@@ -14,6 +14,7 @@ class PositionEncoding(nn.Module):
 
     include_xyz: bool
     num_features: int
+    active_levels: int | None = None  # of a hash grid that opens them one by one; None: all
     step: int = 0
 
     @property
@@ -21,17 +22,17 @@ class PositionEncoding(nn.Module):
         """Length of the encoded vector, the position included where it is."""
         return self.num_features + 3 * self.include_xyz
 
-    def features(self, points: Tensor) -> Tensor:
-        """(S, num_features) of points (S, 3) in [0, 1]."""
+    def features(self, points: Tensor, count: Tensor | None = None) -> Tensor:
+        """(S, num_features) of points (S, 3) in [0, 1]; those from `count` () on are padding and may be left out."""
         raise NotImplementedError
 
-    def encode(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(S, num_features) and the Jacobian (S, num_features, 3) with respect to the points in [0, 1]."""
         raise NotImplementedError
 
-    def forward(self, points: Tensor) -> Tensor:
+    def forward(self, points: Tensor, count: Tensor | None = None) -> Tensor:
         """(S, output_dim) of points (S, 3) in [0, 1]."""
-        features = self.features(points)
+        features = self.features(points, count)
         return torch.cat([points * 2.0 - 1.0, features], dim=-1) if self.include_xyz else features
 
     def on_step(self, step: int) -> None:
@@ -54,17 +55,16 @@ class HashGrid(PositionEncoding):
             per_level_scale=config.per_level_scale,
         )
         self.num_features = self.spec.output_dim
-        self.active_levels: int | None = None  # None: all
         table = torch.empty(self.spec.num_entries, config.n_features_per_level)
         self.table = nn.Parameter(nn.init.uniform_(table, -1e-4, 1e-4))
 
-    def features(self, points: Tensor) -> Tensor:
+    def features(self, points: Tensor, count: Tensor | None = None) -> Tensor:
         """(S, num_features) of points (S, 3) in [0, 1]; differentiable in the table only."""
-        return ops.hash_features(points, self.table, self.spec, self.active_levels, backend=self.backend)
+        return ops.hash_features(points, self.table, self.spec, self.active_levels, count, backend=self.backend)
 
-    def encode(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Value and Jacobian; both differentiable in the table only."""
-        return ops.hash_encode(points, self.table, self.spec, self.active_levels, backend=self.backend)
+        return ops.hash_encode(points, self.table, self.spec, self.active_levels, count, backend=self.backend)
 
 
 class ProgressiveBandHashGrid(HashGrid):
@@ -92,12 +92,12 @@ class Frequency(PositionEncoding):
         self.num_features = 6 * config.n_frequencies
         self.register_buffer("octaves", math.pi * 2.0 ** torch.arange(config.n_frequencies), persistent=False)
 
-    def features(self, points: Tensor) -> Tensor:
+    def features(self, points: Tensor, count: Tensor | None = None) -> Tensor:
         """(S, 6 n): sines of all octaves of x, y, z, then cosines."""
         phase = ((points * 2.0 - 1.0)[:, None, :] * self.octaves[:, None]).flatten(1)
         return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
-    def encode(self, points: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Value and Jacobian in closed form; each feature depends on one coordinate."""
         features = self.features(points)
         half = features.shape[1] // 2

@@ -34,10 +34,12 @@ class VolumeSDF(_VolumeField):
         """(S,) signed distances of scene points (S, 3)."""
         return self.network(self.encoding(self.unit_cube(points)))[:, 0].float() * self.radius
 
-    def forward(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """sdf (S,), gradient (S, 3) by scene coordinates, feature (S, feature_dim) of scene points (S, 3)."""
+    def forward(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """sdf (S,), gradient (S, 3) by scene coordinates, feature (S, feature_dim) of scene points (S, 3).
+
+        count: () int64; what is returned for points from there on means nothing, but is finite."""
         unit = self.unit_cube(points)
-        features, jacobian = self.encoding.encode(unit)
+        features, jacobian = self.encoding.encode(unit, count)
         feature, gradient = self.network.value_and_gradient(unit, features, jacobian)
         # by [0, 1] in units of the radius: radius / (2 radius) makes scene units
         return feature[:, 0].float() * self.radius, 0.5 * gradient, feature
@@ -60,9 +62,9 @@ class _TruncatedExp(torch.autograd.Function):
 class VolumeDensity(_VolumeField):
     """Density per scene unit, >= 0; differentiable in the parameters, not in the points."""
 
-    def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """density (S,) and feature (S, feature_dim) of scene points (S, 3)."""
-        feature = self.network(self.encoding(self.unit_cube(points)))
+    def forward(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """density (S,) and feature (S, feature_dim) of scene points (S, 3); `count` as for an SDF."""
+        feature = self.network(self.encoding(self.unit_cube(points), count))
         raw = feature[:, 0].float() + self.config.density_bias
         density = _TruncatedExp.apply(raw) if self.config.density_activation == "trunc_exp" else F.softplus(raw)
         return density, feature

@@ -31,10 +31,11 @@ class NeRF(VolumeModel):
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
         """See VolumeModel.render."""
-        packed, points, directions = self.sample(rays, generator)
-        density, feature = self.geometry(points)
+        packed, points = self.sample(rays, generator)
+        density, feature = self.geometry(points, packed.count)
         alpha = ops.alpha_from_density(density, packed.t_ends - packed.t_starts) * packed.valid
-        weights, opacity, rgb, _, depth = self.compose(alpha, self.texture(feature, directions), None, packed)
+        colors = self.texture(self.texture.encode(rays.directions)[packed.ray_index], feature)
+        weights, opacity, rgb, _, depth = self.compose(alpha, colors, None, packed)
         return RenderOutput(
             rgb=rgb + (1.0 - opacity)[:, None] * background,
             opacity=opacity,
@@ -51,4 +52,4 @@ class NeRF(VolumeModel):
     def color(self, points: Tensor) -> Tensor:
         """(N, 3) rgb of surface points seen from outside the origin."""
         directions = -torch.nn.functional.normalize(points, dim=-1, eps=1e-6)
-        return self.texture(self.geometry(points)[1], directions).clamp(0.0, 1.0)
+        return self.texture(self.texture.encode(directions), self.geometry(points)[1]).clamp(0.0, 1.0)

@@ -55,13 +55,14 @@ class NeuS(VolumeModel):
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
         """See VolumeModel.render; needs: {"curvature"} adds what the curvature loss reads."""
-        packed, points, directions = self.sample(rays, generator)
-        sdf, gradient, feature = self.geometry(points)
+        packed, points = self.sample(rays, generator)
+        sdf, gradient, feature = self.geometry(points, packed.count)
         inv_s = self.variance()
         alpha, normal = ops.neus_alpha(
             sdf, gradient, rays.directions, packed, inv_s, self.anneal, backend=self.config.backend
         )
-        rgb = self.texture(torch.cat([feature, normal.to(feature.dtype)], dim=-1), directions)
+        encoded = self.texture.encode(rays.directions)[packed.ray_index]
+        rgb = self.texture(encoded, feature, normal.to(feature.dtype))
         weights, opacity, rgb, normal_map, depth = self.compose(alpha, rgb, normal, packed)
         curvature = self._curvature(points, normal, packed, generator) if "curvature" in needs else None
         return RenderOutput(
@@ -90,4 +91,4 @@ class NeuS(VolumeModel):
         """(N, 3) rgb of surface points seen along their normal."""
         _, gradient, feature = self.geometry(points)
         normal = F.normalize(gradient, dim=-1, eps=1e-6)
-        return self.texture(torch.cat([feature, normal.to(feature.dtype)], dim=-1), -normal).clamp(0.0, 1.0)
+        return self.texture(self.texture.encode(-normal), feature, normal.to(feature.dtype)).clamp(0.0, 1.0)

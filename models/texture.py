@@ -22,7 +22,11 @@ class VolumeRadiance(nn.Module):
         self.encoding = build(config.dir_encoding_config, backend)
         self.network = build(config.mlp_network_config, input_dim + self.encoding.output_dim, 3, backend)
 
-    def forward(self, inputs: Tensor, directions: Tensor) -> Tensor:
-        """rgb (S, 3) float32 of inputs (S, input_dim) seen along unit directions (S, 3)."""
-        rgb = self.network(torch.cat([inputs, self.encoding(directions).to(inputs.dtype)], dim=-1)).float()
+    def forward(self, encoded: Tensor, *inputs: Tensor) -> Tensor:
+        """rgb (S, 3) float32 of inputs, together (S, input_dim), seen along encoded directions (S, D)."""
+        rgb = self.network(torch.cat([*inputs, encoded.to(inputs[0].dtype)], dim=-1)).float()
         return torch.sigmoid(rgb) if self.squash else rgb
+
+    def encode(self, directions: Tensor) -> Tensor:
+        """(R, D) of unit directions (R, 3): once a ray, whatever the number of its samples."""
+        return self.encoding(directions)

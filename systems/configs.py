@@ -3,12 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from models.configs import NeRFConfig
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import registry, schema
 from utils.errors import ConfigError
 from utils.registry import register
 from utils.schedule import Schedule
 from utils.schema import component
+
+# Losses that read a signed distance. A model that is registered elsewhere is asked when it renders, in systems.losses.
+_SDF_LOSSES = ("eikonal", "sparsity", "curvature")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class LossConfig:
                 hint = registry.nearest(str(key), known)
                 raise ConfigError(f"{where}.{key}: unknown loss.{hint} Known here: {', '.join(known)}, sparsity_scale.")
         return cls(weights, **options)
+
+    def is_off(self, name: str) -> bool:
+        """Whether the weight of a loss is absent, or 0 at every step."""
+        weight = self.weights.get(name)
+        return weight is None or weight.start_value == weight.end_value == 0.0
 
     def to_config(self) -> dict[str, Any]:
         """The YAML form that `from_config` reads back."""
@@ -122,6 +131,7 @@ class TrainerConfig:
     limit_val_batches: int | float = 2  # validation views: a number, or a share of them as 0.1
     enable_progress_bar: bool = True
     precision: Literal["32", "16", "bf16"] = "32"
+    cuda_graph: bool = True  # on a GPU the training step is recorded once and replayed; false: launched piece by piece
     UNUSED: ClassVar[dict[str, str]] = {
         "limit_train_batches": "rays are drawn on the device, there are no training batches to limit",
         "num_sanity_val_steps": "the dataset is checked when it is loaded, before training",
@@ -130,7 +140,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The whole of a resolved YAML file."""
+    """The whole of a resolved YAML file. Raises ConfigError where its parts do not go together."""
 
     name: str
     dataset: Any = component("dataset")
@@ -142,3 +152,24 @@ class Experiment:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+    def __post_init__(self) -> None:
+        self._check_steps()
+        self._check_losses()
+
+    def _check_steps(self) -> None:
+        for name in ("warmup_steps", "constant_steps"):
+            steps = getattr(self.system, name)
+            if steps is not None and self.trainer.max_steps <= steps:
+                raise ConfigError(
+                    f"trainer.max_steps: must exceed system.{name} ({steps}), got {self.trainer.max_steps}. "
+                    f"Raise it, or lower system.{name}."
+                )
+
+    def _check_losses(self) -> None:
+        for name in _SDF_LOSSES:
+            if isinstance(self.model, NeRFConfig) and not self.system.loss.is_off(name):
+                raise ConfigError(
+                    f"system.loss.lambda_{name}: needs a signed distance field (model.name=neus), "
+                    f"got model.name={registry.name_of(self.model)}. Set it to 0."
+                )

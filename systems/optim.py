@@ -31,9 +31,28 @@ def build_optimizer(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]
         groups.append({"params": parameters, "name": name, **changed})
     common = {key: value for key, value in asdict(config.optimizer.args).items() if value is not None}
     kind = {"AdamW": torch.optim.AdamW, "Adam": torch.optim.Adam}[config.optimizer.name]
-    return kind(groups, fused=True, **common)
+    optimizer = kind(groups, fused=True, **common)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer
 
 
-def build_scheduler(config: SystemConfig, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-    """The factor of `system.scheduler` on every group's own learning rate."""
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, config.scheduler.at)
+def fit_to_device(optimizer: torch.optim.Optimizer) -> None:
+    """Readies an optimiser, new or from a checkpoint of any device, for the device of its parameters.
+
+    On a GPU the learning rates live in its memory: a captured step sees them change."""
+    for group in optimizer.param_groups:
+        device = group["params"][0].device
+        group["capturable"] = device.type == "cuda"
+        group["lr"] = float(group["lr"])
+        if device.type == "cuda":
+            group["lr"] = torch.tensor(group["lr"], device=device)
+
+
+def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Every group's own learning rate times a factor, the value of `system.scheduler` at a step."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(group["initial_lr"] * factor)
+        else:
+            group["lr"] = group["initial_lr"] * factor

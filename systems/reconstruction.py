@@ -9,27 +9,24 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from models.base import RenderOutput, VolumeModel
+from models.base import VolumeModel
 from systems.configs import Experiment
 from systems.evaluation import View, evaluate_view, render_view
 from systems.export import export_mesh
-from systems.losses import rgb_mse
-from systems.optim import build_optimizer, build_scheduler, check_parts
-from utils import registry
+from systems.optim import build_optimizer, check_parts, fit_to_device
+from systems.step import Figures, TrainingStep, TrainingViews, view_background
 from utils.errors import ReconstructionError
 from utils.images import read_image, write_png
 from utils.rays import RayBatch, Rays
 from utils.video import write_video
 
 log = logging.getLogger(__name__)
-BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}  # what a view is compared over
 
 
-class Views(Protocol):
+class Views(TrainingViews, Protocol):
     """The posed photographs of a split, as rays."""
 
     def __len__(self) -> int: ...
-    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch: ...
     def image(self, index: int, background: Tensor) -> RayBatch: ...
     def size(self, index: int) -> tuple[int, int]: ...
 
@@ -52,7 +49,6 @@ class ReconstructionSystem(pl.LightningModule):
         self.config, self.experiment, self.save_dir = config, experiment, save_dir
         self.model = model
         check_parts(config, model.parts())
-        self.losses = {name: registry.find("loss", name).target for name in config.loss.weights}
         self.frames: list[Path] = []
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
@@ -69,61 +65,59 @@ class ReconstructionSystem(pl.LightningModule):
         """The datamodule of the trainer."""
         return self.trainer.datamodule
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        """Optimiser and learning rate per step."""
-        optimizer = build_optimizer(self.config, self.model.parts())
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": build_scheduler(self.config, optimizer), "interval": "step"},
-        }
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser; its learning rates are set in each step."""
+        return build_optimizer(self.config, self.model.parts())
 
-    def step_generator(self, step: int) -> torch.Generator:
-        """The random numbers of a step depend on seed and step alone: a resumed run draws what the whole run drew."""
-        generator = torch.Generator(self.device)
-        return generator.manual_seed(self.experiment.seed * 1_000_003 + step)
+    def on_train_start(self) -> None:
+        """Prepares what lasts from step to step on this device."""
+        optimizer = self.trainer.optimizers[0]
+        fit_to_device(optimizer)
+        # Loss scaling asks the host whether a step is to be taken: only without it is the whole step on the device.
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        scaled = scaler is not None and scaler.is_enabled()
+        self.captured = self.device.type == "cuda" and self.experiment.trainer.cuda_graph and not scaled
+        views = self.data.views("train", self.device)
+        self.step = TrainingStep(self.model, self.experiment, views, optimizer, self.device, self.captured)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step: rays, render, weighted losses. The host reads nothing between logging points."""
-        step = self.global_step
-        generator = self.step_generator(step)
-        self.model.on_step(step)
-        self.model.update_occupancy(step, generator)
-        background = self._train_background(generator)
-        rays = self.data.views("train", self.device).draw(self.model.num_rays, background, generator)
-        weights = {name: weight.at(step) for name, weight in self.config.loss.weights.items()}
-        weights = {name: weight for name, weight in weights.items() if weight != 0.0}
-        out = self.model.render(rays.rays, background, generator, frozenset(weights))
-        terms = {name: self.losses[name](out, rays, self.config.loss) for name in weights}
-        loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        if (step + 1) % self.experiment.trainer.log_every_n_steps == 0:
-            self._log_step(loss, terms, out, rays)
-        return loss
+        figures = self.step.run(self.global_step)
+        if (self.global_step + 1) % self.experiment.trainer.log_every_n_steps == 0:
+            self._log_step(figures)
+        return figures.loss
 
-    def _train_background(self, generator: torch.Generator) -> Tensor:
-        color = self.experiment.model.background_color
-        if color == "random":
-            return torch.rand(3, generator=generator, device=self.device)
-        return self._view_background()
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lightning's hook; a captured step has done it already, as it has the next two."""
+        if not self.captured:
+            super().backward(loss, *args, **kwargs)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """See `backward`."""
+        if not self.captured:
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """See `backward`."""
+        if self.captured:
+            optimizer_closure()
+        else:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
     def _view_background(self) -> Tensor:
-        color = self.experiment.model.background_color
-        return torch.full((3,), BACKGROUNDS[color], device=self.device)
+        return view_background(self.experiment.model.background_color, self.device)
 
     @torch.no_grad()
-    def _log_step(self, loss: Tensor, terms: dict[str, Tensor], out: RenderOutput, batch: RayBatch) -> None:
-        mse = rgb_mse(out, batch, self.config.loss)
-        shown = {"train/loss": loss, "train/psnr": -10.0 * torch.log10(mse.clamp(min=1e-10))}
-        if out.inv_s is not None:
-            shown["train/inv_s"] = out.inv_s
-        shown["train/rays"] = out.alive.sum().float()
+    def _log_step(self, figures: Figures) -> None:
+        shown = {"train/loss": figures.loss, "train/psnr": -10.0 * torch.log10(figures.mse.clamp(min=1e-10))}
+        if figures.inv_s is not None:
+            shown["train/inv_s"] = figures.inv_s
+        shown["train/rays"] = figures.rays
         self.log_dict({name: value.detach().float() for name, value in shown.items()}, prog_bar=True)
-        quiet = {f"train/loss/{name}": term for name, term in terms.items()}
-        quiet |= {
-            "train/samples": out.samples.packed.count,
-            "train/occupied": self.model.occupancy.occupied.float().mean(),
-        }
-        self.log_dict({name: value.detach().float() for name, value in quiet.items()})
-        if out.samples.packed.count == 0:
+        quiet = {f"train/loss/{name}": term for name, term in zip(figures.names, figures.terms, strict=True)}
+        quiet |= {"train/samples": figures.samples, "train/occupied": self.model.occupancy.occupied.float().mean()}
+        self.log_dict({name: value.float() for name, value in quiet.items()})
+        if figures.samples == 0:
             log.warning(
                 "step %d: no sample lies in an occupied cell, so nothing is learned. Check model.radius against the "
                 "scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",

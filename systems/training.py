@@ -9,7 +9,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.plugins.precision import MixedPrecision
 
+from models import ops
 from systems.configs import Experiment
 from systems.reconstruction import ReconstructionSystem
 from systems.runs import RunFolder
@@ -54,7 +56,7 @@ def make_trainer(experiment: Experiment, run: RunFolder, runs_dir: Path, device:
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=[device.index] if device.type == "cuda" else 1,
-        precision=_precision(config.precision, device),
+        **_precision(experiment, device),
         max_steps=config.max_steps,
         log_every_n_steps=config.log_every_n_steps,
         val_check_interval=config.val_check_interval,
@@ -68,11 +70,17 @@ def make_trainer(experiment: Experiment, run: RunFolder, runs_dir: Path, device:
     )
 
 
-def _precision(wanted: str, device: torch.device) -> str:
+def _precision(experiment: Experiment, device: torch.device) -> dict[str, Any]:
+    """Trainer arguments for `trainer.precision`."""
+    wanted = experiment.trainer.precision
     if wanted == "16" and device.type == "cpu":
         log.info("trainer.precision=16 needs a GPU: the CPU computes in 32 bits")
         wanted = "32"
-    return {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}[wanted]
+    if wanted == "16" and ops.uses_triton(experiment.model.backend, torch.empty(0, device=device)):
+        # These kernels hold gradients in 32 bits: nothing underflows, no loss is scaled, no step is skipped.
+        scaler = torch.amp.GradScaler("cuda", enabled=False)
+        return {"plugins": [MixedPrecision("16-mixed", "cuda", scaler)]}
+    return {"precision": {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}[wanted]}
 
 
 def write_metrics(

@@ -17,8 +17,10 @@ from utils.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ["--config", "configs/neus-demo.yaml"]
+NERF = ["--config", "configs/nerf-blender.yaml", "--train", "dataset.scene=x"]
 TINY = [
     "trainer.max_steps=2",
+    "system.warmup_steps=1",
     "trainer.enable_progress_bar=false",
     "model.train_num_rays=8",
     "model.grid_resolution=16",
@@ -30,10 +32,11 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
     code = launch.main(
         [*argv, "--exp_dir", str(tmp_path / "exp"), "--runs_dir", str(tmp_path / "runs"), "--gpu", "cpu"]
     )
-    lines = capsys.readouterr().err.strip().splitlines()
+    text = capsys.readouterr().err
+    lines = text.splitlines()
     assert code == 2
-    assert lines[-1].startswith("error: ")
-    assert "Traceback" not in "\n".join(lines)
+    assert [index for index, line in enumerate(lines) if line.startswith("error: ")] == [len(lines) - 1], text
+    assert "Traceback" not in text
     assert not (tmp_path / "exp").exists()
     return lines[-1]
 
@@ -60,11 +63,39 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
         ([*DEMO, "--train", "--resume", "nowhere.ckpt"], ["nowhere.ckpt", "no such file"]),
         ([*DEMO, "--train", "model.texture.input_feature_dim=7"], ["input_feature_dim", "16", "7"]),
         ([*DEMO, "--train", "system.optimizer.params.geometri.lr=1"], ["geometri", "geometry"]),
+        (
+            [*DEMO, "--train", "trainer.max_steps=100"],
+            ["line: trainer.max_steps: must exceed system.warmup_steps (100), got 100"],
+        ),
+        ([*DEMO, "--train", "trainer.max_steps=50"], ["must exceed system.warmup_steps (100), got 50"]),
+        ([*DEMO, "--train", "system.constant_steps=1400"], ["must exceed system.constant_steps (1400), got 1400"]),
+        ([*DEMO, "--train", "trainer.max_steps=many"], ["line: trainer.max_steps: expected a number, got 'many'"]),
+        ([*NERF, "trainer.max_steps=[1]"], ["line: trainer.max_steps: expected a number, got [1]"]),
+        (
+            [*DEMO, "--train", "model.geometry.mlp_network_config.output_activation=Sigmoid"],
+            ["line: model.geometry.mlp_network_config.output_activation: expected none", "Sigmoid"],
+        ),
+        ([*NERF, "system.loss.lambda_eikonal=0.1"], ["line: system.loss.lambda_eikonal: needs", "model.name=nerf"]),
+        ([*NERF, "system.loss.lambda_sparsity=[0,0,1,9]"], ["line: system.loss.lambda_sparsity: needs"]),
+        ([*NERF, "system.loss.lambda_curvature=1"], ["line: system.loss.lambda_curvature: needs"]),
     ],
 )
 def test_bad_input_is_one_line(argv: list[str], said: list[str], capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     line = refused(capsys, tmp_path, *argv)
     assert all(word in line for word in said), line
+
+
+def test_a_loss_that_is_off_asks_nothing_of_the_model() -> None:
+    argv = [*NERF, "system.loss.lambda_eikonal=0", "system.loss.lambda_curvature=[0,0,0,9]"]
+    assert launch.load_experiment(launch.parse_args(argv)).system.loss.is_off("eikonal")
+
+
+def test_the_networks_of_a_density_and_a_texture_may_end_in_a_sigmoid() -> None:
+    key = "mlp_network_config.output_activation"
+    argv = [*NERF, f"model.geometry.{key}=sigmoid", f"model.texture.{key}=sigmoid"]
+    assert launch.load_experiment(launch.parse_args(argv)).model.geometry.mlp_network_config.output_activation == (
+        "sigmoid"
+    )
 
 
 def test_a_tab_in_yaml_is_named_with_its_line(capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

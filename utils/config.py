@@ -3,7 +3,9 @@
 Files merge left to right; `defaults: [base/neus, base/dtu]` names files (without .yaml) that come before the file
 itself, sought beside it and then in `configs/`. Interpolations are OmegaConf's, plus the resolvers below."""
 
-from collections.abc import Sequence
+import operator
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +16,44 @@ from omegaconf.errors import OmegaConfBaseException
 
 from utils.errors import ConfigError
 from utils.registry import ROOT, nearest
+from utils.schema import is_number
 
-_RESOLVERS = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "idiv": lambda a, b: a // b,
-    "basename": lambda path: Path(path).name,
-    "calc_exp_lr_decay_rate": lambda factor, steps: factor ** (1.0 / steps),
+
+def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
+    """The rate per step that makes `factor` of 1 in `steps` steps.
+
+    Without a step to decay over it is that of one step: Experiment refuses such a config, naming the keys at fault."""
+    return factor ** (1.0 / max(steps, 1))
+
+
+_ARITHMETIC = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "idiv": operator.floordiv,
+    "calc_exp_lr_decay_rate": calc_exp_lr_decay_rate,
 }
-for _name, _function in _RESOLVERS.items():
-    OmegaConf.register_resolver(_name, _function, replace=True)
+_COMPUTES = re.compile(r"\$\{(" + "|".join(_ARITHMETIC) + "):")
+_REFERENCE = re.compile(r"\$\{(\w[\w.\[\]-]*)\}")  # ${model.radius}; relative ones are left to OmegaConf
+_ABSENT = object()
+
+
+def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuses what Python would add or multiply as well, text and lists."""
+
+    def checked(*values: Any) -> Any:  # OmegaConf holds resolvers to their hints, where an int is no float
+        for value in values:
+            if not is_number(value):
+                raise TypeError(f"expected a number, got {value!r}")
+        return function(*values)
+
+    return checked
+
+
+for _name, _function in _ARITHMETIC.items():
+    OmegaConf.register_resolver(_name, _of_numbers(_function), replace=True)
+OmegaConf.register_resolver("basename", lambda path: Path(path).name, replace=True)
 
 
 @dataclass(frozen=True)
@@ -34,6 +62,7 @@ class Source:
 
     name: str
     tree: DictConfig
+    path: Path | None = None  # of the file
 
 
 def read_yaml(path: Path) -> DictConfig:
@@ -48,7 +77,7 @@ def read_yaml(path: Path) -> DictConfig:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         at = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        tab = " YAML is indented with spaces, not tabs." if "\\t" in str(error.problem) else ""
+        tab = " YAML is indented with spaces, not tabs." if re.search(r"\\t|\btab\b", str(error.problem)) else ""
         raise ConfigError(f"{path}:{at} {error.problem}.{tab}") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}.") from None
@@ -66,8 +95,8 @@ def _expand(path: Path, stack: tuple[Path, ...] = ()) -> list[Source]:
         raise ConfigError(f"{path}: its defaults lead back to itself ({' -> '.join(p.name for p in (*stack, path))}).")
     tree = read_yaml(path)
     sources: list[Source] = []
-    names = tree.pop("defaults", [])
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    names = _plain(tree).get("defaults", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{path}: defaults: expected a list of file names such as [base/neus], got {names!r}.")
     for name in names:
         candidates = [path.parent / f"{name}.yaml", ROOT / "configs" / f"{name}.yaml"]
@@ -78,7 +107,8 @@ def _expand(path: Path, stack: tuple[Path, ...] = ()) -> list[Source]:
             ]
             raise ConfigError(f"{path}: defaults: no file {name}.yaml beside it or in configs/.{nearest(name, known)}")
         sources += _expand(found, (*stack, path))
-    return [*sources, Source(_relative(path), tree)]
+    tree.pop("defaults", None)
+    return [*sources, Source(_relative(path), tree, path)]
 
 
 def _relative(path: Path) -> str:
@@ -105,8 +135,8 @@ def collect(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> list[
 
 def resolve(sources: Sequence[Source]) -> dict[str, Any]:
     """The merged tree as plain values. Raises ConfigError for `???` without a value and for a broken interpolation."""
+    merged = _merge(sources)
     try:
-        merged = OmegaConf.merge(*(source.tree for source in sources))
         missing = sorted(key for key in OmegaConf.missing_keys(merged) if not _is_interpolation(merged, key))
         if missing:
             raise ConfigError(
@@ -114,9 +144,49 @@ def resolve(sources: Sequence[Source]) -> dict[str, Any]:
                 f"Give it as {missing[0]}=VALUE{'; also missing: ' + ', '.join(missing[1:]) if missing[1:] else ''}."
             )
         return OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, TypeError, ZeroDivisionError) as error:
-        key = getattr(error, "full_key", None) or ""
-        raise ConfigError(f"{origin(sources, key)}{key or 'config'}: {_first_line(error)}") from None
+    except OmegaConfBaseException as error:
+        key, reason = error.full_key or "", f"cannot be resolved: {_first_line(error)}."
+        at_fault = _no_number(_plain(merged), key)
+        if at_fault is not None:
+            key, reason = at_fault[0], f"expected a number, got {at_fault[1]!r}; {key} is computed from it."
+        raise ConfigError(f"{origin(sources, key)}{key or 'config'}: {reason}") from None
+
+
+def _no_number(tree: dict[str, Any], key: str) -> tuple[str, Any] | None:
+    """The key, and its value, that keeps the arithmetic at or behind `key` from being done; None for other reasons."""
+    keys, computed = [key], False
+    for name in keys:  # grows by what each expression refers to
+        value = _lookup(tree, name)
+        if isinstance(value, str) and (_COMPUTES.search(value) or _REFERENCE.fullmatch(value)):
+            computed = computed or _COMPUTES.search(value) is not None
+            keys += [other for other in _REFERENCE.findall(value) if other not in keys]
+        elif computed and value is not _ABSENT and not is_number(value) and "${" not in str(value):
+            return name, value
+    return None
+
+
+def _merge(sources: Sequence[Source]) -> DictConfig:
+    merged = OmegaConf.create()
+    for source in sources:
+        clash = _clash(_plain(merged), _plain(source.tree))
+        if clash is not None:
+            raise ConfigError(
+                f"{origin([source], clash)}{clash}: a list and a block of keys cannot be merged. Give the whole list."
+            )
+        merged = OmegaConf.merge(merged, source.tree)
+    return merged
+
+
+def _clash(one: dict[str, Any], other: dict[str, Any]) -> str | None:
+    """The dotted key at which a list in one tree meets a block in the other."""
+    for name in one:
+        pair = one[name], other.get(name)
+        inner = _clash(*pair) if all(isinstance(node, dict) for node in pair) else None
+        if inner is not None:
+            return f"{name}.{inner}"
+        if {type(node) for node in pair} == {dict, list}:
+            return name
+    return None
 
 
 def _is_interpolation(tree: DictConfig, key: str) -> bool:
@@ -125,18 +195,60 @@ def _is_interpolation(tree: DictConfig, key: str) -> bool:
 
 
 def origin(sources: Sequence[Source], key: str) -> str:
-    """`file: ` for the last source that sets the dotted key (or the nearest block around it), else ''."""
-    parts = key.split(".")
+    """`file:line: ` of the last source that sets the dotted key, `command line: `, or '' where none does.
+
+    Where the value is a reference, ${trainer.max_steps}, the place that sets what it refers to comes in front."""
+    return _origin(sources, key, (key,)) if key else ""
+
+
+def _origin(sources: Sequence[Source], key: str, readers: tuple[str, ...]) -> str:
     for source in reversed(sources):
-        node: Any = source.tree
-        for part in parts:
-            node = node._get_node(part) if isinstance(node, DictConfig) else None
-            if node is None:
-                break
-        else:
-            return f"{source.name}: "
+        value = _lookup(_plain(source.tree), key)
+        if value is _ABSENT:
+            continue
+        place = f"{source.name}:{_line_of(source.path, key)}: " if source.path else f"{source.name}: "
+        reference = _REFERENCE.fullmatch(str(value))
+        if reference is None or reference[1] in readers:
+            return place
+        behind = _origin(sources, reference[1], (*readers, reference[1]))
+        return f"{behind}{reference[1]}, read at {place}" if behind else place
     return ""
 
 
+def _line_of(path: Path, key: str) -> int:
+    """The line that sets a dotted key, counted from 1; that of the nearest block where an anchor is merged in."""
+    node, line = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), 0
+    for part in _parts(key):
+        if isinstance(node, yaml.MappingNode):
+            inner = {name.value: (name.start_mark.line, item) for name, item in node.value}
+        elif isinstance(node, yaml.SequenceNode):
+            inner = {str(index): (item.start_mark.line, item) for index, item in enumerate(node.value)}
+        else:
+            break
+        line, node = inner.get(part, (line, None))
+    return line + 1
+
+
+def _plain(tree: DictConfig) -> dict[str, Any]:
+    """The tree as it was written, with `???` and interpolations as text."""
+    return OmegaConf.to_container(tree, resolve=False)
+
+
+def _parts(key: str) -> list[str]:
+    """a.b[0].c -> a, b, 0, c."""
+    return re.findall(r"[^.\[\]]+", key)
+
+
+def _lookup(tree: Any, key: str) -> Any:
+    """What lies at a dotted key of a plain tree, or what stands there in place of a block; else _ABSENT."""
+    for part in _parts(key):
+        if isinstance(tree, list) and part.isdigit() and int(part) < len(tree):
+            tree = tree[int(part)]
+        elif isinstance(tree, dict):
+            tree = tree.get(part, _ABSENT)
+    return tree
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return re.sub(r"^\w+ raised while resolving interpolation: ", "", line)

@@ -6,7 +6,7 @@ A Config may list keys of older files that have no effect here in `UNUSED: Class
 
 import dataclasses
 import logging
-import math
+import sys
 import types
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -35,6 +35,11 @@ def default_of(item: dataclasses.Field) -> Any:
 def component(kind: str, default: Any = MISSING) -> Any:
     """A dataclass field that holds the Config of a registered component, or None where `default=None`."""
     return field(default=default, metadata={"kind": kind})
+
+
+def is_number(value: Any) -> bool:
+    """Whether a YAML value is a finite int or float; true, false and whatever exceeds a float are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def parse(cls: type, node: Any, where: str = "") -> Any:
@@ -101,8 +106,7 @@ def convert(kind: Any, value: Any, where: str) -> Any:
         return value
     if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if kind in (int, float) and number and kind(value) == value:
+    if is_number(value) and (kind is float or (kind is int and value == int(value))):
         return kind(value)  # 2e4 is a whole number too
     expected = "a list" if origin is tuple else "a block of keys" if origin is dict else _WORDS.get(kind, str(kind))
     raise ConfigError(f"{where}: expected {expected}, got {value!r}.")
@@ -112,6 +116,7 @@ def _convert_union(options: tuple, value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
     choices = [option for option in options if option is not type(None)]
+    choices.sort(key=lambda option: option is not type(value))  # 1 and 1.0 stay apart where both are allowed
     for option in choices[:-1]:
         try:
             return convert(option, value, where)

@@ -7,7 +7,7 @@ no operation reads a value on the host, and no shape depends on data."""
 from torch import Tensor
 
 from models.ops import reference_rays, reference_shading
-from models.ops.backends import BACKENDS, module
+from models.ops.backends import BACKENDS, module, uses_triton
 from models.ops.geometry import clip_rays_to_box
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
@@ -28,26 +28,40 @@ __all__ = [
     "neus_alpha",
     "sdf_head",
     "spherical_harmonics",
+    "uses_triton",
 ]
 
 
 def hash_encode(
-    points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None = None, *, backend: str = "auto"
+    points: Tensor,
+    table: Tensor,
+    spec: GridSpec,
+    active_levels: int | None = None,
+    count: Tensor | None = None,
+    *,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Features of a hash grid and their Jacobian, in one pass.
 
     points: (S, 3) in [0, 1], clamped beyond; table: (spec.num_entries, F). Levels from `active_levels` on give zeros.
-    Returns features (S, L*F) and d feature / d point (S, L*F, 3); the latter is a view of a contiguous (S, 3, L*F),
-    the layout in which contracting it with a gradient of the features is fastest. It is zero along an axis on which
-    the point was clamped. Differentiable, once, in the table, through both outputs; not in the points."""
-    return module("hash", backend, table).hash_encode(points.detach(), table, spec, active_levels)
+    count: () int64 on the device; points from there on are padding, whose features a backend may leave at zero.
+    Returns features (S, L*F) and d feature / d point (S, L*F, 3), strided as suits the backend. The latter is zero
+    along an axis on which the point was clamped. Differentiable, once, in the table, through both outputs; not in the
+    points. Under autocast Triton reads the table in half precision."""
+    return module("hash", backend, table).hash_encode(points.detach(), table, spec, active_levels, count)
 
 
 def hash_features(
-    points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None = None, *, backend: str = "auto"
+    points: Tensor,
+    table: Tensor,
+    spec: GridSpec,
+    active_levels: int | None = None,
+    count: Tensor | None = None,
+    *,
+    backend: str = "auto",
 ) -> Tensor:
     """Features (S, L*F) of a hash grid as in `hash_encode`, without the Jacobian. Differentiable in the table only."""
-    return module("hash", backend, table).hash_features(points.detach(), table, spec, active_levels)
+    return module("hash", backend, table).hash_features(points.detach(), table, spec, active_levels, count)
 
 
 def march(

@@ -16,14 +16,18 @@ _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 _BLOCK = 512  # points of a parallel task: a level of a block stays in the L2 cache
 
 
-def hash_encode(points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None) -> tuple[Tensor, Tensor]:
-    """Features and Jacobian as in `models.ops.hash_encode`."""
+def hash_encode(
+    points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None, count: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Features and Jacobian as in `models.ops.hash_encode`, padding included."""
     features, jacobian = _HashEncode.apply(points, table, spec, spec.clip_levels(active_levels), True)
     return features, jacobian.transpose(1, 2)
 
 
-def hash_features(points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None) -> Tensor:
-    """Features as in `models.ops.hash_features`."""
+def hash_features(
+    points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None, count: Tensor | None = None
+) -> Tensor:
+    """Features as in `models.ops.hash_features`, padding included."""
     return _HashEncode.apply(points, table, spec, spec.clip_levels(active_levels), False)[0]
 
 

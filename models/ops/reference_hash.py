@@ -6,7 +6,9 @@ from torch import Tensor
 from models.ops.grid import PRIMES, GridSpec, Level
 
 
-def hash_encode(points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None) -> tuple[Tensor, Tensor]:
+def hash_encode(
+    points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None, count: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Features and Jacobian as in `models.ops.hash_encode`; here the features are differentiable in the points too."""
     S, F, active = points.shape[0], spec.features_per_level, spec.clip_levels(active_levels)
     features, jacobian = [], []
@@ -23,8 +25,10 @@ def hash_encode(points: Tensor, table: Tensor, spec: GridSpec, active_levels: in
     return torch.cat(features, dim=-1), torch.cat(jacobian, dim=-1).transpose(1, 2)
 
 
-def hash_features(points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None) -> Tensor:
-    """Features as in `models.ops.hash_features`; here differentiable in the points too."""
+def hash_features(
+    points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None, count: Tensor | None = None
+) -> Tensor:
+    """Features as in `models.ops.hash_features`, padding included; here differentiable in the points too."""
     S, F, active = points.shape[0], spec.features_per_level, spec.clip_levels(active_levels)
     features = []
     for level in spec.levels[:active]:

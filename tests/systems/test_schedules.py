@@ -1,11 +1,10 @@
-"""Learning-rate schedules against torch's own, and numbers that change with the step."""
+"""Learning-rate schedules against torch's own."""
 
 import pytest
 import torch
 
 from systems.schedules import SchedulerConfig
 from utils.errors import ConfigError
-from utils.schedule import Schedule
 
 lr = torch.optim.lr_scheduler
 
@@ -65,16 +64,3 @@ def test_same_as_torch(node: dict, make: object) -> None:
 def test_bad_schedulers_are_refused_with_their_place(node: object) -> None:
     with pytest.raises(ConfigError, match=r"system\.scheduler"):
         SchedulerConfig.from_config(node, "system.scheduler")
-
-
-def test_a_schedule_is_linear_between_its_ends() -> None:
-    schedule = Schedule.from_config([100, 1.0, 3.0, 200], "x")
-    assert [schedule.at(step) for step in (0, 100, 150, 200, 999)] == [1.0, 1.0, 2.0, 3.0, 3.0]
-    assert Schedule.from_config(schedule.to_config(), "x") == schedule
-    assert Schedule.from_config(0.5, "x").at(7) == 0.5
-
-
-@pytest.mark.parametrize("value", [[1, 2], [9, 0.0, 1.0, 3], "much", True, [0, "a", 1, 2]])
-def test_bad_schedules_are_refused(value: object) -> None:
-    with pytest.raises(ConfigError, match="lambda_x"):
-        Schedule.from_config(value, "lambda_x")

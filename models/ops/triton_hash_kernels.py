@@ -1,0 +1,210 @@
+"""The Triton kernels of the hash grid; `triton_hash` launches them."""
+
+import triton
+import triton.language as tl
+
+from models.ops.grid import PRIMES
+
+_PRIME_Y, _PRIME_Z = tl.constexpr(PRIMES[1]), tl.constexpr(PRIMES[2])
+
+
+@triton.jit
+def _locate(x, scale):
+    """Cell, fraction within it and slope of one coordinate; NaN lands in the first cell."""
+    inside = tl.where(x > 0.0, x, 0.0)
+    inside = tl.where(inside < 1.0, inside, 1.0)
+    position = inside * scale + 0.5
+    cell = tl.floor(position)
+    return cell.to(tl.int32).to(tl.uint32), position - cell, tl.where(x == inside, scale, 0.0)
+
+
+@triton.jit
+def _terms(x, y, z, resolution, dense):
+    """What the near and the far side of each axis add to an index, by sum or by exclusive or."""
+    y_stride = tl.where(dense, resolution, _PRIME_Y)
+    z_stride = tl.where(dense, resolution * resolution, _PRIME_Z)
+    y0, z0 = y * y_stride, z * z_stride
+    return x, x + 1, y0, y0 + y_stride, z0, z0 + z_stride
+
+
+@triton.jit
+def _row(x, y, z, offset, size, dense):
+    """Row of the table for one corner; a dense level wraps at its end, as the reference does."""
+    index = x + y + z
+    wrapped = tl.where(index >= size, index - size, index)
+    return (tl.where(dense, wrapped, (x ^ y ^ z) & (size - 1)) + offset).to(tl.int32)
+
+
+@triton.jit
+def _pair(words, index, mask, HALF: tl.constexpr):
+    """The two features of one word."""
+    word = tl.load(words + index, mask, other=0)
+    if HALF:
+        low = word.to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+        high = (word >> 16).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+    else:
+        low = word.to(tl.int32).to(tl.float32, bitcast=True)
+        high = (word >> 32).to(tl.int32).to(tl.float32, bitcast=True)
+    return low, high
+
+
+@triton.jit
+def _blend(a0, a1, a2, a3, a4, a5, a6, a7, fx, fy, fz):
+    """Trilinear value of 8 corners, x fastest, and its slopes per cell."""
+    d0, d1, d2, d3 = a1 - a0, a3 - a2, a5 - a4, a7 - a6
+    b0, b1, b2, b3 = a0 + fx * d0, a2 + fx * d1, a4 + fx * d2, a6 + fx * d3
+    e0, e1 = b1 - b0, b3 - b2
+    c0, c1 = b0 + fy * e0, b2 + fy * e1
+    h0, h1 = d0 + fy * (d1 - d0), d2 + fy * (d3 - d2)
+    return c0 + fz * (c1 - c0), h0 + fz * (h1 - h0), e0 + fz * (e1 - e0), c1 - c0
+
+
+@triton.jit
+def _spread(g, gx, gy, gz, fx, fy, fz):
+    """What 8 corners receive for gradients of the value and of its slopes: `_blend` read backwards."""
+    c1, e1, h1 = g * fz + gz, gy * fz, gx * fz
+    c0, e0, h0 = g - c1, gy - e1, gx - h1
+    b1, b3 = c0 * fy + e0, c1 * fy + e1
+    b0, b2 = c0 - b1, c1 - b3
+    d1, d3 = b1 * fx + h0 * fy, b3 * fx + h1 * fy
+    d0, d2 = b0 * fx + h0 - h0 * fy, b2 * fx + h1 - h1 * fy
+    return b0 - d0, d0, b1 - d1, d1, b2 - d2, d2, b3 - d3, d3
+
+
+@triton.jit
+def _add_pair(grad, index, low, high, mask, PACKED: tl.constexpr):
+    """Adds two floats to a row of pairs."""
+    target = grad + 2 * index.to(tl.int64)
+    if PACKED:
+        tl.inline_asm_elementwise(
+            "{ .reg .pred p; setp.ne.s32 p, $4, 0; @p red.global.add.v2.f32 [$1], {$2, $3}; mov.u32 $0, 0; }",
+            "=r,l,f,f,r",
+            [target.to(tl.int64), low, high, mask.to(tl.int32)],
+            dtype=tl.int32,
+            is_pure=False,
+            pack=1,
+        )
+    else:
+        tl.atomic_add(target, low, mask, sem="relaxed")
+        tl.atomic_add(target + 1, high, mask, sem="relaxed")
+
+
+@triton.jit
+def _cell(points, scales, layouts, count, S, COUNTED: tl.constexpr, BLOCK: tl.constexpr):
+    """Where this program's points lie in its level: their numbers, masks, table rows, fractions and slopes."""
+    level = tl.program_id(1)
+    s = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = s < S
+    valid = inside
+    if COUNTED:
+        valid = inside & (s < tl.load(count))
+    scale = tl.load(scales + level)
+    resolution, offset = tl.load(layouts + 4 * level).to(tl.uint32), tl.load(layouts + 4 * level + 1).to(tl.uint32)
+    size, dense = tl.load(layouts + 4 * level + 2).to(tl.uint32), tl.load(layouts + 4 * level + 3) != 0
+    cx, fx, sx = _locate(tl.load(points + 3 * s, valid, other=0.0), scale)
+    cy, fy, sy = _locate(tl.load(points + 3 * s + 1, valid, other=0.0), scale)
+    cz, fz, sz = _locate(tl.load(points + 3 * s + 2, valid, other=0.0), scale)
+    x0, x1, y0, y1, z0, z1 = _terms(cx, cy, cz, resolution, dense)
+    rows = (
+        _row(x0, y0, z0, offset, size, dense),
+        _row(x1, y0, z0, offset, size, dense),
+        _row(x0, y1, z0, offset, size, dense),
+        _row(x1, y1, z0, offset, size, dense),
+        _row(x0, y0, z1, offset, size, dense),
+        _row(x1, y0, z1, offset, size, dense),
+        _row(x0, y1, z1, offset, size, dense),
+        _row(x1, y1, z1, offset, size, dense),
+    )
+    return s, inside, valid, rows, (fx, fy, fz), (sx, sy, sz)
+
+
+@triton.jit
+def gather_kernel(
+    points,
+    words,
+    scales,
+    layouts,
+    features,
+    jacobian,
+    count,
+    S,
+    LF,
+    PAIRS: tl.constexpr,
+    HALF: tl.constexpr,
+    COUNTED: tl.constexpr,
+    JACOBIAN: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    s, inside, valid, rows, f, slope = _cell(points, scales, layouts, count, S, COUNTED, BLOCK)
+    for pair in tl.static_range(PAIRS):
+        # Beyond `count` the words read as 0, and so do the features: padding holds no garbage.
+        a0, b0 = _pair(words, rows[0] * PAIRS + pair, valid, HALF)
+        a1, b1 = _pair(words, rows[1] * PAIRS + pair, valid, HALF)
+        a2, b2 = _pair(words, rows[2] * PAIRS + pair, valid, HALF)
+        a3, b3 = _pair(words, rows[3] * PAIRS + pair, valid, HALF)
+        a4, b4 = _pair(words, rows[4] * PAIRS + pair, valid, HALF)
+        a5, b5 = _pair(words, rows[5] * PAIRS + pair, valid, HALF)
+        a6, b6 = _pair(words, rows[6] * PAIRS + pair, valid, HALF)
+        a7, b7 = _pair(words, rows[7] * PAIRS + pair, valid, HALF)
+        low, low_x, low_y, low_z = _blend(a0, a1, a2, a3, a4, a5, a6, a7, f[0], f[1], f[2])
+        high, high_x, high_y, high_z = _blend(b0, b1, b2, b3, b4, b5, b6, b7, f[0], f[1], f[2])
+        k = ((tl.program_id(1) * PAIRS + pair) * 2).to(tl.int64)
+        tl.store(features + k * S + s, low, inside)
+        tl.store(features + (k + 1) * S + s, high, inside)
+        if JACOBIAN:
+            plane = LF.to(tl.int64) * S
+            tl.store(jacobian + k * S + s, low_x * slope[0], inside)
+            tl.store(jacobian + (k + 1) * S + s, high_x * slope[0], inside)
+            tl.store(jacobian + plane + k * S + s, low_y * slope[1], inside)
+            tl.store(jacobian + plane + (k + 1) * S + s, high_y * slope[1], inside)
+            tl.store(jacobian + 2 * plane + k * S + s, low_z * slope[2], inside)
+            tl.store(jacobian + 2 * plane + (k + 1) * S + s, high_z * slope[2], inside)
+
+
+@triton.jit
+def _upstream(value, slope, k, s, strides, factors, valid, VALUE: tl.constexpr, JACOBIAN: tl.constexpr):
+    """Gradients of one feature and of its slopes per cell."""
+    g = tl.zeros_like(factors[0])
+    gx, gy, gz = g, g, g
+    if VALUE:
+        g = tl.load(value + k * strides[0] + s * strides[1], valid, other=0.0).to(tl.float32)
+    if JACOBIAN:
+        base = slope + k * strides[3] + s * strides[4]
+        gx = tl.load(base, valid, other=0.0).to(tl.float32) * factors[0]
+        gy = tl.load(base + strides[2], valid, other=0.0).to(tl.float32) * factors[1]
+        gz = tl.load(base + 2 * strides[2], valid, other=0.0).to(tl.float32) * factors[2]
+    return g, gx, gy, gz
+
+
+@triton.jit
+def scatter_kernel(
+    points,
+    value,
+    slope,
+    scales,
+    layouts,
+    grad_table,
+    count,
+    S,
+    value_k,
+    value_s,
+    slope_d,
+    slope_k,
+    slope_s,
+    PAIRS: tl.constexpr,
+    COUNTED: tl.constexpr,
+    VALUE: tl.constexpr,
+    JACOBIAN: tl.constexpr,
+    PACKED: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    s, _, valid, rows, f, factors = _cell(points, scales, layouts, count, S, COUNTED, BLOCK)
+    strides = (value_k, value_s, slope_d, slope_k, slope_s)
+    for pair in tl.static_range(PAIRS):
+        k = ((tl.program_id(1) * PAIRS + pair) * 2).to(tl.int64)
+        g, gx, gy, gz = _upstream(value, slope, k, s, strides, factors, valid, VALUE, JACOBIAN)
+        low = _spread(g, gx, gy, gz, f[0], f[1], f[2])
+        g, gx, gy, gz = _upstream(value, slope, k + 1, s, strides, factors, valid, VALUE, JACOBIAN)
+        high = _spread(g, gx, gy, gz, f[0], f[1], f[2])
+        for corner in tl.static_range(8):
+            _add_pair(grad_table, rows[corner] * PAIRS + pair, low[corner], high[corner], valid, PACKED)

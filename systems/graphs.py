@@ -1,0 +1,40 @@
+"""CUDA graphs: what a step launches is recorded once, and replayed by one call of the host."""
+
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+
+class StepGraphs:
+    """Runs functions of the device alone: eagerly at first, from then on as a CUDA graph per key.
+
+    A function must launch the same work for the same key: fixed shapes, no host reads, random numbers from `generator`
+    only. What it returns lies in the memory of its graph and is overwritten by the next replay. A replay draws what
+    an eager run with the same seed draws. On a CPU every run is eager."""
+
+    def __init__(self, generator: torch.Generator, eager_runs: int = 2) -> None:
+        self.generator, self.eager_runs = generator, eager_runs
+        self._runs: dict[Hashable, int] = {}
+        self._graphs: dict[Hashable, tuple[torch.cuda.CUDAGraph, object]] = {}
+
+    def run(self, key: Hashable, function: Callable[[], T]) -> T:
+        """The function's result; which function a key stands for must not change."""
+        self._runs[key] = self._runs.get(key, 0) + 1
+        if self.generator.device.type != "cuda" or self._runs[key] <= self.eager_runs:
+            return function()  # compiles kernels and makes lasting state, which a capture must not
+        if key not in self._graphs:
+            self._graphs[key] = self._capture(function)
+        graph, result = self._graphs[key]
+        graph.replay()
+        return result
+
+    def _capture(self, function: Callable[[], T]) -> tuple[torch.cuda.CUDAGraph, T]:
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self.generator)
+        # A cast that autocast keeps for later would lie in the graph's memory.
+        cast = torch.autocast("cuda", enabled=torch.is_autocast_enabled("cuda"), cache_enabled=False)
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"), cast:
+            return graph, function()

@@ -1,0 +1,119 @@
+"""One training step: rays, render, weighted losses and, where it is captured, gradients and optimiser."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from models.base import VolumeModel
+from systems.configs import Experiment
+from systems.graphs import StepGraphs
+from systems.losses import rgb_mse
+from systems.optim import set_learning_rates
+from utils import registry
+from utils.rays import RayBatch
+
+BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}  # what a view is compared over
+
+
+def view_background(color: str, device: torch.device) -> Tensor:
+    """(3,) what `model.background_color` means when a whole view is rendered."""
+    return torch.full((3,), BACKGROUNDS[color], device=device)
+
+
+class TrainingViews(Protocol):
+    """Where the rays of a step come from."""
+
+    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch: ...
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a step leaves for the log, on the device."""
+
+    names: tuple[str, ...]  # of the losses
+    loss: Tensor  # (), their weighted sum
+    terms: Tensor  # (n,), before weighting
+    mse: Tensor  # () of the colour
+    rays: Tensor  # () within the sample budget
+    samples: Tensor  # () in use
+    inv_s: Tensor | None  # () of a NeuS
+
+
+class TrainingStep:
+    """Runs the steps of a training; `captured`: gradients and optimiser too, as CUDA graphs.
+
+    The host reads nothing from the device, and what changes with the step is written there before it."""
+
+    def __init__(
+        self,
+        model: VolumeModel,
+        experiment: Experiment,
+        views: TrainingViews,
+        optimizer: torch.optim.Optimizer,
+        device: torch.device,
+        captured: bool,
+    ) -> None:
+        self.model, self.experiment, self.views, self.optimizer = model, experiment, views, optimizer
+        self.device, self.captured = device, captured
+        self.losses = {name: registry.find("loss", name).target for name in experiment.system.loss.weights}
+        self.generator = torch.Generator(device)
+        self._graphs = StepGraphs(self.generator)
+        self._weights: dict[str, tuple[float, Tensor]] = {}
+
+    def run(self, step: int) -> Figures:
+        """The figures of a step; where it is not captured, their loss carries the gradient."""
+        # Random numbers depend on seed and step alone: a resumed run draws what the whole run drew.
+        self.generator.manual_seed(self.experiment.seed * 1_000_003 + step)
+        set_learning_rates(self.optimizer, self.experiment.system.scheduler.at(step))
+        self.model.on_step(step)
+        due = self.model.occupancy_due(step)
+        if due is not None:
+            self._run(("occupancy", due), partial(self.model.update_occupancy, self.generator, due))
+        names = self._weigh(step)
+        whole = self._optimised if self.captured else self._loss
+        return self._run((names, self.model.graph_key), partial(whole, names))
+
+    def _run(self, key: Hashable, function: Callable[[], Any]) -> Any:
+        return self._graphs.run(key, function) if self.captured else function()
+
+    def _weigh(self, step: int) -> tuple[str, ...]:
+        """Puts the weights of this step on the device where they changed; returns the losses that have one."""
+        weights = {name: weight.at(step) for name, weight in self.experiment.system.loss.weights.items()}
+        for name, weight in weights.items():
+            if name not in self._weights:
+                self._weights[name] = weight, torch.tensor(weight, device=self.device)
+            elif self._weights[name][0] != weight:
+                self._weights[name] = weight, self._weights[name][1].fill_(weight)
+        return tuple(name for name, weight in weights.items() if weight != 0.0)
+
+    def _background(self) -> Tensor:
+        color = self.experiment.model.background_color
+        if color == "random":
+            return torch.rand(3, generator=self.generator, device=self.device)
+        return view_background(color, self.device)
+
+    def _loss(self, names: tuple[str, ...]) -> Figures:
+        """Draws rays, renders them and weighs the named losses."""
+        background, config = self._background(), self.experiment.system.loss
+        batch = self.views.draw(self.model.num_rays, background, self.generator)
+        out = self.model.render(batch.rays, background, self.generator, frozenset(names))
+        terms = torch.stack([self.losses[name](out, batch, config) for name in names])
+        loss = (terms * torch.stack([self._weights[name][1] for name in names])).sum()
+        with torch.no_grad():
+            mse = rgb_mse(out, batch, config)
+            inv_s = None if out.inv_s is None else out.inv_s.detach()
+        return Figures(names, loss, terms.detach(), mse, out.alive.sum(), out.samples.packed.count, inv_s)
+
+    def _optimised(self, names: tuple[str, ...]) -> Figures:
+        """Loss, gradients and the step of the optimiser."""
+        figures = self._loss(names)
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        gradients = torch.autograd.grad(figures.loss, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+        return replace(figures, loss=figures.loss.detach())

@@ -128,13 +128,13 @@ class VolumeModel(nn.Module):
     def sample(self, rays: Rays, generator: torch.Generator | None) -> tuple[Packed, Tensor]:
         """The samples of `march` and their middles (S, 3) in scene units."""
         packed = self.march(rays, generator)
-        ray = packed.ray_index
-        return packed, torch.addcmul(rays.origins[ray], packed.t_mids[:, None], rays.directions[ray])
+        return packed, ops.sample_points(rays, packed, backend=self.config.backend)
 
     def compose(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: Packed) -> tuple[Tensor, ...]:
         """weights (S,), opacity (R,), rgb (R, 3) over black, normal (R, 3)|None, depth (R,)."""
-        parts = [rgb, packed.t_mids[:, None]] + ([normal] if normal is not None else [])
-        weights, opacity, summed = ops.composite(alpha, torch.cat(parts, dim=-1), packed, backend=self.config.backend)
+        parts, backend = (rgb, packed.t_mids, *([normal] if normal is not None else [])), self.config.backend
+        values = ops.join(parts, None, packed, backend=backend)
+        weights, opacity, summed = ops.composite(alpha, values, packed, backend=backend)
         depth = summed[:, 3] / opacity.clamp(min=1e-6)
         return weights, opacity, summed[:, :3], summed[:, 4:] if normal is not None else None, depth
 

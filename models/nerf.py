@@ -19,9 +19,7 @@ class NeRF(VolumeModel):
 
     def occupancy_value(self, points: Tensor) -> Tensor:
         """Opacity of one step at each point (N, 3)."""
-        return ops.alpha_from_density(
-            self.geometry.density(points), torch.tensor(self.step_length, device=points.device)
-        )
+        return ops.alpha_from_density(self.geometry.density(points), self.step_length)
 
     def render(
         self,
@@ -34,7 +32,7 @@ class NeRF(VolumeModel):
         packed, points = self.sample(rays, generator)
         density, feature = self.geometry(points, packed.count)
         alpha = ops.alpha_from_density(density, packed.t_ends - packed.t_starts) * packed.valid
-        colors = self.texture(self.texture.encode(rays.directions)[packed.ray_index], feature)
+        colors = self.texture(rays.directions, packed, feature)
         weights, opacity, rgb, _, depth = self.compose(alpha, colors, None, packed)
         return RenderOutput(
             rgb=rgb + (1.0 - opacity)[:, None] * background,
@@ -52,4 +50,4 @@ class NeRF(VolumeModel):
     def color(self, points: Tensor) -> Tensor:
         """(N, 3) rgb of surface points seen from outside the origin."""
         directions = -torch.nn.functional.normalize(points, dim=-1, eps=1e-6)
-        return self.texture(self.texture.encode(directions), self.geometry(points)[1]).clamp(0.0, 1.0)
+        return self.texture(directions, None, self.geometry(points)[1]).clamp(0.0, 1.0)

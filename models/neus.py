@@ -61,8 +61,7 @@ class NeuS(VolumeModel):
         alpha, normal = ops.neus_alpha(
             sdf, gradient, rays.directions, packed, inv_s, self.anneal, backend=self.config.backend
         )
-        encoded = self.texture.encode(rays.directions)[packed.ray_index]
-        rgb = self.texture(encoded, feature, normal.to(feature.dtype))
+        rgb = self.texture(rays.directions, packed, feature, normal)
         weights, opacity, rgb, normal_map, depth = self.compose(alpha, rgb, normal, packed)
         curvature = self._curvature(points, normal, packed, generator) if "curvature" in needs else None
         return RenderOutput(
@@ -91,4 +90,4 @@ class NeuS(VolumeModel):
         """(N, 3) rgb of surface points seen along their normal."""
         _, gradient, feature = self.geometry(points)
         normal = F.normalize(gradient, dim=-1, eps=1e-6)
-        return self.texture(self.texture.encode(-normal), feature, normal.to(feature.dtype)).clamp(0.0, 1.0)
+        return self.texture(-normal, None, feature, normal).clamp(0.0, 1.0)

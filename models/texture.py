@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from models import ops
 from models.configs import VolumeRadianceConfig
 from utils.errors import ConfigError
+from utils.rays import Packed
 from utils.registry import build
 
 
@@ -18,15 +20,15 @@ class VolumeRadiance(nn.Module):
                 f"model.texture.input_feature_dim: expected {input_dim} (model.geometry.feature_dim, plus 3 for the "
                 f"normal of an SDF), got {config.input_feature_dim}."
             )
+        self.backend = backend
         self.squash = config.color_activation == "sigmoid"
         self.encoding = build(config.dir_encoding_config, backend)
         self.network = build(config.mlp_network_config, input_dim + self.encoding.output_dim, 3, backend)
 
-    def forward(self, encoded: Tensor, *inputs: Tensor) -> Tensor:
-        """rgb (S, 3) float32 of inputs, together (S, input_dim), seen along encoded directions (S, D)."""
-        rgb = self.network(torch.cat([*inputs, encoded.to(inputs[0].dtype)], dim=-1)).float()
-        return torch.sigmoid(rgb) if self.squash else rgb
+    def forward(self, directions: Tensor, packed: Packed | None, *inputs: Tensor) -> Tensor:
+        """rgb (S, 3) float32 of inputs, together (S, input_dim), seen along unit directions.
 
-    def encode(self, directions: Tensor) -> Tensor:
-        """(R, D) of unit directions (R, 3): once a ray, whatever the number of its samples."""
-        return self.encoding(directions)
+        directions: (R, 3), one for the samples of each ray; (S, 3) where packed is None."""
+        encoded = self.encoding(directions)
+        rgb = self.network(ops.join(inputs, encoded, packed, backend=self.backend)).float()
+        return torch.sigmoid(rgb) if self.squash else rgb

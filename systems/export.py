@@ -56,17 +56,15 @@ def surface_mesh(model: VolumeModel, resolution: int, threshold: float, chunk: i
     device = model.occupancy.value.device
     is_sdf = hasattr(model.geometry, "sdf")
 
-    def field(points: np.ndarray) -> np.ndarray:
-        return model.field_value(torch.from_numpy(points).to(device)).float().cpu().numpy()
-
     return extract_isosurface(
-        field,
+        model.field_value,
         radius=model.config.radius,
         resolution=resolution,
         level=threshold,
         solid="below" if is_sdf else "above",
         chunk=min(chunk, CPU_CHUNK) if device.type == "cpu" else chunk,
-        occupied=model.occupancy.occupied.cpu().numpy() if model.config.grid_prune and not is_sdf else None,
+        occupied=model.occupancy.occupied if model.config.grid_prune and not is_sdf else None,
+        device=device,
     )
 
 

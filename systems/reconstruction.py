@@ -52,6 +52,7 @@ class ReconstructionSystem(pl.LightningModule):
         self.frames: list[Path] = []
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
+        self.shown: dict[str, float] = {}  # for the progress bar
         self.failure: ReconstructionError | None = None  # raised once everything else is written
         self.loaded_step = 0  # of the checkpoint that the weights come from
 
@@ -113,7 +114,9 @@ class ReconstructionSystem(pl.LightningModule):
         if figures.inv_s is not None:
             shown["train/inv_s"] = figures.inv_s
         shown["train/rays"] = figures.rays
-        self.log_dict({name: value.detach().float() for name, value in shown.items()}, prog_bar=True)
+        # Not prog_bar=True: Lightning would read those from the device after every step.
+        self.shown = {name: float(value) for name, value in shown.items()}
+        self.log_dict(self.shown)
         quiet = {f"train/loss/{name}": term for name, term in zip(figures.names, figures.terms, strict=True)}
         quiet |= {"train/samples": figures.samples, "train/occupied": self.model.occupancy.occupied.float().mean()}
         self.log_dict({name: value.float() for name, value in quiet.items()})

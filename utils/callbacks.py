@@ -53,6 +53,5 @@ class ProgressBar(TQDMProgressBar):
     """One line with the figures that tell whether training goes well."""
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """loss, psnr, inv_s, rays: the last part of each name; no version number."""
-        shown = super().get_metrics(trainer, pl_module)
-        return {name.split("/")[-1]: value for name, value in shown.items() if name != "v_num"}
+        """What the module last put into `shown`: loss, psnr, inv_s, rays; the last part of each name."""
+        return {name.split("/")[-1]: value for name, value in pl_module.shown.items()}

@@ -1,24 +1,22 @@
 """Marching cubes around the surface only: meshes a field at 2048^3 and beyond without holding the whole lattice."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-import mcubes
-import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from utils.errors import ReconstructionError
+from utils.marching_cubes import triangles
 from utils.mesh import Mesh
 
-Field = Callable[[np.ndarray], np.ndarray]  # (N, 3) float32 scene points -> (N,) float32 values
+Field = Callable[[Tensor], Tensor]  # (N, 3) float32 scene points -> (N,) values, on the same device
 
-BLOCK = 16  # cells along a block's edge
-STRIDE = 8  # cells along a coarse cell's edge; divides BLOCK
-
-# The faces, edges and corners that a block shares with its neighbours; along each axis: first layer, inside, last.
-_SHARED = [part for part in product(range(3), repeat=3) if part != (1, 1, 1)]
-_LAYERS = (slice(0, 1), slice(1, -1), slice(-1, None))
+BLOCK = 16  # lattice points along a block's edge
+STRIDE = 8  # lattice points from one coarse point to the next; divides BLOCK
 
 
 def extract_isosurface(
@@ -27,53 +25,59 @@ def extract_isosurface(
     resolution: int,
     level: float,
     solid: Literal["below", "above"],
-    occupied: np.ndarray | None = None,
+    occupied: Tensor | None = None,
     chunk: int = 2**18,
     safety: float = 2.0,
+    device: torch.device | str = "cpu",
 ) -> Mesh:
     """The surface `field == level` in the cube [-radius, radius]^3, welded, winding outward, in scene units.
 
-    field: maps (N, 3) float32 scene points to (N,) float32 values, called with at most `chunk` points.
+    field: maps (N, 3) float32 scene points on `device` to (N,) values, called with at most `chunk` points.
     resolution: lattice points along each edge of the cube, >= 2; the spacing is 2 * radius / (resolution - 1).
     solid: "below" for an SDF (inside where the value is below `level`), "above" for a density.
     occupied: (G, G, G) bool over the same cube; blocks that touch an occupied cell or its neighbours are searched too.
     safety: how many times faster than its distance an SDF may change ("below" only); more finds thinner parts, slower.
 
     A block is searched when the coarse lattice, `occupied`, or a neighbour through whose side the surface leaves says
-    so; so what is found is closed wherever the dense surface is. A density can lose a part that is thinner than a
+    so; so what is found is closed wherever the dense surface is. Each lattice point is evaluated once: values that
+    change in the last digit with the batch cannot tear the surface. A density can lose a part that is thinner than a
     coarse cell and that `occupied` does not name. Raises ReconstructionError when nothing crosses `level`, or a value
     is not finite."""
-    lattice = _Lattice(radius, resolution)
+    lattice = _Lattice(radius, resolution, torch.device(device))
     sampler = _Sampler(field, lattice, level, -1.0 if solid == "above" else 1.0, chunk)
     search = _coarse_search(sampler, lattice, None if solid == "above" else safety)
     if occupied is not None:
-        search |= _blocks_touching(occupied, lattice)
-    pieces = _Pieces(lattice)
-    shared: dict[tuple[int, ...], np.ndarray] = {}
-    visited = np.zeros_like(search)
+        search |= _blocks_touching(occupied.to(search.device), lattice)
+    blocks = _Blocks(sampler, lattice)
+    keys, vertices, faces, num_vertices = [], [], [], 0
+    visited = torch.zeros_like(search)
+    group = max(1, chunk // (BLOCK + 1) ** 3)
     while search.any():
         visited |= search
-        reached = np.zeros_like(search)
-        blocks = np.argwhere(search)
-        group = max(1, chunk // (BLOCK + 1) ** 3)
-        for start in range(0, len(blocks), group):
-            for block, values in _sample_blocks(sampler, lattice, blocks[start : start + group], shared):
-                pieces.add(block, values)
-                _mark_neighbours(reached, block, values)
+        blocks.sample(search)
+        reached = torch.zeros_like(search)
+        for part in search.nonzero().split(group):
+            values = blocks.padded(part)
+            _mark_neighbours(reached, part, values)
+            own = triangles(values, part * BLOCK, resolution - 1)
+            keys.append(own[0])
+            vertices.append(own[1])
+            faces.append(own[2] + num_vertices)
+            num_vertices += len(own[0])
         search = reached & ~visited
-    shared.clear()
-    mesh = pieces.weld()
-    if not len(mesh.faces):
+    del blocks
+    if not num_vertices:
         raise ReconstructionError(_no_crossing(sampler, level, solid))
-    return mesh
+    return _weld(lattice, keys, vertices, faces)
 
 
 @dataclass(frozen=True)
 class _Lattice:
-    """The regular lattice over the cube, and its blocks of BLOCK^3 cells (smaller at the far ends)."""
+    """The regular lattice over the cube, and its blocks of BLOCK^3 points."""
 
     radius: float
     resolution: int
+    device: torch.device
 
     def __post_init__(self) -> None:
         assert self.radius > 0, f"a cube has a size: {self}"
@@ -81,17 +85,13 @@ class _Lattice:
 
     @property
     def num_blocks(self) -> int:
-        """Blocks along each axis."""
+        """Blocks along each axis that hold cells."""
         return -(-(self.resolution - 1) // BLOCK)
 
     @property
     def spacing(self) -> float:
         """Distance of neighbouring lattice points, scene units."""
         return 2.0 * self.radius / (self.resolution - 1)
-
-    def points(self, index: np.ndarray) -> np.ndarray:
-        """(..., 3) float64 scene points of lattice coordinates, which need not be whole."""
-        return index * self.spacing - self.radius
 
 
 @dataclass
@@ -103,132 +103,121 @@ class _Sampler:
     level: float
     sign: float
     chunk: int
-    lowest: float = np.inf
-    highest: float = -np.inf
+    lowest: float = float("inf")
+    highest: float = -float("inf")
 
-    def __call__(self, axes: list[np.ndarray]) -> np.ndarray:
-        """(B, X, Y, Z) float32 on B boxes; axes: per dimension the (B, X) lattice indices."""
-        shape = (len(axes[0]), *(axis.shape[1] for axis in axes))
-        count = int(np.prod(shape))
-        out = np.empty(count, np.float32)
-        for start in range(0, count, self.chunk):
-            box, *offsets = np.unravel_index(np.arange(start, min(start + self.chunk, count)), shape)
-            index = np.stack([axis[box, offset] for axis, offset in zip(axes, offsets, strict=True)], axis=1)
-            points = self.lattice.points(index).astype(np.float32)
-            values = np.asarray(self.field(points), np.float32).reshape(len(points))
+    def __call__(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """(B, X, Y, Z) float32 on B boxes; (B, X), (B, Y) and (B, Z): their lattice indices along the axes."""
+        (B, X), Y, Z = x.shape, y.shape[1], z.shape[1]
+        out = torch.empty(B * X * Y * Z, device=x.device)
+        for start in range(0, len(out), self.chunk):
+            part = torch.arange(start, min(start + self.chunk, len(out)), device=x.device)
+            rest, k = part // Z, part % Z
+            rest, j = rest // Y, rest % Y
+            box, i = rest // X, rest % X
+            index = torch.stack([x[box, i], y[box, j], z[box, k]], dim=1)
+            points = (index.double() * self.lattice.spacing - self.lattice.radius).float()
+            values = self.field(points).float().reshape(len(points))
             self._check(values, points)
             out[start : start + len(values)] = self.sign * (values - self.level)
-        return out.reshape(shape)
+        return out.view(B, X, Y, Z)
 
-    def _check(self, values: np.ndarray, points: np.ndarray) -> None:
-        finite = np.isfinite(values)
-        if not finite.all():
-            where = ", ".join(f"{x:.3g}" for x in points[np.argmin(finite)])
+    def _check(self, values: Tensor, points: Tensor) -> None:
+        lowest, highest = torch.stack([values.min(), values.max()]).tolist()  # NaN where one value is
+        if not (lowest > -float("inf") and highest < float("inf")):
+            finite = values.isfinite()
+            where = ", ".join(f"{x:.3g}" for x in points[finite.int().argmin()].tolist())
             raise ReconstructionError(
-                f"the field has {(~finite).sum()} values that are not finite among {len(values)} points, the first at "
-                f"({where}) in scene units. Training diverged: go back to an earlier checkpoint, or train again with a "
-                "lower learning rate or in 32-bit precision."
+                f"the field has {int((~finite).sum())} values that are not finite among {len(values)} points, the "
+                f"first at ({where}) in scene units. Training diverged: go back to an earlier checkpoint, or train "
+                "again with a lower learning rate or in 32-bit precision."
             )
-        self.lowest = min(self.lowest, float(values.min()))
-        self.highest = max(self.highest, float(values.max()))
+        self.lowest, self.highest = min(self.lowest, lowest), max(self.highest, highest)
 
 
-def _coarse_search(sampler: _Sampler, lattice: _Lattice, safety: float | None) -> np.ndarray:
+def _coarse_search(sampler: _Sampler, lattice: _Lattice, safety: float | None) -> Tensor:
     """(n, n, n) bool: blocks whose coarse values change sign or, given `safety`, are small enough to hide a surface."""
-    count = lattice.num_blocks
-    axis = np.minimum(np.arange(count * (BLOCK // STRIDE) + 1) * STRIDE, lattice.resolution - 1)
-    coarse = sampler([axis[None]] * 3)[0]
-    search = (_over_blocks(coarse, np.minimum, count) <= 0) & (_over_blocks(coarse, np.maximum, count) > 0)
+    step = BLOCK // STRIDE
+    axis = torch.arange(lattice.num_blocks * step + 1, device=lattice.device) * STRIDE
+    coarse = sampler(*[axis.clamp(max=lattice.resolution - 1)[None]] * 3)
+
+    def highest(values: Tensor) -> Tensor:
+        """(n, n, n) over each block's coarse points, both ends included."""
+        return F.max_pool3d(values[None], step + 1, step)[0, 0]
+
+    search = (highest(-coarse) >= 0) & (highest(coarse) > 0)
     if safety is not None:
         # No point of a coarse cell is farther from the nearest of its corners than half the cell's diagonal.
-        reach = safety * 0.5 * np.sqrt(3.0) * STRIDE * lattice.spacing
-        search |= _over_blocks(np.abs(coarse), np.minimum, count) < reach
+        search |= -highest(-coarse.abs()) < safety * 0.5 * 3.0**0.5 * STRIDE * lattice.spacing
     return search
 
 
-def _over_blocks(coarse: np.ndarray, reduce: np.ufunc, count: int) -> np.ndarray:
-    """(n, n, n): `reduce` over each block's coarse lattice points, both ends included."""
-    step = BLOCK // STRIDE
-    for axis in range(3):
-        layers = [coarse.take(np.arange(count) * step + offset, axis) for offset in range(step + 1)]
-        coarse = reduce.reduce(layers)
-    return coarse
-
-
-def _blocks_touching(occupied: np.ndarray, lattice: _Lattice) -> np.ndarray:
+def _blocks_touching(occupied: Tensor, lattice: _Lattice) -> Tensor:
     """(n, n, n) bool: blocks that overlap an occupied cell or one of its neighbours."""
-    cells = np.arange(occupied.shape[0]) / occupied.shape[0] * (lattice.resolution - 1)
-    width = (lattice.resolution - 1) / occupied.shape[0]
-    lower = np.arange(lattice.num_blocks)[:, None] * BLOCK
-    overlap = ((cells - width <= lower + BLOCK) & (cells + 2 * width >= lower)).astype(np.float32)  # (n, G)
-    return np.einsum("ai,bj,ck,ijk->abc", overlap, overlap, overlap, occupied.astype(np.float32), optimize=True) > 0
+    width = (lattice.resolution - 1) / len(occupied)
+    cells = torch.arange(len(occupied), device=occupied.device) * width
+    lower = torch.arange(lattice.num_blocks, device=occupied.device)[:, None] * BLOCK
+    overlap = ((cells - width <= lower + BLOCK) & (cells + 2 * width >= lower)).float()  # (n, G)
+    touched = occupied.float()
+    for _ in range(3):  # each product moves its axis to the end: after three, the order is as before
+        touched = torch.tensordot(touched, overlap, dims=([0], [1]))
+    return touched > 0
 
 
-def _sample_blocks(sampler: _Sampler, lattice: _Lattice, blocks: np.ndarray, shared: dict) -> list[tuple]:
-    """Pairs of a block's (3,) coordinates and its lattice values, as many layers as lie inside the cube.
+class _Blocks:
+    """The values of the lattice where it was sampled: each block holds BLOCK^3 points, its far sides its neighbours."""
 
-    `shared` holds what earlier blocks saw on common layers: a network's values change in their last digit with the
-    composition of the batch, and a sign that differs between two blocks would tear the surface."""
-    last = lattice.resolution - 1
-    index = np.minimum(blocks[:, :, None] * BLOCK + np.arange(BLOCK + 1), last)  # (B, 3, BLOCK + 1)
-    sampled = sampler([index[:, axis] for axis in range(3)])
-    found = []
-    for block, values in zip(blocks, sampled, strict=True):
-        nx, ny, nz = np.minimum(BLOCK, last - block * BLOCK) + 1
-        values = values[:nx, :ny, :nz]
-        corner = 2 * block
-        for part in _SHARED:
-            layer = values[tuple(_LAYERS[p] for p in part)]
-            layer[...] = shared.setdefault(tuple((corner + part).tolist()), layer.copy())
-        found.append((block, values))
-    return found
+    def __init__(self, sampler: _Sampler, lattice: _Lattice) -> None:
+        size = lattice.num_blocks + 1  # the last ones hold far sides only
+        self.sampler, self.lattice = sampler, lattice
+        self.slot = torch.full((size, size, size), -1, dtype=torch.int64, device=lattice.device)
+        self.values = torch.empty(0, BLOCK, BLOCK, BLOCK, device=lattice.device)
+
+    def sample(self, search: Tensor) -> None:
+        """Evaluates what `padded` needs for the blocks where `search` (n, n, n) holds."""
+        needed = F.max_pool3d(F.pad(search.float(), (1, 1) * 3)[None], 2, 1)[0] > 0
+        new = (needed & (self.slot < 0)).nonzero()
+        self.slot[tuple(new.unbind(1))] = torch.arange(len(new), device=new.device) + len(self.values)
+        index = new[:, :, None] * BLOCK + torch.arange(BLOCK, device=new.device)
+        index = index.clamp(max=self.lattice.resolution - 1)
+        self.values = torch.cat([self.values, self.sampler(*index.unbind(1))])
+
+    def padded(self, blocks: Tensor) -> Tensor:
+        """(B, BLOCK + 1, ...) values of blocks (B, 3), their far sides included."""
+        out = self.values.new_empty(len(blocks), BLOCK + 1, BLOCK + 1, BLOCK + 1)
+        parts = (slice(0, BLOCK), slice(0, BLOCK)), (slice(BLOCK, BLOCK + 1), slice(0, 1))  # where to, where from
+        for offset in product((0, 1), repeat=3):
+            slot = self.slot[tuple((blocks + torch.tensor(offset, device=blocks.device)).unbind(1))]
+            to, source = zip(*(parts[o] for o in offset), strict=True)
+            out[:, to[0], to[1], to[2]] = self.values[slot, source[0], source[1], source[2]]
+        return out
 
 
-def _mark_neighbours(reached: np.ndarray, block: np.ndarray, values: np.ndarray) -> None:
+def _mark_neighbours(reached: Tensor, blocks: Tensor, values: Tensor) -> None:
     """Marks the blocks behind those sides of `values` that the surface passes through."""
     for axis in range(3):
-        for layer, step in ((0, -1), (-1, 1)):
-            side = values.take(layer, axis)
-            behind = block[axis] + step
-            if 0 <= behind < len(reached) and side.min() <= 0 < side.max():
-                reached[(*block[:axis], behind, *block[axis + 1 :])] = True
+        for layer, step in ((0, -1), (BLOCK, 1)):
+            side = values.select(axis + 1, layer).flatten(1)
+            crossed = (side.amin(1) <= 0) & (side.amax(1) > 0)
+            behind = blocks[crossed].clone()
+            behind[:, axis] += step
+            behind = behind[(behind[:, axis] >= 0) & (behind[:, axis] < len(reached))]
+            reached[tuple(behind.unbind(1))] = True
 
 
-@dataclass
-class _Pieces:
-    """Triangles of the blocks so far; vertices carry the identity of the lattice edge that they lie on."""
-
-    lattice: _Lattice
-    vertices: list[np.ndarray] = field(default_factory=list)  # (V, 3) float64 lattice coordinates
-    keys: list[np.ndarray] = field(default_factory=list)  # (V,) int64
-    faces: list[np.ndarray] = field(default_factory=list)  # (F, 3) int64
-    num_vertices: int = 0
-
-    def add(self, block: np.ndarray, values: np.ndarray) -> None:
-        """Meshes one block; values: its lattice values, negative or 0 inside."""
-        if not values.min() <= 0 < values.max():
-            return
-        local, faces = mcubes.marching_cubes(np.ascontiguousarray(values), 0.0)
-        vertices = local + block * BLOCK
-        base = np.floor(vertices).astype(np.int64)
-        on_edge = vertices > base  # at most one axis; none when the surface meets a lattice point
-        kind = np.where(on_edge.any(axis=1), on_edge.argmax(axis=1), 3)
-        resolution = self.lattice.resolution
-        self.keys.append(((base[:, 0] * resolution + base[:, 1]) * resolution + base[:, 2]) * 4 + kind)
-        self.vertices.append(vertices)
-        self.faces.append(faces[:, ::-1].astype(np.int64) + self.num_vertices)  # PyMCubes winds towards lower values
-        self.num_vertices += len(vertices)
-
-    def weld(self) -> Mesh:
-        """The mesh of all blocks in scene units: one vertex per lattice edge or point, no face that uses one twice."""
-        if not self.faces:
-            return Mesh(np.zeros((0, 3)), np.zeros((0, 3), np.int64))
-        _, first, label = np.unique(np.concatenate(self.keys), return_index=True, return_inverse=True)
-        vertices = self.lattice.points(np.concatenate(self.vertices)[first])
-        for piece, faces in enumerate(self.faces):  # one by one: there may be tens of millions of faces
-            welded = label[faces]
-            self.faces[piece] = welded[(welded != np.roll(welded, 1, axis=1)).all(axis=1)]
-        return Mesh(vertices, np.concatenate(self.faces))
+def _weld(lattice: _Lattice, keys: list[Tensor], vertices: list[Tensor], faces: list[Tensor]) -> Mesh:
+    """The mesh of all blocks in scene units: one vertex per lattice edge or point, no face that uses one twice."""
+    label = torch.cat(keys)
+    keys.clear()
+    unique, label = label.unique(return_inverse=True)
+    place = torch.cat(vertices)
+    vertices.clear()
+    first = torch.empty_like(unique).scatter_(0, label, torch.arange(len(label), device=label.device))
+    place = place[first] * lattice.spacing - lattice.radius
+    for index, part in enumerate(faces):  # one by one: there may be tens of millions of faces
+        welded = label[part]
+        faces[index] = welded[(welded != welded.roll(1, 1)).all(1)].cpu()
+    return Mesh(place.cpu().numpy(), torch.cat(faces).numpy())
 
 
 def _no_crossing(sampler: _Sampler, level: float, solid: str) -> str:

@@ -23,9 +23,11 @@ __all__ = [
     "distortion",
     "hash_encode",
     "hash_features",
+    "join",
     "march",
     "mlp",
     "neus_alpha",
+    "sample_points",
     "sdf_head",
     "spherical_harmonics",
     "uses_triton",
@@ -82,6 +84,18 @@ def march(
     capacity: size S of the result. The rays that fit, counted from the first, are kept whole; the others hold no
     samples and are not alive. None gives the exact size and costs one host read. Not differentiable."""
     return module("rays", backend, rays.origins).march(rays, occupied, radius, step, jitter, capacity)
+
+
+def sample_points(rays: Rays, packed: Packed, *, backend: str = "auto") -> Tensor:
+    """(S, 3) middles of the intervals in scene units; padding lies on the first ray. Not differentiable."""
+    return module("samples", backend, packed.t_starts).sample_points(rays, packed)
+
+
+def join(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: Packed | None, *, backend: str = "auto") -> Tensor:
+    """(S, C) float32: the columns of parts (S, c) or (S,), one after the other, and behind them those of `per_ray`.
+
+    per_ray: (R, c), each sample takes the row of its ray; (S, c) where packed is None. Differentiable in the parts."""
+    return module("samples", backend, parts[0]).join(parts, per_ray, packed)
 
 
 def composite(alpha: Tensor, values: Tensor, packed: Packed, *, backend: str = "auto") -> tuple[Tensor, Tensor, Tensor]:

@@ -13,7 +13,10 @@ from types import ModuleType
 from torch import Tensor, float16, float32
 
 BACKENDS = ("auto", "reference", "numba", "triton")
-FAMILIES = {"numba": ("hash", "rays"), "triton": ("hash",)}  # those with kernels of their own
+FAMILIES = {
+    "numba": ("hash", "rays"),
+    "triton": ("hash", "rays", "samples", "shading", "mlp"),
+}  # those with kernels of their own
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the CPU, slowly: for tests
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from models.ops.backends import INTERPRETING
 from models.ops.grid import GridSpec
 
 FORWARD = {"BLOCK": 256, "num_warps": 4}
-BACKWARD = {"BLOCK": 256, "num_warps": 4}
+BACKWARD = {"BLOCK": 128, "RUN": 4, "num_warps": 4}  # lanes, and points in a row that each of them takes
 
 
 def hash_encode(
@@ -115,7 +115,8 @@ def scatter(
     if S and active and (grad_features is not None or grad_jacobian is not None):
         value = points if grad_features is None else grad_features
         slope = points if grad_jacobian is None else grad_jacobian
-        kernels.scatter_kernel[(triton.cdiv(S, BACKWARD["BLOCK"]), active)](
+        pairs = spec.features_per_level // 2
+        kernels.scatter_kernel[(triton.cdiv(S, BACKWARD["BLOCK"] * BACKWARD["RUN"]), active * pairs)](
             points,
             value,
             slope,
@@ -125,7 +126,7 @@ def scatter(
             S,
             *(value.stride() if grad_features is not None else (0, 0)),
             *(slope.stride() if grad_jacobian is not None else (0, 0, 0)),
-            PAIRS=spec.features_per_level // 2,
+            PAIRS=pairs,
             COUNTED=count is not None,
             VALUE=grad_features is not None,
             JACOBIAN=grad_jacobian is not None,

@@ -90,22 +90,28 @@ def _add_pair(grad, index, low, high, mask, PACKED: tl.constexpr):
 
 
 @triton.jit
-def _cell(points, scales, layouts, count, S, COUNTED: tl.constexpr, BLOCK: tl.constexpr):
-    """Where this program's points lie in its level: their numbers, masks, table rows, fractions and slopes."""
-    level = tl.program_id(1)
-    s = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside = s < S
-    valid = inside
-    if COUNTED:
-        valid = inside & (s < tl.load(count))
-    scale = tl.load(scales + level)
-    resolution, offset = tl.load(layouts + 4 * level).to(tl.uint32), tl.load(layouts + 4 * level + 1).to(tl.uint32)
-    size, dense = tl.load(layouts + 4 * level + 2).to(tl.uint32), tl.load(layouts + 4 * level + 3) != 0
-    cx, fx, sx = _locate(tl.load(points + 3 * s, valid, other=0.0), scale)
-    cy, fy, sy = _locate(tl.load(points + 3 * s + 1, valid, other=0.0), scale)
-    cz, fz, sz = _locate(tl.load(points + 3 * s + 2, valid, other=0.0), scale)
-    x0, x1, y0, y1, z0, z1 = _terms(cx, cy, cz, resolution, dense)
-    rows = (
+def _layout(scales, layouts, level):
+    """Scale, resolution, offset, size and density of a level."""
+    row = layouts + 4 * level
+    resolution, offset = tl.load(row).to(tl.uint32), tl.load(row + 1).to(tl.uint32)
+    return tl.load(scales + level), resolution, offset, tl.load(row + 2).to(tl.uint32), tl.load(row + 3) != 0
+
+
+@triton.jit
+def _cell(points, s, valid, scale):
+    """The cells of points, their fractions within them, and the slopes of those."""
+    x, fx, sx = _locate(tl.load(points + 3 * s, valid, other=0.0), scale)
+    y, fy, sy = _locate(tl.load(points + 3 * s + 1, valid, other=0.0), scale)
+    z, fz, sz = _locate(tl.load(points + 3 * s + 2, valid, other=0.0), scale)
+    return (x, y, z), (fx, fy, fz), (sx, sy, sz)
+
+
+@triton.jit
+def _rows(cell, layout):
+    """Rows of the table for the 8 corners of cells, x fastest."""
+    _, resolution, offset, size, dense = layout
+    x0, x1, y0, y1, z0, z1 = _terms(cell[0], cell[1], cell[2], resolution, dense)
+    return (
         _row(x0, y0, z0, offset, size, dense),
         _row(x1, y0, z0, offset, size, dense),
         _row(x0, y1, z0, offset, size, dense),
@@ -115,7 +121,6 @@ def _cell(points, scales, layouts, count, S, COUNTED: tl.constexpr, BLOCK: tl.co
         _row(x0, y1, z1, offset, size, dense),
         _row(x1, y1, z1, offset, size, dense),
     )
-    return s, inside, valid, rows, (fx, fy, fz), (sx, sy, sz)
 
 
 @triton.jit
@@ -135,7 +140,15 @@ def gather_kernel(
     JACOBIAN: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    s, inside, valid, rows, f, slope = _cell(points, scales, layouts, count, S, COUNTED, BLOCK)
+    level = tl.program_id(1)
+    layout = _layout(scales, layouts, level)
+    s = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = s < S
+    valid = inside
+    if COUNTED:
+        valid = inside & (s < tl.load(count))
+    cell, f, slope = _cell(points, s, valid, layout[0])
+    rows = _rows(cell, layout)
     for pair in tl.static_range(PAIRS):
         # Beyond `count` the words read as 0, and so do the features: padding holds no garbage.
         a0, b0 = _pair(words, rows[0] * PAIRS + pair, valid, HALF)
@@ -148,7 +161,7 @@ def gather_kernel(
         a7, b7 = _pair(words, rows[7] * PAIRS + pair, valid, HALF)
         low, low_x, low_y, low_z = _blend(a0, a1, a2, a3, a4, a5, a6, a7, f[0], f[1], f[2])
         high, high_x, high_y, high_z = _blend(b0, b1, b2, b3, b4, b5, b6, b7, f[0], f[1], f[2])
-        k = ((tl.program_id(1) * PAIRS + pair) * 2).to(tl.int64)
+        k = ((level * PAIRS + pair) * 2).to(tl.int64)
         tl.store(features + k * S + s, low, inside)
         tl.store(features + (k + 1) * S + s, high, inside)
         if JACOBIAN:
@@ -177,6 +190,40 @@ def _upstream(value, slope, k, s, strides, factors, valid, VALUE: tl.constexpr, 
 
 
 @triton.jit
+def _received(points, value, slope, strides, k, s, end, scale, VALUE: tl.constexpr, JACOBIAN: tl.constexpr):
+    """Cells of points, whether they count, and what the cells' 8 corners receive for two features."""
+    valid = s < end
+    cell, f, factors = _cell(points, s, valid, scale)
+    g, gx, gy, gz = _upstream(value, slope, k, s, strides, factors, valid, VALUE, JACOBIAN)
+    low = _spread(g, gx, gy, gz, f[0], f[1], f[2])
+    g, gx, gy, gz = _upstream(value, slope, k + 1, s, strides, factors, valid, VALUE, JACOBIAN)
+    return cell, valid, low, _spread(g, gx, gy, gz, f[0], f[1], f[2])
+
+
+@triton.jit
+def _flush(grad_table, cell, layout, low, high, mask, pair, PAIRS: tl.constexpr, PACKED: tl.constexpr):
+    """Adds what was gathered for the 8 corners of cells."""
+    rows = _rows(cell, layout)
+    for corner in tl.static_range(8):
+        _add_pair(grad_table, rows[corner] * PAIRS + pair, low[corner], high[corner], mask, PACKED)
+
+
+@triton.jit
+def _gathered(own, more, fresh):
+    """The sums of 8 corners: begun anew where `fresh`, otherwise continued."""
+    return (
+        tl.where(fresh, 0.0, own[0]) + more[0],
+        tl.where(fresh, 0.0, own[1]) + more[1],
+        tl.where(fresh, 0.0, own[2]) + more[2],
+        tl.where(fresh, 0.0, own[3]) + more[3],
+        tl.where(fresh, 0.0, own[4]) + more[4],
+        tl.where(fresh, 0.0, own[5]) + more[5],
+        tl.where(fresh, 0.0, own[6]) + more[6],
+        tl.where(fresh, 0.0, own[7]) + more[7],
+    )
+
+
+@triton.jit
 def scatter_kernel(
     points,
     value,
@@ -196,15 +243,23 @@ def scatter_kernel(
     VALUE: tl.constexpr,
     JACOBIAN: tl.constexpr,
     PACKED: tl.constexpr,
+    RUN: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    s, _, valid, rows, f, factors = _cell(points, scales, layouts, count, S, COUNTED, BLOCK)
+    """Each lane takes RUN points in a row. Neighbours along a ray mostly share a coarse cell: what they add to it is
+    summed in registers and leaves for memory when the cell changes."""
+    pair = tl.program_id(1) % PAIRS
+    layout = _layout(scales, layouts, tl.program_id(1) // PAIRS)
     strides = (value_k, value_s, slope_d, slope_k, slope_s)
-    for pair in tl.static_range(PAIRS):
-        k = ((tl.program_id(1) * PAIRS + pair) * 2).to(tl.int64)
-        g, gx, gy, gz = _upstream(value, slope, k, s, strides, factors, valid, VALUE, JACOBIAN)
-        low = _spread(g, gx, gy, gz, f[0], f[1], f[2])
-        g, gx, gy, gz = _upstream(value, slope, k + 1, s, strides, factors, valid, VALUE, JACOBIAN)
-        high = _spread(g, gx, gy, gz, f[0], f[1], f[2])
-        for corner in tl.static_range(8):
-            _add_pair(grad_table, rows[corner] * PAIRS + pair, low[corner], high[corner], valid, PACKED)
+    first = tl.program_id(0).to(tl.int64) * BLOCK * RUN + tl.arange(0, BLOCK) * RUN
+    end = tl.minimum(S, tl.load(count)) if COUNTED else S
+    k = (tl.program_id(1) * 2).to(tl.int64)
+    cell, pending, low, high = _received(points, value, slope, strides, k, first, end, layout[0], VALUE, JACOBIAN)
+    for step in tl.static_range(1, RUN):
+        upstream = _received(points, value, slope, strides, k, first + step, end, layout[0], VALUE, JACOBIAN)
+        own = upstream[0]
+        moved = (own[0] != cell[0]) | (own[1] != cell[1]) | (own[2] != cell[2]) | ~upstream[1]
+        _flush(grad_table, cell, layout, low, high, moved & pending, pair, PAIRS, PACKED)
+        cell, pending = own, upstream[1]
+        low, high = _gathered(low, upstream[2], moved), _gathered(high, upstream[3], moved)
+    _flush(grad_table, cell, layout, low, high, pending, pair, PAIRS, PACKED)

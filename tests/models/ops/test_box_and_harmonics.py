@@ -9,7 +9,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import normalize
 from torch.testing import assert_close
 
-from models.ops import GridSpec, clip_rays_to_box, composite, distortion, hash_encode, march, spherical_harmonics
+from models.ops import (
+    GridSpec,
+    clip_rays_to_box,
+    composite,
+    distortion,
+    hash_encode,
+    march,
+    neus_alpha,
+    spherical_harmonics,
+)
 from utils.rays import Rays
 
 
@@ -49,21 +58,41 @@ def test_rays_parallel_to_a_face(device, origin, near, far):
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
-def test_spherical_harmonics_are_orthonormal(degree):
+def test_spherical_harmonics_are_orthonormal(backend, device, degree):
     heights, weights = np.polynomial.legendre.leggauss(8)
     angles = 2.0 * np.pi * np.arange(16) / 16
     z, phi = (x.reshape(-1) for x in np.meshgrid(heights, angles, indexing="ij"))
     r = np.sqrt(1.0 - z**2)
-    basis = spherical_harmonics(torch.from_numpy(np.stack([r * np.cos(phi), r * np.sin(phi), z], -1)), degree)
+    dtype, tolerance = (torch.float64, 1e-12) if backend == "reference" else (torch.float32, 1e-6)
+    directions = torch.from_numpy(np.stack([r * np.cos(phi), r * np.sin(phi), z], -1)).to(device, dtype)
+    basis = spherical_harmonics(directions, degree, backend=backend)
     area = torch.from_numpy(np.repeat(weights, 16)) * (2.0 * math.pi / 16)
     assert basis.shape == (128, degree**2)
-    assert_close(basis.T @ (area[:, None] * basis), torch.eye(degree**2, dtype=torch.float64), atol=1e-12, rtol=0)
+    basis = basis.cpu().double()
+    assert_close(basis.T @ (area[:, None] * basis), torch.eye(degree**2).double(), atol=tolerance, rtol=0)
 
 
-def test_spherical_harmonics_have_the_usual_order_and_signs(device):
+@pytest.mark.parametrize("degree", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_fused_harmonics_match_the_reference_in_float64(device, degree, dtype):
+    pytest.importorskip("triton")
+    directions = normalize(torch.randn(3, 300, device=device), dim=0).T.to(dtype)  # a column lies in one piece
+    basis = spherical_harmonics(directions, degree, backend="triton")
+    assert basis.dtype == torch.float32
+    assert_close(basis.double(), spherical_harmonics(directions.double(), degree), atol=3e-6, rtol=0)
+
+
+def test_harmonics_to_be_differentiated_are(backend, device):
+    directions = normalize(torch.randn(5, 3, device=device), dim=-1).requires_grad_()
+    (gradient,) = torch.autograd.grad(spherical_harmonics(directions, 2, backend=backend).sum(), directions)
+    c = math.sqrt(3.0 / (4.0 * math.pi))
+    assert_close(gradient, torch.tensor([-c, -c, c], device=device).expand(5, 3))
+
+
+def test_spherical_harmonics_have_the_usual_order_and_signs(backend, device):
     directions = normalize(torch.randn(20, 3, device=device), dim=-1)
     x, y, z = directions.unbind(-1)
-    basis = spherical_harmonics(directions, 4)
+    basis = spherical_harmonics(directions, 4, backend=backend)
     expected = {0: 0.282095 + 0 * x, 1: -0.488603 * y, 2: 0.488603 * z, 3: -0.488603 * x, 4: 1.092548 * x * y}
     expected |= {6: 0.315392 * (3 * z * z - 1), 8: 0.546274 * (x * x - y * y), 15: -0.590044 * x * (x * x - 3 * y * y)}
     for column, value in expected.items():
@@ -85,3 +114,33 @@ def test_with_a_capacity_nothing_is_read_on_the_host():
         weights, opacity, accumulated = composite(alpha, harmonics, packed, backend="reference")
         (distortion(weights, packed).sum() + opacity.sum() + accumulated.sum()).backward()
         assert table.grad.shape == table.shape
+
+
+def test_rays_and_opacity_can_be_captured_in_a_graph(device):
+    if device.type != "cuda":
+        pytest.skip("graphs are CUDA's")
+    rays = Rays(*(torch.randn(200, 3, device=device) for _ in range(2)), *torch.zeros(2, 200, device=device))
+    rays = Rays(rays.origins, normalize(rays.directions, dim=-1), rays.near, rays.far + 9.0)
+    occupied, jitter = torch.rand(8, 8, 8, device=device) < 0.5, torch.rand(200, device=device)
+    sdf, gradient = torch.rand(4000, device=device).requires_grad_(), torch.randn(4000, 3, device=device)
+    inv_s, anneal = torch.tensor(20.0, device=device), torch.tensor(0.5, device=device)
+
+    def step() -> torch.Tensor:
+        packed = march(clip_rays_to_box(rays, 1.0), occupied, 1.0, 0.02, jitter, 4000)
+        alpha, normal = neus_alpha(sdf, gradient, rays.directions, packed, inv_s, anneal)
+        values = torch.cat([normal, spherical_harmonics(rays.directions[packed.ray_index], 3)], dim=-1)
+        _, opacity, accumulated = composite(alpha, values, packed)
+        return torch.autograd.grad(opacity.sum() + accumulated.square().sum(), sdf)[0]
+
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        expected = step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = step()
+    captured.zero_()
+    graph.replay()
+    assert expected.any()
+    assert torch.equal(captured, expected)

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from models.ops import composite, distortion
 from utils.rays import Packed
 
-COUNTS, CAPACITY = [3, 0, 17, 1, 40, 0], 70
+COUNTS, CAPACITY = [3, 0, 17, 1, 70, 32, 0], 135
 
 
 def naive_composite(alpha, values, packed: Packed):
@@ -59,6 +59,33 @@ def test_composite_matches_a_loop_in_float64(backend, device, packed_from, opaqu
         assert_close(a.double(), b, atol=3e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("used", [0, 1, 2])
+def test_each_output_alone_gives_its_gradients(backend, device, packed_from, used):
+    packed = packed_from(COUNTS, CAPACITY)
+    exact_inputs, exact_upstream = random_inputs(device, torch.float64, False)
+    inputs = [x.detach().float().requires_grad_() for x in exact_inputs]
+    exact = torch.autograd.grad(
+        naive_composite(*exact_inputs, packed)[used], exact_inputs, exact_upstream[used], materialize_grads=True
+    )
+    output = composite(*inputs, packed, backend=backend)[used]
+    result = torch.autograd.grad(output, inputs, exact_upstream[used].float(), materialize_grads=True)
+    for a, b in zip(result, exact, strict=True):
+        assert_close(a.double(), b, atol=3e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["reference", "triton"], indirect=True)
+def test_half_precision_values_are_summed_in_single_precision(backend, device, packed_from):
+    packed = packed_from(COUNTS, CAPACITY)
+    (alpha, values), upstream = random_inputs(device, torch.float32, False)
+    half = values.detach().half().requires_grad_()
+    outputs, grads = gradients(lambda *args: composite(*args, backend=backend), (alpha, half), packed, upstream)
+    exact, exact_grads = gradients(composite, (alpha, half.detach().float().requires_grad_()), packed, upstream)
+    for a, b in zip(outputs, exact, strict=True):
+        assert_close(a, b, atol=3e-6, rtol=1e-5)
+    assert_close(grads[0], exact_grads[0], atol=1e-5, rtol=1e-5)
+    assert_close(grads[1], exact_grads[1].half())
+
+
 @pytest.mark.parametrize("opaque", [False, True])
 def test_the_reference_is_exact_in_float64(device, packed_from, opaque):
     packed = packed_from(COUNTS, CAPACITY)
@@ -106,12 +133,11 @@ def test_no_samples(backend, device, packed_from, capacity):
     assert not values.grad.any()
 
 
-def test_numba_repeats_to_the_bit(packed_from, device):
+@pytest.mark.parametrize("backend", ["numba", "triton"], indirect=True)
+def test_fast_backends_repeat_to_the_bit(backend, device, packed_from):
     packed = packed_from(COUNTS, CAPACITY)
-    inputs, upstream = random_inputs(torch.device("cpu"), torch.float32, False)
-    if device.type != "cpu":
-        pytest.skip("numba runs on the CPU")
-    runs = [gradients(lambda *args: composite(*args, backend="numba"), inputs, packed, upstream) for _ in range(2)]
+    inputs, upstream = random_inputs(device, torch.float32, False)
+    runs = [gradients(lambda *args: composite(*args, backend=backend), inputs, packed, upstream) for _ in range(2)]
     for a, b in zip((*runs[0][0], *runs[0][1]), (*runs[1][0], *runs[1][1]), strict=True):
         assert torch.equal(a, b)
 

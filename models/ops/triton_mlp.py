@@ -1,0 +1,154 @@
+"""Small networks on a GPU: all layers of a block of samples in one kernel, forward and backward."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from models.ops import reference_mlp
+from models.ops.layers import Layers
+from models.ops.triton_sdf import (
+    BLOCK,
+    OUTPUTS,
+    activate,
+    fits,
+    linear,
+    load_tile,
+    output_layer,
+    partial_gradients,
+    sdf_head,
+    sizes,
+    store_tile,
+    sum_gradients,
+    upright,
+)
+
+__all__ = ["mlp", "sdf_head"]
+
+
+def mlp(x: Tensor, layers: Layers) -> Tensor:
+    """Outputs as in `models.ops.mlp`, float32."""
+    if not fits(layers, 2, (0,), x):
+        return reference_mlp.mlp(x, layers)
+    return _MLP.apply(x, layers.smooth, len(layers.weights) - 1, *layers.weights, *layers.biases)
+
+
+class _MLP(torch.autograd.Function):
+    """First order in inputs and layers; the backward pass computes the hidden layers again."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, smooth: bool, num_hidden: int, *layers: Tensor | None) -> Tensor:
+        layers = [None if t is None else t.contiguous() for t in layers]
+        weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
+        S, K = x.shape
+        # An SDF starts from its inputs: rounded to 10 bits they would move the surface.
+        ctx.sizes = sizes(K, weights) | {"SMOOTH": smooth, "PRECISION": "tf32x3" if smooth else "tf32"}
+        ctx.sizes["NUM_HIDDEN"] = num_hidden
+        out = x.new_empty(S, ctx.sizes["D"], dtype=torch.float32)
+        _forward[(triton.cdiv(S, BLOCK),)](upright(x), weights, biases, upright(out), S, **ctx.sizes)
+        ctx.save_for_backward(x, *layers)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, *layers = ctx.saved_tensors
+        S, num_hidden = x.shape[0], ctx.sizes["NUM_HIDDEN"]
+        weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
+        grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        partial = partial_gradients(S, layers)
+        results = upright(grad_x), partial, partial.shape[1]
+        _backward[(partial.shape[0],)](upright(x), weights, biases, upright(grad), results, S, **ctx.sizes)
+        return grad_x, None, None, *sum_gradients(partial, layers)
+
+
+@triton.jit
+def _forward(
+    x,
+    weights,
+    biases,
+    out,
+    S,
+    K: tl.constexpr,
+    INPUTS: tl.constexpr,
+    HIDDEN: tl.constexpr,
+    D: tl.constexpr,
+    NUM_HIDDEN: tl.constexpr,
+    SMOOTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    units, columns, samples = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
+    tile = load_tile(x, columns, samples, K, S)
+    hidden, _ = activate(linear(tile, first, biases[0], PRECISION), SMOOTH)
+    if NUM_HIDDEN == 2:
+        middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
+        hidden, _ = activate(linear(hidden, middle, biases[1], "tf32"), SMOOTH)
+    tile = output_layer(hidden, weights[NUM_HIDDEN], biases[NUM_HIDDEN], D, HIDDEN)
+    store_tile(out, tile, tl.arange(0, OUTPUTS), samples, D, S)
+
+
+@triton.jit
+def _backward(
+    x,
+    weights,
+    biases,
+    grad,
+    results,
+    S,
+    K: tl.constexpr,
+    INPUTS: tl.constexpr,
+    HIDDEN: tl.constexpr,
+    D: tl.constexpr,
+    NUM_HIDDEN: tl.constexpr,
+    SMOOTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Samples beyond the end are zeros with zero gradients, so they add exactly nothing to any sum."""
+    grad_x, partial, total = results
+    units, columns, outputs = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.arange(0, OUTPUTS)
+    first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
+    last = load_tile((weights[NUM_HIDDEN], 1, HIDDEN), units, outputs, HIDDEN, D)
+    sum_first, bias_first = tl.zeros((HIDDEN, INPUTS), tl.float32), tl.zeros((HIDDEN,), tl.float32)
+    sum_last, bias_last = tl.zeros((HIDDEN, OUTPUTS), tl.float32), tl.zeros((OUTPUTS,), tl.float32)
+    if NUM_HIDDEN == 2:
+        middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
+        sum_middle, bias_middle = tl.zeros((HIDDEN, HIDDEN), tl.float32), tl.zeros((HIDDEN,), tl.float32)
+    start = tl.program_id(0) * BLOCK
+    while start < S:
+        samples = start + tl.arange(0, BLOCK)
+        tile = load_tile(x, columns, samples, K, S)
+        g = load_tile(grad, outputs, samples, D, S)
+        bias_last += tl.sum(g, 1)
+        hidden, slope = activate(linear(tile, first, biases[0], PRECISION), SMOOTH)
+        top = hidden
+        if NUM_HIDDEN == 2:
+            top, top_slope = activate(linear(hidden, middle, biases[1], "tf32"), SMOOTH)
+        sum_last = tl.dot(top, tl.trans(g), sum_last, input_precision="tf32")
+        g = tl.dot(last, g, input_precision="tf32")
+        if NUM_HIDDEN == 2:
+            g *= top_slope
+            sum_middle = tl.dot(g, tl.trans(hidden), sum_middle, input_precision="tf32")
+            bias_middle += tl.sum(g, 1)
+            g = tl.dot(tl.trans(middle), g, input_precision="tf32")
+        g *= slope
+        sum_first = tl.dot(g, tl.trans(tile), sum_first, input_precision="tf32")
+        bias_first += tl.sum(g, 1)
+        if grad_x is not None:
+            store_tile(grad_x, tl.dot(tl.trans(first), g, input_precision="tf32"), columns, samples, K, S)
+        start += tl.num_programs(0) * BLOCK
+    row = partial + tl.program_id(0) * total
+    store_tile((row, K, 1), sum_first, units, columns, HIDDEN, K)
+    if NUM_HIDDEN == 2:
+        store_tile((row + HIDDEN * K, HIDDEN, 1), sum_middle, units, units, HIDDEN, HIDDEN)
+    row += HIDDEN * (K + (NUM_HIDDEN - 1) * HIDDEN)
+    store_tile((row, 1, HIDDEN), sum_last, units, outputs, HIDDEN, D)
+    row += D * HIDDEN
+    if biases[0] is not None:
+        tl.store(row + units, bias_first)
+        if NUM_HIDDEN == 2:
+            tl.store(row + HIDDEN + units, bias_middle)
+        tl.store(row + NUM_HIDDEN * HIDDEN + outputs, bias_last, mask=outputs < D)

@@ -1,0 +1,223 @@
+"""The fused networks: values and gradients against plain PyTorch in float64."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from models.ops import Layers, mlp, reference_mlp, sdf_head
+from models.ops.backends import INTERPRETING
+
+triton_sdf = pytest.importorskip("models.ops.triton_sdf")
+
+
+@pytest.fixture(autouse=True)
+def _kernels_run(device: torch.device) -> None:
+    if device.type == "cpu" and not INTERPRETING:
+        pytest.skip("beside a GPU, Triton's kernels do not run on the CPU")
+
+
+def lattice(*shape: int, step: float, device: torch.device) -> Tensor:
+    """Random multiples of `step` up to 8 of them: tensor cores multiply and add these without rounding."""
+    return torch.randint(-8, 9, shape, device=device) * step
+
+
+def network(dims: list[int], smooth: bool, bias: bool, device: torch.device) -> Layers:
+    weights = [lattice(b, a, step=1 / 16, device=device).requires_grad_() for a, b in pairwise(dims)]
+    biases = [lattice(b, step=1 / 16, device=device).requires_grad_() if bias else None for b in dims[1:]]
+    return Layers(tuple(weights), tuple(biases), smooth)
+
+
+def inputs(shape: tuple[int, ...], device: torch.device, upright: bool = False, half: bool = False) -> Tensor:
+    """Random inputs, rows in memory one after the other, or columns if `upright`."""
+    order = tuple(reversed(range(len(shape))))
+    x = lattice(*(shape[::-1] if upright else shape), step=1 / 8, device=device)
+    return (x.half() if half else x).permute(order if upright else order[::-1]).requires_grad_()
+
+
+def tensors(layers: Layers) -> list[Tensor]:
+    return [t for t in (*layers.weights, *layers.biases) if t is not None]
+
+
+def double(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.detach().double().requires_grad_(x.requires_grad)
+
+
+def exact(layers: Layers) -> Layers:
+    return Layers(tuple(map(double, layers.weights)), tuple(map(double, layers.biases)), layers.smooth)
+
+
+def assert_near(actual: Tensor, expected: Tensor) -> None:
+    """Equal up to rounding: of float32 or float16, or of the TF32 in which the tensor cores of a GPU multiply."""
+    share = 5e-3 if actual.is_cuda else 1e-3 if actual.dtype == torch.float16 else 1e-5
+    assert_close(actual.double(), expected, rtol=0.0, atol=share * max(expected.abs().max().item(), 1e-3))
+
+
+def assert_matches(outputs: tuple, expected: tuple, leaves: list[Tensor], twins: list[Tensor]) -> None:
+    """Values, and the gradients of all leaves for random gradients of the outputs, as those of their twins."""
+    for a, b in zip(outputs, expected, strict=True):
+        assert a.dtype == torch.float32
+        assert_near(a, b)
+    grads = [torch.randn_like(a) for a in outputs]
+    torch.autograd.backward(outputs, grads)
+    torch.autograd.backward(expected, [g.double() for g in grads])
+    for leaf, twin in zip(leaves, twins, strict=True):
+        assert leaf.grad.dtype == leaf.dtype
+        assert_near(leaf.grad, torch.zeros_like(twin) if twin.grad is None else twin.grad)
+
+
+def check_mlp(x: Tensor, layers: Layers) -> None:
+    twin_x, twin = double(x), exact(layers)
+    out, expected = mlp(x, layers, backend="triton"), mlp(twin_x, twin, backend="reference")
+    assert_matches((out,), (expected,), [x, *tensors(layers)], [twin_x, *tensors(twin)])
+
+
+def check_head(
+    points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers, outputs: slice = slice(None)
+) -> None:
+    twins, twin = [double(t) for t in (points, features, jacobian)], exact(layers)
+    out = sdf_head(points, features, jacobian, layers, backend="triton")[outputs]
+    expected = sdf_head(*twins, twin, backend="reference")[outputs]
+    leaves = [features, *tensors(layers)] + ([jacobian] if outputs != slice(0, 1) else [])
+    twin_leaves = [twins[1], *tensors(twin)] + ([twins[2]] if outputs != slice(0, 1) else [])
+    assert_matches(out, expected, leaves, twin_leaves)
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("hidden", [[32], [32, 32]])
+def test_mlp_matches_float64(device, hidden, bias, smooth):
+    check_mlp(inputs((75, 35), device), network([35, *hidden, 13], smooth, bias, device))
+
+
+@pytest.mark.parametrize(("S", "dims"), [(1, [1, 16, 1]), (64, [64, 128, 128, 16]), (33, [16, 64, 3])])
+@pytest.mark.parametrize("upright", [True, False])
+@pytest.mark.parametrize("half", [True, False])
+def test_mlp_of_any_size_layout_and_dtype(device, S, dims, upright, half):
+    check_mlp(inputs((S, dims[0]), device, upright, half), network(dims, False, True, device))
+
+
+def points_in_cube(num_points: int, device: torch.device) -> Tensor:
+    return torch.rand(num_points, 3, device=device)
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("extra", [0, 3])
+def test_sdf_head_matches_float64(device, extra, bias, smooth):
+    features, jacobian = inputs((75, 10), device, upright=True), inputs((75, 10, 3), device, upright=True)
+    layers = network([extra + 10, 32, 13], smooth, bias, device)
+    check_head(points_in_cube(75, device), features, jacobian, layers)
+
+
+@pytest.mark.parametrize(("S", "K", "hidden", "D"), [(1, 1, 16, 1), (40, 64, 128, 16), (64, 32, 64, 13)])
+@pytest.mark.parametrize(("upright", "half"), [(True, True), (False, False), (False, True)])
+def test_sdf_head_of_any_size_layout_and_dtype(device, S, K, hidden, D, upright, half):
+    features, jacobian = (inputs(shape, device, upright, half) for shape in ((S, K), (S, K, 3)))
+    check_head(points_in_cube(S, device), features, jacobian, network([K + 3, hidden, D], True, True, device))
+    assert features.grad.stride() == features.stride()
+    assert jacobian.grad.stride() == jacobian.stride()
+
+
+@pytest.mark.parametrize("outputs", [slice(0, 1), slice(1, 2)], ids=["value", "gradient"])
+@pytest.mark.parametrize("smooth", [True, False])
+def test_sdf_head_with_a_loss_on_one_output_only(device, outputs, smooth):
+    features, jacobian = inputs((75, 10), device), inputs((75, 10, 3), device)
+    check_head(points_in_cube(75, device), features, jacobian, network([13, 32, 13], smooth, True, device), outputs)
+
+
+def test_programs_that_handle_several_blocks(device, monkeypatch):
+    monkeypatch.setattr(triton_sdf, "PROGRAMS", 2)
+    check_mlp(inputs((230, 10), device, upright=True), network([10, 32, 32, 5], False, True, device))
+    features, jacobian = inputs((230, 10), device, upright=True), inputs((230, 10, 3), device, upright=True)
+    check_head(points_in_cube(230, device), features, jacobian, network([13, 32, 5], True, True, device))
+
+
+def test_frozen_inputs_receive_no_gradient(device):
+    layers = network([13, 16, 4], True, True, device)
+    features, jacobian = inputs((40, 10), device).detach(), inputs((40, 10, 3), device).detach()
+    out = sdf_head(points_in_cube(40, device), features, jacobian, layers, backend="triton")
+    sum(o.sum() for o in out).backward()
+    mlp(inputs((40, 13), device).detach(), layers, backend="triton").sum().backward()
+    assert features.grad is None
+    assert all(t.grad.any() for t in tensors(layers))
+
+
+def test_memory_beyond_the_samples_is_never_used(device):
+    layers = network([13, 32, 5], True, True, device)
+    points = torch.full((60, 3), torch.nan, device=device)
+    wide = torch.full((4, 10, 60), torch.nan, device=device)
+    points[:40], wide[..., :40] = points_in_cube(40, device), lattice(4, 10, 40, step=1 / 8, device=device)
+    results = []
+    for clean in (False, True):
+        part = (wide[..., :40].clone() if clean else wide[..., :40]).permute(2, 1, 0).requires_grad_()
+        value, gradient = sdf_head(points[:40], part[..., 0], part[..., 1:], layers, backend="triton")
+        loss = value.square().sum() + gradient.square().sum()
+        results.append((value, gradient, *torch.autograd.grad(loss, [part, *tensors(layers)])))
+    for dirty, clean in zip(*results, strict=True):
+        assert_near(dirty, clean.double())
+
+
+def test_a_nan_stays_visible_in_its_own_sample(device):
+    x = inputs((40, 13), device).detach()
+    x[7, 2] = torch.nan
+    for smooth in (True, False):
+        out = mlp(x, network([13, 32, 32, 5], smooth, True, device), backend="triton")
+        assert out[7].isnan().all()
+        assert out.isnan().any(-1).sum() == 1
+
+
+def test_mlp_and_sdf_head_agree(device):
+    points, features = points_in_cube(50, device), inputs((50, 10), device)
+    layers = network([13, 64, 5], True, True, device)
+    value, _ = sdf_head(points, features, inputs((50, 10, 3), device), layers, backend="triton")
+    assert_near(mlp(torch.cat([points * 2.0 - 1.0, features], dim=-1), layers, backend="triton"), value.double())
+
+
+def test_softplus_is_linear_far_from_zero(device):
+    weights = [torch.eye(*shape, device=device, requires_grad=True) for shape in ((16, 1), (1, 16))]
+    layers = Layers(tuple(weights), (None, None), True)
+    x = torch.tensor([[-40.0], [-0.21], [-0.19], [0.0], [0.19], [0.21], [40.0]], device=device, requires_grad=True)
+    check_mlp(x, layers)
+
+
+def test_gradients_repeat_to_the_bit(device):
+    x, layers = inputs((300, 10), device), network([10, 32, 5], True, True, device)
+    runs = [torch.autograd.grad(mlp(x, layers, backend="triton").square().sum(), tensors(layers)) for _ in range(2)]
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def test_no_samples(device):
+    layers = network([13, 16, 4], True, True, device)
+    x, features, jacobian = (inputs(shape, device) for shape in ((0, 13), (0, 10), (0, 10, 3)))
+    out = mlp(x, layers, backend="triton")
+    value, gradient = sdf_head(points_in_cube(0, device), features, jacobian, layers, backend="triton")
+    assert (out.shape, value.shape, gradient.shape) == ((0, 4), (0, 4), (0, 3))
+    (out.sum() + value.sum() + gradient.sum()).backward()
+    assert not any(t.grad.any() for t in tensors(layers))
+
+
+UNFIT = [[10, 5], [10, 16, 16, 16, 5], [10, 16, 32, 5], [10, 48, 5], [65, 16, 5], [10, 16, 17]]
+
+
+@pytest.mark.parametrize("dims", UNFIT, ids=str)
+def test_networks_that_do_not_fit_are_left_to_the_reference(device, dims):
+    x, layers = inputs((20, dims[0]), device), network(dims, False, True, device)
+    assert torch.equal(mlp(x, layers, backend="triton"), reference_mlp.mlp(x, layers))
+    points, jacobian = points_in_cube(20, device), inputs((20, dims[0], 3), device)
+    results = [sdf_head(points, x, jacobian, layers, backend=backend) for backend in ("triton", "reference")]
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_fits_knows_its_limits(device):
+    layers, x = network([10, 32, 32, 5], False, True, device), inputs((4, 10), device)
+    assert triton_sdf.fits(layers, 2, (0,), x)
+    assert not triton_sdf.fits(layers, 1, (0,), x)
+    assert not triton_sdf.fits(layers, 2, (3,), x)
+    assert not triton_sdf.fits(replace(layers, biases=(None, *layers.biases[1:])), 2, (0,), x)
+    assert not triton_sdf.fits(exact(layers), 2, (0,), x)
+    far = torch.empty_strided((4, 10), (2**30, 1), device="meta")
+    assert not triton_sdf.fits(layers, 2, (0,), far)

@@ -1,0 +1,47 @@
+"""Points along rays and joined columns, on every backend."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from models.ops import join, sample_points
+from utils.rays import Rays
+
+COUNTS, CAPACITY = [3, 0, 17, 1, 40, 0], 70
+
+
+def test_points_are_the_middles_of_their_intervals(backend, device, packed_from):
+    packed = packed_from(COUNTS, CAPACITY)
+    origins, directions = torch.randn(2, len(COUNTS), 3, device=device)
+    near = torch.zeros(len(COUNTS), device=device)
+    points = sample_points(Rays(origins, directions, near, near + 9.0), packed, backend=backend)
+    middles = 0.5 * (packed.t_starts + packed.t_ends)
+    assert_close(points, origins[packed.ray_index] + directions[packed.ray_index] * middles[:, None])
+
+
+@pytest.mark.parametrize("with_rays", [True, False])
+def test_joined_columns_and_their_gradients(backend, device, packed_from, with_rays):
+    packed = packed_from(COUNTS, CAPACITY)
+    wide = torch.randn(5, CAPACITY, device=device).t()[:, 1:].requires_grad_()  # strided both ways
+    line, half = (
+        torch.randn(CAPACITY, device=device, requires_grad=True),
+        torch.randn(CAPACITY, 3, device=device).half(),
+    )
+    half.requires_grad_()
+    per_ray = torch.randn(len(COUNTS), 6, device=device) if with_rays else None
+    result = join((wide, line, half), per_ray, packed, backend=backend)
+    expected = torch.cat([wide, line[:, None], half.float()], dim=-1)
+    if with_rays:
+        expected = torch.cat([expected, per_ray[packed.ray_index]], dim=-1)
+    assert torch.equal(result, expected)
+    upstream = torch.randn_like(result)
+    inputs = (wide, line, half)
+    for a, b in zip(
+        torch.autograd.grad(result, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
+    ):
+        assert_close(a, b)
+
+
+def test_without_rays_the_last_part_has_a_row_for_each_sample(backend, device):
+    a, b = torch.randn(9, 2, device=device), torch.randn(9, 3, device=device)
+    assert torch.equal(join((a,), b, None, backend=backend), torch.cat([a, b], dim=-1))

@@ -1,0 +1,83 @@
+"""Marching cubes over many small boxes at once, on any device; its table is read off PyMCubes."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import mcubes
+import numpy as np
+import torch
+from torch import Tensor
+
+CORNERS = [(x, y, z) for z in (0, 1) for y in (0, 1) for x in (0, 1)]  # bit i of a case: corner i lies inside
+NUM_EDGES, MAX_TRIANGLES = 12, 5
+
+
+@dataclass(frozen=True)
+class Table:
+    """The triangles of each of the 256 cases, by the edges of the cell that their corners lie on."""
+
+    count: Tensor  # (256,) int64 triangles
+    edges: Tensor  # (256, MAX_TRIANGLES, 3) int64, wound outward
+    base: Tensor  # (NUM_EDGES, 3) int64, the corner that an edge starts at
+    axis: Tensor  # (NUM_EDGES,) int64, the axis that it runs along
+
+
+@cache
+def table(device: torch.device) -> Table:
+    """The table on a device. PyMCubes meshes one cell of each case; the middle of an edge says which edge it is."""
+    edges = [(corner, axis) for axis in range(3) for corner in CORNERS if corner[axis] == 0]
+    middles = np.array([np.add(corner, 0.5 * np.eye(3)[axis]) for corner, axis in edges])
+    count, found = np.zeros(256, np.int64), np.zeros((256, MAX_TRIANGLES, 3), np.int64)
+    for case in range(1, 255):
+        cell = np.ones((2, 2, 2))
+        for bit, corner in enumerate(CORNERS):
+            cell[corner] = -1.0 if case >> bit & 1 else 1.0
+        vertices, faces = mcubes.marching_cubes(cell, 0.0)
+        edge = np.abs(vertices[:, None] - middles).sum(-1).argmin(1)
+        count[case], found[case, : len(faces)] = len(faces), edge[faces[:, ::-1].astype(int)]  # it winds inward
+    base, axis = np.array([corner for corner, _ in edges]), np.array([axis for _, axis in edges])
+    return Table(*(torch.from_numpy(array).to(device) for array in (count, found, base, axis)))
+
+
+def triangles(values: Tensor, origins: Tensor, last: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Where `values == 0` in boxes (B, n, n, n) of lattice values, inside where they are <= 0.
+
+    origins: (B, 3) int64 lattice coordinates of each box's first value; cells from `last` on are left out, `last` + 1
+    being the lattice points along an axis. Returns keys (V,) int64, one for each lattice edge (or, where the value
+    there is 0, lattice point) that the surface meets, equal in every box; vertices (V, 3) float64 in lattice
+    coordinates; faces (F, 3) int64 into them, wound outward."""
+    lookup = table(values.device)
+    inside = values <= 0.0
+    n = values.shape[1] - 1
+    case = torch.zeros(len(values), n, n, n, dtype=torch.int64, device=values.device)
+    for bit, (x, y, z) in enumerate(CORNERS):
+        case |= inside[:, x : x + n, y : y + n, z : z + n].long() << bit
+    fits = origins[:, :, None] + torch.arange(n, device=values.device) < last  # (B, 3, n)
+    fits = fits[:, 0, :, None, None] & fits[:, 1, None, :, None] & fits[:, 2, None, None, :]
+    cells = ((case > 0) & (case < 255) & fits).nonzero()  # (M, 4) box and cell
+    case = case[tuple(cells.unbind(1))]
+
+    count = lookup.count[case]
+    owner = torch.repeat_interleave(count)  # (F,) cell of each triangle
+    place = torch.arange(len(owner), device=values.device) - (count.cumsum(0) - count)[owner]
+    edge = lookup.edges[case[owner], place].flatten()  # (3 F,)
+    box, low = cells[owner, 0].repeat_interleave(3), cells[owner, 1:].repeat_interleave(3, 0) + lookup.base[edge]
+    axis = lookup.axis[edge]
+    step = torch.eye(3, dtype=torch.int64, device=values.device)[axis]
+    keys, share = _meeting(values, box, low, low + step, origins[box] + low, axis, step, last + 1)
+    keys, faces = keys.unique(return_inverse=True)
+    first = torch.empty_like(keys).scatter_(0, faces, torch.arange(len(faces), device=values.device))
+    vertices = (origins[box] + low)[first].double() + share[first, None] * step[first]
+    return keys, vertices, faces.view(-1, 3)
+
+
+def _meeting(
+    values: Tensor, box: Tensor, low: Tensor, high: Tensor, base: Tensor, axis: Tensor, step: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    """Key of each edge, or of the end at which the value is 0, and where on the edge (in [0, 1]) the surface lies."""
+    a, b = values[(box, *low.unbind(1))].double(), values[(box, *high.unbind(1))].double()
+    share = a / (a - b)
+    at_low, at_high = a == 0.0, b == 0.0
+    point = torch.where(at_high[:, None], base + step, base)
+    kind = torch.where(at_low | at_high, 3, axis)
+    return ((point[:, 0] * size + point[:, 1]) * size + point[:, 2]) * 4 + kind, share

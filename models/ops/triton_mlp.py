@@ -8,16 +8,18 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops import reference_mlp
 from models.ops.layers import Layers
-from models.ops.triton_sdf import (
-    BLOCK,
+from models.ops.triton_sdf import sdf_head
+from models.ops.triton_tiles import (
+    BACKWARD,
+    FORWARD,
     OUTPUTS,
     activate,
     fits,
+    launch,
     linear,
     load_tile,
     output_layer,
     partial_gradients,
-    sdf_head,
     sizes,
     store_tile,
     sum_gradients,
@@ -46,7 +48,9 @@ class _MLP(torch.autograd.Function):
         ctx.sizes = sizes(K, weights) | {"SMOOTH": smooth, "PRECISION": "tf32x3" if smooth else "tf32"}
         ctx.sizes["NUM_HIDDEN"] = num_hidden
         out = x.new_empty(S, ctx.sizes["D"], dtype=torch.float32)
-        _forward[(triton.cdiv(S, BLOCK),)](upright(x), weights, biases, upright(out), S, **ctx.sizes)
+        options = launch(FORWARD, ctx.sizes["HIDDEN"])
+        grid = (triton.cdiv(S, options["BLOCK"]),)
+        _forward[grid](upright(x), weights, biases, upright(out), S, **ctx.sizes, **options)
         ctx.save_for_backward(x, *layers)
         return out
 
@@ -59,7 +63,8 @@ class _MLP(torch.autograd.Function):
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         partial = partial_gradients(S, layers)
         results = upright(grad_x), partial, partial.shape[1]
-        _backward[(partial.shape[0],)](upright(x), weights, biases, upright(grad), results, S, **ctx.sizes)
+        grid, options = (partial.shape[0],), launch(BACKWARD, ctx.sizes["HIDDEN"])
+        _backward[grid](upright(x), weights, biases, upright(grad), results, S, **ctx.sizes, **options)
         return grad_x, None, None, *sum_gradients(partial, layers)
 
 

@@ -1,9 +1,4 @@
-"""The network head of an SDF on a GPU: outputs with their spatial gradient, and the backward pass of both.
-
-Tiles stand upright, samples side by side, so that the tensor cores take activations and their gradients from where
-they left them. Tiles, activation and output layer serve `triton_mlp` too."""
-
-from collections.abc import Sequence
+"""The network head of an SDF on a GPU: outputs with their spatial gradient, and the backward pass of both."""
 
 import torch
 import triton
@@ -12,56 +7,24 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops import reference_mlp
-from models.ops.layers import SOFTPLUS_BETA, Layers
-
-BLOCK = 32  # samples at once; with more the tiles of a backward pass do not fit the registers
-PROGRAMS = 264  # of a backward pass: two per multiprocessor of an H200, each sums its blocks in registers
-WIDTHS = (16, 32, 64, 128)  # of a hidden layer
-MOST_INPUTS = 64
-OUTPUTS = tl.constexpr(16)  # room for the outputs, as tensor cores need it
-_BETA = tl.constexpr(SOFTPLUS_BETA)
-
-
-def fits(layers: Layers, most_hidden: int, extras: tuple[int, ...], *inputs: Tensor) -> bool:
-    """Whether the fused kernels can compute a network over (S, K, ...) inputs, with so many `extras` in front."""
-    S, K = inputs[0].shape[:2]
-    widths = [weight.shape[0] for weight in layers.weights]
-    reach = max(sum((n - 1) * stride for n, stride in zip(t.shape, t.stride(), strict=True)) for t in inputs)
-    return (
-        2 <= len(widths) <= 1 + most_hidden
-        and len(set(widths[:-1])) == 1
-        and widths[0] in WIDTHS
-        and widths[-1] <= OUTPUTS.value
-        and 1 <= K <= MOST_INPUTS
-        and layers.weights[0].shape[1] - K in extras
-        and len({bias is None for bias in layers.biases}) == 1
-        and all(weight.dtype == torch.float32 for weight in layers.weights)
-        and max(reach, S * OUTPUTS.value) < 2**31  # offsets of 32 bits, for want of registers
-    )
-
-
-def sizes(num_inputs: int, weights: Sequence[Tensor]) -> dict[str, int]:
-    """What all kernels are compiled for: K inputs padded to INPUTS, HIDDEN units, D outputs."""
-    hidden, padded = weights[0].shape[0], max(16, triton.next_power_of_2(num_inputs))
-    shape = {"K": num_inputs, "INPUTS": padded, "HIDDEN": hidden, "D": weights[-1].shape[0]}
-    return shape | {"BLOCK": BLOCK, "num_warps": max(4, hidden // 16)}
-
-
-def partial_gradients(num_samples: int, layers: Sequence[Tensor | None]) -> Tensor:
-    """Room (P, total) for what each of P programs of a backward pass adds up: the gradients of `layers` in turn."""
-    num_programs = max(1, min(triton.cdiv(num_samples, BLOCK), PROGRAMS))
-    return layers[0].new_empty(num_programs, sum(tensor.numel() for tensor in layers if tensor is not None))
-
-
-def sum_gradients(partial: Tensor, layers: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """The gradients of `layers` from those of the programs, in an order that does not change from run to run."""
-    parts = iter(partial.sum(0).split([tensor.numel() for tensor in layers if tensor is not None]))
-    return [None if tensor is None else next(parts).view_as(tensor) for tensor in layers]
-
-
-def upright(tensor: Tensor | None) -> tuple | None:
-    """An (S, K) tensor as the kernels take it: (K, S) with its strides, however it lies in memory."""
-    return None if tensor is None else (tensor, tensor.stride(1), tensor.stride(0))
+from models.ops.layers import Layers
+from models.ops.triton_tiles import (
+    BACKWARD,
+    BETA,
+    FORWARD,
+    OUTPUTS,
+    activate,
+    fits,
+    launch,
+    linear,
+    load_tile,
+    output_layer,
+    partial_gradients,
+    sizes,
+    store_tile,
+    sum_gradients,
+    upright,
+)
 
 
 def _planes(jacobian: Tensor | None) -> tuple | None:
@@ -87,7 +50,8 @@ class _SDFHead(torch.autograd.Function):
         ctx.sizes = sizes(K, layers[:2]) | {"EXTRA": layers[0].shape[1] - K, "SMOOTH": smooth}
         value, gradient = points.new_empty(S, ctx.sizes["D"]), points.new_empty(S, 3)
         inputs = points, upright(features), _planes(jacobian), tuple(layers)
-        _forward[(triton.cdiv(S, BLOCK),)](inputs, (upright(value), gradient), S, **ctx.sizes)
+        options = launch(FORWARD, ctx.sizes["HIDDEN"])
+        _forward[(triton.cdiv(S, options["BLOCK"]),)](inputs, (upright(value), gradient), S, **ctx.sizes, **options)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(points, features, jacobian, *layers)
         return value, gradient
@@ -108,58 +72,9 @@ class _SDFHead(torch.autograd.Function):
         inputs = points, upright(features), _planes(jacobian), tuple(layers)
         grads = upright(grad_value), upright(grad_gradient)
         results = upright(grad_features), _planes(grad_jacobian), partial
-        _backward[(partial.shape[0],)](inputs, grads, results, S, partial.shape[1], **ctx.sizes)
+        options = launch(BACKWARD, ctx.sizes["HIDDEN"])
+        _backward[(partial.shape[0],)](inputs, grads, results, S, partial.shape[1], **ctx.sizes, **options)
         return None, grad_features, grad_jacobian, None, *sum_gradients(partial, layers)
-
-
-@triton.jit
-def load_tile(matrix, rows, columns, num_rows, num_columns):
-    """Part of a matrix (pointer, row stride, column stride) as float32, zeros where it ends."""
-    inside = (rows[:, None] < num_rows) & (columns[None, :] < num_columns)
-    pointers = matrix[0] + rows[:, None] * matrix[1] + columns[None, :] * matrix[2]
-    return tl.load(pointers, mask=inside, other=0.0).to(tl.float32)
-
-
-@triton.jit
-def store_tile(matrix, tile, rows, columns, num_rows, num_columns):
-    """Writes part of a matrix (pointer, row stride, column stride)."""
-    inside = (rows[:, None] < num_rows) & (columns[None, :] < num_columns)
-    tl.store(matrix[0] + rows[:, None] * matrix[1] + columns[None, :] * matrix[2], tile, mask=inside)
-
-
-@triton.jit
-def activate(pre, SMOOTH: tl.constexpr):
-    """Activation and its slope; a NaN stays visible."""
-    if SMOOTH:
-        # Cannot overflow; where PyTorch takes softplus for linear, the logarithm is below the rounding.
-        decay = tl.exp(tl.abs(pre) * -_BETA)
-        value = tl.where(pre < 0.0, 0.0, pre) + tl.log(1.0 + decay) / _BETA
-        slope = tl.where(pre < 0.0, decay, 1.0) / (1.0 + decay)
-    else:
-        value = tl.where(pre < 0.0, 0.0, pre)
-        slope = tl.where(pre > 0.0, 1.0, 0.0)
-    return value, slope
-
-
-@triton.jit
-def linear(x, weight, bias, PRECISION: tl.constexpr):
-    """Weight (HIDDEN, INPUTS) times inputs (INPUTS, BLOCK), plus the bias that a pointer leads to."""
-    out = tl.dot(weight, x, input_precision=PRECISION)
-    if bias is not None:
-        out += tl.load(bias + tl.arange(0, weight.shape[0]))[:, None]
-    return out
-
-
-@triton.jit
-def output_layer(hidden, weight, bias, D: tl.constexpr, HIDDEN: tl.constexpr):
-    """Outputs (OUTPUTS, BLOCK) of the last hidden layer; the first, the distance of an SDF, in full float32."""
-    units, outputs = tl.arange(0, HIDDEN), tl.arange(0, OUTPUTS)
-    tile = load_tile((weight, HIDDEN, 1), outputs, units, D, HIDDEN)
-    first = tl.sum(hidden * tl.load(weight + units)[:, None], 0)
-    out = tl.where(outputs[:, None] == 0, first[None, :], tl.dot(tile, hidden, input_precision="tf32"))
-    if bias is not None:
-        out += tl.load(bias + outputs, mask=outputs < D, other=0.0)[:, None]
-    return out
 
 
 @triton.jit
@@ -282,7 +197,7 @@ def _backward(
             sum_position = tl.dot(weighted, tl.trans(to_position), sum_position, input_precision="tf32")
             sum_sdf += tl.sum(slope * to_weighted, 1)
             if SMOOTH:
-                grad_pre += to_weighted * w_sdf * (slope * (1.0 - slope) * _BETA)
+                grad_pre += to_weighted * w_sdf * (slope * (1.0 - slope) * BETA)
         sum_w1 = tl.dot(grad_pre, tl.trans(x), sum_w1, input_precision="tf32")
         # The bias counts as an input of 1 behind the position.
         position = 2.0 * load_tile((points, 1, 3), outputs, samples, 3, S) - 1.0

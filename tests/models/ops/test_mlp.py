@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from models.ops import Layers, mlp, reference_mlp, sdf_head
 from models.ops.backends import INTERPRETING
 
-triton_sdf = pytest.importorskip("models.ops.triton_sdf")
+triton_tiles = pytest.importorskip("models.ops.triton_tiles")
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +130,7 @@ def test_sdf_head_with_a_loss_on_one_output_only(device, outputs, smooth):
 
 
 def test_programs_that_handle_several_blocks(device, monkeypatch):
-    monkeypatch.setattr(triton_sdf, "PROGRAMS", 2)
+    monkeypatch.setattr(triton_tiles, "PROGRAMS", 2)
     check_mlp(inputs((230, 10), device, upright=True), network([10, 32, 32, 5], False, True, device))
     features, jacobian = inputs((230, 10), device, upright=True), inputs((230, 10, 3), device, upright=True)
     check_head(points_in_cube(230, device), features, jacobian, network([13, 32, 5], True, True, device))
@@ -214,10 +214,10 @@ def test_networks_that_do_not_fit_are_left_to_the_reference(device, dims):
 
 def test_fits_knows_its_limits(device):
     layers, x = network([10, 32, 32, 5], False, True, device), inputs((4, 10), device)
-    assert triton_sdf.fits(layers, 2, (0,), x)
-    assert not triton_sdf.fits(layers, 1, (0,), x)
-    assert not triton_sdf.fits(layers, 2, (3,), x)
-    assert not triton_sdf.fits(replace(layers, biases=(None, *layers.biases[1:])), 2, (0,), x)
-    assert not triton_sdf.fits(exact(layers), 2, (0,), x)
+    assert triton_tiles.fits(layers, 2, (0,), x)
+    assert not triton_tiles.fits(layers, 1, (0,), x)
+    assert not triton_tiles.fits(layers, 2, (3,), x)
+    assert not triton_tiles.fits(replace(layers, biases=(None, *layers.biases[1:])), 2, (0,), x)
+    assert not triton_tiles.fits(exact(layers), 2, (0,), x)
     far = torch.empty_strided((4, 10), (2**30, 1), device="meta")
-    assert not triton_sdf.fits(layers, 2, (0,), far)
+    assert not triton_tiles.fits(layers, 2, (0,), far)

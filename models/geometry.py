@@ -40,9 +40,9 @@ class VolumeSDF(_VolumeField):
         count: () int64; what is returned for points from there on means nothing, but is finite."""
         unit = self.unit_cube(points)
         features, jacobian = self.encoding.encode(unit, count)
-        feature, gradient = self.network.value_and_gradient(unit, features, jacobian)
+        sdf, feature, gradient = self.network.sdf(unit, features, jacobian)
         # by [0, 1] in units of the radius: radius / (2 radius) makes scene units
-        return feature[:, 0].float() * self.radius, 0.5 * gradient, feature
+        return sdf.float() * self.radius, 0.5 * gradient, feature
 
 
 class _TruncatedExp(torch.autograd.Function):

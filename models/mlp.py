@@ -43,17 +43,19 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(S, dim_out) of inputs (S, dim_in)."""
+        layers = self._layers(x)
         with self._precision(x):
-            return self._activate_output(ops.mlp(x, self._layers(), backend=self.backend))
+            return self._activate_output(ops.mlp(x, layers, backend=self.backend))
 
-    def value_and_gradient(self, points: Tensor, features: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor]:
-        """(S, dim_out), and the gradient (S, 3) of output 0 by points (S, 3) in [0, 1]; see `ops.sdf_head`."""
+    def sdf(self, points: Tensor, features: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Output 0 (S,), all outputs (S, dim_out), the gradient (S, 3) of output 0 by points; see `ops.sdf_head`."""
+        layers = self._layers(features)
         with self._precision(features):
-            return ops.sdf_head(points, features, jacobian, self._layers(), backend=self.backend)
+            return ops.sdf_head(points, features, jacobian, layers, backend=self.backend)
 
-    def _layers(self) -> ops.Layers:
+    def _layers(self, x: Tensor) -> ops.Layers:
         weights, biases = [layer.weight for layer in self.layers], [layer.bias for layer in self.layers]
-        return ops.Layers(tuple(weights), tuple(biases), self.smooth)
+        return ops.Layers(tuple(weights), tuple(biases), self.smooth, half=torch.is_autocast_enabled(x.device.type))
 
     def _precision(self, x: Tensor) -> torch.autocast:
         """Full precision where the config asks for it, otherwise whatever surrounds the call."""

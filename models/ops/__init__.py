@@ -49,7 +49,7 @@ def hash_encode(
     count: () int64 on the device; points from there on are padding, whose features a backend may leave at zero.
     Returns features (S, L*F) and d feature / d point (S, L*F, 3), strided as suits the backend. The latter is zero
     along an axis on which the point was clamped. Differentiable, once, in the table, through both outputs; not in the
-    points. Under autocast Triton reads the table in half precision."""
+    points."""
     return module("hash", backend, table).hash_encode(points.detach(), table, spec, active_levels, count)
 
 
@@ -149,12 +149,12 @@ def mlp(x: Tensor, layers: Layers, *, backend: str = "auto") -> Tensor:
 
 def sdf_head(
     points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers, *, backend: str = "auto"
-) -> tuple[Tensor, Tensor]:
-    """(S, dim_out) outputs of a network over encoded points, and the gradient (S, 3) of output 0 by the points.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Output 0 (S,) of a network over encoded points, all its outputs (S, dim_out), the gradient (S, 3) of output 0.
 
-    points: (S, 3) in [0, 1]; features: (S, K) of them; jacobian: (S, K, 3), d feature / d point. The network's input
-    is the features, behind the position 2 points - 1 where it takes K + 3 inputs. Differentiable, once, in features,
-    jacobian and layers, through both outputs."""
+    points: (S, 3) in [0, 1], by which the gradient is; features: (S, K) of them; jacobian: (S, K, 3), d feature /
+    d point. The network's input is the features, behind the position 2 points - 1 where it takes K + 3 inputs.
+    Differentiable, once, in features, jacobian and layers, through all three."""
     return module("mlp", backend, features).sdf_head(points, features, jacobian, layers)
 
 

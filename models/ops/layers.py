@@ -14,3 +14,4 @@ class Layers:
     weights: tuple[Tensor, ...]  # each (dim_out, dim_in), first to last
     biases: tuple[Tensor | None, ...]  # each (dim_out,)
     smooth: bool  # softplus with SOFTPLUS_BETA between the layers; otherwise ReLU
+    half: bool = False  # fused kernels may multiply numbers of 16 bits; sums are of 32

@@ -15,8 +15,8 @@ def mlp(x: Tensor, layers: Layers) -> Tensor:
     return F.linear(x, layers.weights[-1], layers.biases[-1])
 
 
-def sdf_head(points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers) -> tuple[Tensor, Tensor]:
-    """Outputs and gradient as in `models.ops.sdf_head`.
+def sdf_head(points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers) -> tuple[Tensor, Tensor, Tensor]:
+    """Distance, outputs and gradient as in `models.ops.sdf_head`.
 
     The gradient is an expression of first-order operations, so that one backward pass differentiates it too."""
     K = features.shape[1]
@@ -36,4 +36,5 @@ def sdf_head(points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers)
     gradient = torch.einsum("sk,skd->sd", cotangent[..., -K:].expand_as(features), jacobian)
     if with_position:
         gradient = gradient + 2.0 * cotangent[..., :3]
-    return F.linear(x, layers.weights[-1], layers.biases[-1]), gradient
+    out = F.linear(x, layers.weights[-1], layers.biases[-1])
+    return out[:, 0], out, gradient

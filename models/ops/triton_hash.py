@@ -1,8 +1,8 @@
 """The hash grid on a GPU: value and Jacobian in one gather, the gradient of both in one scatter.
 
 Tensors are feature-major, so that a warp reads and writes neighbouring points of one feature. Two features of an entry
-travel as one word; under autocast the table is read in half precision, and 2^19 entries a level then fit the L2 cache
-of large GPUs."""
+travel as one word. A copy of the table in half precision would not pay: on an H200 making it takes as long as it saves
+(benchmarks.ops)."""
 
 from functools import lru_cache
 
@@ -17,7 +17,7 @@ from models.ops.backends import INTERPRETING
 from models.ops.grid import GridSpec
 
 FORWARD = {"BLOCK": 256, "num_warps": 4}
-BACKWARD = {"BLOCK": 128, "RUN": 4, "num_warps": 4}  # lanes, and points in a row that each of them takes
+BACKWARD = {"BLOCK": 64, "RUN": 8, "num_warps": 2}  # lanes, and points in a row that each of them takes
 
 
 def hash_encode(
@@ -75,8 +75,7 @@ def gather(
 ) -> tuple[Tensor, Tensor | None]:
     """Features (L*F, S) and Jacobian (3, L*F, S) or None; zero for points from `count` on."""
     points = points.contiguous()
-    half = torch.is_autocast_enabled(points.device.type)
-    words = table.half().view(torch.int32) if half else table.contiguous().view(torch.int64)
+    words = table.detach().contiguous().view(torch.int64)
     S, LF = points.shape[0], spec.output_dim
     create = points.new_empty if active == spec.num_levels else points.new_zeros
     features, jacobian = create(LF, S), create(3, LF, S) if with_jacobian else None
@@ -91,7 +90,6 @@ def gather(
             S,
             LF,
             PAIRS=spec.features_per_level // 2,
-            HALF=half,
             COUNTED=count is not None,
             JACOBIAN=with_jacobian,
             **FORWARD,

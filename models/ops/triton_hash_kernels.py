@@ -36,16 +36,10 @@ def _row(x, y, z, offset, size, dense):
 
 
 @triton.jit
-def _pair(words, index, mask, HALF: tl.constexpr):
+def _pair(words, index, mask):
     """The two features of one word."""
     word = tl.load(words + index, mask, other=0)
-    if HALF:
-        low = word.to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
-        high = (word >> 16).to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
-    else:
-        low = word.to(tl.int32).to(tl.float32, bitcast=True)
-        high = (word >> 32).to(tl.int32).to(tl.float32, bitcast=True)
-    return low, high
+    return word.to(tl.int32).to(tl.float32, bitcast=True), (word >> 32).to(tl.int32).to(tl.float32, bitcast=True)
 
 
 @triton.jit
@@ -135,7 +129,6 @@ def gather_kernel(
     S,
     LF,
     PAIRS: tl.constexpr,
-    HALF: tl.constexpr,
     COUNTED: tl.constexpr,
     JACOBIAN: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -151,14 +144,14 @@ def gather_kernel(
     rows = _rows(cell, layout)
     for pair in tl.static_range(PAIRS):
         # Beyond `count` the words read as 0, and so do the features: padding holds no garbage.
-        a0, b0 = _pair(words, rows[0] * PAIRS + pair, valid, HALF)
-        a1, b1 = _pair(words, rows[1] * PAIRS + pair, valid, HALF)
-        a2, b2 = _pair(words, rows[2] * PAIRS + pair, valid, HALF)
-        a3, b3 = _pair(words, rows[3] * PAIRS + pair, valid, HALF)
-        a4, b4 = _pair(words, rows[4] * PAIRS + pair, valid, HALF)
-        a5, b5 = _pair(words, rows[5] * PAIRS + pair, valid, HALF)
-        a6, b6 = _pair(words, rows[6] * PAIRS + pair, valid, HALF)
-        a7, b7 = _pair(words, rows[7] * PAIRS + pair, valid, HALF)
+        a0, b0 = _pair(words, rows[0] * PAIRS + pair, valid)
+        a1, b1 = _pair(words, rows[1] * PAIRS + pair, valid)
+        a2, b2 = _pair(words, rows[2] * PAIRS + pair, valid)
+        a3, b3 = _pair(words, rows[3] * PAIRS + pair, valid)
+        a4, b4 = _pair(words, rows[4] * PAIRS + pair, valid)
+        a5, b5 = _pair(words, rows[5] * PAIRS + pair, valid)
+        a6, b6 = _pair(words, rows[6] * PAIRS + pair, valid)
+        a7, b7 = _pair(words, rows[7] * PAIRS + pair, valid)
         low, low_x, low_y, low_z = _blend(a0, a1, a2, a3, a4, a5, a6, a7, f[0], f[1], f[2])
         high, high_x, high_y, high_z = _blend(b0, b1, b2, b3, b4, b5, b6, b7, f[0], f[1], f[2])
         k = ((level * PAIRS + pair) * 2).to(tl.int64)

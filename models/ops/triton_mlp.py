@@ -15,9 +15,12 @@ from models.ops.triton_tiles import (
     OUTPUTS,
     activate,
     fits,
+    kinds,
     launch,
     linear,
     load_tile,
+    multiply,
+    multiply_add,
     output_layer,
     partial_gradients,
     sizes,
@@ -33,24 +36,27 @@ def mlp(x: Tensor, layers: Layers) -> Tensor:
     """Outputs as in `models.ops.mlp`, float32."""
     if not fits(layers, 2, (0,), x):
         return reference_mlp.mlp(x, layers)
-    return _MLP.apply(x, layers.smooth, len(layers.weights) - 1, *layers.weights, *layers.biases)
+    return _MLP.apply(x, layers.smooth, layers.half, len(layers.weights) - 1, *layers.weights, *layers.biases)
 
 
 class _MLP(torch.autograd.Function):
     """First order in inputs and layers; the backward pass computes the hidden layers again."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, smooth: bool, num_hidden: int, *layers: Tensor | None) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, x: Tensor, smooth: bool, half: bool, num_hidden: int, *layers: Tensor | None
+    ) -> Tensor:
         layers = [None if t is None else t.contiguous() for t in layers]
         weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
         S, K = x.shape
         # An SDF starts from its inputs: rounded to 10 bits they would move the surface.
-        ctx.sizes = sizes(K, weights) | {"SMOOTH": smooth, "PRECISION": "tf32x3" if smooth else "tf32"}
-        ctx.sizes["NUM_HIDDEN"] = num_hidden
+        ctx.sizes = sizes(K, weights) | {"NUM_HIDDEN": num_hidden, "SMOOTH": smooth}
+        ctx.kinds = kinds(half)
+        ctx.kinds["FIRST"] = "tf32x3" if smooth else ctx.kinds["FORWARD"]
         out = x.new_empty(S, ctx.sizes["D"], dtype=torch.float32)
         options = launch(FORWARD, ctx.sizes["HIDDEN"])
         grid = (triton.cdiv(S, options["BLOCK"]),)
-        _forward[grid](upright(x), weights, biases, upright(out), S, **ctx.sizes, **options)
+        _forward[grid](upright(x), weights, biases, upright(out), S, **ctx.sizes, **ctx.kinds, **options)
         ctx.save_for_backward(x, *layers)
         return out
 
@@ -64,8 +70,8 @@ class _MLP(torch.autograd.Function):
         partial = partial_gradients(S, layers)
         results = upright(grad_x), partial, partial.shape[1]
         grid, options = (partial.shape[0],), launch(BACKWARD, ctx.sizes["HIDDEN"])
-        _backward[grid](upright(x), weights, biases, upright(grad), results, S, **ctx.sizes, **options)
-        return grad_x, None, None, *sum_gradients(partial, layers)
+        _backward[grid](upright(x), weights, biases, upright(grad), results, S, **ctx.sizes, **ctx.kinds, **options)
+        return grad_x, None, None, None, *sum_gradients(partial, layers)
 
 
 @triton.jit
@@ -81,17 +87,19 @@ def _forward(
     D: tl.constexpr,
     NUM_HIDDEN: tl.constexpr,
     SMOOTH: tl.constexpr,
-    PRECISION: tl.constexpr,
+    FORWARD: tl.constexpr,
+    BACKWARD: tl.constexpr,
+    FIRST: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     units, columns, samples = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
     tile = load_tile(x, columns, samples, K, S)
-    hidden, _ = activate(linear(tile, first, biases[0], PRECISION), SMOOTH)
+    hidden, _ = activate(linear(tile, first, biases[0], FIRST), SMOOTH)
     if NUM_HIDDEN == 2:
         middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
-        hidden, _ = activate(linear(hidden, middle, biases[1], "tf32"), SMOOTH)
-    tile = output_layer(hidden, weights[NUM_HIDDEN], biases[NUM_HIDDEN], D, HIDDEN)
+        hidden, _ = activate(linear(hidden, middle, biases[1], FORWARD), SMOOTH)
+    tile = output_layer(hidden, weights[NUM_HIDDEN], biases[NUM_HIDDEN], D, HIDDEN, FORWARD)
     store_tile(out, tile, tl.arange(0, OUTPUTS), samples, D, S)
 
 
@@ -109,7 +117,9 @@ def _backward(
     D: tl.constexpr,
     NUM_HIDDEN: tl.constexpr,
     SMOOTH: tl.constexpr,
-    PRECISION: tl.constexpr,
+    FORWARD: tl.constexpr,
+    BACKWARD: tl.constexpr,
+    FIRST: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Samples beyond the end are zeros with zero gradients, so they add exactly nothing to any sum."""
@@ -128,22 +138,22 @@ def _backward(
         tile = load_tile(x, columns, samples, K, S)
         g = load_tile(grad, outputs, samples, D, S)
         bias_last += tl.sum(g, 1)
-        hidden, slope = activate(linear(tile, first, biases[0], PRECISION), SMOOTH)
+        hidden, slope = activate(linear(tile, first, biases[0], FIRST), SMOOTH)
         top = hidden
         if NUM_HIDDEN == 2:
-            top, top_slope = activate(linear(hidden, middle, biases[1], "tf32"), SMOOTH)
-        sum_last = tl.dot(top, tl.trans(g), sum_last, input_precision="tf32")
-        g = tl.dot(last, g, input_precision="tf32")
+            top, top_slope = activate(linear(hidden, middle, biases[1], FORWARD), SMOOTH)
+        sum_last = multiply_add(top, tl.trans(g), sum_last, BACKWARD)
+        g = multiply(last, g, BACKWARD)
         if NUM_HIDDEN == 2:
             g *= top_slope
-            sum_middle = tl.dot(g, tl.trans(hidden), sum_middle, input_precision="tf32")
+            sum_middle = multiply_add(g, tl.trans(hidden), sum_middle, BACKWARD)
             bias_middle += tl.sum(g, 1)
-            g = tl.dot(tl.trans(middle), g, input_precision="tf32")
+            g = multiply(tl.trans(middle), g, BACKWARD)
         g *= slope
-        sum_first = tl.dot(g, tl.trans(tile), sum_first, input_precision="tf32")
+        sum_first = multiply_add(g, tl.trans(tile), sum_first, BACKWARD)
         bias_first += tl.sum(g, 1)
         if grad_x is not None:
-            store_tile(grad_x, tl.dot(tl.trans(first), g, input_precision="tf32"), columns, samples, K, S)
+            store_tile(grad_x, multiply(tl.trans(first), g, BACKWARD), columns, samples, K, S)
         start += tl.num_programs(0) * BLOCK
     row = partial + tl.program_id(0) * total
     store_tile((row, K, 1), sum_first, units, columns, HIDDEN, K)

@@ -10,15 +10,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from models.ops.backends import INTERPRETING
 from models.ops.layers import SOFTPLUS_BETA, Layers
 
-FORWARD = {"BLOCK": 64, "num_warps": 4}  # samples at once
+FORWARD = {"BLOCK": 128, "num_warps": 4}  # samples at once
 BACKWARD = {"BLOCK": 32, "num_warps": 4}  # with more samples at once the tiles do not fit the registers
-PROGRAMS = 264  # of a backward pass: two per multiprocessor of an H200, each sums its blocks in registers
+PROGRAMS = 528  # of a backward pass: four per multiprocessor of an H200, each sums its blocks in registers
 WIDTHS = (16, 32, 64, 128)  # of a hidden layer
 MOST_INPUTS = 64
 OUTPUTS = tl.constexpr(16)  # room for the outputs, as tensor cores need it
 BETA = tl.constexpr(SOFTPLUS_BETA)
+_WIDENED = tl.constexpr(INTERPRETING)  # the interpreter takes bfloat16 for whole numbers in a product
 
 
 def fits(layers: Layers, most_hidden: int, extras: tuple[int, ...], *inputs: Tensor) -> bool:
@@ -43,6 +45,11 @@ def sizes(num_inputs: int, weights: Sequence[Tensor]) -> dict[str, int]:
     """What all kernels are compiled for: K inputs padded to INPUTS, HIDDEN units, D outputs."""
     hidden, padded = weights[0].shape[0], max(16, triton.next_power_of_2(num_inputs))
     return {"K": num_inputs, "INPUTS": padded, "HIDDEN": hidden, "D": weights[-1].shape[0]}
+
+
+def kinds(half: bool) -> dict[str, str]:
+    """What the tensor cores read: numbers of 16 bits, with the range of 32 in a backward pass, or tf32."""
+    return {"FORWARD": "fp16", "BACKWARD": "bf16"} if half else {"FORWARD": "tf32", "BACKWARD": "tf32"}
 
 
 def launch(options: dict[str, int], hidden: int) -> dict[str, int]:
@@ -97,21 +104,45 @@ def activate(pre, SMOOTH: tl.constexpr):
 
 
 @triton.jit
-def linear(x, weight, bias, PRECISION: tl.constexpr):
+def _narrow(x, KIND: tl.constexpr):
+    """An operand as the tensor cores read it."""
+    if KIND == "fp16":
+        x = x.to(tl.float16)
+    elif KIND == "bf16":
+        x = x.to(tl.bfloat16)
+        if _WIDENED:
+            x = x.to(tl.float32)
+    return x
+
+
+@triton.jit
+def multiply(a, b, KIND: tl.constexpr):
+    """Matrix product with float32 sums; KIND is what the tensor cores read: tf32, tf32x3, fp16 or bf16."""
+    return tl.dot(_narrow(a, KIND), _narrow(b, KIND), input_precision="tf32x3" if KIND == "tf32x3" else "tf32")
+
+
+@triton.jit
+def multiply_add(a, b, total, KIND: tl.constexpr):
+    """A running sum plus a matrix product; see `multiply`."""
+    return tl.dot(_narrow(a, KIND), _narrow(b, KIND), total, input_precision="tf32x3" if KIND == "tf32x3" else "tf32")
+
+
+@triton.jit
+def linear(x, weight, bias, KIND: tl.constexpr):
     """Weight (HIDDEN, INPUTS) times inputs (INPUTS, BLOCK), plus the bias that a pointer leads to."""
-    out = tl.dot(weight, x, input_precision=PRECISION)
+    out = multiply(weight, x, KIND)
     if bias is not None:
         out += tl.load(bias + tl.arange(0, weight.shape[0]))[:, None]
     return out
 
 
 @triton.jit
-def output_layer(hidden, weight, bias, D: tl.constexpr, HIDDEN: tl.constexpr):
+def output_layer(hidden, weight, bias, D: tl.constexpr, HIDDEN: tl.constexpr, KIND: tl.constexpr):
     """Outputs (OUTPUTS, BLOCK) of the last hidden layer; the first, the distance of an SDF, in full float32."""
     units, outputs = tl.arange(0, HIDDEN), tl.arange(0, OUTPUTS)
     tile = load_tile((weight, HIDDEN, 1), outputs, units, D, HIDDEN)
     first = tl.sum(hidden * tl.load(weight + units)[:, None], 0)
-    out = tl.where(outputs[:, None] == 0, first[None, :], tl.dot(tile, hidden, input_precision="tf32"))
+    out = tl.where(outputs[:, None] == 0, first[None, :], multiply(tile, hidden, KIND))
     if bias is not None:
         out += tl.load(bias + outputs, mask=outputs < D, other=0.0)[:, None]
     return out

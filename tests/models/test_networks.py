@@ -33,7 +33,7 @@ def test_input_gradient_and_its_backward_match_autograd(
     slope = torch.randn(5, 3, dtype=torch.float64)
     features = points @ slope.T
     x = torch.cat([points * 2.0 - 1.0, features], dim=-1) if with_position else features
-    value, gradient = network.value_and_gradient(points.detach(), features.detach(), slope.expand(20, 5, 3))
+    _, value, gradient = network.sdf(points.detach(), features.detach(), slope.expand(20, 5, 3))
     (expected,) = torch.autograd.grad(network(x)[:, 0].sum(), points, create_graph=True)
     assert_close(value, network(x))
     assert_close(gradient, expected)

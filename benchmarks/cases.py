@@ -1,0 +1,194 @@
+"""The operations that benchmarks.ops times, each with the tensors that it has to read and write once.
+
+The docstring of a case is its entry under `counted` in the JSON. Common to all: the forward counts its inputs and its
+outputs; the backward counts the same inputs, the gradients that come in and the gradients that go out."""
+
+import inspect
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.sphere import RADIUS, STEP, Inputs
+from models import ops
+from systems.configs import LossConfig, SystemConfig
+from systems.optim import build_optimizer, fit_to_device
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operation on one set of inputs."""
+
+    forward: Callable[[], tuple[Tensor, ...]]
+    reads: tuple[Tensor, ...]  # what both passes have to read
+    leaves: tuple[Tensor, ...] = ()  # gradients are asked for these; none: there is no backward
+    forward_bytes: int = 0  # beside `reads` and the outputs
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation, what its inputs look like, and how a call of it is made."""
+
+    op: str
+    family: str | None  # of backends; None: one implementation
+    make: Callable[[Inputs, ops.GridSpec, str], Call] = field(repr=False)
+    points: str = "rays"  # or random: how the samples lie
+    halves: bool = False  # timed under autocast to float16 too
+
+    @property
+    def counted(self) -> str:
+        """How bytes are counted."""
+        make = self.make.func if isinstance(self.make, partial) else self.make
+        return " ".join(inspect.getdoc(make).split())
+
+
+def cases() -> list[Case]:
+    """All operations, in the order of a training step."""
+    found = [Case("march", "rays", _march)]
+    for points in ("rays", "random"):
+        found.append(Case("hash_encode", "hash", partial(_hash, points, True), points, halves=True))
+        found.append(Case("hash_features", "hash", partial(_hash, points, False), points, halves=True))
+    return [
+        *found,
+        Case("sdf_head 35-64-13", "mlp", _sdf_head, halves=True),
+        Case("mlp 32-64-16", "mlp", partial(_mlp, (32, 64, 16)), halves=True),
+        Case("spherical_harmonics", "shading", _spherical_harmonics),
+        Case("mlp 32-64-64-3", "mlp", partial(_mlp, (32, 64, 64, 3)), halves=True),
+        Case("neus_alpha", "shading", _neus_alpha),
+        Case("composite", "rays", _composite),
+        Case("adamw", None, _adamw),
+    ]
+
+
+def num_bytes(*tensors: Tensor) -> int:
+    """Bytes of all elements."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def forward_bytes(call: Call, outputs: tuple[Tensor, ...]) -> int:
+    """Bytes that the forward has to move."""
+    return num_bytes(*call.reads, *outputs) + call.forward_bytes
+
+
+def backward_bytes(call: Call, outputs: tuple[Tensor, ...]) -> int:
+    """Bytes that the backward has to move; a gradient is as large as what it belongs to."""
+    return num_bytes(*call.reads, *outputs, *call.leaves)
+
+
+def _march(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Reads rays, jitter and the occupied cells at a byte each; writes the packed intervals. No backward."""
+    rays, capacity = inputs.rays, len(inputs.points)
+
+    def forward() -> tuple[Tensor, ...]:
+        packed = ops.march(rays, inputs.occupied, RADIUS, STEP, inputs.jitter, capacity, backend=backend)
+        return tuple(vars(packed).values())
+
+    return Call(forward, (*vars(rays).values(), inputs.jitter, inputs.occupied))
+
+
+def _hash(points: str, with_jacobian: bool, inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Reads the points and, in the forward, those table entries that any point touches, in float32; writes features
+    and, for hash_encode, the Jacobian. The backward writes the gradient of the whole table."""
+    where = inputs.points if points == "rays" else inputs.scattered
+    table, count = inputs.table, inputs.packed.count if points == "rays" else None
+    encode = ops.hash_encode if with_jacobian else ops.hash_features
+
+    def forward() -> tuple[Tensor, ...]:
+        found = encode(where, table, spec, None, count, backend=backend)
+        return found if with_jacobian else (found,)
+
+    (touched,) = torch.autograd.grad(ops.hash_features(where, table, spec, None, count).sum(), table)
+    rows = int((touched != 0).any(dim=1).sum())  # weights are positive: none of them cancels another
+    return Call(forward, (where,), (table,), rows * num_bytes(table[0]))
+
+
+def _mlp(dims: tuple[int, ...], inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Reads inputs and weights; writes outputs. The backward writes the gradients of both."""
+    weights = _weights(dims, inputs)
+    x = _random((len(inputs.points), dims[0]), inputs).requires_grad_()
+    layers = ops.Layers(weights, (None,) * len(weights), smooth=False)
+    return Call(lambda: (ops.mlp(x, layers, backend=backend),), (x, *weights), (x, *weights))
+
+
+def _sdf_head(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Reads points, features, Jacobian, weights and biases; writes outputs and the gradient by the points. The
+    backward writes the gradients of features, Jacobian, weights and biases."""
+    with torch.no_grad():
+        encoded = ops.hash_encode(inputs.points, inputs.table, spec, backend=backend)  # laid out as in a step
+    features, jacobian = (tensor.requires_grad_() for tensor in encoded)
+    weights = _weights((spec.output_dim + 3, 64, 13), inputs)
+    biases = tuple(_random((len(weight),), inputs).mul_(0.1).requires_grad_() for weight in weights)
+    layers = ops.Layers(weights, biases, smooth=True)
+    leaves = (features, jacobian, *weights, *biases)
+    return Call(
+        lambda: ops.sdf_head(inputs.points, features, jacobian, layers, backend=backend),
+        (inputs.points, *leaves),
+        leaves,
+    )
+
+
+def _spherical_harmonics(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Reads directions; writes 16 values for each. No backward: the directions are data."""
+    return Call(lambda: (ops.spherical_harmonics(inputs.directions, 4, backend=backend),), (inputs.directions,))
+
+
+def _neus_alpha(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Reads SDF, gradient, both ends and ray index of each sample, the directions of the rays and two scalars; writes
+    opacity and normal. The backward writes the gradients of SDF, gradient and sharpness."""
+    packed = inputs.packed
+    sdf, gradient = inputs.sdf.clone().requires_grad_(), inputs.gradient.clone().requires_grad_()
+    inv_s = torch.full_like(sdf[0], 100.0, requires_grad=True)
+    anneal = torch.full_like(sdf[0].detach(), 0.5)
+    read = (packed.t_starts, packed.t_ends, packed.ray_index, inputs.rays.directions, anneal)
+    leaves = (sdf, gradient, inv_s)
+    return Call(
+        lambda: ops.neus_alpha(sdf, gradient, inputs.rays.directions, packed, inv_s, anneal, backend=backend),
+        (*leaves, *read),
+        leaves,
+    )
+
+
+def _composite(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Reads opacity, 7 values (colour, depth, normal) and the place of each ray's samples; writes weights, opacity and
+    sums. The backward writes the gradients of opacities and values."""
+    packed = inputs.packed
+    sharp = torch.full_like(inputs.sdf[0], 100.0)
+    blind = torch.zeros_like(sharp)
+    alpha, _ = ops.neus_alpha(inputs.sdf, inputs.gradient, inputs.rays.directions, packed, sharp, blind)
+    alpha = alpha.detach().requires_grad_()
+    values = _random((len(alpha), 7), inputs).requires_grad_()
+    return Call(
+        lambda: ops.composite(alpha, values, packed, backend=backend),
+        (alpha, values, packed.ray_start, packed.ray_count),
+        (alpha, values),
+    )
+
+
+def _adamw(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """One step on the whole table: reads parameters, gradients and both moments; writes parameters and both moments.
+    No backward."""
+    table = nn.Parameter(inputs.table.detach().clone())
+    table.grad = _random(table.shape, inputs)
+    optimizer = build_optimizer(SystemConfig(LossConfig({})), {"table": [table]})
+    fit_to_device(optimizer)
+    optimizer.step()  # makes the moments
+    state = optimizer.state[table]
+    written = (table, state["exp_avg"], state["exp_avg_sq"])
+
+    def forward() -> tuple[Tensor, ...]:
+        optimizer.step()
+        return written
+
+    return Call(forward, (*written, table.grad))
+
+
+def _weights(dims: tuple[int, ...], inputs: Inputs) -> tuple[Tensor, ...]:
+    pairs = itertools.pairwise(dims)
+    return tuple(_random((out, into), inputs).mul_(into**-0.5).requires_grad_() for into, out in pairs)
+
+
+def _random(shape: tuple[int, ...], inputs: Inputs) -> Tensor:
+    return torch.randn(shape, generator=inputs.generator, device=inputs.points.device)

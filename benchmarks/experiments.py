@@ -1,0 +1,70 @@
+"""Experiments for the benchmarks: read and trained as launch.py does it, and models from their checkpoints."""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from datasets.datamodule import SceneData
+from models.base import VolumeModel
+from systems.checkpoints import check_fit, read_checkpoint
+from systems.configs import Experiment
+from systems.runs import RunFolder, find_checkpoint, run_of
+from systems.training import make_trainer
+from utils import config, registry, schema
+from utils.errors import CheckpointError, ConfigError
+
+
+def load_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:
+    """The checked experiment of YAML files and key=value overrides. Raises ConfigError."""
+    sources = config.collect(paths, overrides)
+    node = config.resolve(sources)
+    try:
+        return schema.parse(Experiment, node)
+    except ConfigError as error:
+        raise ConfigError(f"{config.origin(sources, str(error).split(':')[0])}{error}") from None
+
+
+def load_trained(path: Path, overrides: Sequence[str], device: torch.device) -> tuple[Experiment, VolumeModel, int]:
+    """Experiment, model on the device and step of a checkpoint or a run's newest one. Raises CheckpointError."""
+    checkpoint = find_checkpoint(path)
+    run = run_of(checkpoint)
+    if run is None:
+        raise CheckpointError(f"--resume {path}: no config/parsed.yaml beside it. Give a run's folder under exp/.")
+    experiment = load_experiment([run.parsed_config], overrides)
+    content = read_checkpoint(checkpoint)
+    system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
+    check_fit(checkpoint, content["state_dict"], system)
+    system.load_state_dict(content["state_dict"])
+    system.model.on_step(content["global_step"])
+    return experiment, system.model.to(device), content["global_step"]
+
+
+def train(experiment: Experiment, device: torch.device, callbacks: Sequence[Callback]) -> None:
+    """Trains as `launch.py --train` does, without the test pass, in a folder that is removed afterwards.
+
+    The callbacks come before those of the trainer, so that they see a step before its checkpoint is written. The
+    validation passes are left out: a benchmark evaluates on its own, with its clock stopped."""
+    never = replace(experiment.trainer, val_check_interval=experiment.trainer.max_steps + 1)
+    experiment = replace(experiment, trainer=never)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim")
+    data = SceneData(
+        experiment.dataset, not experiment.model.batch_image_sampling, experiment.trainer.limit_val_batches
+    )
+    for split in ("train", "val", "test"):
+        data.scene(split)  # all of them, as launch.py does before it trains
+    torch.manual_seed(experiment.seed)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        run = RunFolder(Path(folder) / "exp" / experiment.name / "benchmark")
+        system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
+        run.create("", schema.to_dict(experiment))
+        trainer = make_trainer(experiment, run, Path(folder) / "runs", device)
+        trainer.callbacks[:0] = callbacks
+        system.to(device)
+        trainer.fit(system, datamodule=data)

@@ -1,0 +1,114 @@
+"""Markdown tables of the results, and our figures beside the floors of the design and the predecessor."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Any
+
+Json = dict[str, Any]
+UNKNOWN = "–"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with so many significant digits, without an exponent; a dash for None."""
+    if value is None:
+        return UNKNOWN
+    text = f"{float(f'{value:.{digits}g}'):,.10f}".rstrip("0").rstrip(".")
+    return text.replace(",", " ")
+
+
+def timing(spread: Json | None) -> str:
+    """A median with its 10th and 90th percentile."""
+    if spread is None:
+        return UNKNOWN
+    return f"{number(spread['median'])} ({number(spread['p10'])}–{number(spread['p90'])})"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first column is flush left, the others flush right."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
+
+
+def hardware(result: Json) -> str:
+    """The device, and how much of the CPU there was."""
+    found = result["environment"]
+    cores = found.get("cpu_cores", found.get("cpu_threads"))
+    cpu = found.get("cpu", found["device"])
+    return f"{cpu}, {cores} cores" if cpu == found["device"] else f"{found['device']}; {cpu}, {cores} cores"
+
+
+def source(result: Json, file: str) -> str:
+    """One line: file, command, hardware, versions, commit, date."""
+    found = result["environment"]
+    versions = [f"{name} {found[name]}" for name in ("torch", "cuda", "driver", "triton", "numba") if found.get(name)]
+    when = f", {result['date'][:10]}" if "date" in result else ""
+    return (
+        f"[{file}](../benchmarks/results/{file}): `{result['command']}` on {hardware(result)}; "
+        f"{', '.join(versions)}; commit {found['commit']}{when}."
+    )
+
+
+def floors(floors: Json, results: Sequence[Json]) -> Iterator[str]:
+    """What the work of a step takes at least, what the predecessor takes, and what each GPU result says of ours."""
+    measured = [
+        result
+        for result in results
+        if result.get("benchmark") == "ops"
+        and result["environment"]["cuda"]
+        and result["config"]["samples"] == floors["samples"]
+    ]
+    yield "## Against the floors"
+    yield (
+        f"Milliseconds for {number(floors['samples'], 6)} samples, 16 levels × 2 features and 2^19 entries. Floors and "
+        f"predecessor (tiny-cuda-nn, nerfacc, torch) were measured on {floors['hardware']}, when this was designed; "
+        "ours come from the tables of operations below."
+    )
+    head = ["part of a step", "floor", "predecessor", *(f"ours, {r['environment']['device']}" for r in measured)]
+    rows = [
+        [part["part"], part["floor"], part["predecessor"], *(number(_sum(result, part["ours"])) for result in measured)]
+        for part in floors["parts"]
+    ]
+    yield table(head, rows) + ("" if measured else "\n\nOurs have not been measured on a GPU yet.")
+
+
+def _sum(result: Json, wanted: Sequence[Sequence[str]]) -> float | None:
+    """Sum of the medians of operations, each in its fastest backend; None where one is missing."""
+    total = 0.0
+    for key in wanted:
+        rows = [row for row in result["rows"] if [row[n] for n in ("op", "points", "precision", "pass")] == list(key)]
+        if not rows:
+            return None
+        total += min(row["ms"]["median"] for row in rows)
+    return total
+
+
+def predecessor(theirs: Json, results: Sequence[Json]) -> Iterator[str]:
+    """The predecessor's training beside ours of the same name."""
+    yield "## Against instant-nsr-pl"
+    yield f"Predecessor: {theirs['what']}."
+    for run in theirs["runs"]:
+        ours = [
+            result
+            for result in results
+            if result.get("benchmark") == "train" and result["config"]["name"] == run["name"] and "median" in result
+        ]
+        head = [run["name"], "predecessor", *(f"ours, {result['environment']['device']}" for result in ours)]
+        rows = [
+            ["training, s", run["seconds"], *(number(result["median"]["train_seconds"]) for result in ours)],
+            ["ms per step", run["ms_per_step"], *(number(result["median"]["ms_per_step"]) for result in ours)],
+            ["GPU ms per step", run["gpu_ms_per_step"], *(_gpu_ms(result) for result in ours)],
+        ]
+        for step, psnr in run["psnr"].items():
+            rows.append([f"PSNR at step {step}, dB", f"{psnr:.1f}", *(_psnr_at(result, int(step)) for result in ours)])
+        yield table(head, rows) + ("" if ours else "\n\nOurs has not been measured yet.")
+
+
+def _gpu_ms(result: Json) -> str:
+    return number(result.get("profile", {}).get("gpu_ms_per_step"))
+
+
+def _psnr_at(result: Json, step: int) -> str:
+    """Median over the runs of the PSNR at a step."""
+    found = [point["psnr"] for run in result["runs"] for point in run["curve"] if point["step"] == step]
+    return f"{median(found):.1f}" if found else UNKNOWN

@@ -64,7 +64,7 @@ class VolumeDensity(_VolumeField):
 
     def forward(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """density (S,) and feature (S, feature_dim) of scene points (S, 3); `count` as for an SDF."""
-        feature = self.network(self.encoding(self.unit_cube(points), count))
+        feature = self.network(self.encoding(self.unit_cube(points), count), count)
         raw = feature[:, 0].float() + self.config.density_bias
         density = _TruncatedExp.apply(raw) if self.config.density_activation == "trunc_exp" else F.softplus(raw)
         return density, feature

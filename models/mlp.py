@@ -41,11 +41,11 @@ class MLP(nn.Module):
                 layer.weight[:, 3:] = 0.0
             layer.bias.fill_(-self.config.sphere_init_radius if last else 0.0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(S, dim_out) of inputs (S, dim_in)."""
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        """(S, dim_out) of inputs (S, dim_in); rows from `count` () on are padding."""
         layers = self._layers(x)
         with self._precision(x):
-            return self._activate_output(ops.mlp(x, layers, backend=self.backend))
+            return self._activate_output(ops.mlp(x, layers, count, backend=self.backend))
 
     def sdf(self, points: Tensor, features: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Output 0 (S,), all outputs (S, dim_out), the gradient (S, 3) of output 0 by points; see `ops.sdf_head`."""

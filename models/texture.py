@@ -30,5 +30,6 @@ class VolumeRadiance(nn.Module):
 
         directions: (R, 3), one for the samples of each ray; (S, 3) where packed is None."""
         encoded = self.encoding(directions)
-        rgb = self.network(ops.join(inputs, encoded, packed, backend=self.backend)).float()
+        joined = ops.join(inputs, encoded, packed, backend=self.backend)
+        rgb = self.network(joined, None if packed is None else packed.count).float()
         return torch.sigmoid(rgb) if self.squash else rgb

@@ -27,7 +27,7 @@ def export_mesh(model: VolumeModel, experiment: Experiment, stem: Path, world_fr
     surface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}
     mesh = surface_mesh(model, surface.resolution, surface.threshold, config.chunk_size)
-    mesh, dropped = drop_floaters(mesh, config.min_component)
+    mesh, dropped = drop_floaters(mesh, config.min_component, welded=True)
     if dropped:
         faces = sum(num_faces for num_faces, _ in dropped)
         log.info(
@@ -38,6 +38,7 @@ def export_mesh(model: VolumeModel, experiment: Experiment, stem: Path, world_fr
         )
     colors = vertex_colors(model, mesh, config.chunk_size) if config.export_vertex_color else None
     mesh = transform(Mesh(mesh.vertices, mesh.faces, vertex_normals(mesh), colors), world_from_scene)
+    extracted = time.perf_counter()
     paths = [stem.with_name(f"{stem.name}-mc{surface.resolution}.{name}") for name in writers]
     for path, write in zip(paths, writers.values(), strict=True):
         write(mesh, path)
@@ -48,6 +49,7 @@ def export_mesh(model: VolumeModel, experiment: Experiment, stem: Path, world_fr
         "faces": len(mesh.faces),
         "floaters_dropped": len(dropped),
         "seconds": round(time.perf_counter() - started, 2),
+        "extraction_seconds": round(extracted - started, 2),  # without the writing of the files
     }
 
 

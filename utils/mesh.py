@@ -69,19 +69,20 @@ def vertex_normals(mesh: Mesh) -> np.ndarray:
     return np.where(length > 0, normals / np.where(length > 0, length, 1.0), [0.0, 0.0, 1.0]).astype(np.float32)
 
 
-def drop_floaters(mesh: Mesh, min_share: float) -> tuple[Mesh, list[tuple[int, float]]]:
+def drop_floaters(mesh: Mesh, min_share: float, welded: bool = False) -> tuple[Mesh, list[tuple[int, float]]]:
     """The mesh without its small components, and what was dropped as (number of faces, share of the total area).
 
     A component stays when its area is at least `min_share` (in [0, 1]) of the largest component's; the largest always
-    stays. Vertices at the same position count as connected, so that unwelded meshes do not fall apart. Vertices that no
-    face uses are removed too; the dropped components are listed from large to small."""
+    stays. Vertices at the same position count as connected, so that unwelded meshes do not fall apart; `welded` says
+    that there are none, and saves the search. Vertices that no face uses are removed too; the dropped components are
+    listed from large to small."""
     if not len(mesh.faces):
         return mesh, []
-    welded = _weld_labels(mesh.vertices)[mesh.faces]
-    edges = np.concatenate([welded[:, :2], welded[:, 1:]])
+    corners = mesh.faces if welded else _weld_labels(mesh.vertices)[mesh.faces]
+    edges = np.concatenate([corners[:, :2], corners[:, 1:]])
     shape = (len(mesh.vertices),) * 2
     links = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=shape)
-    component = connected_components(links, directed=False)[1][welded[:, 0]]  # (F,)
+    component = connected_components(links, directed=False)[1][corners[:, 0]]  # (F,)
     areas = np.bincount(component, face_areas(mesh))
     counts = np.bincount(component)
     keep = areas >= min_share * areas.max()

@@ -142,9 +142,11 @@ def spherical_harmonics(directions: Tensor, degree: int, *, backend: str = "auto
     return module("shading", backend, directions).spherical_harmonics(directions, degree)
 
 
-def mlp(x: Tensor, layers: Layers, *, backend: str = "auto") -> Tensor:
-    """(S, dim_out) outputs of a small network for inputs (S, dim_in). Differentiable, once, in inputs and layers."""
-    return module("mlp", backend, x).mlp(x, layers)
+def mlp(x: Tensor, layers: Layers, count: Tensor | None = None, *, backend: str = "auto") -> Tensor:
+    """(S, dim_out) outputs of a small network for inputs (S, dim_in). Differentiable, once, in inputs and layers.
+
+    count: () int64 on the device; rows from there on are padding, which a backend may leave at zero, gradients too."""
+    return module("mlp", backend, x).mlp(x, layers, count)
 
 
 def sdf_head(

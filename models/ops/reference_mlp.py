@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from models.ops.layers import SOFTPLUS_BETA, Layers
 
 
-def mlp(x: Tensor, layers: Layers) -> Tensor:
-    """Outputs as in `models.ops.mlp`."""
+def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
+    """Outputs as in `models.ops.mlp`, padding included."""
     for weight, bias in zip(layers.weights[:-1], layers.biases[:-1], strict=True):
         pre = F.linear(x, weight, bias)
         x = F.softplus(pre, SOFTPLUS_BETA) if layers.smooth else F.relu(pre)

@@ -27,16 +27,17 @@ from models.ops.triton_tiles import (
     store_tile,
     sum_gradients,
     upright,
+    used,
 )
 
 __all__ = ["mlp", "sdf_head"]
 
 
-def mlp(x: Tensor, layers: Layers) -> Tensor:
+def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     """Outputs as in `models.ops.mlp`, float32."""
     if not fits(layers, 2, (0,), x):
-        return reference_mlp.mlp(x, layers)
-    return _MLP.apply(x, layers.smooth, layers.half, len(layers.weights) - 1, *layers.weights, *layers.biases)
+        return reference_mlp.mlp(x, layers, count)
+    return _MLP.apply(x, count, layers.smooth, layers.half, len(layers.weights) - 1, *layers.weights, *layers.biases)
 
 
 class _MLP(torch.autograd.Function):
@@ -44,7 +45,13 @@ class _MLP(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, x: Tensor, smooth: bool, half: bool, num_hidden: int, *layers: Tensor | None
+        ctx: FunctionCtx,
+        x: Tensor,
+        count: Tensor | None,
+        smooth: bool,
+        half: bool,
+        num_hidden: int,
+        *layers: Tensor | None,
     ) -> Tensor:
         layers = [None if t is None else t.contiguous() for t in layers]
         weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
@@ -56,22 +63,24 @@ class _MLP(torch.autograd.Function):
         out = x.new_empty(S, ctx.sizes["D"], dtype=torch.float32)
         options = launch(FORWARD, ctx.sizes["HIDDEN"])
         grid = (triton.cdiv(S, options["BLOCK"]),)
-        _forward[grid](upright(x), weights, biases, upright(out), S, **ctx.sizes, **ctx.kinds, **options)
-        ctx.save_for_backward(x, *layers)
+        _forward[grid](upright(x), weights, biases, upright(out), count, S, **ctx.sizes, **ctx.kinds, **options)
+        ctx.save_for_backward(x, count, *layers)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, *layers = ctx.saved_tensors
+        x, count, *layers = ctx.saved_tensors
         S, num_hidden = x.shape[0], ctx.sizes["NUM_HIDDEN"]
         weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         partial = partial_gradients(S, layers)
         results = upright(grad_x), partial, partial.shape[1]
         grid, options = (partial.shape[0],), launch(BACKWARD, ctx.sizes["HIDDEN"])
-        _backward[grid](upright(x), weights, biases, upright(grad), results, S, **ctx.sizes, **ctx.kinds, **options)
-        return grad_x, None, None, None, *sum_gradients(partial, layers)
+        _backward[grid](
+            upright(x), weights, biases, upright(grad), results, count, S, **ctx.sizes, **ctx.kinds, **options
+        )
+        return grad_x, None, None, None, None, *sum_gradients(partial, layers)
 
 
 @triton.jit
@@ -80,6 +89,7 @@ def _forward(
     weights,
     biases,
     out,
+    count,
     S,
     K: tl.constexpr,
     INPUTS: tl.constexpr,
@@ -93,14 +103,16 @@ def _forward(
     BLOCK: tl.constexpr,
 ):
     units, columns, samples = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
-    tile = load_tile(x, columns, samples, K, S)
-    hidden, _ = activate(linear(tile, first, biases[0], FIRST), SMOOTH)
-    if NUM_HIDDEN == 2:
-        middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
-        hidden, _ = activate(linear(hidden, middle, biases[1], FORWARD), SMOOTH)
-    tile = output_layer(hidden, weights[NUM_HIDDEN], biases[NUM_HIDDEN], D, HIDDEN, FORWARD)
-    store_tile(out, tile, tl.arange(0, OUTPUTS), samples, D, S)
+    result = tl.zeros((OUTPUTS, BLOCK), tl.float32)
+    if tl.program_id(0) * BLOCK < used(count, S):
+        first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
+        tile = load_tile(x, columns, samples, K, S)
+        hidden, _ = activate(linear(tile, first, biases[0], FIRST), SMOOTH)
+        if NUM_HIDDEN == 2:
+            middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
+            hidden, _ = activate(linear(hidden, middle, biases[1], FORWARD), SMOOTH)
+        result = output_layer(hidden, weights[NUM_HIDDEN], biases[NUM_HIDDEN], D, HIDDEN, FORWARD)
+    store_tile(out, result, tl.arange(0, OUTPUTS), samples, D, S)
 
 
 @triton.jit
@@ -110,6 +122,7 @@ def _backward(
     biases,
     grad,
     results,
+    count,
     S,
     K: tl.constexpr,
     INPUTS: tl.constexpr,
@@ -122,7 +135,8 @@ def _backward(
     FIRST: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Samples beyond the end are zeros with zero gradients, so they add exactly nothing to any sum."""
+    """Samples beyond S are zeros with zero gradients, so they add exactly nothing to any sum; blocks of padding are
+    left out."""
     grad_x, partial, total = results
     units, columns, outputs = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.arange(0, OUTPUTS)
     first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
@@ -132,8 +146,8 @@ def _backward(
     if NUM_HIDDEN == 2:
         middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
         sum_middle, bias_middle = tl.zeros((HIDDEN, HIDDEN), tl.float32), tl.zeros((HIDDEN,), tl.float32)
-    start = tl.program_id(0) * BLOCK
-    while start < S:
+    start, end = tl.program_id(0) * BLOCK, used(count, S)
+    while start < end:
         samples = start + tl.arange(0, BLOCK)
         tile = load_tile(x, columns, samples, K, S)
         g = load_tile(grad, outputs, samples, D, S)
@@ -155,6 +169,11 @@ def _backward(
         if grad_x is not None:
             store_tile(grad_x, multiply(tl.trans(first), g, BACKWARD), columns, samples, K, S)
         start += tl.num_programs(0) * BLOCK
+    if grad_x is not None:
+        while start < S:  # padding
+            samples = start + tl.arange(0, BLOCK)
+            store_tile(grad_x, tl.zeros((INPUTS, BLOCK), tl.float32), columns, samples, K, S)
+            start += tl.num_programs(0) * BLOCK
     row = partial + tl.program_id(0) * total
     store_tile((row, K, 1), sum_first, units, columns, HIDDEN, K)
     if NUM_HIDDEN == 2:

@@ -75,6 +75,15 @@ def upright(tensor: Tensor | None) -> tuple | None:
 
 
 @triton.jit
+def used(count, S):
+    """Samples in front of the padding, at most S."""
+    end = S
+    if count is not None:
+        end = tl.minimum(S, tl.load(count)).to(tl.int32)
+    return end
+
+
+@triton.jit
 def load_tile(matrix, rows, columns, num_rows, num_columns):
     """Part of a matrix (pointer, row stride, column stride) as float32, zeros where it ends."""
     inside = (rows[:, None] < num_rows) & (columns[None, :] < num_columns)

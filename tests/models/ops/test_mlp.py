@@ -241,3 +241,20 @@ def test_products_of_16_bits_stay_near(device, smooth):
     )
     for a, b in pairs:
         assert (a - b).norm() < 0.02 * b.norm()
+
+
+@pytest.mark.parametrize("count", [0, 64, 100, 150])
+def test_blocks_of_padding_are_left_out_as_zeros(device, monkeypatch, count):
+    monkeypatch.setattr(triton_tiles, "PROGRAMS", 2)
+    layers, x = network([10, 32, 32, 5], False, True, device), inputs((150, 10), device)
+    out = mlp(x, layers, torch.tensor(count, device=device), backend="triton")
+    expected = mlp(x, layers, backend="triton")
+    assert torch.equal(out[:count], expected[:count])
+    block = triton_tiles.FORWARD["BLOCK"]
+    assert not out[-(-count // block) * block :].any()
+    grad = torch.randn_like(out)
+    grad[count:] = 0.0
+    leaves = [x, *tensors(layers)]
+    pairs = zip(torch.autograd.grad(out, leaves, grad), torch.autograd.grad(expected, leaves, grad), strict=True)
+    for a, b in pairs:
+        assert_near(a, b.double())

@@ -121,17 +121,21 @@ def _describe(item: Any) -> str:
 
 def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
     """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on."""
+    from utils.imports import import_lightning
+
+    import_lightning()  # before all that imports it
     import torch
 
     from datasets.datamodule import SceneData
     from systems.checkpoints import check_fit, read_checkpoint
-    from systems.training import make_trainer, pick_device, write_metrics
+    from systems.training import check_backend, make_trainer, pick_device, write_metrics
 
     if not args.verbose:
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # importing it had set its own level
     checkpoint = find_checkpoint(args.resume) if args.resume is not None else None
     content = read_checkpoint(checkpoint) if checkpoint else None
     device = pick_device(args.gpu)
+    check_backend(experiment.model.backend, device)
     data = SceneData(
         experiment.dataset, not experiment.model.batch_image_sampling, experiment.trainer.limit_val_batches
     )

@@ -20,7 +20,8 @@ from benchmarks import common
 from benchmarks.common import Result, progress, rounded, spread, synchronise
 from benchmarks.experiments import load_trained
 from datasets.poses import look_at
-from models.base import VolumeModel, render_in_chunks
+from models.base import VolumeModel
+from models.inference import render_rays
 from systems.configs import Experiment
 from systems.export import export_mesh
 from systems.step import view_background
@@ -73,7 +74,7 @@ def time_views(experiment: Experiment, model: VolumeModel, device: torch.device,
             rays = orbit_rays(index, views, model.config.radius, size, device)
             synchronise(device)
             started = time.perf_counter()
-            images = render_in_chunks(model, rays, background)
+            images = render_rays(model, rays, background)
             synchronise(device)
             if index >= 0:
                 times.append((time.perf_counter() - started) * 1e3)

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from models.configs import VolumeModelConfig
 from models.occupancy import OccupancyGrid
 from utils.rays import Packed, Rays
 from utils.registry import build
+
+MIN_OPACITY = 1e-6  # below it, the depth of a ray fades to 0 instead of being blown up
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class RenderOutput:
 
 class VolumeModel(nn.Module):
     """Samples, occupancy grid and composition, shared by NeuS and NeRF; a subclass evaluates its field."""
+
+    has_normals: ClassVar[bool] = False
 
     def __init__(self, config: VolumeModelConfig) -> None:
         super().__init__()
@@ -95,6 +99,19 @@ class VolumeModel(nn.Module):
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
         """Renders rays over a background (3,); with a generator, as in training: jittered and within the budget."""
+        return self.shade(rays, self.march(rays, generator), background, generator, needs)
+
+    def shade(
+        self,
+        rays: Rays,
+        packed: Packed,
+        background: Tensor,
+        generator: torch.Generator | None = None,
+        needs: frozenset[str] = frozenset(),
+    ) -> RenderOutput:
+        """Renders the given samples of rays over a background (3,); rays without samples show the background.
+
+        needs: names of losses, for what only one of them reads; what is random in that comes from the generator."""
         raise NotImplementedError
 
     def field_value(self, points: Tensor) -> Tensor:
@@ -125,26 +142,15 @@ class VolumeModel(nn.Module):
         # A CPU has no queue to wait for: reading the count there is free and saves the work on padding.
         return packed.trimmed() if rays.near.device.type == "cpu" else packed
 
-    def sample(self, rays: Rays, generator: torch.Generator | None) -> tuple[Packed, Tensor]:
-        """The samples of `march` and their middles (S, 3) in scene units."""
-        packed = self.march(rays, generator)
-        return packed, ops.sample_points(rays, packed, backend=self.config.backend)
-
     def compose(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: Packed) -> tuple[Tensor, ...]:
         """weights (S,), opacity (R,), rgb (R, 3) over black, normal (R, 3)|None, depth (R,)."""
         parts, backend = (rgb, packed.t_mids, *([normal] if normal is not None else [])), self.config.backend
         values = ops.join(parts, None, packed, backend=backend)
         weights, opacity, summed = ops.composite(alpha, values, packed, backend=backend)
-        depth = summed[:, 3] / opacity.clamp(min=1e-6)
+        depth = summed[:, 3] / opacity.clamp(min=MIN_OPACITY)
         return weights, opacity, summed[:, :3], summed[:, 4:] if normal is not None else None, depth
 
 
-def render_in_chunks(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:
-    """rgb, opacity, depth and (for an SDF) normal of any number of rays, without gradients."""
-    parts: list[dict[str, Any]] = []
-    with torch.no_grad():
-        for start in range(0, len(rays), model.config.ray_chunk):
-            out = model.render(rays[start : start + model.config.ray_chunk], background)
-            images = {"rgb": out.rgb, "opacity": out.opacity, "depth": out.depth, "normal": out.normal}
-            parts.append({name: image for name, image in images.items() if image is not None})
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+def over_background(rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
+    """(R, 3) colours of rays, given over black (R, 3) with their opacity (R,), over a background (3,)."""
+    return rgb + (1.0 - opacity)[:, None] * background

@@ -92,7 +92,7 @@ class IsosurfaceConfig:
     """How a mesh is taken from the field."""
 
     method: Literal["mc"] = "mc"
-    resolution: int = 512  # cells along the side of the region
+    resolution: int = 512  # lattice points along the side of the region
     threshold: float = 0.0
     UNUSED: ClassVar[dict[str, str]] = {"chunk": _ONE_STEP}
 
@@ -169,10 +169,11 @@ class VolumeModelConfig:
     grid_resolution: int = 128
     grid_update_every: int = 16  # steps
     grid_warmup_steps: int = 256  # until then every cell is evaluated, afterwards a sample of them
-    ray_chunk: int = 4096  # rays rendered at a time outside training
+    ray_chunk: int = 4096  # rays rendered at a time outside training, 16 times as many on a GPU
     learned_background: Literal[False] = False
     background_color: Literal["random", "white", "black"] = "random"
-    backend: Literal["auto", "triton", "numba", "reference"] = "auto"  # auto: triton on a GPU, numba on a CPU
+    # auto: triton on a GPU, numba on a CPU; tinycudann: for the hash grid, otherwise as auto, where it is installed
+    backend: Literal["auto", "triton", "numba", "reference", "tinycudann"] = "auto"
 
 
 @register("model", "neus", builds="models.neus:NeuS")

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from models import ops
-from models.base import RenderOutput, SampleValues, VolumeModel
+from models.base import RenderOutput, SampleValues, VolumeModel, over_background
 from models.configs import NeRFConfig
-from utils.rays import Rays
+from utils.rays import Packed, Rays
 from utils.registry import build
 
 
@@ -21,21 +21,22 @@ class NeRF(VolumeModel):
         """Opacity of one step at each point (N, 3)."""
         return ops.alpha_from_density(self.geometry.density(points), self.step_length)
 
-    def render(
+    def shade(
         self,
         rays: Rays,
+        packed: Packed,
         background: Tensor,
         generator: torch.Generator | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
-        """See VolumeModel.render."""
-        packed, points = self.sample(rays, generator)
+        """See VolumeModel.shade."""
+        points = ops.sample_points(rays, packed, backend=self.config.backend)
         density, feature = self.geometry(points, packed.count)
         alpha = ops.alpha_from_density(density, packed.t_ends - packed.t_starts) * packed.valid
         colors = self.texture(rays.directions, packed, feature)
         weights, opacity, rgb, _, depth = self.compose(alpha, colors, None, packed)
         return RenderOutput(
-            rgb=rgb + (1.0 - opacity)[:, None] * background,
+            rgb=over_background(rgb, opacity, background),
             opacity=opacity,
             depth=depth,
             normal=None,

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from models.base import VolumeModel, render_in_chunks
+from models.base import VolumeModel
+from models.inference import render_rays
 from utils.rays import RayBatch, Rays
 from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side
 
@@ -46,7 +47,7 @@ def image_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]
 
 def _render(model: VolumeModel, rays: Rays, background: Tensor, size: tuple[int, int]) -> dict[str, np.ndarray]:
     width, height = size
-    images = render_in_chunks(model, rays, background)
+    images = render_rays(model, rays, background)
     return {name: image.view(height, width, *image.shape[1:]).cpu().numpy() for name, image in images.items()}
 
 

@@ -77,7 +77,10 @@ class ReconstructionSystem(pl.LightningModule):
         # Loss scaling asks the host whether a step is to be taken: only without it is the whole step on the device.
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         scaled = scaler is not None and scaler.is_enabled()
-        self.captured = self.device.type == "cuda" and self.experiment.trainer.cuda_graph and not scaled
+        recordable = self.device.type == "cuda" and self.experiment.model.backend != "tinycudann"
+        self.captured = recordable and self.experiment.trainer.cuda_graph and not scaled
+        if self.captured:
+            log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
         views = self.data.views("train", self.device)
         self.step = TrainingStep(self.model, self.experiment, views, optimizer, self.device, self.captured)
 

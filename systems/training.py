@@ -38,6 +38,11 @@ def pick_device(gpu: str) -> torch.device:
     return torch.device("cuda", int(gpu))
 
 
+def check_backend(backend: str, device: torch.device) -> None:
+    """Raises ConfigError where `model.backend` cannot compute on the device."""
+    ops.module("hash", backend, torch.empty(0, device=device))
+
+
 def make_trainer(experiment: Experiment, run: RunFolder, runs_dir: Path, device: torch.device) -> pl.Trainer:
     """A trainer that logs to TensorBoard and CSV and keeps checkpoints in the run's folder."""
     config, trial = experiment.trainer, run.path.name

@@ -56,6 +56,7 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
         ([*DEMO, "--train", "system.loss.sparsity_scale=abc"], ["sparsity_scale", "a number", "'abc'"]),
         ([*DEMO, "--train", "trainer.val_check_interval=.inf"], ["val_check_interval", "whole number"]),
         ([*DEMO, "--train", "system.loss.lambda_mask=.nan"], ["lambda_mask", "schedule"]),
+        ([*DEMO, "--train", "model.backend=tinycudann"], ["model.backend=tinycudann", "GPU", "--gpu"]),
         ([*DEMO, "--train", "system.scheduler.name=[1]"], ["system.scheduler.name", "[1]"]),
         ([*DEMO], ["--train"]),
         ([*DEMO, "--test"], ["--resume"]),

@@ -1,8 +1,8 @@
 """The one door to the numerical operations: each function here picks the backend that fits its tensors.
 
 `backend` is "auto" (Triton for float32 on a GPU, Numba for float32 on a CPU, otherwise plain PyTorch), "reference",
-"numba" or "triton"; where a backend has no kernel of its own for an operation, the reference serves. Given a capacity,
-no operation reads a value on the host, and no shape depends on data."""
+"numba", "triton" or "tinycudann"; where a backend has no kernel of its own for an operation, the reference serves.
+Given a capacity, no operation reads a value on the host, and no shape depends on data."""
 
 from torch import Tensor
 
@@ -26,6 +26,7 @@ __all__ = [
     "join",
     "march",
     "mlp",
+    "module",
     "neus_alpha",
     "sample_points",
     "sdf_head",

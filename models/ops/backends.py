@@ -12,25 +12,34 @@ from types import ModuleType
 
 from torch import Tensor, float16, float32
 
-BACKENDS = ("auto", "reference", "numba", "triton")
+from utils.errors import ConfigError
+
+BACKENDS = ("auto", "reference", "numba", "triton", "tinycudann")
 FAMILIES = {
     "numba": ("hash", "rays"),
     "triton": ("hash", "rays", "samples", "shading", "mlp"),
+    "tinycudann": ("hash",),
 }  # those with kernels of their own
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the CPU, slowly: for tests
 log = logging.getLogger(__name__)
 
 
 def module(family: str, backend: str, tensor: Tensor) -> ModuleType:
-    """The module that implements a family of operations for a tensor; fast backends are imported when first used."""
+    """The module that implements a family of operations for a tensor; fast backends are imported when first used.
+
+    Under "tinycudann" all families but the hash grid are those of "auto". Raises ConfigError where that is asked for
+    and cannot be used."""
     if backend not in BACKENDS:
         raise ValueError(f"Expected backend to be one of {', '.join(BACKENDS)}. Got '{backend}'.")
+    if backend == "tinycudann":
+        _require_tinycudann(tensor)
+        backend = "tinycudann" if family in FAMILIES["tinycudann"] else "auto"
     if backend == "auto":
         backend = next((name for name in ("numba", "triton") if _serves(name, tensor)), "reference")
     elif not _serves(backend, tensor):
-        raise ValueError(
-            f"Expected float32 tensors on a CPU for backend 'numba', on a GPU for 'triton'. "
-            f"Got {tensor.dtype} on {tensor.device} for '{backend}'."
+        raise ConfigError(
+            f"model.backend={backend}: expected float32 on a CPU for numba, on a GPU for triton; got {tensor.dtype} on "
+            f"{tensor.device}. Use model.backend=auto, or choose the device with --gpu."
         )
     if family not in FAMILIES.get(backend, (family,)) or not _installed(backend):
         backend = "reference"
@@ -39,7 +48,7 @@ def module(family: str, backend: str, tensor: Tensor) -> ModuleType:
 
 def uses_triton(backend: str, tensor: Tensor) -> bool:
     """Whether `backend` means Triton's kernels for a tensor like this one."""
-    return backend in ("auto", "triton") and _serves("triton", tensor) and _installed("triton")
+    return backend in ("auto", "triton", "tinycudann") and _serves("triton", tensor) and _installed("triton")
 
 
 def _serves(backend: str, tensor: Tensor) -> bool:
@@ -48,7 +57,21 @@ def _serves(backend: str, tensor: Tensor) -> bool:
         return device == "cpu" and tensor.dtype == float32
     if backend == "triton":
         return tensor.dtype in (float32, float16) and (device == "cuda" or (device == "cpu" and INTERPRETING))
-    return True
+    return backend == "reference" or tensor.dtype == float32
+
+
+def _require_tinycudann(tensor: Tensor) -> None:
+    """Unlike the other backends this one is never a silent second choice: who asks for it gets it, or an error."""
+    if tensor.device.type != "cuda":
+        raise ConfigError(
+            f"model.backend=tinycudann: expected a GPU, got tensors on {tensor.device}. Choose a GPU with --gpu, or "
+            f"use model.backend=auto."
+        )
+    if importlib.util.find_spec("tinycudann") is None:
+        raise ConfigError(
+            "model.backend=tinycudann: the package is not installed. Install it from source, as its repository says "
+            "(https://github.com/NVlabs/tiny-cuda-nn), or use model.backend=auto."
+        )
 
 
 @cache

@@ -116,6 +116,33 @@ def _forward(
 
 
 @triton.jit
+def _clear(matrix, start, rows, num_rows, S, BLOCK: tl.constexpr):
+    """Zeros in the blocks of this program from sample `start` on."""
+    while start < S:
+        zeros = tl.zeros((rows.shape[0], BLOCK), tl.float32)
+        store_tile(matrix, zeros, rows, start + tl.arange(0, BLOCK), num_rows, S)
+        start += tl.num_programs(0) * BLOCK
+
+
+@triton.jit
+def _store_sums(row, first, middle, last, biases, K, D, NUM_HIDDEN: tl.constexpr, BIAS: tl.constexpr):
+    """Writes what one program added up, in the order of the layers; biases: of first, middle and last layer."""
+    HIDDEN: tl.constexpr = first.shape[0]
+    units, outputs = tl.arange(0, HIDDEN), tl.arange(0, OUTPUTS)
+    store_tile((row, K, 1), first, units, tl.arange(0, first.shape[1]), HIDDEN, K)
+    if NUM_HIDDEN == 2:
+        store_tile((row + HIDDEN * K, HIDDEN, 1), middle, units, units, HIDDEN, HIDDEN)
+    row += HIDDEN * (K + (NUM_HIDDEN - 1) * HIDDEN)
+    store_tile((row, 1, HIDDEN), last, units, outputs, HIDDEN, D)
+    row += D * HIDDEN
+    if BIAS:
+        tl.store(row + units, biases[0])
+        if NUM_HIDDEN == 2:
+            tl.store(row + HIDDEN + units, biases[1])
+        tl.store(row + NUM_HIDDEN * HIDDEN + outputs, biases[2], mask=outputs < D)
+
+
+@triton.jit
 def _backward(
     x,
     weights,
@@ -143,9 +170,10 @@ def _backward(
     last = load_tile((weights[NUM_HIDDEN], 1, HIDDEN), units, outputs, HIDDEN, D)
     sum_first, bias_first = tl.zeros((HIDDEN, INPUTS), tl.float32), tl.zeros((HIDDEN,), tl.float32)
     sum_last, bias_last = tl.zeros((HIDDEN, OUTPUTS), tl.float32), tl.zeros((OUTPUTS,), tl.float32)
+    sum_middle, bias_middle = bias_first, bias_first
     if NUM_HIDDEN == 2:
         middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
-        sum_middle, bias_middle = tl.zeros((HIDDEN, HIDDEN), tl.float32), tl.zeros((HIDDEN,), tl.float32)
+        sum_middle = tl.zeros((HIDDEN, HIDDEN), tl.float32)
     start, end = tl.program_id(0) * BLOCK, used(count, S)
     while start < end:
         samples = start + tl.arange(0, BLOCK)
@@ -170,19 +198,6 @@ def _backward(
             store_tile(grad_x, multiply(tl.trans(first), g, BACKWARD), columns, samples, K, S)
         start += tl.num_programs(0) * BLOCK
     if grad_x is not None:
-        while start < S:  # padding
-            samples = start + tl.arange(0, BLOCK)
-            store_tile(grad_x, tl.zeros((INPUTS, BLOCK), tl.float32), columns, samples, K, S)
-            start += tl.num_programs(0) * BLOCK
-    row = partial + tl.program_id(0) * total
-    store_tile((row, K, 1), sum_first, units, columns, HIDDEN, K)
-    if NUM_HIDDEN == 2:
-        store_tile((row + HIDDEN * K, HIDDEN, 1), sum_middle, units, units, HIDDEN, HIDDEN)
-    row += HIDDEN * (K + (NUM_HIDDEN - 1) * HIDDEN)
-    store_tile((row, 1, HIDDEN), sum_last, units, outputs, HIDDEN, D)
-    row += D * HIDDEN
-    if biases[0] is not None:
-        tl.store(row + units, bias_first)
-        if NUM_HIDDEN == 2:
-            tl.store(row + HIDDEN + units, bias_middle)
-        tl.store(row + NUM_HIDDEN * HIDDEN + outputs, bias_last, mask=outputs < D)
+        _clear(grad_x, start, columns, K, S, BLOCK)
+    row, sums = partial + tl.program_id(0) * total, (bias_first, bias_middle, bias_last)
+    _store_sums(row, sum_first, sum_middle, sum_last, sums, K, D, NUM_HIDDEN, biases[0] is not None)

@@ -146,6 +146,18 @@ def _forward(
 
 
 @triton.jit
+def _to_outputs(grad_sdf, grad_value, samples, D, S):
+    """What the outputs (OUTPUTS, BLOCK) receive, the distance both as such and as output 0."""
+    outputs = tl.arange(0, OUTPUTS)
+    g = tl.zeros((OUTPUTS, samples.shape[0]), tl.float32)
+    if grad_value is not None:
+        g += load_tile(grad_value, outputs, samples, D, S)
+    if grad_sdf is not None:
+        g += load_tile((grad_sdf, 0, 1), outputs, samples, 1, S)
+    return g
+
+
+@triton.jit
 def _through_gradient(jacobian, grad, grad_jacobian, weighted, w1_tile, w1_position, samples, S, K, KIND: tl.constexpr):
     """What the cotangents of features (INPUTS, BLOCK) and position (OUTPUTS, BLOCK) and the weighted slopes
     (HIDDEN, BLOCK) receive from the gradient's (3, BLOCK); writes what the Jacobian receives."""
@@ -213,11 +225,7 @@ def _backward(
         samples = start + tl.arange(0, BLOCK)
         x = load_tile(features, columns, samples, K, S)
         hidden, slope = _hidden_layer(points, x, w1, w1_tile, b1, samples, S, EXTRA, K, SMOOTH, FORWARD)
-        g = tl.zeros((OUTPUTS, BLOCK), tl.float32)
-        if grad_value is not None:
-            g += load_tile(grad_value, outputs, samples, D, S)
-        if grad_sdf is not None:
-            g += load_tile((grad_sdf, 0, 1), outputs, samples, 1, S)
+        g = _to_outputs(grad_sdf, grad_value, samples, D, S)
         sum_w2 = multiply_add(hidden, tl.trans(g), sum_w2, BACKWARD)
         sum_b2 += tl.sum(g, 1)
         grad_pre = slope * multiply(w2_tile, g, BACKWARD)

@@ -32,6 +32,7 @@ def fits(layers: Layers, most_hidden: int, extras: tuple[int, ...], *inputs: Ten
         2 <= len(widths) <= 1 + most_hidden
         and len(set(widths[:-1])) == 1
         and widths[0] in WIDTHS
+        and (len(widths) == 2 or widths[0] <= 64)  # two layers of 128 would not fit the shared memory
         and widths[-1] <= OUTPUTS.value
         and 1 <= K <= MOST_INPUTS
         and layers.weights[0].shape[1] - K in extras

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from systems.graphs import StepGraphs
+from systems.graphs import MOST_GRAPHS, StepGraphs
 
 
 def draws(device: torch.device, eager_runs: int) -> list[torch.Tensor]:
@@ -41,3 +41,14 @@ def test_a_key_is_recorded_after_its_eager_runs():
         graphs.run("count", lambda: (calls.append(1), value.add_(1.0)))
     assert len(calls) == 3  # two eager runs and the recording
     assert_close(value, torch.tensor(6.0, device=device))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="records on a GPU only")
+def test_many_keys_keep_few_graphs():
+    device = torch.device("cuda")
+    graphs, value = StepGraphs(torch.Generator(device), eager_runs=0), torch.zeros((), device=device)
+    for key in (*range(MOST_GRAPHS + 3), 0):
+        graphs.run(key, lambda key=key: value.add_(float(key)))
+    assert len(graphs._graphs) == MOST_GRAPHS
+    assert value.item() == sum(range(MOST_GRAPHS + 3))

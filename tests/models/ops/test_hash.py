@@ -5,6 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from models.ops import GridSpec, hash_encode, hash_features, reference_hash
+from utils.errors import ConfigError
 
 SPEC = GridSpec(num_levels=5, features_per_level=2, log2_hashmap_size=9, base_resolution=4, per_level_scale=1.6)
 
@@ -156,5 +157,5 @@ def test_an_unknown_or_unfit_backend_is_refused():
     points, table = torch.rand(1, 3), random_table(SPEC, torch.device("cpu"))
     with pytest.raises(ValueError, match="Expected backend to be one of"):
         hash_features(points, table, SPEC, backend="cuda")
-    with pytest.raises(ValueError, match="float32"):
+    with pytest.raises(ConfigError, match="float32"):
         hash_features(points.double(), table.double(), SPEC, backend="numba")

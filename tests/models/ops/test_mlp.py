@@ -93,7 +93,9 @@ def test_mlp_matches_float64(device, hidden, bias, smooth):
     check_mlp(inputs((75, 35), device), network([35, *hidden, 13], smooth, bias, device))
 
 
-@pytest.mark.parametrize(("S", "dims"), [(1, [1, 16, 1]), (64, [64, 128, 128, 16]), (33, [16, 64, 3])])
+@pytest.mark.parametrize(
+    ("S", "dims"), [(1, [1, 16, 1]), (64, [64, 64, 64, 16]), (40, [64, 128, 16]), (33, [16, 64, 3])]
+)
 @pytest.mark.parametrize("upright", [True, False])
 @pytest.mark.parametrize("half", [True, False])
 def test_mlp_of_any_size_layout_and_dtype(device, S, dims, upright, half):

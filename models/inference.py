@@ -1,0 +1,86 @@
+"""Rendering outside training: many rays are marched at once and evaluated from the front until nothing shines through.
+
+A window of samples along each ray is shaded as if nothing else were there; windows are then blended front to back as
+samples are (NeRF, arXiv:2003.08934, eq. 3), with the opacity of a window in the place of alpha."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models import ops
+from models.base import MIN_OPACITY, RenderOutput, VolumeModel, over_background
+from utils.rays import Packed, Rays
+
+# Where less light than this comes through, all that lies behind changes a colour by 1/39 of a step of 8 bits at most.
+MIN_TRANSMITTANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much is rendered at a time."""
+
+    chunks: int  # of `ray_chunk` rays are marched together
+    window: int  # samples of a ray that are evaluated first; later windows are up to twice as long as the one before
+
+
+ON_CPU = Pace(chunks=1, window=8)
+ON_GPU = Pace(chunks=16, window=16)  # few rays leave the kernels idle; of each window the host has to read the size
+
+
+def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:
+    """rgb (R, 3) over the background (3,), opacity (R,), depth (R,) and, for an SDF, normal (R, 3) of any number of
+    rays: those of `VolumeModel.render`, up to what MIN_TRANSMITTANCE still lets through. Not differentiable."""
+    # Plain PyTorch marches over all intervals of all rays at once: large chunks are for the kernels only.
+    fast = rays.near.device.type != "cpu" and ops.uses_triton(model.config.backend, rays.near)
+    pace = ON_GPU if fast else ON_CPU
+    size = pace.chunks * model.config.ray_chunk
+    with torch.no_grad():
+        starts = range(0, max(len(rays), 1), size)  # no rays at all are one empty chunk
+        parts = [_render_chunk(model, rays[start : start + size], background, pace.window) for start in starts]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int) -> dict[str, Tensor]:
+    """What `render_rays` returns, of rays that are marched together; width: samples of a ray in the first window."""
+    packed, offset = model.march(rays, None), 0
+    budget = model.config.ray_chunk * model.config.num_samples_per_ray
+    sums = rays.near.new_zeros(len(rays), 8 if model.has_normals else 5)
+    transmittance, black = torch.ones_like(rays.near), torch.zeros_like(background)
+    while True:
+        window = _window(packed, offset, width, transmittance > MIN_TRANSMITTANCE)
+        S = window.t_starts.shape[0]
+        if S == 0:
+            break
+        out = model.shade(rays, window, black)
+        sums += transmittance[:, None] * _sums(out)
+        transmittance *= 1.0 - out.opacity
+        offset += width
+        # The next window has at most as many samples, or twice as many if twice as wide. In fog it would otherwise grow
+        # until it holds all rays in full length, of which `ray_chunk` promises memory for one chunk only.
+        width *= 2 if budget >= 2 * S else 1
+    opacity = sums[:, 3]
+    images = {
+        "rgb": over_background(sums[:, :3], opacity, background),
+        "opacity": opacity,
+        "depth": sums[:, 4] / opacity.clamp(min=MIN_OPACITY),
+    }
+    return images | ({"normal": sums[:, 5:]} if model.has_normals else {})
+
+
+def _window(packed: Packed, offset: int, width: int, wanted: Tensor) -> Packed:
+    """Samples offset ... offset + width - 1 of the rays that are wanted (R,) bool; the host reads their number."""
+    ray_count = torch.where(wanted, (packed.ray_count - offset).clamp(0, width), 0)
+    ray_start = ray_count.cumsum(0) - ray_count
+    count = ray_count.sum()
+    ray_index = torch.repeat_interleave(ray_count, output_size=int(count))
+    place = torch.arange(ray_index.shape[0], device=ray_index.device)
+    source = place + (packed.ray_start + offset - ray_start)[ray_index]
+    return Packed(ray_index, packed.t_starts[source], packed.t_ends[source], ray_start, ray_count, packed.alive, count)
+
+
+def _sums(out: RenderOutput) -> Tensor:
+    """(R, 8) weighted sums over the samples of each ray: rgb, 1, distance, normal; (R, 5) without normals."""
+    distance = out.depth * out.opacity.clamp(min=MIN_OPACITY)
+    normal = [] if out.normal is None else [out.normal]
+    return torch.cat([out.rgb, out.opacity[:, None], distance[:, None], *normal], dim=-1)

@@ -1,0 +1,245 @@
+"""Writes docs/configuration.md, every key that an experiment takes, from the code that reads them."""
+
+import argparse
+import ast
+import inspect
+import io
+import json
+import re
+import sys
+import textwrap
+import tokenize
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import OmegaConf
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+from systems import schedules
+from systems.configs import Experiment, LossConfig
+from utils import config, registry, schema
+from utils.files import replacing
+from utils.schedule import Schedule
+
+DOCUMENT = registry.ROOT / "docs" / "configuration.md"
+HEADER = """# Configuration
+
+Written by `python scripts/config_reference.py` from the classes that the YAML is checked against.
+
+Several `--config` files merge left to right, then `key=value` of the command line. At the top of a file,
+`defaults: [base/trainer, base/neus]` names files that come before it, sought beside it and in `configs/`. `???` stands
+for a value that must still be given, `${model.radius}` for the value of another key. A key that is not listed here is
+refused. `python launch.py --config YAML --dump` prints what comes out; `--list` names the files of all components."""
+WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text", NoneType: "`null`"}
+WORDS |= {
+    LossConfig: "[losses](#loss)",
+    schedules.SchedulerConfig: "[schedule](#scheduler)",
+    Schedule: "number or schedule",
+}
+RESOLVERS = {  # what it gives, and an example that is computed when the document is written
+    "add": ("the sum of two numbers", "${%s:13,3}"),
+    "sub": ("their difference", "${%s:20000,500}"),
+    "mul": ("their product", "${%s:20000,3}"),
+    "div": ("their quotient", "${%s:3,2}"),
+    "idiv": ("their quotient, rounded down", "${%s:20000,3}"),
+    "calc_exp_lr_decay_rate": ("the rate per step that makes the factor of 1 in so many steps", "${%s:0.25,2}"),
+    "basename": ("the last part of a path", "${%s:load/dtu_scan63}"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One key of a table; all but the key are Markdown."""
+
+    key: str
+    expects: str
+    default: str = ""
+    note: str = ""
+
+
+def comments(cls: type) -> dict[str, str]:
+    """The comment above and behind each field of a dataclass, inherited fields included; those without are left out."""
+    found: dict[str, str] = {}
+    for base in reversed([base for base in cls.__mro__ if is_dataclass(base)]):
+        source = textwrap.dedent(inspect.getsource(base))
+        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+        lines = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+        alone = {number for number, line in enumerate(source.splitlines(), 1) if line.lstrip().startswith("#")}
+        for node in ast.parse(source).body[0].body:
+            if isinstance(node, ast.AnnAssign):
+                first = node.lineno
+                while first - 1 in alone:
+                    first -= 1
+                own = [lines[number] for number in range(first, node.end_lineno + 1) if number in lines]
+                found |= {node.target.id: " ".join(own)} if own else {}
+    return found
+
+
+def summary(doc: str | None) -> str:
+    """The first paragraph of a docstring on one line."""
+    return " ".join((doc or "").split("\n\n")[0].split())
+
+
+def expects(hint: Any) -> str:
+    """A type annotation in the words of somebody who writes YAML."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return " or ".join(map(expects, inner))
+    if origin is dict:
+        return f"block of {expects(inner[1])}"
+    if origin is Literal:
+        return " or ".join(f"`{json.dumps(value)}`" for value in inner)
+    if origin is tuple:
+        return f"[{', '.join('…' if part is Ellipsis else expects(part) for part in inner)}]"
+    return WORDS[hint]
+
+
+def rows(cls: type, prefix: str = "", preset: Any = None) -> Iterator[Row]:
+    """The keys of a config class, those of nested blocks behind a dot.
+
+    preset: an instance whose values are the defaults, in place of those of the class."""
+    hints, notes = get_type_hints(cls), comments(cls)
+    for item in fields(cls):
+        key, hint = prefix + item.name, hints[item.name]
+        note = re.sub(r"\bNone\b", "`null`", notes.get(item.name, ""))  # as YAML calls it
+        value = schema.default_of(item) if preset is None else getattr(preset, item.name)
+        block = get_args(hint)[1] if get_origin(hint) is dict else hint
+        if "kind" in item.metadata:
+            kind = item.metadata["kind"]
+            yield Row(key, f"[{kind}](#{kind})", default_text(value), note)
+        elif is_dataclass(block) and block not in WORDS:
+            yield Row(key, "block", "", summary(block.__doc__))
+            inner, known = (f"{key}.", value) if block is hint else (f"{key}.<name>.", None)
+            yield from rows(block, inner, None if known is schema.REQUIRED else known)
+        else:
+            yield Row(key, expects(hint), default_text(value), note)
+    for key, reason in getattr(cls, "UNUSED", {}).items():
+        yield Row(prefix + key, "anything", "", f"No effect, taken for the sake of older files: {reason}.")
+
+
+def link(file: str) -> str:
+    """A link to a file of the repository, seen from docs/."""
+    return f"[{file}](../{file})"
+
+
+def default_text(value: Any) -> str:
+    """A default as it would stand in YAML."""
+    return "required" if value is schema.REQUIRED else f"`{json.dumps(schema.to_dict(value))}`"
+
+
+def table(found: Iterable[Row]) -> str:
+    """A Markdown table of keys."""
+    lines = ["| key | expects | default | meaning |", "| --- | --- | --- | --- |"]
+    for row in found:
+        cells = [text.replace("|", "\\|") for text in (f"`{row.key}`", row.expects, row.default, row.note)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def places() -> dict[str, list[str]]:
+    """Where in the YAML each kind of component stands, from the outside inwards."""
+    found: dict[str, list[str]] = {}
+    waiting: list[tuple[type, str]] = [(Experiment, "")]
+    for cls, prefix in waiting:  # grows by the components that a component is made of
+        for item in fields(cls):
+            if (kind := item.metadata.get("kind")) is None:
+                continue
+            if kind not in found:
+                inner = f"{prefix}{item.name}."
+                waiting += [(registry.find(kind, name).target, inner) for name in registry.names(kind)]
+            if prefix + item.name not in found.setdefault(kind, []):
+                found[kind].append(prefix + item.name)
+    return found
+
+
+def functions(kind: str) -> dict[str, tuple[str, str]]:
+    """(first paragraph of the docstring, file) of each function registered for a kind, none of them imported."""
+    found = {}
+    for path in [path for package in registry.PACKAGES for path in (registry.ROOT / package).rglob("*.py")]:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            for call in getattr(node, "decorator_list", ()) if isinstance(node, ast.FunctionDef) else ():
+                if isinstance(call, ast.Call) and ast.unparse(call).startswith(f"register({kind!r}, "):
+                    name = ast.literal_eval(call.args[1])
+                    found[name] = summary(ast.get_docstring(node)), path.relative_to(registry.ROOT).as_posix()
+    return dict(sorted(found.items()))
+
+
+def components(kind: str, where: list[str]) -> Iterator[str]:
+    """The section of one kind of component."""
+    spots = " and ".join(f"`{place}`" for place in where)
+    yield f"## {kind}\n\nAt {spots}; `{schema.name_key(kind)}` picks one of these."
+    for name in registry.names(kind):
+        entry = registry.find(kind, name)
+        yield f"### {name}\n\n{summary(entry.target.__doc__)} ({link(entry.file)})"
+        yield table(rows(entry.target))
+
+
+def losses() -> Iterator[str]:
+    """The section of the losses and what they share."""
+    yield (
+        "## loss\n\nAt `system.loss`. A loss that is absent, or whose weight is 0 at a step, is not computed. A weight "
+        "is a number or a schedule `[start_step, start_value, end_value, end_step]`, linear between the two steps."
+    )
+    weights = [
+        Row(f"lambda_{name.replace('-', '_')}", expects(Schedule), "off", note)
+        for name, (note, _) in functions("loss").items()
+    ]
+    yield table([*weights, *(row for row in rows(LossConfig) if not row.key.startswith("weights"))])
+
+
+def exporters() -> Iterator[str]:
+    """The section of the mesh formats."""
+    yield "## exporter\n\nNames for the list at `export.formats`."
+    lines = [f"- `{name}`: {note} ({link(file)})" for name, (note, file) in functions("exporter").items()]
+    yield "\n".join(lines)
+
+
+def scheduler() -> Iterator[str]:
+    """The section of the learning-rate schedules."""
+    yield (
+        "## scheduler\n\nAt `system.scheduler`; `name` picks one of these, as a factor of the learning rates. Its keys "
+        "stand under `args`, those of SequentialLR beside the name. `interval` may be given and is `step`."
+    )
+    for cls in vars(schedules).values():
+        if is_dataclass(cls) and cls is not schedules.SchedulerConfig:
+            yield f"### {cls.__name__}\n\n{summary(cls.__doc__)}"
+            yield table(rows(cls))
+
+
+def resolvers() -> Iterator[str]:
+    """The section of what YAML may compute."""
+    yield "## Arithmetic\n\nA value may be computed from others."
+    lines = ["| example | value | what it gives |", "| --- | --- | --- |"]
+    for name, (note, pattern) in RESOLVERS.items():
+        example = OmegaConf.create({"value": pattern % name})
+        value = config.resolve([config.Source("example", example)])["value"]
+        lines.append(f"| `{pattern % name}` | `{value}` | {note} |")
+    yield "\n".join(lines)
+
+
+def document() -> str:
+    """The text of docs/configuration.md."""
+    parts = [HEADER, "## Experiment\n\nThe keys at the top of a YAML file.", table(rows(Experiment))]
+    for kind, where in places().items():
+        parts += components(kind, where)
+    parts += [*losses(), *scheduler(), *exporters(), *resolvers()]
+    return "\n\n".join(parts) + "\n"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=DOCUMENT, help="file to write (default: docs/configuration.md)")
+    args = parser.parse_args(argv)
+    with replacing(args.out) as temporary:
+        temporary.write_text(document(), encoding="utf-8")
+    print(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Compiles every Triton kernel for an H100/H200 (sm_90) on a machine without a GPU; run in a process of its own.
+
+A stand-in for the driver names the target, and each launch compiles instead of running. Prints one line per kernel."""
+
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+import torch
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+from triton.runtime.jit import JITFunction
+
+from models.ops import GridSpec, triton_hash, triton_mlp, triton_rays, triton_samples, triton_sdf, triton_shading
+from models.ops.layers import Layers
+from utils.rays import Packed, Rays
+
+R, S = 64, 1024
+launch = JITFunction.run
+
+
+class Driver:
+    """As much of a CUDA driver as compilation asks for."""
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", 90, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+    def get_active_torch_device(self) -> torch.device:
+        return torch.device("cpu")
+
+
+def compile_only(kernel: JITFunction, *args: object, grid: object, warmup: bool, **options: object) -> None:
+    """Takes the place of a launch."""
+    compiled = launch(kernel, *args, grid=grid, warmup=True, **options)
+    assert "cubin" in compiled.asm, f"{kernel.__name__}: no machine code"
+    sys.stdout.write(f"{kernel.__module__.split('.')[-1]} {kernel.__name__} {compiled.metadata.shared}\n")
+
+
+def network(*dims: int, bias: bool, smooth: bool, half: bool) -> Layers:
+    """Random layers that require gradients."""
+    pairs = list(pairwise(dims))
+    weights = tuple(torch.randn(b, a, requires_grad=True) for a, b in pairs)
+    biases = tuple(torch.randn(b, requires_grad=True) if bias else None for _, b in pairs)
+    return Layers(weights, biases, smooth, half)
+
+
+def differentiate(outputs: tuple, *leaves: torch.Tensor | None) -> None:
+    """Launches the backward pass."""
+    present = [leaf for leaf in leaves if leaf is not None]
+    torch.autograd.grad(sum(out.sum() for out in outputs), present)
+
+
+def main() -> None:
+    """Calls each operation, forward and backward."""
+    driver.set_active(Driver())
+    JITFunction.run = compile_only
+    spec, points, count = GridSpec(16, 2, 19, 32, 1.3195), torch.rand(S, 3), torch.tensor(S)
+    triton_hash._adds_pairs = lambda device: True
+    table = torch.randn(spec.num_entries, 2, requires_grad=True)
+    differentiate(triton_hash.hash_encode(points, table, spec, None, count), table)
+    differentiate((triton_hash.hash_features(points, table, spec, None),), table)
+
+    rays = Rays(torch.randn(R, 3), torch.randn(R, 3), torch.zeros(R), torch.ones(R))
+    triton_rays.march(rays, torch.ones(128, 128, 128, dtype=torch.bool), 1.5, 0.005, torch.rand(R), 0)
+    index, lengths = torch.zeros(S, dtype=torch.int64), torch.zeros(R, dtype=torch.int64)
+    packed = Packed(index, torch.zeros(S), torch.ones(S), lengths, lengths, lengths == 0, count)
+    alpha, values = torch.rand(S, requires_grad=True), torch.rand(S, 7, requires_grad=True)
+    differentiate(triton_rays.composite(alpha, values, packed), alpha, values)
+    sdf, gradient = torch.rand(S, requires_grad=True), torch.rand(S, 3, requires_grad=True)
+    inv_s = torch.tensor(3.0, requires_grad=True)
+    shaded = triton_shading.neus_alpha(sdf, gradient, rays.directions, packed, inv_s, torch.tensor(1.0))
+    differentiate(shaded, sdf, gradient, inv_s)
+    harmonics = triton_shading.spherical_harmonics(rays.directions, 4)
+    triton_samples.sample_points(rays, packed)
+    triton_samples.join((torch.rand(S, 13), torch.rand(S, 3)), harmonics, packed)
+
+    features = torch.randn(32, S).t().requires_grad_()
+    jacobian = torch.randn(3, 32, S).permute(2, 1, 0).requires_grad_()
+    for half in (True, False):
+        head = network(35, 64, 13, bias=True, smooth=True, half=half)
+        made = triton_sdf.sdf_head(points, features, jacobian, head)
+        differentiate(made, features, jacobian, *head.weights, *head.biases)
+        for dims, bias in (((32, 64, 16), False), ((32, 64, 64, 3), True)):
+            layers, x = network(*dims, bias=bias, smooth=False, half=half), torch.randn(S, dims[0], requires_grad=True)
+            differentiate((triton_mlp.mlp(x, layers, count),), x, *layers.weights, *layers.biases)
+        triton_mlp.mlp(torch.randn(S, 35), head)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Rendering in windows gives what evaluating every sample gives, and leaves out what lies behind a surface."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from models import inference
+from models.base import VolumeModel
+from models.configs import (
+    FullyFusedMLPConfig,
+    HashGridConfig,
+    NeRFConfig,
+    NeuSConfig,
+    SphericalHarmonicsConfig,
+    VanillaMLPConfig,
+    VarianceConfig,
+    VolumeDensityConfig,
+    VolumeRadianceConfig,
+    VolumeSDFConfig,
+)
+from models.inference import Pace, render_rays
+from models.nerf import NeRF
+from models.neus import NeuS
+from utils.rays import Rays
+
+RADIUS = 0.8  # of the sphere
+SHARPNESS = 1000.0  # inv_s of the sphere, and its density
+GRID = HashGridConfig(n_levels=4, log2_hashmap_size=10, base_resolution=4, per_level_scale=1.6)
+SIZES = {"num_samples_per_ray": 128, "grid_resolution": 16, "ray_chunk": 64}
+BACKGROUND = (0.2, 0.5, 0.9)
+
+
+class Sphere(nn.Module):
+    """A geometry whose surface is a sphere; `outputs` says which, and the feature is the position."""
+
+    def __init__(self, with_sdf: bool) -> None:
+        super().__init__()
+        self.with_sdf = with_sdf
+
+    def forward(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, ...]:
+        sdf = points.norm(dim=-1) - RADIUS
+        feature = torch.cat([sdf[:, None], points], dim=-1)
+        return (sdf, F.normalize(points, dim=-1), feature) if self.with_sdf else (SHARPNESS * (sdf < 0.0), feature)
+
+
+class Spy:
+    """The number of samples of each evaluation of a geometry."""
+
+    def __init__(self, model: VolumeModel) -> None:
+        self.sizes: list[int] = []
+        model.geometry.register_forward_hook(lambda module, inputs, output: self.sizes.append(len(inputs[0])))
+
+
+def texture(input_dim: int) -> VolumeRadianceConfig:
+    return VolumeRadianceConfig(input_dim, SphericalHarmonicsConfig(2), FullyFusedMLPConfig(), "sigmoid")
+
+
+def random_model(name: str, device: torch.device) -> VolumeModel:
+    """Random weights, large enough to make the field vary: rays between clear and opaque."""
+    network = VanillaMLPConfig(n_neurons=16)
+    if name == "neus":
+        geometry = VolumeSDFConfig(GRID, network, feature_dim=4)
+        model = NeuS(NeuSConfig(geometry, texture(7), variance=VarianceConfig(0.25), **SIZES))
+    else:
+        geometry = VolumeDensityConfig(GRID, network, feature_dim=4)
+        model = NeRF(NeRFConfig(geometry, texture(4), **SIZES))
+    with torch.no_grad():
+        for parameter in model.geometry.parameters():
+            parameter.normal_(0.0, 0.5)
+    return model.to(device)
+
+
+def sphere_model(name: str, device: torch.device) -> VolumeModel:
+    """An opaque sphere in a region whose cells are all occupied."""
+    model = random_model(name, device)
+    model.geometry = Sphere(with_sdf=name == "neus")
+    if name == "neus":
+        model.variance.variance.data.fill_(torch.tensor(SHARPNESS).log() / 10.0)
+    return model
+
+
+def random_rays(num: int, spread: float, device: torch.device) -> Rays:
+    """Rays from a distance of 3 through random points, at most `spread` from the origin."""
+    origins = 3.0 * F.normalize(torch.randn(num, 3), dim=-1)
+    targets = spread * torch.rand(num, 1) * F.normalize(torch.randn(num, 3), dim=-1)
+    directions, near = F.normalize(targets - origins, dim=-1), torch.zeros(num)
+    rays = (origins, directions, near, torch.full_like(near, torch.inf))
+    return Rays(*(part.to(device) for part in rays))
+
+
+def everything(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:
+    """All samples of all rays, evaluated at once."""
+    with torch.no_grad():
+        out = model.render(rays, background)
+    images = {"rgb": out.rgb, "opacity": out.opacity, "depth": out.depth, "normal": out.normal}
+    return {name: image for name, image in images.items() if image is not None}
+
+
+@pytest.fixture(params=["neus", "nerf"])
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def background(device: torch.device) -> Tensor:
+    return torch.tensor(BACKGROUND, device=device)
+
+
+@pytest.mark.parametrize("build", [random_model, sphere_model])
+@pytest.mark.parametrize("ray_chunk", [7, 200, 1000])
+def test_windows_show_what_all_samples_show(build, ray_chunk: int, name: str, device, background) -> None:
+    model, rays = build(name, device), random_rays(200, 1.2, device)
+    model.config = replace(model.config, ray_chunk=ray_chunk)
+    expected = everything(model, rays, background)
+    assert expected["opacity"].std() > 0.1
+    found = render_rays(model, rays, background)
+    assert found.keys() == expected.keys()
+    assert ("normal" in found) == (name == "neus")
+    assert_close(found, expected, atol=1e-3, rtol=0.0)
+    assert not any(image.requires_grad for image in found.values())
+
+
+def test_samples_behind_an_opaque_surface_are_left_out(name: str, device, background) -> None:
+    model, rays = sphere_model(name, device), random_rays(200, 0.6 * RADIUS, device)
+    spy = Spy(model)
+    expected = everything(model, rays, background)
+    assert expected["opacity"].min() > 0.999
+    total = sum(spy.sizes)
+    spy.sizes.clear()
+    assert_close(render_rays(model, rays, background), expected, atol=1e-3, rtol=0.0)
+    assert sum(spy.sizes) < 0.4 * total
+
+
+def test_without_a_limit_each_sample_is_evaluated_once(monkeypatch, name: str, device, background) -> None:
+    monkeypatch.setattr(inference, "MIN_TRANSMITTANCE", -1.0)
+    model, rays = random_model(name, device), random_rays(200, 1.2, device)
+    spy = Spy(model)
+    expected = everything(model, rays, background)
+    total = sum(spy.sizes)
+    spy.sizes.clear()
+    # Depth of a ray with hardly any opacity is a quotient of two rounded sums.
+    assert_close(render_rays(model, rays, background), expected, atol=1e-4, rtol=1e-4)
+    assert sum(spy.sizes) == total
+
+
+@pytest.mark.parametrize("pace", ["ON_CPU", "ON_GPU"])
+def test_fog_takes_no_more_memory_than_whole_rays_of_a_chunk(monkeypatch, pace: str, name: str, device, background):
+    monkeypatch.setattr(inference, "MIN_TRANSMITTANCE", -1.0)
+    monkeypatch.setattr(inference, pace, Pace(chunks=16, window=2))
+    monkeypatch.setattr(inference.ops, "uses_triton", lambda backend, tensor: pace == "ON_GPU")
+    model, rays = random_model(name, device), random_rays(64, 0.3, device)
+    model.config = replace(model.config, ray_chunk=4)
+    spy = Spy(model)
+    found = render_rays(model, rays, background)
+    budget = 4 * model.config.num_samples_per_ray
+    assert max(spy.sizes) <= budget
+    assert_close(found, everything(model, rays, background), atol=1e-4, rtol=1e-4)
+
+
+def test_rays_without_samples_show_the_background(name: str, device, background) -> None:
+    model, rays = sphere_model(name, device), random_rays(9, 0.1, device)
+    away = torch.arange(9, device=device) % 2 == 0
+    rays = replace(rays, directions=torch.where(away[:, None], -rays.directions, rays.directions))
+    found = render_rays(model, rays, background)
+    assert_close(found["rgb"][away], background.expand(5, 3))
+    for image in (value for key, value in found.items() if key != "rgb"):
+        assert not image[away].any()
+    assert (found["opacity"][~away] > 0.999).all()
+
+
+def test_an_empty_grid_needs_no_evaluation(name: str, device, background) -> None:
+    model, rays = random_model(name, device), random_rays(10, 0.5, device)
+    model.occupancy.occupied.fill_(False)
+    spy = Spy(model)
+    found = render_rays(model, rays, background)
+    assert_close(found["rgb"], background.expand(10, 3))
+    assert not found["opacity"].any()
+    assert not found["depth"].any()
+    assert spy.sizes == []
+
+
+@pytest.mark.parametrize("num", [0, 1])
+def test_none_and_one_ray(num: int, name: str, device, background) -> None:
+    model, rays = random_model(name, device), random_rays(num, 0.5, device)
+    found = render_rays(model, rays, background)
+    shapes = {"rgb": (num, 3), "opacity": (num,), "depth": (num,), "normal": (num, 3)}
+    assert {key: tuple(image.shape) for key, image in found.items()} == {key: shapes[key] for key in found}
+    if num:
+        assert_close(found, everything(model, rays, background), atol=1e-3, rtol=0.0)
+
+
+def test_the_same_rays_give_the_same_image_on_a_cpu(name: str, background) -> None:
+    cpu = torch.device("cpu")
+    model, rays = random_model(name, cpu), random_rays(100, 1.2, cpu)
+    first, second = (render_rays(model, rays, background.cpu()) for _ in range(2))
+    assert all(torch.equal(first[key], second[key]) for key in first)

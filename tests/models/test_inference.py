@@ -64,7 +64,7 @@ def random_model(name: str, device: torch.device) -> VolumeModel:
     network = VanillaMLPConfig(n_neurons=16)
     if name == "neus":
         geometry = VolumeSDFConfig(GRID, network, feature_dim=4)
-        model = NeuS(NeuSConfig(geometry, texture(7), variance=VarianceConfig(0.25), **SIZES))
+        model = NeuS(NeuSConfig(geometry, texture(7), variance=VarianceConfig(0.1), **SIZES))
     else:
         geometry = VolumeDensityConfig(GRID, network, feature_dim=4)
         model = NeRF(NeRFConfig(geometry, texture(4), **SIZES))
@@ -147,11 +147,10 @@ def test_without_a_limit_each_sample_is_evaluated_once(monkeypatch, name: str, d
     assert sum(spy.sizes) == total
 
 
-@pytest.mark.parametrize("pace", ["ON_CPU", "ON_GPU"])
-def test_fog_takes_no_more_memory_than_whole_rays_of_a_chunk(monkeypatch, pace: str, name: str, device, background):
+def test_fog_takes_no_more_memory_than_whole_rays_of_a_chunk(monkeypatch, name: str, device, background) -> None:
     monkeypatch.setattr(inference, "MIN_TRANSMITTANCE", -1.0)
-    monkeypatch.setattr(inference, pace, Pace(chunks=16, window=2))
-    monkeypatch.setattr(inference.ops, "uses_triton", lambda backend, tensor: pace == "ON_GPU")
+    for pace in ("ON_CPU", "ON_GPU"):
+        monkeypatch.setattr(inference, pace, Pace(chunks=16, window=2))
     model, rays = random_model(name, device), random_rays(64, 0.3, device)
     model.config = replace(model.config, ray_chunk=4)
     spy = Spy(model)
@@ -159,6 +158,15 @@ def test_fog_takes_no_more_memory_than_whole_rays_of_a_chunk(monkeypatch, pace: 
     budget = 4 * model.config.num_samples_per_ray
     assert max(spy.sizes) <= budget
     assert_close(found, everything(model, rays, background), atol=1e-4, rtol=1e-4)
+
+
+def test_a_gpu_marches_more_rays_at_once(monkeypatch, device, background) -> None:
+    model, rays = random_model("nerf", device), random_rays(100, 0.5, device)
+    model.config = replace(model.config, ray_chunk=3)
+    march, sizes = model.march, []
+    monkeypatch.setattr(model, "march", lambda part, generator: sizes.append(len(part)) or march(part, generator))
+    render_rays(model, rays, background)
+    assert sizes == ([3] * 33 + [1] if device.type == "cpu" else [48, 48, 4])
 
 
 def test_rays_without_samples_show_the_background(name: str, device, background) -> None:

@@ -1,31 +1,27 @@
 """Exporters: write a mesh as Wavefront OBJ or binary PLY, with its normals and colours; files appear only complete."""
 
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
 from utils.files import replacing
 from utils.mesh import Mesh
+from utils.number_text import format_rows
 from utils.registry import register
-
-_LINES = 2**16  # lines of text formatted at a time
 
 
 @register("exporter", "obj")
 def write_obj(mesh: Mesh, path: Path) -> None:
     """Writes Wavefront OBJ text: `v x y z [r g b]` with colours in [0, 1], `vn`, and faces that count from one."""
-    vertices, vertex = mesh.vertices, "v %.12g %.12g %.12g" if _needs_doubles(mesh) else "v %.8g %.8g %.8g"
+    digits = 12 if _needs_doubles(mesh) else 8
+    vertices, decimals = mesh.vertices, [_decimals(mesh.vertices, digits)] * 3
     if mesh.colors is not None:
-        vertices, vertex = np.hstack([vertices, mesh.colors / 255.0]), vertex + " %.5g %.5g %.5g"
-    faces, face = mesh.faces + 1, "f %d %d %d\n"
-    if mesh.normals is not None:
-        faces, face = np.repeat(faces, 2, axis=1), "f %d//%d %d//%d %d//%d\n"
-    with replacing(path) as temporary, open(temporary, "w", encoding="ascii", newline="\n") as file:
-        _write_lines(file, vertex + "\n", vertices)
+        vertices, decimals = np.hstack([vertices, mesh.colors / 255.0]), decimals + [5] * 3
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.writelines(format_rows("v", vertices, decimals))
         if mesh.normals is not None:
-            _write_lines(file, "vn %.5g %.5g %.5g\n", mesh.normals)
-        _write_lines(file, face, faces)
+            file.writelines(format_rows("vn", mesh.normals, [5] * 3))
+        file.writelines(format_rows("f", mesh.faces + 1, [0] * 3, slashes=mesh.normals is not None))
 
 
 @register("exporter", "ply")
@@ -60,7 +56,7 @@ def _needs_doubles(mesh: Mesh) -> bool:
     return bool(loss > 0.0 and loss > 1e-6 * np.ptp(mesh.vertices, axis=0).max())
 
 
-def _write_lines(file: TextIO, line: str, rows: np.ndarray) -> None:
-    for start in range(0, len(rows), _LINES):
-        part = rows[start : start + _LINES]
-        file.write(line * len(part) % tuple(part.ravel().tolist()))
+def _decimals(values: np.ndarray, digits: int) -> int:
+    """Decimals that give the largest of the values so many significant digits."""
+    largest = np.abs(values).max(initial=0.0)
+    return int(np.clip(digits - 1 - np.floor(np.log10(largest)), 0, 15)) if largest > 0.0 else 0

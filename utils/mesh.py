@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from numba import njit
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ def transform(mesh: Mesh, matrix: np.ndarray) -> Mesh:
 
 def area_vectors(mesh: Mesh) -> np.ndarray:
     """(F, 3) float64: each face's outward normal times its area."""
-    a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
-    return 0.5 * np.cross(b - a, c - a)
+    return _area_vectors(mesh.vertices, mesh.faces)
 
 
 def face_areas(mesh: Mesh) -> np.ndarray:
@@ -79,10 +77,7 @@ def drop_floaters(mesh: Mesh, min_share: float, welded: bool = False) -> tuple[M
     if not len(mesh.faces):
         return mesh, []
     corners = mesh.faces if welded else _weld_labels(mesh.vertices)[mesh.faces]
-    edges = np.concatenate([corners[:, :2], corners[:, 1:]])
-    shape = (len(mesh.vertices),) * 2
-    links = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=shape)
-    component = connected_components(links, directed=False)[1][corners[:, 0]]  # (F,)
+    component = _components(corners, len(mesh.vertices))[corners[:, 0]]  # (F,)
     areas = np.bincount(component, face_areas(mesh))
     counts = np.bincount(component)
     keep = areas >= min_share * areas.max()
@@ -111,3 +106,35 @@ def _weld_labels(vertices: np.ndarray) -> np.ndarray:
     labels = np.empty(len(vertices), np.int64)
     labels[order] = np.cumsum(is_new) - 1
     return labels
+
+
+@njit(cache=True)
+def _components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
+    """(V,) int64: for each vertex one of those it is connected with, the same for all of them (union-find)."""
+    parent = np.arange(num_vertices)
+    for face in range(faces.shape[0]):
+        for corner in range(2):
+            a, b = faces[face, corner], faces[face, corner + 1]
+            while parent[a] != a:
+                parent[a] = parent[parent[a]]
+                a = parent[a]
+            while parent[b] != b:
+                parent[b] = parent[parent[b]]
+                b = parent[b]
+            parent[max(a, b)] = min(a, b)
+    for vertex in range(num_vertices):  # parents have lower numbers: theirs are final already
+        parent[vertex] = parent[parent[vertex]]
+    return parent
+
+
+@njit(cache=True)
+def _area_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Half the cross product of two edges of each face, without the copies that NumPy makes on the way."""
+    out = np.empty((faces.shape[0], 3))
+    for face in range(faces.shape[0]):
+        a, b, c = vertices[faces[face, 0]], vertices[faces[face, 1]], vertices[faces[face, 2]]
+        ux, uy, uz, vx, vy, vz = b[0] - a[0], b[1] - a[1], b[2] - a[2], c[0] - a[0], c[1] - a[1], c[2] - a[2]
+        out[face, 0] = 0.5 * (uy * vz - uz * vy)
+        out[face, 1] = 0.5 * (uz * vx - ux * vz)
+        out[face, 2] = 0.5 * (ux * vy - uy * vx)
+    return out

@@ -58,7 +58,7 @@ def test_bare_mesh_and_large_world_coordinates(tmp_path, suffix):
 def test_obj_text(tmp_path):
     write_obj(tetrahedron(), tmp_path / "a.obj")
     lines = (tmp_path / "a.obj").read_text().splitlines()
-    assert lines[1] == "v 1 0 0 0 0.50196 0.0039216"
+    assert lines[1] == "v 1 0 0 0 0.50196 0.00392"
     assert lines[-1] == "f 2//2 3//3 4//4"
     assert [sum(line.startswith(kind) for line in lines) for kind in ("v ", "vn ", "f ")] == [4, 4, 4]
 

@@ -46,7 +46,7 @@ class NeuS(VolumeModel):
         """Opacity that a step could have in a cell around each point (N, 3), where the SDF may be lower than at the
         point. The inside of the object counts as empty."""
         # By up to half a diagonal for a point in the middle; but points are drawn anew each time and a cell remembers
-        # its largest value, so half of that keeps the surface, with a sixth fewer samples (lego, the same PSNR).
+        # its largest value: half of that keeps the surface, and the band is narrower.
         margin = 0.5 * self.occupancy.half_diagonal
         distance = F.relu(self.geometry.sdf(points).abs() - margin)
         inv_s, half = self.variance(), 0.5 * self.step_length

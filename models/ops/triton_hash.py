@@ -1,8 +1,8 @@
 """The hash grid on a GPU: value and Jacobian in one gather, the gradient of both in one scatter.
 
 Tensors are feature-major, so that a warp reads and writes neighbouring points of one feature. Two features of an entry
-travel as one word. A copy of the table in half precision would not pay: on an H200 making it takes as long as it saves
-(benchmarks.ops)."""
+travel as one word. There is no copy of the table in half precision: where the table fits the cache of the GPU, making
+the copy costs more than reading it saves."""
 
 from functools import lru_cache
 

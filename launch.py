@@ -11,9 +11,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from systems.configs import Experiment
+from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder, find_checkpoint, new_trial, run_of
-from utils import config, registry, schema
+from utils import registry, schema
 from utils.errors import CheckpointError, ConfigError, InputError
 
 log = logging.getLogger("photosurf")
@@ -89,12 +89,7 @@ def load_experiment(args: argparse.Namespace) -> Experiment:
         paths = [run.parsed_config]
     if not paths:
         raise ConfigError("command line: no config. Give one as --config configs/neus-blender.yaml.")
-    sources = config.collect(paths, args.overrides)
-    node = config.resolve(sources)
-    try:
-        return schema.parse(Experiment, node)
-    except ConfigError as error:
-        raise ConfigError(f"{config.origin(sources, str(error).split(':')[0])}{error}") from None
+    return read_experiment(paths, args.overrides)
 
 
 def list_components() -> str:

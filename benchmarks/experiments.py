@@ -13,21 +13,11 @@ from pytorch_lightning.callbacks import Callback
 from datasets.datamodule import SceneData
 from models.base import VolumeModel
 from systems.checkpoints import check_fit, read_checkpoint
-from systems.configs import Experiment
+from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder, find_checkpoint, run_of
 from systems.training import make_trainer
-from utils import config, registry, schema
-from utils.errors import CheckpointError, ConfigError
-
-
-def load_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:
-    """The checked experiment of YAML files and key=value overrides. Raises ConfigError."""
-    sources = config.collect(paths, overrides)
-    node = config.resolve(sources)
-    try:
-        return schema.parse(Experiment, node)
-    except ConfigError as error:
-        raise ConfigError(f"{config.origin(sources, str(error).split(':')[0])}{error}") from None
+from utils import registry, schema
+from utils.errors import CheckpointError
 
 
 def load_trained(path: Path, overrides: Sequence[str], device: torch.device) -> tuple[Experiment, VolumeModel, int]:
@@ -36,7 +26,7 @@ def load_trained(path: Path, overrides: Sequence[str], device: torch.device) -> 
     run = run_of(checkpoint)
     if run is None:
         raise CheckpointError(f"--resume {path}: no config/parsed.yaml beside it. Give a run's folder under exp/.")
-    experiment = load_experiment([run.parsed_config], overrides)
+    experiment = read_experiment([run.parsed_config], overrides)
     content = read_checkpoint(checkpoint)
     system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
     check_fit(checkpoint, content["state_dict"], system)

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from benchmarks.common import progress, rounded
-from benchmarks.experiments import load_experiment, train
+from benchmarks.experiments import train
 from benchmarks.recorder import Plan, Recorder
 from models.configs import HashGridConfig
-from systems.configs import Experiment
+from systems.configs import Experiment, read_experiment
 
 BUDGETS = tuple(2**power for power in range(16, 21))
 LEVELS = (8, 10, 12, 14, 16)
@@ -48,7 +48,7 @@ def run_sweep(
     The first half of the steps warms up. A setting that does not fit the GPU says so in `failed`; none begins after
     the deadline, on the clock of time.monotonic."""
     rows = []
-    for name, value, own in settings_of(load_experiment(paths, overrides), quick):
+    for name, value, own in settings_of(read_experiment(paths, overrides), quick):
         if deadline is not None and time.monotonic() > deadline:
             break
         progress(f"sweep: {name} = {value}")
@@ -59,7 +59,7 @@ def run_sweep(
 def _measure(
     paths: Sequence[str | Path], overrides: Sequence[str], device: torch.device, quick: bool
 ) -> dict[str, Any]:
-    experiment = load_experiment(paths, overrides)
+    experiment = read_experiment(paths, overrides)
     steps = min(QUICK_STEPS if quick else STEPS, experiment.trainer.max_steps)
     logged = replace(experiment.trainer, log_every_n_steps=max(1, steps // 4))
     recorder = Recorder(Plan(steps, frozenset(), 0, max(1, steps // 40), steps // 2), device)

@@ -24,11 +24,11 @@ import torch
 from benchmarks import common
 from benchmarks.against import run_against, their_config
 from benchmarks.common import Result, progress, rounded
-from benchmarks.experiments import load_experiment, train
+from benchmarks.experiments import train
 from benchmarks.profiling import SETTLE, ProfileWindow
 from benchmarks.recorder import Plan, Recorder, evaluation_steps, reached
 from benchmarks.sweep import run_sweep
-from systems.configs import Experiment
+from systems.configs import Experiment, read_experiment
 from utils import schema
 from utils.errors import ConfigError
 from utils.registry import ROOT
@@ -148,7 +148,7 @@ def run_profile(experiment: Experiment, device: torch.device, quick: bool) -> di
 def work(argv: list[str]) -> int:
     """Runs all parts that the command line asks for; returns the exit code."""
     args = parse_args(argv)
-    experiment = load_experiment(args.config, args.overrides)
+    experiment = read_experiment(args.config, args.overrides)
     if args.against:
         their_config(args.against, args.config[0])
     if args.profile:

@@ -1,11 +1,13 @@
 """What an experiment can be told in YAML beside its dataset and model; free of torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from models.configs import NeRFConfig
 from systems.schedules import ConstantLR, SchedulerConfig
-from utils import registry, schema
+from utils import config, registry, schema
 from utils.errors import ConfigError
 from utils.registry import register
 from utils.schedule import Schedule
@@ -173,3 +175,13 @@ class Experiment:
                     f"system.loss.lambda_{name}: needs a signed distance field (model.name=neus), "
                     f"got model.name={registry.name_of(self.model)}. Set it to 0."
                 )
+
+
+def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:
+    """The checked experiment of YAML files and key=value overrides. Raises ConfigError with where a value stands."""
+    sources = config.collect(paths, overrides)
+    node = config.resolve(sources)
+    try:
+        return schema.parse(Experiment, node)
+    except ConfigError as error:
+        raise ConfigError(f"{config.origin(sources, str(error).split(':')[0])}{error}") from None

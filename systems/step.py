@@ -101,10 +101,11 @@ class TrainingStep:
         background, config = self._background(), self.experiment.system.loss
         batch = self.views.draw(self.model.num_rays, background, self.generator)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
-        terms = torch.stack([self.losses[name](out, batch, config) for name in names])
+        found = {name: self.losses[name](out, batch, config) for name in names}
+        terms = torch.stack(list(found.values()))
         loss = (terms * torch.stack([self._weights[name][1] for name in names])).sum()
         with torch.no_grad():
-            mse = rgb_mse(out, batch, config)
+            mse = found["rgb_mse"].detach() if "rgb_mse" in found else rgb_mse(out, batch, config)
             inv_s = None if out.inv_s is None else out.inv_s.detach()
         return Figures(names, loss, terms.detach(), mse, out.alive.sum(), out.samples.packed.count, inv_s)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.numba_kernel import kernel, scalar
-from models.ops.packing import fit_capacity, max_intervals
+from models.ops.packing import max_intervals, reserve
 from utils.rays import Packed, Rays
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
@@ -24,11 +24,10 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
     )
     counts = torch.empty(len(rays), dtype=torch.int64)
     _count(*scene, counts.numpy())
-    ray_start, ray_count, alive, count, S = fit_capacity(counts, capacity)
-    ray_index = torch.zeros(S, dtype=torch.int64)
-    t_starts, t_ends = jitter.new_zeros(S), jitter.new_zeros(S)
-    _fill(*scene, ray_start.numpy(), ray_count.numpy(), ray_index.numpy(), t_starts.numpy(), t_ends.numpy())
-    return Packed(ray_index, t_starts, t_ends, ray_start, ray_count, alive, count)
+    packed = reserve(counts, capacity, jitter.dtype)
+    room = packed.ray_start, packed.ray_count, packed.ray_index, packed.t_starts, packed.t_ends
+    _fill(*scene, *(part.numpy() for part in room))
+    return packed
 
 
 def composite(alpha: Tensor, values: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:

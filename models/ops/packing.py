@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from utils.rays import Packed
+
 
 def max_intervals(radius: float, step: float) -> int:
     """Number of lattice intervals that reach through the cube of half edge `radius` along its diagonal."""
@@ -26,3 +28,11 @@ def fit_capacity(counts: Tensor, capacity: int | None) -> tuple[Tensor, Tensor, 
     ray_count = torch.where(alive, counts, 0)
     ray_start = ray_count.cumsum(0) - ray_count
     return ray_start, ray_count, alive, ray_count.sum(), S
+
+
+def reserve(counts: Tensor, capacity: int | None, dtype: torch.dtype) -> Packed:
+    """Room for the samples that fit, all of it zeros as padding is; a march fills in what is in use."""
+    ray_start, ray_count, alive, count, S = fit_capacity(counts, capacity)
+    ray_index = counts.new_zeros(S)
+    t_starts, t_ends = counts.new_zeros(S, dtype=dtype), counts.new_zeros(S, dtype=dtype)
+    return Packed(ray_index, t_starts, t_ends, ray_start, ray_count, alive, count)

@@ -26,6 +26,7 @@ from models.ops.triton_tiles import (
     sizes,
     store_tile,
     sum_gradients,
+    unscaled,
     upright,
     used,
 )
@@ -36,7 +37,8 @@ __all__ = ["mlp", "sdf_head"]
 def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     """Outputs as in `models.ops.mlp`, float32."""
     if not fits(layers, 2, (0,), x):
-        return reference_mlp.mlp(x, layers, count)
+        with unscaled(x):
+            return reference_mlp.mlp(x.float(), layers, count)
     return _MLP.apply(x, count, layers.smooth, layers.half, len(layers.weights) - 1, *layers.weights, *layers.biases)
 
 

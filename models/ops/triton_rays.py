@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from models.ops.packing import fit_capacity, max_intervals
+from models.ops.packing import max_intervals, reserve
 from utils.rays import Packed, Rays
 
 MARCH_BLOCK = 128  # lattice intervals of a ray at a time
@@ -41,13 +41,10 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
         MARCH_BLOCK // 32,
         **EXACT,
     )
-    ray_start, ray_count, alive, count, S = fit_capacity(counts, capacity)
-    # Zeros are what padding holds; `_fill` writes the samples in use only.
-    ray_index = torch.zeros(S, dtype=torch.int64, device=jitter.device)
-    t_starts, t_ends = jitter.new_zeros(S), jitter.new_zeros(S)
-    segments = ray_start, ray_count
-    _fill[(R,)](near, far, jitter, step, K, words, marks, *segments, ray_index, t_starts, t_ends, MARCH_BLOCK, **EXACT)
-    return Packed(ray_index, t_starts, t_ends, ray_start, ray_count, alive, count)
+    packed = reserve(counts, capacity, jitter.dtype)
+    room = packed.ray_start, packed.ray_count, packed.ray_index, packed.t_starts, packed.t_ends
+    _fill[(R,)](near, far, jitter, step, K, words, marks, *room, MARCH_BLOCK, **EXACT)
+    return packed
 
 
 def composite(alpha: Tensor, values: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:

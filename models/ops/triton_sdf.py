@@ -26,6 +26,7 @@ from models.ops.triton_tiles import (
     sizes,
     store_tile,
     sum_gradients,
+    unscaled,
     upright,
 )
 
@@ -37,7 +38,8 @@ def _planes(jacobian: Tensor | None) -> tuple | None:
 def sdf_head(points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers) -> tuple[Tensor, Tensor, Tensor]:
     """Distance, outputs and gradient as in `models.ops.sdf_head`, all float32."""
     if not fits(layers, 1, (0, 3), features, jacobian):
-        return reference_mlp.sdf_head(points, features, jacobian, layers)
+        with unscaled(features):
+            return reference_mlp.sdf_head(points, features.float(), jacobian.float(), layers)
     options = layers.smooth, layers.half
     return _SDFHead.apply(points, features, jacobian, *options, *layers.weights, *layers.biases)
 

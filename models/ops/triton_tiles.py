@@ -42,6 +42,11 @@ def fits(layers: Layers, most_hidden: int, extras: tuple[int, ...], *inputs: Ten
     )
 
 
+def unscaled(x: Tensor) -> torch.autocast:
+    """Full precision for a network that does not fit: no loss is scaled here, so 16-bit gradients would vanish."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
 def sizes(num_inputs: int, weights: Sequence[Tensor]) -> dict[str, int]:
     """What all kernels are compiled for: K inputs padded to INPUTS, HIDDEN units, D outputs."""
     hidden, padded = weights[0].shape[0], max(16, triton.next_power_of_2(num_inputs))

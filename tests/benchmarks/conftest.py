@@ -8,8 +8,7 @@ import torch
 from sphere_scene import write_sphere_scene
 
 from benchmarks.common import run_command
-from benchmarks.experiments import load_experiment
-from systems.configs import Experiment
+from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder
 from utils import registry, schema
 
@@ -36,7 +35,7 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="session")
 def experiment(overrides: list[str]) -> Experiment:
-    return load_experiment([CONFIG], overrides)
+    return read_experiment([CONFIG], overrides)
 
 
 @pytest.fixture(scope="session")

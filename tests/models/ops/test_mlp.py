@@ -260,3 +260,13 @@ def test_blocks_of_padding_are_left_out_as_zeros(device, monkeypatch, count):
     pairs = zip(torch.autograd.grad(out, leaves, grad), torch.autograd.grad(expected, leaves, grad), strict=True)
     for a, b in pairs:
         assert_near(a, b.double())
+
+
+def test_a_network_that_does_not_fit_keeps_its_gradients_under_autocast(device):
+    """Without loss scaling, 16-bit gradients as small as these would come back as zeros."""
+    layers, x = network([10, 48, 5], False, True, device), inputs((40, 10), device)
+    with torch.autocast(device.type, torch.float16):
+        out = mlp(x, layers, backend="triton")
+    assert out.dtype == torch.float32
+    (grad,) = torch.autograd.grad(out, x, torch.full_like(out, 1e-9))
+    assert grad.abs().max() > 1e-10

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from datasets.scene import Scene
+from models import ops
 from utils.cameras import camera_rays
-from utils.rays import RayBatch, Rays
+from utils.rays import Photographs, RayBatch, Rays
 
 
 class RaySampler:
@@ -19,13 +20,11 @@ class RaySampler:
         self.scene = scene
         self.device = torch.device(device)
         self.per_image = per_image
-        self.pixels = torch.from_numpy(scene.pixels).to(self.device)  # (P, C) uint8
-        self.c2w = torch.from_numpy(scene.c2w).to(self.device)  # (N, 3, 4)
-        self.intrinsics = torch.from_numpy(scene.intrinsics).to(self.device)  # (N, 4)
-        self.widths = torch.from_numpy(scene.sizes[:, 0].copy()).to(self.device)  # (N,)
+        arrays = scene.pixels, scene.offsets, scene.sizes[:, 0].copy(), scene.c2w, scene.intrinsics
+        tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
+        self.photographs = Photographs(*tensors, scene.near, scene.far)
         self.counts = torch.from_numpy(scene.sizes.prod(axis=1)).to(self.device)  # (N,) pixels of each image
-        self.starts = torch.from_numpy(scene.offsets).to(self.device)  # (N,)
-        self.ends = self.starts + self.counts
+        self.ends = self.photographs.starts + self.counts
 
     def __len__(self) -> int:
         return len(self.scene)
@@ -41,20 +40,21 @@ class RaySampler:
         background: (3,) sRGB in [0, 1]; generator: on the sampler's device."""
         options = {"generator": generator, "device": self.device}
         if self.per_image:
-            image = torch.randint(len(self), (1,), **options).expand(num_rays)
+            image = torch.randint(len(self), (1,), **options)
             # the bound lies on the device; the bias of the remainder is below 1e-9
-            pixel = self.starts[image] + torch.randint(2**62, (num_rays,), **options) % self.counts[image]
+            within = torch.randint(2**62, (num_rays,), **options) % self.counts[image]
+            pixel, image = self.photographs.starts[image] + within, image.expand(num_rays)
         else:
-            pixel = torch.randint(len(self.pixels), (num_rays,), **options)
+            pixel = torch.randint(len(self.photographs.pixels), (num_rays,), **options)
             image = torch.searchsorted(self.ends, pixel, right=True)
-        return self._batch(pixel, image, background)
+        return ops.look_up(self.photographs, pixel, image, background)
 
     def image(self, index: int, background: Tensor) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""
         start = int(self.scene.offsets[index])
         width, height = self.size(index)
         pixel = torch.arange(start, start + width * height, device=self.device)
-        return self._batch(pixel, torch.full_like(pixel, index), background)
+        return ops.look_up(self.photographs, pixel, torch.full_like(pixel, index), background)
 
     def view(self, c2w: Tensor | np.ndarray, intrinsics: Tensor | np.ndarray, size: tuple[int, int]) -> Rays:
         """Rays of all pixels, row by row, of a camera that need not be one of the scene's.
@@ -64,20 +64,7 @@ class RaySampler:
         pixel = torch.arange(width * height, device=self.device)
         c2w = torch.as_tensor(c2w, dtype=torch.float32, device=self.device)
         intrinsics = torch.as_tensor(intrinsics, dtype=torch.float32, device=self.device)
-        return self._rays(pixel % width, pixel // width, c2w, intrinsics)
-
-    def _batch(self, pixel: Tensor, image: Tensor, background: Tensor) -> RayBatch:
-        within = pixel - self.starts[image]
-        width = self.widths[image]
-        rays = self._rays(within % width, within // width, self.c2w[image], self.intrinsics[image])
-        colour = self.pixels[pixel].to(torch.float32) / 255.0
-        if not self.scene.has_alpha:
-            return RayBatch(rays, colour, None, background)
-        alpha = colour[:, 3:]
-        return RayBatch(rays, colour[:, :3] * alpha + background * (1.0 - alpha), alpha[:, 0], background)
-
-    def _rays(self, column: Tensor, row: Tensor, c2w: Tensor, intrinsics: Tensor) -> Rays:
-        xy = torch.stack([column, row], dim=-1).to(torch.float32) + 0.5
+        xy = torch.stack([pixel % width, pixel // width], dim=-1).to(torch.float32) + 0.5
         origins, directions = camera_rays(xy, c2w, intrinsics)
         near = origins.new_full((len(xy),), self.scene.near)
         return Rays(origins, directions, near, torch.full_like(near, self.scene.far))

@@ -124,7 +124,7 @@ class VolumeModel(nn.Module):
 
     def march(self, rays: Rays, generator: torch.Generator | None) -> Packed:
         """Samples of rays in occupied cells: within the budget with a generator, all of them without."""
-        rays = ops.clip_rays_to_box(rays, self.config.radius)
+        rays = ops.clip_rays_to_box(rays, self.config.radius, backend=self.config.backend)
         if generator is not None and self.config.randomized:
             jitter = torch.rand(len(rays), generator=generator, device=rays.near.device)
         else:

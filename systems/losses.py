@@ -1,7 +1,7 @@
 """Losses: each turns a rendered batch into a scalar; `system.loss.lambda_<name>` weighs it.
 
-Colour losses average over all rays within the sample budget, those without samples included: otherwise nothing would
-tell a pruned hole that colour is missing there."""
+Colour losses average over the rays that have samples: how much empty space a view shows does not change the balance
+with the other losses. Opacity losses average over all rays within the sample budget."""
 
 import torch
 from torch import Tensor
@@ -20,6 +20,12 @@ def mean_over_rays(values: Tensor, out: RenderOutput) -> Tensor:
     return (values * out.alive).sum() / out.alive.sum().clamp(min=1)
 
 
+def mean_over_hits(values: Tensor, out: RenderOutput) -> Tensor:
+    """Mean of per-ray values (R,) over the rays that have samples; no host read."""
+    hit = out.alive & (out.samples.packed.ray_count > 0)
+    return (values * hit).sum() / hit.sum().clamp(min=1)
+
+
 def mean_over_samples(values: Tensor, out: RenderOutput) -> Tensor:
     """Mean of per-sample values (S,) over the samples in use; no host read."""
     packed = out.samples.packed
@@ -35,20 +41,20 @@ def _require(value: Tensor | None, name: str, what: str) -> Tensor:
 @register("loss", "rgb_mse")
 def rgb_mse(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean squared error of the colour."""
-    return mean_over_rays((out.rgb - batch.rgb).square().mean(-1), out)
+    return mean_over_hits((out.rgb - batch.rgb).square().mean(-1), out)
 
 
 @register("loss", "rgb_l1")
 def rgb_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean absolute error of the colour."""
-    return mean_over_rays((out.rgb - batch.rgb).abs().mean(-1), out)
+    return mean_over_hits((out.rgb - batch.rgb).abs().mean(-1), out)
 
 
 @register("loss", "rgb_smooth_l1")
 @register("loss", "rgb")
 def rgb_smooth_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Huber loss of the colour with the bend at 1 (the predecessor's loss for NeRF, there called `rgb`)."""
-    return mean_over_rays(F.smooth_l1_loss(out.rgb, batch.rgb, reduction="none").mean(-1), out)
+    return mean_over_hits(F.smooth_l1_loss(out.rgb, batch.rgb, reduction="none").mean(-1), out)
 
 
 @register("loss", "mask")

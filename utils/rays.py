@@ -33,6 +33,19 @@ class RayBatch:
 
 
 @dataclass(frozen=True)
+class Photographs:
+    """The pixels and cameras of N images, all on one device, from which rays are looked up."""
+
+    pixels: Tensor  # (P, C) uint8, sRGB, image after image, row by row; C = 3, or 4 with straight alpha
+    starts: Tensor  # (N,) int64, where an image begins in `pixels`
+    widths: Tensor  # (N,) int64
+    c2w: Tensor  # (N, 3, 4) float32, orthonormal rotation
+    intrinsics: Tensor  # (N, 4) float32: fx, fy, cx, cy in pixels
+    near: float  # scene units along the ray
+    far: float
+
+
+@dataclass(frozen=True)
 class Packed:
     """Intervals along rays, packed by ray into a fixed capacity S; entries from `count` on are padding.
 

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from models.ops import reference_rays, reference_shading
 from models.ops.backends import BACKENDS, module, uses_triton
-from models.ops.geometry import clip_rays_to_box
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
-from utils.rays import Packed, Rays
+from utils.rays import Packed, Photographs, RayBatch, Rays
 
 __all__ = [
     "BACKENDS",
@@ -24,6 +23,7 @@ __all__ = [
     "hash_encode",
     "hash_features",
     "join",
+    "look_up",
     "march",
     "mlp",
     "module",
@@ -33,6 +33,16 @@ __all__ = [
     "spherical_harmonics",
     "uses_triton",
 ]
+
+
+def look_up(
+    photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor, *, backend: str = "auto"
+) -> RayBatch:
+    """Rays through the centres of pixels, and their colours over a background; near and far are the scene's.
+
+    pixel: (R,) int64, rows of `photographs.pixels`; image: (R,) int64, the image that each lies in; background: (3,)
+    sRGB in [0, 1]."""
+    return module("pixels", backend, photographs.c2w).look_up(photographs, pixel, image, background)
 
 
 def hash_encode(
@@ -65,6 +75,13 @@ def hash_features(
 ) -> Tensor:
     """Features (S, L*F) of a hash grid as in `hash_encode`, without the Jacobian. Differentiable in the table only."""
     return module("hash", backend, table).hash_features(points.detach(), table, spec, active_levels, count)
+
+
+def clip_rays_to_box(rays: Rays, radius: float, *, backend: str = "auto") -> Rays:
+    """The rays with `near` and `far` cut to the cube [-radius, radius]^3; near >= far where a ray misses it.
+
+    Reads nothing on the host. A ray parallel to a face is handled as the limit of its neighbours."""
+    return module("samples", backend, rays.near).clip_rays_to_box(rays, radius)
 
 
 def march(

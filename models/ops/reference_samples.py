@@ -6,6 +6,18 @@ from torch import Tensor
 from utils.rays import Packed, Rays
 
 
+def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
+    """Bounds as in `models.ops.clip_rays_to_box`."""
+    # A zero component becomes the smallest slope whose inverse is finite: 0 * inf would be NaN.
+    tiny = torch.finfo(rays.directions.dtype).tiny
+    directions = torch.where(rays.directions.abs() < tiny, tiny, rays.directions)
+    inverse = 1.0 / directions
+    low, high = (-radius - rays.origins) * inverse, (radius - rays.origins) * inverse
+    enter = torch.minimum(low, high).amax(dim=-1)
+    leave = torch.maximum(low, high).amin(dim=-1)
+    return Rays(rays.origins, rays.directions, torch.maximum(rays.near, enter), torch.minimum(rays.far, leave))
+
+
 def sample_points(rays: Rays, packed: Packed) -> Tensor:
     """Points as in `models.ops.sample_points`."""
     ray = packed.ray_index

@@ -10,7 +10,18 @@ from models.ops import reference_samples
 from utils.rays import Packed, Rays
 
 BLOCK = 256  # samples of a program that reads points
+PASS = tl.constexpr(tl.PropagateNan.ALL)  # as torch does: a bad ray must not look like a good one
 ELEMENTS = 4096  # of a program that joins columns
+
+
+def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
+    """Bounds as in `models.ops.clip_rays_to_box`."""
+    R = len(rays)
+    near, far = torch.empty(2, R, device=rays.near.device)
+    if R:
+        old = rays.origins.contiguous(), rays.directions.contiguous(), rays.near.contiguous(), rays.far.contiguous()
+        _clip[(triton.cdiv(R, BLOCK),)](*old, near, far, radius, torch.finfo(torch.float32).tiny, R, BLOCK)
+    return Rays(rays.origins, rays.directions, near, far)
 
 
 def sample_points(rays: Rays, packed: Packed) -> Tensor:
@@ -55,6 +66,22 @@ class _Join(torch.autograd.Function):
             grads.append(grad[:, start] if width is None else grad[:, start : start + width])
             start += width or 1
         return None, None, *grads
+
+
+@triton.jit
+def _clip(origins, directions, old_near, old_far, near, far, radius, tiny, R, BLOCK: tl.constexpr):
+    ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = ray < R
+    enter, leave = tl.load(old_near + ray, inside, other=0.0), tl.load(old_far + ray, inside, other=0.0)
+    for axis in tl.static_range(3):
+        origin = tl.load(origins + 3 * ray + axis, inside, other=0.0)
+        direction = tl.load(directions + 3 * ray + axis, inside, other=1.0)
+        inverse = 1.0 / tl.where(tl.abs(direction) < tiny, tiny, direction)
+        low, high = (-radius - origin) * inverse, (radius - origin) * inverse
+        enter = tl.maximum(enter, tl.minimum(low, high, PASS), PASS)
+        leave = tl.minimum(leave, tl.maximum(low, high, PASS), PASS)
+    tl.store(near + ray, enter, inside)
+    tl.store(far + ray, leave, inside)
 
 
 @triton.jit

@@ -105,7 +105,7 @@ def test_view_with_a_camera_of_the_scene_gives_the_rays_of_its_image():
 
 def test_pixels_are_shared_with_the_scene_on_the_cpu():
     scene = make_scene()
-    assert RaySampler(scene, "cpu").pixels.data_ptr() == scene.pixels.ctypes.data
+    assert RaySampler(scene, "cpu").photographs.pixels.data_ptr() == scene.pixels.ctypes.data
 
 
 @pytest.mark.parametrize("per_image", [False, True])

@@ -86,3 +86,11 @@ def test_every_ray_dead_is_a_zero_not_a_nan() -> None:
     out, batch = example()
     dead = replace(out, alive=torch.zeros(3, dtype=torch.bool))
     assert loss("rgb_mse", dead, batch) == 0.0
+
+
+def test_a_ray_without_samples_does_not_thin_the_colour_losses() -> None:
+    out, batch = example()
+    packed = replace(out.samples.packed, ray_count=torch.tensor([2, 0, 0]))
+    empty = replace(out, samples=replace(out.samples, packed=packed))
+    assert loss("rgb_mse", empty, batch) == 0.25  # of the first ray alone
+    assert loss("mask", empty, batch) == pytest.approx((0.6931472 + 0.0010005) / 2)  # of both within the budget

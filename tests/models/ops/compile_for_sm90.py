@@ -13,9 +13,18 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from models.ops import GridSpec, triton_hash, triton_mlp, triton_rays, triton_samples, triton_sdf, triton_shading
+from models.ops import (
+    GridSpec,
+    triton_hash,
+    triton_mlp,
+    triton_pixels,
+    triton_rays,
+    triton_samples,
+    triton_sdf,
+    triton_shading,
+)
 from models.ops.layers import Layers
-from utils.rays import Packed, Rays
+from utils.rays import Packed, Photographs, Rays
 
 R, S = 64, 1024
 launch = JITFunction.run
@@ -79,7 +88,11 @@ def main() -> None:
     shaded = triton_shading.neus_alpha(sdf, gradient, rays.directions, packed, inv_s, torch.tensor(1.0))
     differentiate(shaded, sdf, gradient, inv_s)
     harmonics = triton_shading.spherical_harmonics(rays.directions, 4)
+    triton_samples.clip_rays_to_box(rays, 1.5)
     triton_samples.sample_points(rays, packed)
+    cameras = lengths, lengths, torch.zeros(R, 3, 4), torch.ones(R, 4)
+    photographs = Photographs(torch.zeros(99, 4, dtype=torch.uint8), *cameras, 0.1, 9.0)
+    triton_pixels.look_up(photographs, lengths, lengths, torch.ones(3))
     triton_samples.join((torch.rand(S, 13), torch.rand(S, 3)), harmonics, packed)
 
     features = torch.randn(32, S).t().requires_grad_()

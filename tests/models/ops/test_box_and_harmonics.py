@@ -22,11 +22,11 @@ from models.ops import (
 from utils.rays import Rays
 
 
-def test_clipped_rays_lie_in_the_box_and_end_on_its_faces(device):
+def test_clipped_rays_lie_in_the_box_and_end_on_its_faces(backend, device):
     origins = 4.0 * torch.rand(500, 3, device=device) - 2.0
     directions = normalize(torch.randn(500, 3, device=device), dim=-1)
     bounds = torch.zeros(500, device=device), torch.full((500,), 9.0, device=device)
-    rays = clip_rays_to_box(Rays(origins, directions, *bounds), 1.0)
+    rays = clip_rays_to_box(Rays(origins, directions, *bounds), 1.0, backend=backend)
     t = torch.linspace(0.01, 8.9, 400, device=device)
     points = origins[:, None] + directions[:, None] * t[:, None]
     inside = (points.abs() < 1.0).all(-1)
@@ -38,18 +38,18 @@ def test_clipped_rays_lie_in_the_box_and_end_on_its_faces(device):
     assert 100 < hits.sum() < 500
 
 
-def test_near_and_far_are_only_ever_tightened(device):
+def test_near_and_far_are_only_ever_tightened(backend, device):
     start, end = torch.tensor([0.5], device=device), torch.tensor([0.7], device=device)
     rays = Rays(torch.zeros(1, 3, device=device), torch.tensor([[0.0, 0.0, 1.0]], device=device), start, end)
-    clipped = clip_rays_to_box(rays, 1.0)
+    clipped = clip_rays_to_box(rays, 1.0, backend=backend)
     assert (clipped.near, clipped.far) == (start, end)
 
 
 @pytest.mark.parametrize(("origin", "near", "far"), [((0.2, 0.3, -2.0), 1.0, 3.0), ((1.5, 0.0, -2.0), None, None)])
-def test_rays_parallel_to_a_face(device, origin, near, far):
+def test_rays_parallel_to_a_face(backend, device, origin, near, far):
     direction = torch.tensor([[0.0, -0.0, 1.0]], device=device)
     bounds = torch.zeros(1, device=device), torch.full((1,), 10.0, device=device)
-    rays = clip_rays_to_box(Rays(torch.tensor([origin], device=device), direction, *bounds), 1.0)
+    rays = clip_rays_to_box(Rays(torch.tensor([origin], device=device), direction, *bounds), 1.0, backend=backend)
     assert not rays.near.isnan().any()
     if near is None:
         assert rays.near >= rays.far

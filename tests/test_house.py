@@ -121,7 +121,7 @@ LINES = "    x = 1\n"
     ("path", "text", "expected"),
     [
         ("models/c.py", "import datasets.a", "models must not import datasets.a"),
-        ("datasets/c.py", "def f():\n    from models import b", "datasets must not import models.b"),
+        ("datasets/c.py", "def f():\n    from models.a import b", "datasets must not import models.a"),
         ("models/c.py", "from systems.a import x", "models must not import systems.a"),
         ("models/ops/c.py", "from ..a import x", "models.ops must not import models.a"),
         ("systems/c.py", "import launch", "systems must not import launch"),

@@ -25,7 +25,7 @@ class Pace:
 
 
 ON_CPU = Pace(chunks=1, window=8)
-ON_GPU = Pace(chunks=16, window=16)  # few rays leave the kernels idle; of each window the host has to read the size
+ON_GPU = Pace(chunks=40, window=12)  # few rays leave the kernels idle; of each window the host has to read the size
 
 
 def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:

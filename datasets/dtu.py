@@ -1,4 +1,4 @@
-"""Loads scenes in the NeuS layout (DTU, BlendedMVS, own captures): image/, mask/ and cameras_sphere.npz."""
+"""Loads scenes in the NeuS layout (DTU, BlendedMVS, own captures): image/, mask/ and cameras_sphere.npz; or IDR's."""
 
 import logging
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ class DTUConfig:
 
     root_dir: str
     scene: str | None = None  # name of the scene, for experiment names and root_dir: ${dataset.scene}
-    cameras_file: str = "cameras_sphere.npz"
+    cameras_file: str = "cameras_sphere.npz"  # where that is missing, cameras.npz of the IDR layout
     img_wh: tuple[int, int] | None = None  # width, height in pixels
     img_downscale: float | None = None  # or a factor >= 1
-    apply_mask: bool = True  # the masks become the alpha of the images
+    apply_mask: bool = True  # the masks, where there are any, become the alpha of the images
     holdout: int = HOLDOUT  # every so many-th view is kept for val and test; 0: all views are trained on
     train_split: Split = "train"
     val_split: Split = "val"  # val and test are the same held-out views
@@ -43,13 +43,33 @@ class DTUConfig:
             raise ConfigError(f"dataset.n_test_traj_steps: expected 0 or more, got {self.n_test_traj_steps}.")
 
 
+@register("dataset", "bmvs", builds="datasets.dtu:DTULoader")
+@dataclass(frozen=True)
+class BMVSConfig(DTUConfig):
+    """BlendedMVS in the NeuS layout: as `dtu`, under the name that its users know."""
+
+
 class DTULoader:
     """Reads one split at a time, in the frame where the object fills the unit sphere."""
 
     def __init__(self, config: DTUConfig) -> None:
         self.config = config
         self.root = Path(config.root_dir)
-        self.cameras_path = self.root / config.cameras_file
+        self.said: set[str] = set()  # one line for all splits
+
+    def _say(self, text: str) -> None:
+        if text not in self.said:
+            log.warning("%s: %s", self.root, text)
+        self.said.add(text)
+
+    @property
+    def cameras_path(self) -> Path:
+        """The file of the cameras."""
+        path, idr = self.root / self.config.cameras_file, self.root / "cameras.npz"
+        if path.is_file() or self.config.cameras_file != DTUConfig.cameras_file or not idr.is_file():
+            return path
+        self._say(f"no {path.name}, so the cameras are those of {idr.name}")
+        return idr
 
     def load(self, split: str) -> Scene:
         """The scene of "train", "val" or "test"; masks are its alpha. Raises DataError."""
@@ -78,7 +98,7 @@ class DTULoader:
             world_from_scene=cameras.world_from_scene,
             orbit_views=config.n_test_traj_steps,
         )
-        if config.apply_mask:
+        if masks:
             check_masks(scene, self.root / "mask")
         return scene
 
@@ -87,7 +107,7 @@ class DTULoader:
         wanted = getattr(self.config, f"{split}_split")
         if self.config.holdout == 0:
             if wanted != "train":
-                log.warning("%s: dataset.holdout=0, so %s shows views that were trained on", self.root, split)
+                self._say(f"dataset.holdout=0, so {split} shows views that were trained on")
             return list(range(num_images))
         return hold_out(num_images, self.config.holdout, held=wanted != "train")
 
@@ -106,12 +126,12 @@ class DTULoader:
         return numbers
 
     def _pair_masks(self, images: list[Path]) -> dict[Path, Path]:
-        """The mask of each image, found by name, by number (000000.png with 000.png) or by place in the folder."""
+        """The mask of each image, found by name, by number (000000.png with 000.png) or by place in the folder; none
+        where there is no folder of masks."""
         folder = self.root / "mask"
-        if not folder.is_dir() or not any(folder.iterdir()):
-            raise DataError(
-                f"{folder}: no such folder, or an empty one. Add one mask per image, or set dataset.apply_mask=false."
-            )
+        if not folder.is_dir():
+            self._say("no mask/, so the images are used whole; dataset.apply_mask=false says that this is meant")
+            return {}
         masks = list_images(folder)
         by_stem = {path.stem: path for path in masks}
         by_number = {int(path.stem): path for path in masks if path.stem.isdigit()}

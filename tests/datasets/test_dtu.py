@@ -5,6 +5,7 @@ import pytest
 from scenes_on_disk import FOCAL, HEIGHT, WIDTH, disc, random_image, write_dtu
 
 from datasets.dtu import DTUConfig, DTULoader
+from utils import registry
 from utils.errors import ConfigError, DataError
 from utils.images import write_png
 
@@ -156,7 +157,23 @@ def test_masks_that_cannot_be_meant_are_refused(dtu_root, change, message):
         load(dtu_root)
 
 
-def test_missing_mask_folder_names_the_remedy(dtu_root):
+def test_without_a_folder_of_masks_the_images_are_used_whole_and_that_is_said_once(dtu_root, caplog):
     (dtu_root / "mask").rename(dtu_root / "masks")
-    with pytest.raises(DataError, match=r"dataset\.apply_mask=false"):
+    loader = DTULoader(DTUConfig(str(dtu_root)))
+    assert not loader.load("train").has_alpha
+    loader.load("test")
+    assert caplog.text.count("no mask/") == 1
+    (dtu_root / "mask").mkdir()
+    with pytest.raises(DataError, match="empty"):
         load(dtu_root)
+
+
+def test_bmvs_and_the_camera_file_of_idr(dtu_root, caplog):
+    expected = load(dtu_root)
+    (dtu_root / "cameras_sphere.npz").rename(dtu_root / "cameras.npz")
+    config = registry.find("dataset", "bmvs").target(str(dtu_root))
+    scene = registry.build(config).load("train")
+    np.testing.assert_array_equal(scene.c2w, expected.c2w)
+    assert caplog.text.count("cameras.npz") == 1
+    with pytest.raises(DataError, match=r"other\.npz: no such file"):
+        load(dtu_root, cameras_file="other.npz")

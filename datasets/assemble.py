@@ -120,8 +120,30 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(paths, key=natural_key)
 
 
-def hold_out(num_views: int, every: int, held: bool) -> list[int]:
-    """Indices of every `every`-th view when `held`, of all others when not; with one view both hold it."""
+Holdout = int | tuple[int, ...]  # every so many-th view, or the indices of views
+
+
+def check_holdout(holdout: Holdout) -> None:
+    """Raises ConfigError for an interval or for indices that nothing can be held out by."""
+    if isinstance(holdout, int):
+        if holdout < 0 or holdout == 1:
+            raise ConfigError(f"dataset.holdout: expected 0 (none) or at least 2, got {holdout}.")
+    elif not holdout or min(holdout) < 0 or len(set(holdout)) < len(holdout):
+        raise ConfigError(f"dataset.holdout: expected different indices of views from 0 on, got {list(holdout)}.")
+
+
+def hold_out(num_views: int, holdout: Holdout, held: bool) -> list[int]:
+    """Indices of the views held out when `held`, of all others when not; with one view both hold it.
+
+    holdout: every so many-th view from the first on, or their indices. Raises ConfigError for one that is no view's, or
+    when none is left to train on."""
     if num_views < 2:
         return list(range(num_views))
-    return [i for i in range(num_views) if (i % every == 0) == held]
+    if isinstance(holdout, int):
+        return [i for i in range(num_views) if (i % holdout == 0) == held]
+    if max(holdout) >= num_views or len(holdout) >= num_views:
+        raise ConfigError(
+            f"dataset.holdout: expected some of the views 0 to {num_views - 1}, and others left to train on, got "
+            f"{list(holdout)}."
+        )
+    return [i for i in range(num_views) if (i in holdout) == held]

@@ -7,7 +7,15 @@ from typing import Literal
 
 import numpy as np
 
-from datasets.assemble import HOLDOUT, Resolution, hold_out, list_images, load_photos, require_folder
+from datasets.assemble import (
+    HOLDOUT,
+    Resolution,
+    check_holdout,
+    hold_out,
+    list_images,
+    load_photos,
+    require_folder,
+)
 from datasets.projection import fit_to_images, read_cameras
 from datasets.scene import Scene
 from utils.errors import ConfigError, DataError
@@ -29,7 +37,9 @@ class DTUConfig:
     img_wh: tuple[int, int] | None = None  # width, height in pixels
     img_downscale: float | None = None  # or a factor >= 1
     apply_mask: bool = True  # the masks, where there are any, become the alpha of the images
-    holdout: int = HOLDOUT  # every so many-th view is kept for val and test; 0: all views are trained on
+    holdout: int | tuple[int, ...] = (
+        HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
+    )
     train_split: Split = "train"
     val_split: Split = "val"  # val and test are the same held-out views
     test_split: Split = "test"
@@ -37,8 +47,7 @@ class DTUConfig:
 
     def __post_init__(self) -> None:
         Resolution(self.img_wh, self.img_downscale)
-        if self.holdout < 0 or self.holdout == 1:
-            raise ConfigError(f"dataset.holdout: expected 0 (none) or at least 2, got {self.holdout}.")
+        check_holdout(self.holdout)
         if self.n_test_traj_steps < 0:
             raise ConfigError(f"dataset.n_test_traj_steps: expected 0 or more, got {self.n_test_traj_steps}.")
 

@@ -52,6 +52,19 @@ def test_every_eighth_view_is_held_out(dtu_root, caplog):
         DTUConfig(str(dtu_root), holdout=1)
 
 
+def test_views_are_held_out_by_a_list(dtu_root):
+    train, test = (load(dtu_root, split, holdout=(7, 2)).image_names for split in ("train", "test"))
+    assert test == ("000002.png", "000007.png")
+    assert len(train) == 7
+    assert not set(train) & set(test)
+    for bad in ((), (3, 3), (-1,)):
+        with pytest.raises(ConfigError, match=r"dataset\.holdout: expected different indices"):
+            DTUConfig(str(dtu_root), holdout=bad)
+    for bad in ((9,), tuple(range(9))):
+        with pytest.raises(ConfigError, match="views 0 to 8"):
+            load(dtu_root, holdout=bad)
+
+
 @pytest.mark.parametrize("factor", [2.0, 4.0, 0.5])
 def test_cameras_of_another_resolution_are_rescaled(dtu_root, factor, caplog):
     expected = load(dtu_root).intrinsics

@@ -131,9 +131,8 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
     content = read_checkpoint(checkpoint) if checkpoint else None
     device = pick_device(args.gpu)
     check_backend(experiment.model.backend, device)
-    data = SceneData(
-        experiment.dataset, not experiment.model.batch_image_sampling, experiment.trainer.limit_val_batches
-    )
+    model, views = experiment.model, experiment.trainer.limit_val_batches
+    data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
     for split in ("train", "val", "test") if args.train else ("val" if args.validate else "test",):
         log.info("%s: %d views", split, len(data.scene(split)))
     torch.manual_seed(experiment.seed)

@@ -44,9 +44,8 @@ def train(experiment: Experiment, device: torch.device, callbacks: Sequence[Call
     experiment = replace(experiment, trainer=never)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim")
-    data = SceneData(
-        experiment.dataset, not experiment.model.batch_image_sampling, experiment.trainer.limit_val_batches
-    )
+    model, views = experiment.model, experiment.trainer.limit_val_batches
+    data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
     for split in ("train", "val", "test"):
         data.scene(split)  # all of them, as launch.py does before it trains
     torch.manual_seed(experiment.seed)

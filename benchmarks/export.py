@@ -26,7 +26,7 @@ from systems.configs import Experiment
 from systems.export import export_mesh
 from systems.step import view_background
 from utils import schema
-from utils.cameras import camera_rays
+from utils.cameras import pixel_rays
 from utils.environment import peak_memory
 from utils.rays import Rays
 
@@ -48,10 +48,8 @@ def orbit_rays(index: int, total: int, radius: float, size: int, device: torch.d
     focal = 0.5 * size / np.tan(0.5 * ANGLE)
     intrinsics = torch.tensor([focal, focal, 0.5 * size, 0.5 * size], dtype=torch.float32, device=device)
     pixel = torch.arange(size * size, device=device)
-    xy = torch.stack([pixel % size, pixel // size], dim=-1) + 0.5
-    origins, directions = camera_rays(xy, torch.from_numpy(c2w.astype(np.float32)).to(device), intrinsics)
-    near = torch.zeros(len(xy), device=device)
-    return Rays(origins, directions, near, torch.full_like(near, torch.inf))
+    camera = torch.from_numpy(c2w.astype(np.float32)).to(device)
+    return pixel_rays(pixel % size, pixel // size, camera, intrinsics, 0.0, torch.inf)
 
 
 def with_peaks(work: Callable[[], dict[str, Any]], device: torch.device) -> dict[str, Any]:

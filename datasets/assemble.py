@@ -139,11 +139,10 @@ def hold_out(num_views: int, holdout: Holdout, held: bool) -> list[int]:
     when none is left to train on."""
     if num_views < 2:
         return list(range(num_views))
-    if isinstance(holdout, int):
-        return [i for i in range(num_views) if (i % holdout == 0) == held]
-    if max(holdout) >= num_views or len(holdout) >= num_views:
+    chosen = range(0, num_views, holdout) if isinstance(holdout, int) else holdout
+    if max(chosen) >= num_views or len(chosen) >= num_views:
         raise ConfigError(
             f"dataset.holdout: expected some of the views 0 to {num_views - 1}, and others left to train on, got "
-            f"{list(holdout)}."
+            f"{list(chosen)}."
         )
-    return [i for i in range(num_views) if (i in holdout) == held]
+    return [i for i in range(num_views) if (i in chosen) == held]

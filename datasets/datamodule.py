@@ -31,16 +31,16 @@ class _Steps(IterableDataset):
 class SceneData(pl.LightningDataModule):
     """The scenes of an experiment. Splits that were asked for are kept; each is on one device once."""
 
-    def __init__(self, config: Any, per_image: bool, num_val_views: int | float) -> None:
+    def __init__(self, config: Any, per_image: bool, num_val_views: int | float, backend: str) -> None:
         super().__init__()
-        self.per_image, self.num_val_views = per_image, num_val_views
+        self.per_image, self.num_val_views, self.backend = per_image, num_val_views, backend
         loader = build(config)
         self.scene = cache(loader.load)
         self.views = cache(self._views)
         self.orbit_path = cache(self._orbit_path)
 
     def _views(self, split: str, device: torch.device) -> RaySampler:
-        return RaySampler(self.scene(split), device, per_image=self.per_image)
+        return RaySampler(self.scene(split), device, per_image=self.per_image, backend=self.backend)
 
     @property
     def world_from_scene(self) -> np.ndarray:

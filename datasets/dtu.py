@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from datasets.assemble import (
     HOLDOUT,
+    Holdout,
     Resolution,
     check_holdout,
     hold_out,
@@ -37,9 +39,7 @@ class DTUConfig:
     img_wh: tuple[int, int] | None = None  # width, height in pixels
     img_downscale: float | None = None  # or a factor >= 1
     apply_mask: bool = True  # the masks, where there are any, become the alpha of the images
-    holdout: int | tuple[int, ...] = (
-        HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
-    )
+    holdout: Holdout = HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
     train_split: Split = "train"
     val_split: Split = "val"  # val and test are the same held-out views
     test_split: Split = "test"
@@ -64,16 +64,17 @@ class DTULoader:
     def __init__(self, config: DTUConfig) -> None:
         self.config = config
         self.root = Path(config.root_dir)
-        self.said: set[str] = set()  # one line for all splits
+        self._said: set[str] = set()
 
     def _say(self, text: str) -> None:
-        if text not in self.said:
+        """Warns of the scene, once for all splits."""
+        if text not in self._said:
             log.warning("%s: %s", self.root, text)
-        self.said.add(text)
+        self._said.add(text)
 
-    @property
+    @cached_property
     def cameras_path(self) -> Path:
-        """The file of the cameras."""
+        """The file of the cameras: the one asked for, or IDR's where the default is missing."""
         path, idr = self.root / self.config.cameras_file, self.root / "cameras.npz"
         if path.is_file() or self.config.cameras_file != DTUConfig.cameras_file or not idr.is_file():
             return path

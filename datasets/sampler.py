@@ -6,7 +6,7 @@ from torch import Tensor
 
 from datasets.scene import Scene
 from models import ops
-from utils.cameras import camera_rays
+from utils.cameras import pixel_rays
 from utils.rays import Photographs, RayBatch, Rays
 
 
@@ -14,12 +14,15 @@ class RaySampler:
     """Holds the uint8 pixels and cameras of a scene on one device; rays are computed when asked for.
 
     Nothing here reads from the device, and shapes depend on the arguments alone. On the CPU the pixels are shared
-    with the scene, not copied. `per_image`: each batch comes from one random image instead of all pixels."""
+    with the scene, not copied. `per_image`: each batch comes from one random image instead of all pixels; `backend`:
+    that of `models.ops`."""
 
-    def __init__(self, scene: Scene, device: torch.device | str, *, per_image: bool = False) -> None:
+    def __init__(
+        self, scene: Scene, device: torch.device | str, *, per_image: bool = False, backend: str = "auto"
+    ) -> None:
         self.scene = scene
         self.device = torch.device(device)
-        self.per_image = per_image
+        self.per_image, self.backend = per_image, backend
         arrays = scene.pixels, scene.offsets, scene.sizes[:, 0].copy(), scene.c2w, scene.intrinsics
         tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
         self.photographs = Photographs(*tensors, scene.near, scene.far)
@@ -47,14 +50,14 @@ class RaySampler:
         else:
             pixel = torch.randint(len(self.photographs.pixels), (num_rays,), **options)
             image = torch.searchsorted(self.ends, pixel, right=True)
-        return ops.look_up(self.photographs, pixel, image, background)
+        return ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
 
     def image(self, index: int, background: Tensor) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""
         start = int(self.scene.offsets[index])
         width, height = self.size(index)
         pixel = torch.arange(start, start + width * height, device=self.device)
-        return ops.look_up(self.photographs, pixel, torch.full_like(pixel, index), background)
+        return ops.look_up(self.photographs, pixel, torch.full_like(pixel, index), background, backend=self.backend)
 
     def view(self, c2w: Tensor | np.ndarray, intrinsics: Tensor | np.ndarray, size: tuple[int, int]) -> Rays:
         """Rays of all pixels, row by row, of a camera that need not be one of the scene's.
@@ -64,7 +67,4 @@ class RaySampler:
         pixel = torch.arange(width * height, device=self.device)
         c2w = torch.as_tensor(c2w, dtype=torch.float32, device=self.device)
         intrinsics = torch.as_tensor(intrinsics, dtype=torch.float32, device=self.device)
-        xy = torch.stack([pixel % width, pixel // width], dim=-1).to(torch.float32) + 0.5
-        origins, directions = camera_rays(xy, c2w, intrinsics)
-        near = origins.new_full((len(xy),), self.scene.near)
-        return Rays(origins, directions, near, torch.full_like(near, self.scene.far))
+        return pixel_rays(pixel % width, pixel // width, c2w, intrinsics, self.scene.near, self.scene.far)

@@ -17,13 +17,16 @@ from utils.registry import register
 
 def mean_over_rays(values: Tensor, out: RenderOutput) -> Tensor:
     """Mean of per-ray values (R,) over the rays within the budget; no host read."""
-    return (values * out.alive).sum() / out.alive.sum().clamp(min=1)
+    return _mean(values, out.alive)
 
 
 def mean_over_hits(values: Tensor, out: RenderOutput) -> Tensor:
     """Mean of per-ray values (R,) over the rays that have samples; no host read."""
-    hit = out.alive & (out.samples.packed.ray_count > 0)
-    return (values * hit).sum() / hit.sum().clamp(min=1)
+    return _mean(values, out.alive & (out.samples.packed.ray_count > 0))
+
+
+def _mean(values: Tensor, rays: Tensor) -> Tensor:
+    return (values * rays).sum() / rays.sum().clamp(min=1)
 
 
 def mean_over_samples(values: Tensor, out: RenderOutput) -> Tensor:

@@ -9,12 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOORS = {
-    "utils": "",
-    "models.ops": "utils",
-    "datasets": "models.ops utils",
-    "models": "models.ops utils",
-}  # part -> may import
+FLOORS = {"utils": "", "models.ops": "utils"} | dict.fromkeys(("datasets", "models"), "models.ops utils")  # may import
 FLOORS["systems"] = FLOORS["models"] + " models"
 FLOORS |= dict.fromkeys(("launch", "scripts", "benchmarks"), FLOORS["systems"] + " systems datasets")
 OPEN_ENDS = ("TO" + "DO", "FIX" + "ME")

@@ -8,6 +8,7 @@ from torch.testing import assert_close
 
 from datasets.sampler import RaySampler
 from datasets.scene import Scene
+from utils.errors import ConfigError
 
 SIZES = np.array([[7, 5], [3, 4], [6, 2]])
 BACKGROUND = torch.tensor([0.2, 0.5, 0.9])
@@ -114,3 +115,8 @@ def test_drawing_never_reads_from_the_device(per_image):
     batch = sampler.draw(16, BACKGROUND.to("meta"), torch.Generator())
     assert batch.rgb.shape == batch.rays.directions.shape == (16, 3)
     assert batch.mask.shape == batch.rays.far.shape == (16,)
+
+
+def test_the_backend_is_the_one_asked_for():
+    with pytest.raises(ConfigError, match=r"model\.backend=tinycudann"):
+        draw(RaySampler(make_scene(), "cpu", backend="tinycudann"), 5)

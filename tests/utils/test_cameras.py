@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from utils.cameras import camera_rays, pixel_directions
+from utils.cameras import camera_rays, pixel_directions, pixel_rays
 
 
 def random_cameras(num: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,3 +39,14 @@ def test_one_camera_serves_many_pixels():
     each = camera_rays(xy, c2w.expand(6, 3, 4), intrinsics.expand(6, 4))
     for a, b in zip(one, each, strict=True):
         assert_close(a, b)
+
+
+def test_rays_of_pixels_pass_through_their_centres():
+    c2w, intrinsics = random_cameras(3)
+    column, row = torch.tensor([0, 7, 300]), torch.tensor([5, 0, 200])
+    rays = pixel_rays(column, row, c2w, intrinsics, 0.5, torch.inf)
+    origins, directions = camera_rays(torch.stack([column, row], dim=-1) + 0.5, c2w, intrinsics)
+    assert_close(rays.origins, origins)
+    assert_close(rays.directions, directions)
+    assert (rays.near == 0.5).all()
+    assert rays.far.isinf().all()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmarks.sphere import RADIUS, STEP, Inputs
 from models import ops
 from systems.configs import LossConfig, SystemConfig
-from systems.optim import build_optimizer, fit_to_device
+from systems.optim import LearningRates, build_optimizer
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def cases() -> list[Case]:
         Case("spherical_harmonics", "shading", _spherical_harmonics),
         Case("mlp 32-64-64-3", "mlp", partial(_mlp, (32, 64, 64, 3)), halves=True),
         Case("neus_alpha", "shading", _neus_alpha),
+        Case("density_alpha", "shading", _density_alpha),
         Case("composite", "rays", _composite),
         Case("adamw", None, _adamw),
     ]
@@ -151,6 +152,16 @@ def _neus_alpha(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
     )
 
 
+def _density_alpha(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Reads density and both ends of each sample; writes opacity. The backward writes the gradient of the density."""
+    packed, density = inputs.packed, inputs.sdf.abs().requires_grad_()
+    return Call(
+        lambda: (ops.density_alpha(density, packed, backend=backend),),
+        (density, packed.t_starts, packed.t_ends),
+        (density,),
+    )
+
+
 def _composite(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
     """Reads opacity, 7 values (colour, depth, normal) and the place of each ray's samples; writes weights, opacity and
     sums. The backward writes the gradients of opacities and values."""
@@ -173,7 +184,7 @@ def _adamw(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
     table = nn.Parameter(inputs.table.detach().clone())
     table.grad = _random(table.shape, inputs)
     optimizer = build_optimizer(SystemConfig(LossConfig({})), {"table": [table]})
-    fit_to_device(optimizer)
+    LearningRates(optimizer)
     optimizer.step()  # makes the moments
     state = optimizer.state[table]
     written = (table, state["exp_avg"], state["exp_avg_sq"])

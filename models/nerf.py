@@ -32,7 +32,7 @@ class NeRF(VolumeModel):
         """See VolumeModel.shade."""
         points = ops.sample_points(rays, packed, backend=self.config.backend)
         density, feature = self.geometry(points, packed.count)
-        alpha = ops.alpha_from_density(density, packed.t_ends - packed.t_starts) * packed.valid
+        alpha = ops.density_alpha(density, packed, backend=self.config.backend)
         colors = self.texture(rays.directions, packed, feature)
         weights, opacity, rgb, _, depth = self.compose(alpha, colors, None, packed)
         return RenderOutput(

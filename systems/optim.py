@@ -37,22 +37,26 @@ def build_optimizer(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]
     return optimizer
 
 
-def fit_to_device(optimizer: torch.optim.Optimizer) -> None:
-    """Readies an optimiser, new or from a checkpoint of any device, for the device of its parameters.
+class LearningRates:
+    """Readies an optimiser, new or from a checkpoint of any device, for its parameters' device, and sets its rates.
 
-    On a GPU the learning rates live in its memory: a captured step sees them change."""
-    for group in optimizer.param_groups:
-        device = group["params"][0].device
-        group["capturable"] = device.type == "cuda"
-        group["lr"] = float(group["lr"])
-        if device.type == "cuda":
-            group["lr"] = torch.tensor(group["lr"], device=device)
+    On a GPU the learning rates live in its memory, side by side: a captured step sees them change."""
 
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        groups = optimizer.param_groups
+        device = groups[0]["params"][0].device
+        on_gpu = device.type == "cuda"
+        self._groups = groups
+        self._initial = torch.tensor([group["initial_lr"] for group in groups], device=device)
+        self._rates = self._initial.clone() if on_gpu else None
+        for index, group in enumerate(groups):
+            group["capturable"] = on_gpu
+            group["lr"] = self._rates[index] if on_gpu else float(group["lr"])
 
-def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Every group's own learning rate times a factor, the value of `system.scheduler` at a step."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], torch.Tensor):
-            group["lr"].fill_(group["initial_lr"] * factor)
-        else:
+    def set(self, factor: float) -> None:
+        """Every group's own learning rate times a factor, the value of `system.scheduler` at a step."""
+        if self._rates is not None:
+            torch.mul(self._initial, factor, out=self._rates)
+            return
+        for group in self._groups:
             group["lr"] = group["initial_lr"] * factor

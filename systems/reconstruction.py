@@ -13,7 +13,7 @@ from models.base import VolumeModel
 from systems.configs import Experiment
 from systems.evaluation import View, evaluate_view, render_view
 from systems.export import export_mesh
-from systems.optim import build_optimizer, check_parts, fit_to_device
+from systems.optim import build_optimizer, check_parts
 from systems.step import Figures, TrainingStep, TrainingViews, view_background
 from utils.errors import ReconstructionError
 from utils.images import read_image, write_png
@@ -72,8 +72,6 @@ class ReconstructionSystem(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Prepares what lasts from step to step on this device."""
-        optimizer = self.trainer.optimizers[0]
-        fit_to_device(optimizer)
         # Loss scaling asks the host whether a step is to be taken: only without it is the whole step on the device.
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         scaled = scaler is not None and scaler.is_enabled()
@@ -81,7 +79,7 @@ class ReconstructionSystem(pl.LightningModule):
         self.captured = recordable and self.experiment.trainer.cuda_graph and not scaled
         if self.captured:
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
-        views = self.data.views("train", self.device)
+        views, optimizer = self.data.views("train", self.device), self.trainer.optimizers[0]
         self.step = TrainingStep(self.model, self.experiment, views, optimizer, self.device, self.captured)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:

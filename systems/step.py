@@ -12,7 +12,7 @@ from models.base import VolumeModel
 from systems.configs import Experiment
 from systems.graphs import StepGraphs
 from systems.losses import rgb_mse
-from systems.optim import set_learning_rates
+from systems.optim import LearningRates
 from utils import registry
 from utils.rays import RayBatch
 
@@ -60,6 +60,7 @@ class TrainingStep:
         self.model, self.experiment, self.views, self.optimizer = model, experiment, views, optimizer
         self.device, self.captured = device, captured
         self.losses = {name: registry.find("loss", name).target for name in experiment.system.loss.weights}
+        self.rates = LearningRates(optimizer)
         self.generator = torch.Generator(device)
         self._graphs = StepGraphs(self.generator)
         self._weights: dict[str, tuple[float, Tensor]] = {}
@@ -68,7 +69,7 @@ class TrainingStep:
         """The figures of a step; where it is not captured, their loss carries the gradient."""
         # Random numbers depend on seed and step alone: a resumed run draws what the whole run drew.
         self.generator.manual_seed(self.experiment.seed * 1_000_003 + step)
-        set_learning_rates(self.optimizer, self.experiment.system.scheduler.at(step))
+        self.rates.set(self.experiment.system.scheduler.at(step))
         self.model.on_step(step)
         due = self.model.occupancy_due(step)
         if due is not None:

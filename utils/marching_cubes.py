@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cache
 
-import mcubes
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,6 +24,8 @@ class Table:
 @cache
 def table(device: torch.device) -> Table:
     """The table on a device. PyMCubes meshes one cell of each case; the middle of an edge says which edge it is."""
+    import mcubes  # brings scipy: half a second of a start
+
     edges = [(corner, axis) for axis in range(3) for corner in CORNERS if corner[axis] == 0]
     middles = np.array([np.add(corner, 0.5 * np.eye(3)[axis]) for corner, axis in edges])
     count, found = np.zeros(256, np.int64), np.zeros((256, MAX_TRIANGLES, 3), np.int64)

@@ -19,6 +19,7 @@ __all__ = [
     "alpha_from_density",
     "clip_rays_to_box",
     "composite",
+    "density_alpha",
     "distortion",
     "hash_encode",
     "hash_features",
@@ -149,6 +150,13 @@ def neus_alpha(
     length; inv_s: () > 0; anneal: () in [0, 1], see `reference_shading.annealed_cosine`. The opacity of padding is 0.
     Differentiable, once, in sdf, gradient and inv_s, through both outputs."""
     return module("shading", backend, sdf).neus_alpha(sdf, gradient, directions, packed, inv_s, anneal)
+
+
+def density_alpha(density: Tensor, packed: Packed, *, backend: str = "auto") -> Tensor:
+    """Opacity (S,) in [0, 1] of samples of a density (S,) >= 0 per scene unit: `alpha_from_density` of the intervals.
+
+    The opacity of padding is 0, whatever lies there. Differentiable, once, in the density."""
+    return module("shading", backend, density).density_alpha(density, packed)
 
 
 def spherical_harmonics(directions: Tensor, degree: int, *, backend: str = "auto") -> Tensor:

@@ -34,5 +34,5 @@ def reserve(counts: Tensor, capacity: int | None, dtype: torch.dtype) -> Packed:
     """Room for the samples that fit, all of it zeros as padding is; a march fills in what is in use."""
     ray_start, ray_count, alive, count, S = fit_capacity(counts, capacity)
     ray_index = counts.new_zeros(S)
-    t_starts, t_ends = counts.new_zeros(S, dtype=dtype), counts.new_zeros(S, dtype=dtype)
+    t_starts, t_ends = counts.new_zeros(2, S, dtype=dtype)
     return Packed(ray_index, t_starts, t_ends, ray_start, ray_count, alive, count)

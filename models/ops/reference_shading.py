@@ -41,6 +41,11 @@ def alpha_from_density(density: Tensor, dt: Tensor | float) -> Tensor:
     return -torch.expm1(-density * dt)
 
 
+def density_alpha(density: Tensor, packed: Packed) -> Tensor:
+    """Opacity as in `models.ops.density_alpha`."""
+    return torch.where(packed.valid, alpha_from_density(density, packed.t_ends - packed.t_starts), 0.0)
+
+
 def spherical_harmonics(directions: Tensor, degree: int) -> Tensor:
     """Real spherical harmonics of all orders below `degree`, orthonormal on the sphere.
 

@@ -71,9 +71,10 @@ class _Composite(torch.autograd.Function):
     def backward(ctx: FunctionCtx, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         alpha, values, transmittance, *segments = ctx.saved_tensors
         upstream = [None if grad is None else grad.contiguous() for grad in grad_outputs]
-        grad_alpha = torch.zeros_like(alpha)  # the kernel leaves padding as it is, here and in grad_values
-        grad_values = None if upstream[2] is None else torch.zeros_like(values)
-        sizes = values.shape[1], triton.next_power_of_2(values.shape[1]), COMPOSITE_BLOCK
+        S, C = values.shape
+        room = alpha.new_zeros(S * (1 if upstream[2] is None else C + 1))  # the kernel leaves padding as it is
+        grad_alpha, grad_values = room[:S], None if upstream[2] is None else room[S:].view(S, C)
+        sizes = C, triton.next_power_of_2(C), COMPOSITE_BLOCK
         _composite_backward[(segments[0].shape[0],)](
             alpha, values, transmittance, *segments, *upstream, grad_alpha, grad_values, *sizes, num_warps=1
         )

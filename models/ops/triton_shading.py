@@ -9,7 +9,10 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops import reference_shading
+from models.ops.triton_density import density_alpha
 from utils.rays import Packed
+
+__all__ = ["density_alpha", "neus_alpha", "spherical_harmonics"]
 
 SAMPLES_BLOCK = 128  # of one program, a lane each: with more, loads and stores would differ in layout
 MIN_LENGTH = tl.constexpr(1e-6)  # of a gradient; a shorter one is not stretched to a unit normal

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import normalize
 from torch.testing import assert_close
 
-from models.ops import alpha_from_density, neus_alpha
+from models.ops import alpha_from_density, density_alpha, neus_alpha
 from models.ops.reference_shading import alpha_from_sdf, annealed_cosine
 from utils.rays import Packed
 
@@ -124,3 +124,38 @@ def test_the_kernel_reads_columns_of_a_wider_output(backend, device, packed_from
         outputs.append((*result, *torch.autograd.grad(result, wide, upstream)))
     for a, b in zip(*outputs, strict=True):
         assert_close(a, b)
+
+
+def densities(device) -> torch.Tensor:
+    """Opacities from 1e-6 to 1, zero among them; intervals are 0.05 long or less."""
+    density = 10.0 ** torch.linspace(-4.0, 4.0, CAPACITY, device=device)
+    density[5] = 0.0
+    return density[torch.randperm(CAPACITY, device=device)]
+
+
+def test_opacity_of_a_density_matches_float64(backend, device, packed_from):
+    packed = packed_from(COUNTS, CAPACITY)
+    density, upstream = densities(device), torch.randn(CAPACITY, device=device)
+    found = []
+    for x, samples, name in ((density, packed, backend), (density.double(), exact(packed), "reference")):
+        x = x.clone().requires_grad_()
+        alpha = density_alpha(x, samples, backend=name)
+        found.append((alpha, *torch.autograd.grad(alpha, x, upstream.to(x.dtype))))
+    for a, b in zip(*found, strict=True):
+        assert_close(a.double(), b, atol=1e-8, rtol=1e-4)
+    assert not found[0][0][~packed.valid].any()
+    assert found[0][0].dtype == torch.float32
+
+
+def test_a_density_on_padding_is_not_read(backend, device, packed_from):
+    packed = packed_from(COUNTS, CAPACITY)
+    density = densities(device)
+    clean = density_alpha(density, packed, backend=backend)
+    density[~packed.valid] = float("nan")
+    assert torch.equal(density_alpha(density, packed, backend=backend), clean)
+
+
+def test_no_samples_of_a_density_have_no_opacity(backend, device, packed_from):
+    density = torch.zeros(0, device=device, requires_grad=True)
+    alpha = density_alpha(density, packed_from([0, 0], 0), backend=backend)
+    assert alpha.shape == torch.autograd.grad(alpha.sum(), density)[0].shape == (0,)

@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ Event = dict[str, Any]
 class ProfileWindow(Callback):
     """Records `steps` steps from step `begin` on, then ends the training; the figures lie in `report`.
 
-    As many steps in front of them are timed without the profiler, which slows the host down."""
+    The profiler slows down the host, and from its subscription on each kernel of a CUDA graph too."""
 
     def __init__(self, begin: int, steps: int, device: torch.device) -> None:
         self.begin, self.steps, self.device = begin, steps, device
@@ -36,7 +35,6 @@ class ProfileWindow(Callback):
         activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
         plan = schedule(wait=0, warmup=SETTLE, active=steps, repeat=1)
         self._profiler = profile(activities=activities, schedule=plan, on_trace_ready=self._read)
-        self._started = self._plain_ms = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Has the profiler subscribe to the GPU before a CUDA graph is captured: it may not see into older ones."""
@@ -46,15 +44,10 @@ class ProfileWindow(Callback):
                 torch.ones(1, device=self.device)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Switches timing and profiler on and off at their steps."""
+        """Switches the profiler on and off at its steps."""
         step = trainer.global_step - self.begin
-        if step == -self.steps - SETTLE:
-            synchronise(self.device)
-            self._started = time.perf_counter()
-        elif step == -SETTLE:
-            synchronise(self.device)
-            self._plain_ms = (time.perf_counter() - self._started) * 1e3 / self.steps
-            progress(f"profiling {self.steps} steps from step {trainer.global_step} on")
+        if step == -SETTLE:
+            progress(f"profiling {self.steps} steps from step {self.begin} on")
             self._profiler.start()
         elif step > -SETTLE:
             if step == 0:
@@ -69,10 +62,7 @@ class ProfileWindow(Callback):
             path = Path(folder) / "trace.json"
             profiler.export_chrome_trace(str(path))
             events = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
-        self.report = {"ms_per_step_without_profiler": rounded(self._plain_ms), **read_trace(events, self.steps)}
-        if self.report["gpu_ms_per_step"] is not None:
-            share = self.report["gpu_ms_per_step"] / self._plain_ms
-            self.report["gpu_busy_share_without_profiler"] = rounded(share)
+        self.report = read_trace(events, self.steps)
 
 
 def read_trace(events: Iterable[Event], steps: int) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def _measure(
     recorder = Recorder(Plan(steps, frozenset(), 0, max(1, steps // 40), steps // 2), device)
     gc.collect()
     if device.type == "cuda":
+        torch.cuda.init()  # a sweep alone is the first to use the GPU
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     try:

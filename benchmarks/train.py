@@ -135,14 +135,21 @@ def profiled_steps(experiment: Experiment, quick: bool) -> tuple[int, int]:
     steps = min(PROFILED, end // 5)
     if end <= 2 * steps + SETTLE:
         raise ConfigError(f"--profile: needs trainer.max_steps of {QUICK_STEPS} or more, got {end}.")
-    return end - steps, steps
+    return (end // steps - 1) * steps, steps
 
 
 def run_profile(experiment: Experiment, device: torch.device, quick: bool) -> dict[str, Any]:
-    """The profile of a training of its own."""
-    window = ProfileWindow(*profiled_steps(experiment, quick), device)
+    """The profile of a training of its own; beside it the time of the same steps in one without the profiler."""
+    begin, steps = profiled_steps(experiment, quick)
+    plain = Recorder(Plan(begin + steps, frozenset(), 0, steps, begin), device)
+    train(experiment, device, [plain])
+    window = ProfileWindow(begin, steps, device)
     train(experiment, device, [window])
-    return window.report
+    report = window.report | {"ms_per_step_without_profiler": plain.report["ms_per_step"]["median"]}
+    if report["gpu_ms_per_step"] is not None:
+        share = report["gpu_ms_per_step"] / report["ms_per_step_without_profiler"]
+        report["gpu_busy_share_without_profiler"] = rounded(share)
+    return report
 
 
 def work(argv: list[str]) -> int:

@@ -1,6 +1,7 @@
 """The Lightning module: draws rays, renders, weighs losses, validates and tests; for NeuS and NeRF alike."""
 
 import logging
+import math
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from systems.configs import Experiment
 from systems.evaluation import View, evaluate_view, render_view
 from systems.export import export_mesh
 from systems.optim import build_optimizer, check_parts
+from systems.readout import Readout
 from systems.step import Figures, TrainingStep, TrainingViews, view_background
 from utils.errors import ReconstructionError
 from utils.images import read_image, write_png
@@ -52,6 +54,7 @@ class ReconstructionSystem(pl.LightningModule):
         self.frames: list[Path] = []
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
+        self.readout = Readout()
         self.shown: dict[str, float] = {}  # for the progress bar
         self.failure: ReconstructionError | None = None  # raised once everything else is written
         self.loaded_step = 0  # of the checkpoint that the weights come from
@@ -83,11 +86,17 @@ class ReconstructionSystem(pl.LightningModule):
         self.step = TrainingStep(self.model, self.experiment, views, optimizer, self.device, self.captured)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """One step: rays, render, weighted losses. The host reads nothing between logging points."""
+        """One step: rays, render, weighted losses. The host waits for nothing, and logs figures when they arrive."""
         figures = self.step.run(self.global_step)
         if (self.global_step + 1) % self.experiment.trainer.log_every_n_steps == 0:
-            self._log_step(figures)
+            self._log_arrived(wait=True)
+            self._send_figures(figures)
+        self.log_dict(self._log_arrived(), logger=False)  # for callbacks
         return figures.loss
+
+    def on_train_end(self) -> None:
+        """Logs what is still under way."""
+        self._log_arrived(wait=True)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Lightning's hook; a captured step has done it already, as it has the next two."""
@@ -109,24 +118,31 @@ class ReconstructionSystem(pl.LightningModule):
     def _view_background(self) -> Tensor:
         return view_background(self.experiment.model.background_color, self.device)
 
-    @torch.no_grad()
-    def _log_step(self, figures: Figures) -> None:
-        shown = {"train/loss": figures.loss, "train/psnr": -10.0 * torch.log10(figures.mse.clamp(min=1e-10))}
-        if figures.inv_s is not None:
-            shown["train/inv_s"] = figures.inv_s
-        shown["train/rays"] = figures.rays
-        # Not prog_bar=True: Lightning would read those from the device after every step.
-        self.shown = {name: float(value) for name, value in shown.items()}
-        self.log_dict(self.shown)
-        quiet = {f"train/loss/{name}": term for name, term in zip(figures.names, figures.terms, strict=True)}
-        quiet |= {"train/samples": figures.samples, "train/occupied": self.model.occupancy.occupied.float().mean()}
-        self.log_dict({name: value.float() for name, value in quiet.items()})
-        if figures.samples == 0:
+    def _send_figures(self, figures: Figures) -> None:
+        values = {"loss": figures.loss, "mse": figures.mse, "rays": figures.rays, "samples": figures.samples}
+        values |= {} if figures.inv_s is None else {"inv_s": figures.inv_s}
+        values |= {f"loss/{name}": term for name, term in zip(figures.names, figures.terms.unbind(), strict=True)}
+        values["occupied"] = self.model.occupancy.occupied.float().mean()
+        self.readout.send(self.global_step, values)
+
+    def _log_arrived(self, wait: bool = False) -> dict[str, float]:
+        """Logs figures under the step that they are of, and returns them; nothing where none have arrived."""
+        step, values = self.readout.take(wait) or (0, {})
+        if not values:
+            return {}
+        values["psnr"] = -10.0 * math.log10(max(values.pop("mse"), 1e-10))
+        self.shown = {name: values[name] for name in ("loss", "psnr", "inv_s", "rays") if name in values}
+        named = {f"train/{name}": value for name, value in values.items()}
+        for logger in self.loggers:  # not through Lightning: it would log them under a later step
+            logger.log_metrics(named, step)
+            logger.save()
+        if values["samples"] == 0:
             log.warning(
                 "step %d: no sample lies in an occupied cell, so nothing is learned. Check model.radius against the "
                 "scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",
-                self.global_step,
+                step,
             )
+        return named
 
     def _view(self, split: str, index: int) -> View:
         views = self.data.views(split, self.device)

@@ -43,6 +43,12 @@ def only(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
+def train_rows(folder: Path) -> list[dict[str, str]]:
+    """What the CSV log holds of training."""
+    rows = list(csv.DictReader(only(folder, "csv_logs/version_0/metrics.csv").open()))
+    return [row for row in rows if row["train/loss"]]
+
+
 @pytest.fixture(scope="module")
 def trained(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished NeuS run."""
@@ -70,7 +76,9 @@ def test_a_run_leaves_everything_it_promises(trained: Path) -> None:
         "save/it100-val/000.png",
     ):
         assert (trained / name).is_file(), name
-    assert only(trained, "csv_logs/version_0/metrics.csv").stat().st_size > 0
+    rows = train_rows(trained)
+    assert [int(row["step"]) for row in rows] == list(range(4, 200, 5))
+    assert float(rows[-1]["train/psnr"]) > float(rows[0]["train/psnr"]) + 5.0
     assert list((trained.parents[2] / "runs/neus-demo" / trained.name).glob("events*"))
     metrics = json.loads((trained / "save/metrics.json").read_text())
     assert metrics["psnr"] > 22.0
@@ -126,8 +134,9 @@ def test_captured_and_eager_steps_give_the_same_results(scene: Path, tmp_path: P
     for captured in ("true", "false"):
         out = tmp_path / captured
         assert run(scene, out, *steps, f"trainer.cuda_graph={captured}", config=config) == 0
-        rows = list(csv.DictReader(only(out, "exp/*/@*/csv_logs/*/metrics.csv").open()))
-        losses[captured] = np.array([float(row["train/loss"]) for row in rows if row["train/loss"]])
+        logged = train_rows(only(out, "exp/*/@*"))
+        losses[captured] = np.array([float(row["train/loss"]) for row in logged])
+        assert [int(row["step"]) for row in logged] == list(range(4, 120, 5))
     # The first steps see the same rays; later the order in which a GPU adds up gradients makes itself felt.
     assert losses["true"][:4] == pytest.approx(losses["false"][:4], rel=1e-3)
     assert losses["true"][-5:].mean() == pytest.approx(losses["false"][-5:].mean(), rel=0.1)

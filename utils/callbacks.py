@@ -53,5 +53,5 @@ class ProgressBar(TQDMProgressBar):
     """One line with the figures that tell whether training goes well."""
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """What the module last put into `shown`: loss, psnr, inv_s, rays; the last part of each name."""
-        return {name.split("/")[-1]: value for name, value in pl_module.shown.items()}
+        """What the module last put into `shown`: loss, psnr, inv_s, rays."""
+        return dict(pl_module.shown)

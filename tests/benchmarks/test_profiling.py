@@ -57,7 +57,6 @@ def test_a_training_is_profiled_in_its_steady_part(experiment: Experiment) -> No
     report = window.report
     assert report["steps"] == 3
     assert report["ms_per_step"] > 0.0
-    assert report["ms_per_step_without_profiler"] > 0.0
     assert report["gpu_busy_share"] is None
     assert report["kernels"] == []
     assert report["host_waits_per_100_steps"]["aten::item"] >= 100

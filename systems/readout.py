@@ -1,0 +1,36 @@
+"""Figures of a step on their way from the device to the log, without making the host wait."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class Readout:
+    """Fetches numbers that a step left on the device while the next steps run; one set is under way at a time."""
+
+    def __init__(self) -> None:
+        self._under_way: tuple[int, list[str], Tensor, torch.cuda.Event | None] | None = None
+
+    def send(self, step: int, values: Mapping[str, Tensor]) -> None:
+        """Sets scalars of a step on their way, as they are when the device comes to it; drops what is under way."""
+        numbers = torch.stack([value.detach().float().reshape(()) for value in values.values()])
+        arrival = None
+        if numbers.device.type == "cuda":
+            host = torch.empty(len(numbers), pin_memory=True)
+            numbers = host.copy_(numbers, non_blocking=True)
+            arrival = torch.cuda.Event()
+            arrival.record()
+        self._under_way = step, list(values), numbers, arrival
+
+    def take(self, wait: bool = False) -> tuple[int, dict[str, float]] | None:
+        """Step and numbers, once, if they have arrived; `wait`: as soon as they have. None if there is nothing."""
+        if self._under_way is None:
+            return None
+        step, names, numbers, arrival = self._under_way
+        if arrival is not None:
+            if not wait and not arrival.query():
+                return None
+            arrival.synchronize()
+        self._under_way = None
+        return step, dict(zip(names, numbers.tolist(), strict=True))

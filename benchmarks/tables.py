@@ -93,7 +93,7 @@ def predecessor(theirs: Json, results: Sequence[Json]) -> Iterator[str]:
             for result in results
             if result.get("benchmark") == "train" and result["config"]["name"] == run["name"] and "median" in result
         ]
-        head = [run["name"], "predecessor", *(f"ours, {result['environment']['device']}" for result in ours)]
+        head = [run["name"], "predecessor", *map(_heading, ours)]
         rows = [
             ["training, s", run["seconds"], *(number(result["median"]["train_seconds"]) for result in ours)],
             ["ms per step", run["ms_per_step"], *(number(result["median"]["ms_per_step"]) for result in ours)],
@@ -102,6 +102,11 @@ def predecessor(theirs: Json, results: Sequence[Json]) -> Iterator[str]:
         for step, psnr in run["psnr"].items():
             rows.append([f"PSNR at step {step}, dB", f"{psnr:.1f}", *(_psnr_at(result, int(step)) for result in ours)])
         yield table(head, rows) + ("" if ours else "\n\nOurs has not been measured yet.")
+
+
+def _heading(result: Json) -> str:
+    steps = f"{result['config']['trainer']['max_steps']:,}".replace(",", " ")
+    return f"ours, {steps} steps, {result['environment']['device']}"
 
 
 def _gpu_ms(result: Json) -> str:

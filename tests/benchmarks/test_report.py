@@ -51,7 +51,7 @@ TRAIN = {
     **{name: OPS[name] for name in ("date", "environment")},
     "benchmark": "train",
     "command": "python -m benchmarks.train",
-    "config": {"name": "neus-blender-lego"},
+    "config": {"name": "neus-blender-lego", "trainer": {"max_steps": 20000}},
     "runs": [RUN, {**RUN, "seed": 43}],
     "median": {**RUN, "ms_per_step": 1.25, "thresholds": [{"psnr": 32.2, "seconds": None, "reached_by": 0}]},
     "profile": {

@@ -104,20 +104,19 @@ def require_folder(folder: Path, holds: str) -> None:
         )
 
 
-def natural_key(path: Path) -> list[tuple[bool, int, str]]:
+def natural_key(name: str) -> list[tuple[bool, int, str]]:
     """Sorting key that puts `2.png` before `10.png`."""
-    return [
-        (not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.findall(r"\d+|\D+", path.name)
-    ]
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.findall(r"\d+|\D+", name)]
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The images of a folder in natural order; raises DataError when it holds none."""
+def list_images(folder: Path, deep: bool = False) -> list[Path]:
+    """The images of a folder, `deep`: and of its sub-folders, in natural order; raises DataError when it holds none."""
     require_folder(folder, "images")
-    paths = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    files = folder.rglob("*") if deep else folder.iterdir()
+    paths = [p for p in files if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()]
     if not paths:
         raise DataError(f"{folder}: expected images ({', '.join(SUFFIXES)}), got none of these.")
-    return sorted(paths, key=natural_key)
+    return sorted(paths, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
 Holdout = int | tuple[int, ...]  # every so many-th view, or the indices of views

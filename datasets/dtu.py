@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -18,10 +18,10 @@ from datasets.assemble import (
     load_photos,
     require_folder,
 )
+from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.projection import fit_to_images, read_cameras
 from datasets.scene import Scene
 from utils.errors import ConfigError, DataError
-from utils.images import read_image
 from utils.registry import register
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class DTULoader:
         self.config = config
         self.root = Path(config.root_dir)
         self._said: set[str] = set()
+        self.masks = cache(self._masks)
 
     def _say(self, text: str) -> None:
         """Warns of the scene, once for all splits."""
@@ -88,11 +89,12 @@ class DTULoader:
         images = list_images(self.root / "image")
         cameras = read_cameras(self.cameras_path)
         views = self._camera_of_each(images, len(cameras.c2w))
-        chosen = self._choose(split, len(images))
-        masks = self._pair_masks(images) if config.apply_mask else {}
+        masks = self.masks(tuple(images))
+        kept = [i for i, image in enumerate(images) if not masks or image in masks]
+        chosen = [kept[i] for i in self._choose(split, len(kept))]
         photos = load_photos(
             [images[i] for i in chosen],
-            lambda path: _read_view(path, masks.get(path)),
+            lambda path: read_masked(path, masks.get(path)),
             Resolution(config.img_wh, config.img_downscale),
         )
         index = [views[i] for i in chosen]
@@ -135,70 +137,12 @@ class DTULoader:
         log.info("%s: %d of %d cameras have an image; paired by number", self.root, len(images), num_cameras)
         return numbers
 
-    def _pair_masks(self, images: list[Path]) -> dict[Path, Path]:
-        """The mask of each image, found by name, by number (000000.png with 000.png) or by place in the folder; none
-        where there is no folder of masks."""
+    def _masks(self, images: tuple[Path, ...]) -> dict[Path, Path]:
+        """The masks of the images, by image; none where there is no folder of masks."""
         folder = self.root / "mask"
+        if not self.config.apply_mask:
+            return {}
         if not folder.is_dir():
             self._say("no mask/, so the images are used whole; dataset.apply_mask=false says that this is meant")
             return {}
-        masks = list_images(folder)
-        by_stem = {path.stem: path for path in masks}
-        by_number = {int(path.stem): path for path in masks if path.stem.isdigit()}
-        paired = {}
-        for image in images:
-            number = int(image.stem) if image.stem.isdigit() else -1
-            paired[image] = by_stem.get(image.stem) or by_stem.get(image.name) or by_number.get(number)
-        missing = [image.name for image, mask in paired.items() if mask is None]
-        if not missing:
-            return paired
-        if len(missing) == len(images) == len(masks):
-            log.info("%s: no mask is named like its image; paired in the order of their names", self.root)
-            return dict(zip(images, masks, strict=True))
-        raise DataError(
-            f"{folder}: no mask for {len(missing)} of {len(images)} images, first {missing[0]}. Tried the same name, "
-            f"the same number, and the order of names ({len(masks)} masks). Add it, or set dataset.apply_mask=false."
-        )
-
-
-def _read_view(image_path: Path, mask_path: Path | None) -> np.ndarray:
-    """(H, W, 3) image, or (H, W, 4) with its mask as alpha."""
-    image = read_image(image_path)[..., :3]
-    if mask_path is None:
-        return image
-    mask = read_image(mask_path)
-    alpha = mask[..., :3].max(axis=2)
-    if mask.shape[2] == 4:
-        alpha = np.minimum(alpha, mask[..., 3])
-    if alpha.shape != image.shape[:2]:
-        raise DataError(
-            f"{mask_path}: expected the size of {image_path.name}, {image.shape[1]}x{image.shape[0]}, got "
-            f"{alpha.shape[1]}x{alpha.shape[0]}. Resize the mask, or set dataset.apply_mask=false."
-        )
-    if not alpha.any():
-        raise DataError(
-            f"{mask_path}: expected a mask that is white on the object, got one that is black everywhere. Mend it, "
-            f"remove {image_path.name} and its mask, or set dataset.apply_mask=false."
-        )
-    alpha = alpha * 255 if alpha.max() == 1 else alpha  # stored as 0 and 1
-    return np.dstack([image, alpha])
-
-
-def check_masks(scene: Scene, folder: Path) -> None:
-    """Raises DataError when the masks of a scene cover everything, or the surroundings instead of the object."""
-    if not scene.has_alpha:
-        raise DataError(
-            f"{folder}: every mask is white everywhere, so none says anything. Set dataset.apply_mask=false."
-        )
-    border, centre = [], []
-    for index in range(len(scene)):
-        alpha = scene.image(index)[..., 3] / 255.0
-        height, width = alpha.shape
-        border.append(np.mean([alpha[0].mean(), alpha[-1].mean(), alpha[:, 0].mean(), alpha[:, -1].mean()]))
-        centre.append(alpha[height // 3 : max(2 * height // 3, 1), width // 3 : max(2 * width // 3, 1)].mean())
-    if np.mean(border) > np.mean(centre) + 0.3:
-        raise DataError(
-            f"{folder}: the masks look inverted: on average {np.mean(border):.0%} of the image border is white, but "
-            f"only {np.mean(centre):.0%} of the middle. White must mean object. Invert them, "
-            f"or set dataset.apply_mask=false."
-        )
+        return pair_masks(images, self.root / "image", folder)

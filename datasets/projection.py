@@ -12,6 +12,8 @@ from utils.errors import DataError
 log = logging.getLogger(__name__)
 # a decentred principal point looks like a small change of size, so that only whole factors can be told with certainty
 _FACTORS = tuple(factor for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 16) for factor in (float(n), 1.0 / n))
+_DTU_CAMERA = np.array([2892.33, 2883.175, 823.205, 619.071])  # fx, fy, cx, cy at _DTU_SIZE, pixel centres on integers
+_DTU_SIZE = 1600, 1200
 _OFF_CENTRE = 0.10  # how far a principal point may lie from the centre, as a share of half the image
 _OFF_FACTOR = 0.05  # the same, where a factor has to be inferred from it
 
@@ -46,8 +48,27 @@ def read_cameras(path: Path) -> Cameras:
         camera = decompose(arrays[f"world_mat_{i}"][:3].astype(np.float64) @ scale_mat, f"{path}, world_mat_{i}")
         c2w.append(camera[0])
         intrinsics.append(camera[1])
-    half = np.array([0.0, 0.0, 0.5, 0.5])  # the file puts pixel centres on integers
-    return Cameras(np.stack(c2w), np.stack(intrinsics) + half, scale_mat)
+    found = np.stack(intrinsics)
+    found[:, 2:] += 0.5 * _scale_since_calibration(found, path)  # the calibration put pixel centres on integers
+    return Cameras(np.stack(c2w), found, scale_mat)
+
+
+def _scale_since_calibration(intrinsics: np.ndarray, path: Path) -> float:
+    """By what a file was rescaled after its calibration; 1 where nothing tells.
+
+    All scans of DTU were taken by one camera at one size: files that were made to fit smaller images show by it, and
+    half a pixel of the calibration is less than one of theirs."""
+    ratio = np.median(intrinsics, axis=0) / _DTU_CAMERA
+    scale = float(np.median(ratio))
+    if np.abs(ratio / scale - 1.0).max() > 1e-4:
+        return 1.0
+    if abs(scale - 1.0) > 1e-3:
+        log.info(
+            "%s: the camera of DTU, calibrated at %dx%d and rescaled by %.4g; so is the half pixel between their "
+            "conventions",
+            *(path, *_DTU_SIZE, scale),
+        )
+    return scale
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ import pytest
 from scenes_on_disk import FOCAL, HEIGHT, WIDTH, disc, random_image, write_dtu
 
 from datasets.dtu import DTUConfig, DTULoader
+from datasets.projection import read_cameras
 from utils import registry
 from utils.errors import ConfigError, DataError
 from utils.images import write_png
@@ -155,9 +156,31 @@ def test_bad_masks_are_refused(dtu_root):
     write_png(first, 0 * disc())
     with pytest.raises(DataError, match=r"001\.png.*black everywhere"):
         load(dtu_root)
-    first.unlink()
-    with pytest.raises(DataError, match=r"no mask for 1 of 9.*000001"):
+    for path in (dtu_root / "mask").iterdir():
+        path.rename(path.with_stem("m" + path.stem))
+    first.with_stem("m001").unlink()
+    with pytest.raises(DataError, match=r"no mask for any of 9 images.*000000\.png.*8 masks"):
         load(dtu_root)
+
+
+def test_images_without_a_mask_are_left_out_and_that_is_said_once(dtu_root, caplog):
+    (dtu_root / "mask/003.png").unlink()
+    loader = DTULoader(DTUConfig(str(dtu_root), holdout=(3,)))
+    kept = loader.load("train").image_names
+    assert loader.load("test").image_names == ("000004.png",)  # number 3 of those that have a mask
+    assert len(kept) == 7
+    assert "000003.png" not in kept
+    assert caplog.text.count("no mask for 1 of 9 images, first 000003.png") == 1
+
+
+@pytest.mark.parametrize("size", [(1600, 1200), (400, 300)])
+def test_the_half_pixel_of_dtu_is_one_of_its_calibration(tmp_path, size):
+    """Files made to fit smaller images give the same rays as the original ones."""
+    camera = np.array([[2892.33, 0.0, 823.205, 0.0], [0.0, 2883.175, 619.071, 0.0], [0.0, 0.0, 1.0, 0.0]])
+    made_for = np.diag([size[0] / 1600, size[1] / 1200, 1.0]) @ camera
+    np.savez(tmp_path / "c.npz", world_mat_0=np.vstack([made_for, [0, 0, 0, 1]]), scale_mat_0=np.eye(4))
+    found = read_cameras(tmp_path / "c.npz").intrinsics * (400 / size[0])
+    np.testing.assert_allclose(found[0], [723.0825, 720.79375, 823.705 / 4, 619.571 / 4], atol=1e-3)
 
 
 @pytest.mark.parametrize(

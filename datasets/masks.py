@@ -1,0 +1,92 @@
+"""Masks that lie beside images as files of their own: which belongs to which, and whether they say anything."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from datasets.assemble import list_images
+from datasets.scene import Scene
+from utils.errors import DataError
+from utils.images import read_image
+
+log = logging.getLogger(__name__)
+
+
+def pair_masks(images: Sequence[Path], image_root: Path, folder: Path) -> dict[Path, Path]:
+    """The mask of each image that has one: of the same name, of the name with `.png` behind it, of the same number
+    (000000.png with 000.png), or, where none of these finds any, at the same place in the folder.
+
+    Sub-folders of the images are mirrored in the folder of masks. What has no mask is said. Raises DataError where no
+    image has one."""
+    masks = list_images(folder, deep=True)
+    by_name = {path.relative_to(folder).with_suffix("").as_posix(): path for path in masks}
+    by_number = {(path.relative_to(folder).parent, int(path.stem)): path for path in masks if path.stem.isdigit()}
+    paired = {}
+    for image in images:
+        name = image.relative_to(image_root)
+        number = name.parent, int(name.stem) if name.stem.isdigit() else -1
+        mask = by_name.get(name.with_suffix("").as_posix()) or by_name.get(name.as_posix()) or by_number.get(number)
+        if mask is not None:
+            paired[image] = mask
+    missing = [image.name for image in images if image not in paired]
+    if not paired and len(masks) == len(images):
+        log.info("%s: no mask is named like its image; paired in the order of their names", folder)
+        return dict(zip(images, masks, strict=True))
+    if not paired:
+        raise DataError(
+            f"{folder}: no mask for any of {len(images)} images, the first being {missing[0]}. Tried the same name, "
+            f"the same number, and the order of names ({len(masks)} masks). Name them like their images, or set "
+            f"dataset.apply_mask=false."
+        )
+    if missing:
+        log.warning(
+            "%s: no mask for %d of %d images, first %s; they are left out. Add their masks, or use all images whole "
+            "with dataset.apply_mask=false",
+            *(folder, len(missing), len(images), missing[0]),
+        )
+    return paired
+
+
+def read_masked(image_path: Path, mask_path: Path | None) -> np.ndarray:
+    """(H, W, 3) uint8 image, or (H, W, 4) with its mask as alpha. Raises DataError."""
+    image = read_image(image_path)[..., :3]
+    if mask_path is None:
+        return image
+    mask = read_image(mask_path)
+    alpha = mask[..., :3].max(axis=2)
+    if mask.shape[2] == 4:
+        alpha = np.minimum(alpha, mask[..., 3])
+    if alpha.shape != image.shape[:2]:
+        raise DataError(
+            f"{mask_path}: expected the size of {image_path.name}, {image.shape[1]}x{image.shape[0]}, got "
+            f"{alpha.shape[1]}x{alpha.shape[0]}. Resize the mask, or set dataset.apply_mask=false."
+        )
+    if not alpha.any():
+        raise DataError(
+            f"{mask_path}: expected a mask that is white on the object, got one that is black everywhere. Mend it, "
+            f"remove {image_path.name} and its mask, or set dataset.apply_mask=false."
+        )
+    alpha = alpha * 255 if alpha.max() == 1 else alpha  # stored as 0 and 1
+    return np.dstack([image, alpha])
+
+
+def check_masks(scene: Scene, folder: Path) -> None:
+    """Raises DataError when the masks of a scene cover everything, or the surroundings instead of the object."""
+    if not scene.has_alpha:
+        raise DataError(
+            f"{folder}: every mask is white everywhere, so none says anything. Set dataset.apply_mask=false."
+        )
+    border, centre = [], []
+    for index in range(len(scene)):
+        alpha = scene.image(index)[..., 3] / 255.0
+        height, width = alpha.shape
+        border.append(np.mean([alpha[0].mean(), alpha[-1].mean(), alpha[:, 0].mean(), alpha[:, -1].mean()]))
+        centre.append(alpha[height // 3 : max(2 * height // 3, 1), width // 3 : max(2 * width // 3, 1)].mean())
+    if np.mean(border) > np.mean(centre) + 0.3:
+        raise DataError(
+            f"{folder}: the masks look inverted: on average {np.mean(border):.0%} of the image border is white, but "
+            f"only {np.mean(centre):.0%} of the middle. White must mean object. Invert them, "
+            f"or set dataset.apply_mask=false."
+        )

@@ -1,6 +1,6 @@
 """What loaders share: listing and reading images in parallel, choosing their size, holding views out."""
 
-import math
+import logging
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -10,45 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.options import Holdout, Resolution
 from utils.errors import ConfigError, DataError
 from utils.images import SUFFIXES, resize_area
 
-HOLDOUT = 8  # every 8th view is kept for evaluation where a dataset brings no split of its own
-
-
-@dataclass(frozen=True)
-class Resolution:
-    """The size that the user asked for: by width and height, by a factor, or neither (as on disk)."""
-
-    img_wh: tuple[int, int] | None = None
-    img_downscale: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.img_wh is not None and (len(self.img_wh) != 2 or min(self.img_wh) < 1):
-            raise ConfigError(f"dataset.img_wh: expected [width, height] in pixels, got {list(self.img_wh)}.")
-        if self.img_downscale is not None and not 1.0 <= self.img_downscale < math.inf:
-            raise ConfigError(f"dataset.img_downscale: expected a factor of at least 1, got {self.img_downscale}.")
-
-    def of(self, disk_size: tuple[int, int], where: str) -> tuple[int, int]:
-        """(width, height) to use for an image of `disk_size`; raises ConfigError when the two wishes disagree."""
-        width, height = disk_size
-        scaled = disk_size
-        if self.img_downscale is not None:
-            scaled = max(1, round(width / self.img_downscale)), max(1, round(height / self.img_downscale))
-        if self.img_wh is None:
-            return scaled
-        w, h = self.img_wh
-        if self.img_downscale is not None and (w, h) != scaled:
-            raise ConfigError(
-                f"dataset.img_wh is {w}x{h}, but dataset.img_downscale={self.img_downscale:g} makes {where} "
-                f"{scaled[0]}x{scaled[1]}. Give only one of the two."
-            )
-        if abs(h - w * height / width) > 0.5 and abs(w - h * width / height) > 0.5:
-            raise ConfigError(
-                f"{where} is {width}x{height}; dataset.img_wh={w}x{h} has another aspect ratio. "
-                f"Use e.g. {w}x{max(1, round(w * height / width))}, or dataset.img_downscale."
-            )
-        return w, h
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,6 +60,19 @@ def load_photos(paths: Sequence[Path], read: Callable[[Path], np.ndarray], resol
     return Photos(pixels, sizes, disk_sizes)
 
 
+class SayOnce:
+    """Warns of a file or folder; the same text once, however many splits are loaded."""
+
+    def __init__(self, where: Path) -> None:
+        self._where, self._said = where, set()
+
+    def __call__(self, text: str) -> None:
+        """Warns, unless that was said before."""
+        if text not in self._said:
+            log.warning("%s: %s", self._where, text)
+        self._said.add(text)
+
+
 def require_folder(folder: Path, holds: str) -> None:
     """Raises DataError unless `folder` exists and is not empty; `holds` says what belongs there."""
     got = "no such folder" if not folder.is_dir() else "" if any(folder.iterdir()) else "the folder is empty"
@@ -119,18 +98,6 @@ def list_images(folder: Path, deep: bool = False) -> list[Path]:
     return sorted(paths, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
-Holdout = int | tuple[int, ...]  # every so many-th view, or the indices of views
-
-
-def check_holdout(holdout: Holdout) -> None:
-    """Raises ConfigError for an interval or for indices that nothing can be held out by."""
-    if isinstance(holdout, int):
-        if holdout < 0 or holdout == 1:
-            raise ConfigError(f"dataset.holdout: expected 0 (none) or at least 2, got {holdout}.")
-    elif not holdout or min(holdout) < 0 or len(set(holdout)) < len(holdout):
-        raise ConfigError(f"dataset.holdout: expected different indices of views from 0 on, got {list(holdout)}.")
-
-
 def hold_out(num_views: int, holdout: Holdout, held: bool) -> list[int]:
     """Indices of the views held out when `held`, of all others when not; with one view both hold it.
 
@@ -145,3 +112,14 @@ def hold_out(num_views: int, holdout: Holdout, held: bool) -> list[int]:
             f"{list(chosen)}."
         )
     return [i for i in range(num_views) if (i in chosen) == held]
+
+
+def choose_views(num_views: int, holdout: Holdout, split: str, held: bool, say: Callable[[str], None]) -> list[int]:
+    """Indices of the views of a split of a folder that brings no splits of its own; see `hold_out`.
+
+    `say` is told where views of an evaluation are trained on, as holdout 0 means."""
+    if holdout != 0:
+        return hold_out(num_views, holdout, held)
+    if held:
+        say(f"dataset.holdout=0, so {split} shows views that were trained on")
+    return list(range(num_views))

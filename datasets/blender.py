@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.assemble import HOLDOUT, Resolution, hold_out, load_photos, require_folder
+from datasets.assemble import SayOnce, choose_views, load_photos, require_folder
 from datasets.frames import find_image, read_frames, read_intrinsics, read_pose
+from datasets.options import FolderConfig
 from datasets.scene import Scene
 from utils.errors import ConfigError, DataError
 from utils.images import read_image
@@ -18,27 +19,22 @@ log = logging.getLogger(__name__)
 
 @register("dataset", "blender", builds="datasets.blender:BlenderLoader")
 @dataclass(frozen=True)
-class BlenderConfig:
-    """A NeRF-Synthetic folder; images keep their size unless img_wh or img_downscale says otherwise."""
+class BlenderConfig(FolderConfig):
+    """A NeRF-Synthetic folder, which brings its splits; holdout divides the train views where it has no others."""
 
-    root_dir: str
-    scene: str | None = None  # name of the scene, for experiment names and root_dir: ${dataset.scene}
-    img_wh: tuple[int, int] | None = None  # width, height in pixels
-    img_downscale: float | None = None  # or a factor >= 1
     near_plane: float | None = None  # scene units along the ray; None: the model's own region decides
     far_plane: float | None = None
     train_split: str = "train"  # the x of transforms_x.json
     val_split: str = "val"
     test_split: str = "test"
     n_test_traj_steps: int = 0  # frames of the orbit video; 0: the video shows the test views
+    n_test_traj_steps: int = 0  # frames of the orbit video; 0: the video shows the test views
 
     def __post_init__(self) -> None:
-        Resolution(self.img_wh, self.img_downscale)
+        super().__post_init__()
         near, far = self.near_plane or 0.0, float("inf") if self.far_plane is None else self.far_plane
         if not 0.0 <= near < far:
             raise ConfigError(f"dataset.near_plane, far_plane: expected 0 <= near < far, got {near:g} and {far:g}.")
-        if self.n_test_traj_steps < 0:
-            raise ConfigError(f"dataset.n_test_traj_steps: expected 0 or more, got {self.n_test_traj_steps}.")
 
 
 class BlenderLoader:
@@ -54,11 +50,12 @@ class BlenderLoader:
         file, divide = self._file(split)
         meta, frames = read_frames(file)
         if divide:
-            frames = [frames[i] for i in hold_out(len(frames), HOLDOUT, held=split != "train")]
+            chosen = choose_views(len(frames), config.holdout, split, split != "train", SayOnce(file))
+            frames = [frames[i] for i in chosen]
         wheres = [f"{file}, frame '{frame.get('file_path')}'" for frame in frames]
         paths = [find_image(self.root, frame, where) for frame, where in zip(frames, wheres, strict=True)]
         c2w = np.stack([read_pose(frame, where) for frame, where in zip(frames, wheres, strict=True)])
-        photos = load_photos(paths, read_image, Resolution(config.img_wh, config.img_downscale))
+        photos = load_photos(paths, read_image, config.resolution)
         if photos.pixels.shape[1] == 4 and not photos.pixels[:, 3].any():
             raise DataError(
                 f"{file}: all {len(frames)} images are fully transparent (alpha 0 everywhere), so nothing can be "
@@ -100,6 +97,6 @@ class BlenderLoader:
                 f"transforms_val.json and transforms_test.json; {self.root} holds {found}. "
                 f"Set dataset.root_dir to the folder of one scene."
             )
-        if not evaluated:
-            log.warning("%s: no val or test views; every %dth train view is held out for them", self.root, HOLDOUT)
+        if not evaluated and self.config.holdout != 0:
+            log.warning("%s: no val or test views; some train views are held out (dataset.holdout)", self.root)
         return files["train"], not evaluated

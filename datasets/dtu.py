@@ -4,52 +4,30 @@ import logging
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from datasets.assemble import (
-    HOLDOUT,
-    Holdout,
-    Resolution,
-    check_holdout,
-    hold_out,
-    list_images,
-    load_photos,
-    require_folder,
-)
+from datasets.assemble import SayOnce, choose_views, list_images, load_photos, require_folder
 from datasets.masks import check_masks, pair_masks, read_masked
+from datasets.options import FolderConfig, Split
 from datasets.projection import fit_to_images, read_cameras
 from datasets.scene import Scene
-from utils.errors import ConfigError, DataError
+from utils.errors import DataError
 from utils.registry import register
 
 log = logging.getLogger(__name__)
-Split = Literal["train", "val", "test"]
 
 
 @register("dataset", "dtu", builds="datasets.dtu:DTULoader")
 @dataclass(frozen=True)
-class DTUConfig:
+class DTUConfig(FolderConfig):
     """A folder in the NeuS layout; images keep their size unless img_wh or img_downscale says otherwise."""
 
-    root_dir: str
-    scene: str | None = None  # name of the scene, for experiment names and root_dir: ${dataset.scene}
     cameras_file: str = "cameras_sphere.npz"  # where that is missing, cameras.npz of the IDR layout
-    img_wh: tuple[int, int] | None = None  # width, height in pixels
-    img_downscale: float | None = None  # or a factor >= 1
     apply_mask: bool = True  # the masks, where there are any, become the alpha of the images
-    holdout: Holdout = HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
     train_split: Split = "train"
     val_split: Split = "val"  # val and test are the same held-out views
     test_split: Split = "test"
-    n_test_traj_steps: int = 60  # frames of the orbit video; 0: the video shows the test views
-
-    def __post_init__(self) -> None:
-        Resolution(self.img_wh, self.img_downscale)
-        check_holdout(self.holdout)
-        if self.n_test_traj_steps < 0:
-            raise ConfigError(f"dataset.n_test_traj_steps: expected 0 or more, got {self.n_test_traj_steps}.")
 
 
 @register("dataset", "bmvs", builds="datasets.dtu:DTULoader")
@@ -64,14 +42,8 @@ class DTULoader:
     def __init__(self, config: DTUConfig) -> None:
         self.config = config
         self.root = Path(config.root_dir)
-        self._said: set[str] = set()
+        self._say = SayOnce(self.root)
         self.masks = cache(self._masks)
-
-    def _say(self, text: str) -> None:
-        """Warns of the scene, once for all splits."""
-        if text not in self._said:
-            log.warning("%s: %s", self.root, text)
-        self._said.add(text)
 
     @cached_property
     def cameras_path(self) -> Path:
@@ -91,11 +63,12 @@ class DTULoader:
         views = self._camera_of_each(images, len(cameras.c2w))
         masks = self.masks(tuple(images))
         kept = [i for i, image in enumerate(images) if not masks or image in masks]
-        chosen = [kept[i] for i in self._choose(split, len(kept))]
+        held = getattr(config, f"{split}_split") != "train"
+        chosen = [kept[i] for i in choose_views(len(kept), config.holdout, split, held, self._say)]
         photos = load_photos(
             [images[i] for i in chosen],
             lambda path: read_masked(path, masks.get(path)),
-            Resolution(config.img_wh, config.img_downscale),
+            config.resolution,
         )
         index = [views[i] for i in chosen]
         scene = Scene(
@@ -113,15 +86,6 @@ class DTULoader:
         if masks:
             check_masks(scene, self.root / "mask")
         return scene
-
-    def _choose(self, split: str, num_images: int) -> list[int]:
-        """Indices of the images of a split."""
-        wanted = getattr(self.config, f"{split}_split")
-        if self.config.holdout == 0:
-            if wanted != "train":
-                self._say(f"dataset.holdout=0, so {split} shows views that were trained on")
-            return list(range(num_images))
-        return hold_out(num_images, self.config.holdout, held=wanted != "train")
 
     def _camera_of_each(self, images: list[Path], num_cameras: int) -> list[int]:
         """Index of each image's camera: its place in the sorted folder, or its number where images are left out."""

@@ -1,0 +1,78 @@
+"""What every dataset can be told: where its files lie, the size of its images, the views that are held out."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from utils.errors import ConfigError
+
+HOLDOUT = 8  # every 8th view is kept for evaluation where a dataset brings no split of its own
+Split = Literal["train", "val", "test"]
+Holdout = int | tuple[int, ...]  # every so many-th view, or the indices of views
+
+
+def check_holdout(holdout: Holdout) -> None:
+    """Raises ConfigError for an interval or for indices that nothing can be held out by."""
+    if isinstance(holdout, int):
+        if holdout < 0 or holdout == 1:
+            raise ConfigError(f"dataset.holdout: expected 0 (none) or at least 2, got {holdout}.")
+    elif not holdout or min(holdout) < 0 or len(set(holdout)) < len(holdout):
+        raise ConfigError(f"dataset.holdout: expected different indices of views from 0 on, got {list(holdout)}.")
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The size that the user asked for: by width and height, by a factor, or neither (as on disk)."""
+
+    img_wh: tuple[int, int] | None = None
+    img_downscale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.img_wh is not None and (len(self.img_wh) != 2 or min(self.img_wh) < 1):
+            raise ConfigError(f"dataset.img_wh: expected [width, height] in pixels, got {list(self.img_wh)}.")
+        if self.img_downscale is not None and not 1.0 <= self.img_downscale < math.inf:
+            raise ConfigError(f"dataset.img_downscale: expected a factor of at least 1, got {self.img_downscale}.")
+
+    def of(self, disk_size: tuple[int, int], where: str) -> tuple[int, int]:
+        """(width, height) to use for an image of `disk_size`; raises ConfigError when the two wishes disagree."""
+        width, height = disk_size
+        scaled = disk_size
+        if self.img_downscale is not None:
+            scaled = max(1, round(width / self.img_downscale)), max(1, round(height / self.img_downscale))
+        if self.img_wh is None:
+            return scaled
+        w, h = self.img_wh
+        if self.img_downscale is not None and (w, h) != scaled:
+            raise ConfigError(
+                f"dataset.img_wh is {w}x{h}, but dataset.img_downscale={self.img_downscale:g} makes {where} "
+                f"{scaled[0]}x{scaled[1]}. Give only one of the two."
+            )
+        if abs(h - w * height / width) > 0.5 and abs(w - h * width / height) > 0.5:
+            raise ConfigError(
+                f"{where} is {width}x{height}; dataset.img_wh={w}x{h} has another aspect ratio. "
+                f"Use e.g. {w}x{max(1, round(w * height / width))}, or dataset.img_downscale."
+            )
+        return w, h
+
+
+@dataclass(frozen=True)
+class FolderConfig:
+    """A folder of images; they keep their size unless img_wh or img_downscale says otherwise."""
+
+    root_dir: str
+    scene: str | None = None  # name of the scene, for experiment names and root_dir: ${dataset.scene}
+    img_wh: tuple[int, int] | None = None  # width, height in pixels
+    img_downscale: float | None = None  # or a factor >= 1
+    holdout: Holdout = HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
+    n_test_traj_steps: int = 60  # frames of the orbit video; 0: the video shows the test views
+
+    def __post_init__(self) -> None:
+        check_holdout(self.holdout)
+        Resolution(self.img_wh, self.img_downscale)
+        if self.n_test_traj_steps < 0:
+            raise ConfigError(f"dataset.n_test_traj_steps: expected 0 or more, got {self.n_test_traj_steps}.")
+
+    @property
+    def resolution(self) -> Resolution:
+        """The size asked for. Raises ConfigError where there is no such size."""
+        return Resolution(self.img_wh, self.img_downscale)

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from datasets.lens import Lens
 from utils.errors import DataError
 
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 _DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
+_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "OPENCV_FISHEYE", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV")
 
 
 def read_frames(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -32,16 +34,18 @@ def read_frames(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def find_image(root: Path, frame: dict[str, Any], where: str) -> Path:
     """The image file of a frame: as written, with an extension added, or with its extension in the other case."""
-    name = frame.get("file_path")
+    return find_file(root, frame.get("file_path"), "file_path", where)
+
+
+def find_file(root: Path, name: Any, key: str, where: str) -> Path:
+    """A file below `root` that `key` names, found as images are. Raises DataError."""
     if not isinstance(name, str) or not name:
-        raise DataError(f"{where}: expected file_path to be the path of an image, got {name!r}.")
+        raise DataError(f"{where}: expected {key} to be a path, got {name!r}.")
     # links inside the folder are the user's own affair, so the check is on the path as written
     base = os.path.abspath(root)
     path = os.path.normpath(os.path.join(base, name.replace("\\", "/")))
     if not Path(path).is_relative_to(base):
-        raise DataError(
-            f"{where}: file_path '{name}' leaves the dataset folder {root}. Write it relative to the folder."
-        )
+        raise DataError(f"{where}: {key} '{name}' leaves the dataset folder {root}. Write it relative to the folder.")
     stem, suffix = os.path.splitext(path)
     candidates = [path, stem + suffix.lower(), stem + suffix.upper()]
     candidates += [path + extension for e in _EXTENSIONS for extension in (e, e.upper())]
@@ -49,23 +53,30 @@ def find_image(root: Path, frame: dict[str, Any], where: str) -> Path:
         if os.path.isfile(candidate):
             return Path(candidate)
     raise DataError(
-        f"{where}: no image for file_path '{name}'. Tried {path} as it is and with {', '.join(_EXTENSIONS)}. "
-        f"Add the image, or remove the frame."
+        f"{where}: no file for {key} '{name}'. Tried {path} as it is and with {', '.join(_EXTENSIONS)}. "
+        f"Add it, or remove the frame."
     )
+
+
+def read_matrix(value: Any, shapes: tuple[tuple[int, int], ...], key: str, where: str) -> np.ndarray:
+    """A float64 matrix of one of `shapes` from nested lists. Raises DataError."""
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        matrix = np.empty(0)
+    if matrix.shape not in shapes:
+        expected = " or ".join(f"{rows}x{columns}" for rows, columns in shapes)
+        raise DataError(f"{where}: expected {key} to be {expected} numbers, got shape {matrix.shape}.")
+    if not np.isfinite(matrix).all():
+        raise DataError(f"{where}: {key} holds NaN or infinity. Export it again, or remove the frame.")
+    return matrix
 
 
 def read_pose(frame: dict[str, Any], where: str) -> np.ndarray:
     """(3, 4) float64 camera-to-world of a frame, in OpenCV axes, rotation orthonormal.
 
     The file holds a 4x4 OpenGL matrix (x right, y up, z backwards). A uniform scale of the rotation is removed."""
-    try:
-        matrix = np.array(frame.get("transform_matrix"), dtype=np.float64)
-    except (TypeError, ValueError):
-        matrix = np.empty(0)
-    if matrix.shape != (4, 4):
-        raise DataError(f"{where}: expected transform_matrix to be 4x4 numbers, got shape {matrix.shape}.")
-    if not np.isfinite(matrix).all():
-        raise DataError(f"{where}: transform_matrix holds NaN or infinity. Export the pose again, or remove the frame.")
+    matrix = read_matrix(frame.get("transform_matrix"), ((4, 4),), "transform_matrix", where)
     scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
     rotation = matrix[:3, :3] / scale if scale > 0 else np.zeros((3, 3))
     deviation = np.abs(rotation.T @ rotation - np.eye(3)).max()
@@ -83,10 +94,28 @@ def read_pose(frame: dict[str, Any], where: str) -> np.ndarray:
 def read_intrinsics(meta: dict[str, Any], frame: dict[str, Any], size: tuple[int, int], where: str) -> np.ndarray:
     """(4,) float64 fx, fy, cx, cy in pixels of an image of `size` (width, height); pixel centres at +1/2.
 
-    A frame's own values win over those of the file. fl_x, fl_y, cx, cy given for w x h are scaled to `size`."""
+    A frame's own values win over those of the file. fl_x, fl_y, cx, cy given for w x h are scaled to `size`. Raises
+    DataError for a lens with distortion."""
+    lens = read_lens(meta, frame, where, size)
+    if lens.model != "PINHOLE":
+        raise DataError(
+            f"{where}: holds lens distortion ({', '.join(_DISTORTION)}). Undistort the images, or use "
+            f"dataset.name=transforms, which does."
+        )
+    return np.array(lens.params)
+
+
+def read_lens(meta: dict[str, Any], frame: dict[str, Any], where: str, size: tuple[int, int]) -> Lens:
+    """The camera model of a frame for an image of `size` (width, height); see `read_intrinsics`.
+
+    Distortion is OpenCV's (k1, k2, p1, p2, and k3, k4 of its rational model), or that of its fisheye where
+    camera_model or is_fisheye say so. Raises DataError."""
     values = {**meta, **frame}
-    if any(_number(values, key, 0.0, where) for key in _DISTORTION):
-        raise DataError(f"{where}: holds lens distortion ({', '.join(_DISTORTION)}); undistort the images first.")
+    kind = values.get("camera_model") or ("OPENCV_FISHEYE" if values.get("is_fisheye") else "OPENCV")
+    if kind not in _MODELS:
+        raise DataError(
+            f"{where}: expected camera_model to be one of {', '.join(_MODELS)}, got {kind!r}. Export pinhole images."
+        )
     width, height = _number(values, "w", size[0], where), _number(values, "h", size[1], where)
     if min(width, height) <= 0 or abs(width * size[1] / (height * size[0]) - 1.0) > 0.01:
         raise DataError(
@@ -104,8 +133,15 @@ def read_intrinsics(meta: dict[str, Any], frame: dict[str, Any], size: tuple[int
     if min(focal_x, focal_y) <= 0:
         raise DataError(f"{where}: expected positive focal lengths, got fl_x {focal_x:g}, fl_y {focal_y:g}.")
     centre_x, centre_y = _number(values, "cx", width / 2, where), _number(values, "cy", height / 2, where)
-    intrinsics = np.array([focal_x, focal_y, centre_x, centre_y], dtype=np.float64)
-    return intrinsics * np.tile([size[0] / width, size[1] / height], 2)
+    intrinsics = np.array([focal_x, focal_y, centre_x, centre_y]) * np.tile([size[0] / width, size[1] / height], 2)
+    k1, k2, k3, k4, p1, p2 = (_number(values, key, 0.0, where) for key in _DISTORTION)
+    if kind == "OPENCV_FISHEYE":
+        return Lens("OPENCV_FISHEYE", size, (*intrinsics, k1, k2, k3, k4))
+    if not any((k1, k2, k3, k4, p1, p2)):
+        return Lens("PINHOLE", size, tuple(intrinsics))
+    if k3 or k4:
+        return Lens("FULL_OPENCV", size, (*intrinsics, k1, k2, p1, p2, k3, k4, 0.0, 0.0))
+    return Lens("OPENCV", size, (*intrinsics, k1, k2, p1, p2))
 
 
 def _focal(values: dict[str, Any], key: str, length: float, where: str) -> float | None:

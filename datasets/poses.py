@@ -15,6 +15,13 @@ def focus_point(c2w: np.ndarray) -> np.ndarray:
     return np.linalg.solve(system, np.einsum("nij,nj->i", across, c2w[:, :, 3]))
 
 
+def mean_up(c2w: np.ndarray) -> np.ndarray:
+    """(3,) unit mean of where cameras (N, 3, 4) have their top; that of the first where they cancel."""
+    up = -c2w[:, :, 1].mean(axis=0)
+    up = up if np.linalg.norm(up) > 1e-3 else -c2w[0, :, 1]
+    return up / np.linalg.norm(up)
+
+
 def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
     """(3, 4) OpenCV camera at `position` (3,) whose z axis points at `target` (3,), its y axis away from `up` (3,)."""
     forward = target - position
@@ -31,9 +38,7 @@ def orbit(c2w: np.ndarray, num: int) -> np.ndarray:
     the side of the first camera, and frame `num` would be frame 0 again."""
     c2w = np.asarray(c2w, dtype=np.float64)
     centre = focus_point(c2w)
-    up = -c2w[:, :, 1].mean(axis=0)
-    up = up if np.linalg.norm(up) > 1e-3 else -c2w[0, :, 1]
-    up = up / np.linalg.norm(up)
+    up = mean_up(c2w)
     offsets = c2w[:, :, 3] - centre
     distances = np.linalg.norm(offsets, axis=1).clip(min=1e-6)
     elevation = np.arcsin(np.clip(offsets @ up / distances, -1.0, 1.0)).mean()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pycolmap
 
 from datasets.poses import look_at
 from utils.images import write_png
@@ -65,3 +66,48 @@ def write_dtu(root: Path, num: int = 9, scale: float = 7.0) -> np.ndarray:
         write_png(root / "mask" / f"{i:03d}.png", np.repeat(disc()[..., None], 3, axis=2))
     np.savez(root / "cameras_sphere.npz", **arrays)
     return cameras
+
+
+def write_transforms(root: Path, cameras: np.ndarray, images: list[np.ndarray], **shared: object) -> None:
+    """Writes transforms.json with fl_x, cx ... of all images, and images/NNN.png; `shared` adds to or replaces keys."""
+    frames = []
+    for i, (c2w, image) in enumerate(zip(cameras, images, strict=True)):
+        write_png(root / f"images/{i:03d}.png", image)
+        matrix = np.vstack([c2w * [1.0, -1.0, -1.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
+        frames.append({"file_path": f"images/{i:03d}.png", "transform_matrix": matrix.tolist()})
+    meta = {"w": WIDTH, "h": HEIGHT, "fl_x": FOCAL, "fl_y": FOCAL, "cx": WIDTH / 2, "cy": HEIGHT / 2, "frames": frames}
+    (root / "transforms.json").write_text(json.dumps(meta | shared))
+
+
+def write_colmap(
+    root: Path,
+    cameras: np.ndarray,
+    images: list[np.ndarray],
+    *,
+    points: np.ndarray | None = None,
+    names: list[str] | None = None,
+    camera: pycolmap.Camera | None = None,
+    model: str = "sparse/0",
+    text: bool = False,
+) -> None:
+    """Writes images/ and a model of one camera whose images all see all points (K, 3)."""
+    names = names or [f"{i:03d}.png" for i in range(len(images))]
+    found = pycolmap.Reconstruction()
+    camera = camera or pycolmap.Camera(
+        model="PINHOLE", width=WIDTH, height=HEIGHT, params=[FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2], camera_id=1
+    )
+    found.add_camera_with_trivial_rig(camera)
+    points = np.zeros((0, 3)) if points is None else points
+    for i, (c2w, name) in enumerate(zip(cameras, names, strict=True)):
+        rotation = c2w[:, :3].T
+        pose = pycolmap.Rigid3d(pycolmap.Rotation3d(rotation), -rotation @ c2w[:, 3])
+        seen = points @ rotation.T - rotation @ c2w[:, 3]
+        image = pycolmap.Image(name, keypoints=camera.img_from_cam(seen), camera_id=1, image_id=i + 1)
+        found.add_image_with_trivial_frame(image, pose)
+        if images:
+            write_png(root / "images" / name, images[i])
+    for k, point in enumerate(points):
+        elements = [pycolmap.TrackElement(i + 1, k) for i in range(len(cameras))]
+        found.add_point3D(point, pycolmap.Track(elements), np.zeros(3, dtype=np.uint8))
+    (root / model).mkdir(parents=True, exist_ok=True)
+    found.write_text(root / model) if text else found.write_binary(root / model)

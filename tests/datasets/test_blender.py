@@ -137,7 +137,7 @@ BAD_JSON = {
     "degrees": (lambda meta: meta.update(camera_angle_x=45.0), "radians"),
     "no focal length": (lambda meta: meta.pop("camera_angle_x"), "camera_angle_x"),
     "text": (lambda meta: meta.update(fl_x="long"), "fl_x"),
-    "distortion": (lambda meta: meta.update(k1=0.1), "undistort"),
+    "distortion": (lambda meta: meta.update(k1=0.1), "Undistort.*dataset.name=transforms"),
     "other aspect": (lambda meta: meta.update(w=100, h=100), "aspect"),
 }
 

@@ -1,0 +1,105 @@
+"""Loads COLMAP folders: images/, sparse/ with a text or binary model, masks/ where there are any."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from datasets.assemble import list_images, natural_key, require_folder
+from datasets.lens import Lens
+from datasets.masks import pair_masks
+from datasets.normalise import Sparse
+from datasets.posed import Capture, PosedConfig, PosedLoader, View
+from utils.errors import DataError
+from utils.registry import register
+
+log = logging.getLogger(__name__)
+MODEL_FILES = ("cameras.bin", "cameras.txt")
+
+
+class ColmapLoader(PosedLoader):
+    """Reads the registered images of the largest model."""
+
+    def read(self) -> Capture:
+        """See PosedLoader.read."""
+        require_folder(self.root, "images/ and sparse/")
+        folder = self.root / self.config.images_dir
+        model = self._largest_model()
+        files = {path.relative_to(folder).as_posix(): path for path in list_images(folder, deep=True)}
+        registered = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(image.name))
+        missing = [image.name for image in registered if image.name not in files]
+        if missing:
+            raise DataError(
+                f"{folder}: no image for {len(missing)} of the {len(registered)} cameras of the model, first "
+                f"'{missing[0]}'. Put the images there that COLMAP was run on, or set dataset.images_dir."
+            )
+        left_out = sorted(files.keys() - {image.name for image in registered})
+        if left_out:
+            log.warning(
+                "%s: %d of %d images have no camera in the model and are left out, first %s",
+                *(folder, len(left_out), len(files), left_out[0]),
+            )
+        masks, mask_folder = self._masks([files[image.name] for image in registered], folder)
+        views = [_view(model, image, files[image.name], masks) for image in registered]
+        kept = tuple(view for view in views if not masks or view.mask is not None)
+        return Capture(kept, _sparse(model), None, mask_folder)
+
+    def _masks(self, images: list[Path], folder: Path) -> tuple[dict[Path, Path], Path | None]:
+        """The masks by their images and their folder; none where there is none or none is wanted."""
+        masks = self.root / "masks"
+        if not self.config.apply_mask or not masks.is_dir():
+            return {}, None
+        return pair_masks(images, folder, masks), masks
+
+    def _largest_model(self) -> pycolmap.Reconstruction:
+        """The model with most images among sparse/, its sub-folders and the folder itself."""
+        sparse = self.root / "sparse"
+        below = sorted(path for path in sparse.iterdir() if path.is_dir()) if sparse.is_dir() else []
+        folders = [path for path in (*below, sparse, self.root) if any((path / name).is_file() for name in MODEL_FILES)]
+        if not folders:
+            raise DataError(
+                f"{sparse}: expected a COLMAP model there or in sparse/0 (cameras, images and points3D as .bin or "
+                f".txt), got none. Run COLMAP's mapper, or set dataset.root_dir to the folder that holds sparse/."
+            )
+        models = {path: _read_model(path) for path in folders}
+        largest = max(folders, key=lambda path: len(models[path].reg_image_ids()))
+        if not models[largest].reg_image_ids():
+            raise DataError(f"{largest}: expected images with cameras, got none. Run COLMAP's mapper again.")
+        if len(folders) > 1:
+            self._say(
+                f"{len(folders)} models; {largest.relative_to(self.root)} is used, the largest, with "
+                f"{len(models[largest].reg_image_ids())} images"
+            )
+        return models[largest]
+
+
+@register("dataset", "colmap", builds="datasets.colmap:ColmapLoader")
+@dataclass(frozen=True)
+class ColmapConfig(PosedConfig):
+    """A COLMAP folder: text or binary models, any number of cameras; distorted images are undistorted on load."""
+
+    images_dir: str = "images"  # below root_dir
+
+
+def _read_model(path: Path) -> pycolmap.Reconstruction:
+    try:
+        return pycolmap.Reconstruction(str(path))
+    except (ValueError, RuntimeError, IndexError) as error:
+        raise DataError(
+            f"{path}: expected a COLMAP model (cameras, images and points3D), got one that cannot be read ({error})."
+        ) from error
+
+
+def _view(model: pycolmap.Reconstruction, image: pycolmap.Image, path: Path, masks: dict[Path, Path]) -> View:
+    camera = model.cameras[image.camera_id]
+    lens = Lens(camera.model_name, (camera.width, camera.height), tuple(camera.params.tolist()))
+    return View(path, image.cam_from_world().inverse().matrix(), lambda size: lens, masks.get(path))
+
+
+def _sparse(model: pycolmap.Reconstruction) -> Sparse | None:
+    if not model.points3D:
+        return None
+    points = list(model.points3D.values())
+    return Sparse(np.array([point.xyz for point in points]), np.array([point.track.length() for point in points]))

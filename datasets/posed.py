@@ -1,0 +1,123 @@
+"""Captures of photographs with cameras in a frame of their own (COLMAP, transforms.json): from views to a scene."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from datasets.assemble import SayOnce, choose_views, load_photos
+from datasets.lens import Lens
+from datasets.masks import check_masks, read_masked
+from datasets.normalise import CentreMethod, Sparse, UpMethod, move_cameras, scene_from_world
+from datasets.options import FolderConfig, Split
+from datasets.scene import Scene
+from utils.errors import ConfigError
+from utils.images import read_image
+
+
+@dataclass(frozen=True)
+class PosedConfig(FolderConfig):
+    """A capture: upright, centred and scaled so that the object has radius 0.5."""
+
+    up_est_method: UpMethod = "camera"  # mean of the cameras' up, or normal of the plane with most sparse points
+    # the point that the cameras look at, their mean position, or the median of the sparse points
+    center_est_method: CentreMethod = "lookat"
+    object_radius: float | None = None  # in the units of the cameras; None: of the sparse points that most cameras see
+    apply_mask: bool = True  # the masks, where there are any, become the alpha of the images
+    train_split: Split = "train"
+    val_split: Split = "val"  # val and test are the same held-out views
+    test_split: Split = "test"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.object_radius is not None and not 0.0 < self.object_radius < float("inf"):
+            raise ConfigError(f"dataset.object_radius: expected a length above 0, got {self.object_radius:g}.")
+
+
+@dataclass(frozen=True)
+class View:
+    """A photograph with its camera."""
+
+    image: Path
+    c2w: np.ndarray  # (3, 4) float64, OpenCV
+    lens: Callable[[tuple[int, int]], Lens]  # from the size of the image
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Capture:
+    """All views of a folder, in their order."""
+
+    views: tuple[View, ...]
+    sparse: Sparse | None = None
+    user_from_world: np.ndarray | None = None  # (4, 4) similarity to the coordinates that meshes are wanted in
+    mask_folder: Path | None = None
+
+
+class PosedLoader:
+    """Reads one split at a time; a subclass reads the cameras, once for all splits."""
+
+    def __init__(self, config: PosedConfig) -> None:
+        self.config = config
+        self.root = Path(config.root_dir)
+        self._say = SayOnce(self.root)
+
+    def read(self) -> Capture:
+        """The views, with masks where `apply_mask` asks for them. Raises DataError."""
+        raise NotImplementedError
+
+    @cached_property
+    def capture(self) -> Capture:
+        """What `read` gives."""
+        return self.read()
+
+    @cached_property
+    def scene_from_world(self) -> np.ndarray:
+        """(4, 4) similarity to the scene frame, from the cameras of all splits."""
+        config, c2w = self.config, np.stack([view.c2w for view in self.capture.views])
+        return scene_from_world(
+            c2w, self.capture.sparse, config.up_est_method, config.center_est_method, config.object_radius
+        )
+
+    def load(self, split: str) -> Scene:
+        """The scene of "train", "val" or "test"; masks are its alpha. Raises DataError."""
+        config, capture = self.config, self.capture
+        held = getattr(config, f"{split}_split") != "train"
+        chosen = choose_views(len(capture.views), config.holdout, split, held, self._say)
+        views = {capture.views[i].image: capture.views[i] for i in chosen}
+        intrinsics: dict[Path, np.ndarray] = {}
+
+        def read(path: Path) -> np.ndarray:
+            view = views[path]
+            image = read_image(path) if view.mask is None else read_masked(path, view.mask)
+            image = image if config.apply_mask else image[..., :3]
+            lens = view.lens((image.shape[1], image.shape[0]))
+            image, intrinsics[path] = lens.undistort(np.ascontiguousarray(image), str(path))
+            return image
+
+        photos = load_photos(list(views), read, config.resolution)
+        world = np.eye(4) if capture.user_from_world is None else capture.user_from_world
+        c2w = move_cameras(np.stack([view.c2w for view in views.values()]), self.scene_from_world)
+        scene = Scene(
+            name=config.scene or self.root.resolve().name,
+            pixels=photos.pixels,
+            sizes=photos.sizes,
+            c2w=c2w.astype(np.float32),
+            intrinsics=photos.scale_intrinsics(np.stack([intrinsics[path] for path in views])),
+            image_names=tuple(path.name for path in views),
+            world_from_scene=world @ np.linalg.inv(self.scene_from_world),
+            points=self._points(),
+            orbit_views=config.n_test_traj_steps,
+        )
+        if capture.mask_folder is not None:
+            check_masks(scene, capture.mask_folder)
+        return scene
+
+    def _points(self) -> np.ndarray | None:
+        """(K, 3) float32 sparse points in the scene frame."""
+        if self.capture.sparse is None:
+            return None
+        points = self.capture.sparse.points @ self.scene_from_world[:3, :3].T + self.scene_from_world[:3, 3]
+        return points.astype(np.float32)

@@ -1,0 +1,110 @@
+"""Loads a transforms.json of instant-ngp or nerfstudio, with lens distortion, masks and a sparse point cloud."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.assemble import require_folder
+from datasets.frames import find_file, find_image, read_frames, read_lens, read_matrix, read_pose
+from datasets.masks import pair_masks
+from datasets.normalise import Sparse
+from datasets.posed import Capture, PosedConfig, PosedLoader, View
+from utils.errors import DataError
+from utils.registry import register
+
+
+@register("dataset", "transforms", builds="datasets.transforms:TransformsLoader")
+@dataclass(frozen=True)
+class TransformsConfig(PosedConfig):
+    """One transforms.json with shared or per-frame cameras, as instant-ngp and nerfstudio write it."""
+
+    file: str = "transforms.json"  # below root_dir
+
+
+class TransformsLoader(PosedLoader):
+    """Reads the frames in the order of the file."""
+
+    def read(self) -> Capture:
+        """See PosedLoader.read."""
+        config: TransformsConfig = self.config
+        require_folder(self.root, f"{config.file} and its images")
+        path = self.root / config.file
+        if not path.is_file():
+            raise DataError(
+                f"{path}: no such file. Set dataset.root_dir to the folder that holds it, or dataset.file to its name."
+            )
+        meta, frames = read_frames(path)
+        frames = self._with_image(frames, path)
+        wheres = [f"{path}, frame '{frame.get('file_path')}'" for frame in frames]
+        images = [find_image(self.root, frame, where) for frame, where in zip(frames, wheres, strict=True)]
+        masks, folder = self._masks(frames, wheres, images)
+        views = [
+            View(image, read_pose(frame, where), partial(read_lens, meta, frame, where), masks.get(image))
+            for image, frame, where in zip(images, frames, wheres, strict=True)
+            if not masks or image in masks
+        ]
+        return Capture(tuple(views), self._sparse(meta, path), _user_from_file(meta, path), folder)
+
+    def _with_image(self, frames: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+        """The frames whose image is there; says how many are not. Raises DataError where none is."""
+        found, error = [], None
+        for frame in frames:
+            try:
+                find_image(self.root, frame, str(path))
+                found.append(frame)
+            except DataError as missing:
+                error = error or missing
+        if error and not found:
+            raise error
+        if error:
+            self._say(f"{len(frames) - len(found)} of {len(frames)} frames have no image and are left out ({error})")
+        return found
+
+    def _masks(
+        self, frames: list[dict[str, Any]], wheres: list[str], images: list[Path]
+    ) -> tuple[dict[Path, Path], Path | None]:
+        """The masks that frames name, else those of a folder masks/, by their images; and their folder."""
+        if not self.config.apply_mask:
+            return {}, None
+        named = {
+            image: find_file(self.root, frame["mask_path"], "mask_path", where)
+            for image, frame, where in zip(images, frames, wheres, strict=True)
+            if frame.get("mask_path")
+        }
+        if named:
+            if len(named) < len(images):
+                self._say(f"{len(images) - len(named)} of {len(images)} frames have no mask_path and are left out")
+            return named, next(iter(named.values())).parent
+        folder = self.root / "masks"
+        if not folder.is_dir():
+            return {}, None
+        return pair_masks(images, images[0].parent, folder), folder
+
+    def _sparse(self, meta: dict[str, Any], path: Path) -> Sparse | None:
+        """The point cloud that nerfstudio names; it says nothing of the cameras that see a point."""
+        if not meta.get("ply_file_path"):
+            return None
+        import trimesh  # only where there is a cloud
+
+        cloud = trimesh.load(find_file(self.root, meta["ply_file_path"], "ply_file_path", str(path)))
+        points = np.asarray(cloud.vertices, dtype=np.float64)
+        return Sparse(points, np.ones(len(points), dtype=np.int64)) if len(points) else None
+
+
+def _user_from_file(meta: dict[str, Any], path: Path) -> np.ndarray | None:
+    """(4, 4) from the frame of the file to that before nerfstudio's applied_transform and applied_scale."""
+    if "applied_transform" not in meta and "applied_scale" not in meta:
+        return None
+    applied = np.eye(4)
+    if "applied_transform" in meta:
+        applied[:3] = read_matrix(meta["applied_transform"], ((3, 4), (4, 4)), "applied_transform", str(path))[:3]
+    scale = meta.get("applied_scale", 1.0)
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0.0 < scale < float("inf"):
+        raise DataError(f"{path}: expected applied_scale to be a number above 0, got {scale!r}.")
+    applied[:3] *= scale
+    if abs(np.linalg.det(applied[:3, :3])) < 1e-12:
+        raise DataError(f"{path}: expected applied_transform to be invertible, got a singular matrix.")
+    return np.linalg.inv(applied)

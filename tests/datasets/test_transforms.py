@@ -1,0 +1,129 @@
+"""transforms.json of instant-ngp and nerfstudio: cameras, lenses, masks, frames without image, and bad input."""
+
+import json
+
+import numpy as np
+import pytest
+import trimesh
+from scenes_on_disk import FOCAL, HEIGHT, WIDTH, disc, random_image, ring_of_cameras, write_transforms
+
+from datasets.transforms import TransformsConfig, TransformsLoader
+from utils.errors import DataError
+from utils.images import write_png
+
+CAMERAS = ring_of_cameras(9)
+IMAGES = [random_image(i, 3) for i in range(9)]
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_transforms(tmp_path, CAMERAS, IMAGES)
+    return tmp_path
+
+
+def load(root, split="train", **options):
+    return TransformsLoader(TransformsConfig(str(root), **options)).load(split)
+
+
+def edit(root, change) -> None:
+    path = root / "transforms.json"
+    meta = json.loads(path.read_text())
+    change(meta)
+    path.write_text(json.dumps(meta))
+
+
+def in_file(scene) -> np.ndarray:
+    """(N, 3) camera positions in the coordinates of the user."""
+    return scene.c2w[:, :, 3] @ scene.world_from_scene[:3, :3].T + scene.world_from_scene[:3, 3]
+
+
+def test_shared_and_own_intrinsics(root):
+    scene = load(root, holdout=0)
+    np.testing.assert_allclose(in_file(scene), CAMERAS[:, :, 3], atol=1e-5)
+    np.testing.assert_allclose(scene.intrinsics[3], [FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2])
+    edit(root, lambda meta: meta["frames"][3].update(fl_x=50.0, cx=15.0, w=WIDTH, h=HEIGHT))
+    np.testing.assert_allclose(load(root, holdout=0).intrinsics[3], [50.0, FOCAL, 15.0, HEIGHT / 2])
+    assert load(root, "test", holdout=(3, 5)).image_names == ("003.png", "005.png")
+
+
+def test_the_object_is_half_as_far_as_the_nearest_camera_where_there_are_no_points(root):
+    distances = np.linalg.norm(load(root).c2w[:, :, 3], axis=1)
+    assert distances.min() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_paths_without_an_extension_find_their_image(root):
+    edit(root, lambda meta: [frame.update(file_path=frame["file_path"][:-4]) for frame in meta["frames"]])
+    assert len(load(root, holdout=0)) == 9
+
+
+def test_a_lens_is_undistorted_and_a_fisheye_is_not_a_pinhole(root):
+    edit(root, lambda meta: meta.update(k1=-0.2, k2=0.02, p1=1e-3, p2=0.0))
+    distorted = load(root)
+    assert distorted.sizes[0].tolist() != [WIDTH, HEIGHT]
+    edit(root, lambda meta: meta.update(k1=0.0, k2=0.0, p1=0.0, camera_model="OPENCV_FISHEYE"))
+    assert load(root).sizes[0].tolist() != distorted.sizes[0].tolist()
+    edit(root, lambda meta: meta.update(k3=0.1, camera_model="OPENCV"))
+    assert load(root).intrinsics[0, 0] == pytest.approx(FOCAL)
+
+
+def test_applied_transform_leads_back_to_the_original_coordinates(root):
+    applied = [[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 2.0], [0.0, 0.0, -1.0, 0.0]]
+    edit(root, lambda meta: meta.update(applied_transform=applied, applied_scale=0.5))
+    original = np.linalg.inv(np.vstack([0.5 * np.array(applied), [0, 0, 0, 1]]))
+    expected = CAMERAS[:, :, 3] @ original[:3, :3].T + original[:3, 3]
+    np.testing.assert_allclose(in_file(load(root, holdout=0)), expected, atol=1e-5)
+
+
+def test_masks_come_from_the_frames_or_the_folder(root, caplog):
+    for i in range(9):
+        write_png(root / f"masks/{i:03d}.png", disc())
+    assert load(root, holdout=0).image(4)[..., 3].tolist() == disc().tolist()
+    assert not load(root, holdout=0, apply_mask=False).has_alpha
+    (root / "masks").rename(root / "m")
+    edit(root, lambda meta: [frame.update(mask_path=f"m/{i:03d}.png") for i, frame in enumerate(meta["frames"][:8])])
+    assert load(root, holdout=0).image_names == tuple(f"{i:03d}.png" for i in range(8))
+    assert "1 of 9 frames have no mask_path and are left out" in caplog.text
+
+
+def test_points_of_a_cloud_set_the_size_of_the_object(root):
+    points = 0.1 * np.random.default_rng(0).normal(size=(50, 3))
+    trimesh.PointCloud(points).export(root / "sparse.ply")
+    edit(root, lambda meta: meta.update(ply_file_path="sparse.ply"))
+    scene = load(root)
+    assert 0.4 < np.quantile(np.linalg.norm(scene.points, axis=1), 0.95) < 0.5
+    np.testing.assert_allclose(load(root, center_est_method="point").points.mean(0), 0.0, atol=0.2)
+
+
+def test_frames_without_an_image_are_left_out_and_that_is_said_once(root, caplog):
+    (root / "images/002.png").unlink()
+    loader = TransformsLoader(TransformsConfig(str(root), holdout=0))
+    assert len(loader.load("train")) == len(loader.load("val")) == 8
+    assert caplog.text.count("1 of 9 frames have no image and are left out") == 1
+    for path in (root / "images").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"no file for file_path 'images/000\.png'"):
+        load(root)
+
+
+BAD = {
+    "equirectangular": (lambda meta: meta.update(camera_model="EQUIRECTANGULAR"), "camera_model.*EQUIRECTANGULAR"),
+    "applied shape": (lambda meta: meta.update(applied_transform=[[1.0]]), "applied_transform to be 3x4 or 4x4"),
+    "applied singular": (lambda meta: meta.update(applied_transform=np.zeros((3, 4)).tolist()), "singular"),
+    "applied scale": (lambda meta: meta.update(applied_scale="big"), "applied_scale to be a number above 0, got 'big'"),
+    "mask outside": (lambda meta: meta["frames"][0].update(mask_path="../m.png"), "mask_path '../m.png' leaves"),
+    "no frames": (lambda meta: meta.update(frames=[]), "an empty list"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_files_are_refused(root, kind):
+    change, message = BAD[kind]
+    edit(root, change)
+    with pytest.raises(DataError, match=message):
+        load(root)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    (tmp_path / "images").mkdir()
+    with pytest.raises(DataError, match=r"transforms\.json: no such file.*dataset\.file"):
+        load(tmp_path)

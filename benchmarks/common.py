@@ -26,6 +26,7 @@ from utils.files import replacing
 from utils.registry import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
+_OVERRIDE = re.compile(r"[\w.\[\]]+=")
 _IMPORTED = time.perf_counter()
 
 
@@ -50,6 +51,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
         """Raises ConfigError in place of the usage text."""
         raise ConfigError(f"command line: {message}. See {self.prog} --help.")
+
+
+def parse_with_overrides(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+    """Flags, and `overrides` for all key=value. Raises ConfigError for anything else."""
+    overrides = [item for item in argv if _OVERRIDE.match(item)]
+    args = parser.parse_args([item for item in argv if item not in overrides])
+    args.overrides = overrides
+    return args
 
 
 def run_command(work: Callable[[list[str]], int | None], argv: list[str] | None = None) -> int:

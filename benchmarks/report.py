@@ -26,6 +26,7 @@ python -m benchmarks.ops
 python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego --thresholds 32.2 34.1 --profile
 python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego --against PATH_TO_INSTANT_NSR_PL
 python -m benchmarks.export --resume RUN
+python -m benchmarks.memory --config configs/neus-blender.yaml dataset.scene=none
 python -m benchmarks.report
 ```"""
 
@@ -171,6 +172,19 @@ def _export(result: Json) -> Iterator[str]:
     yield table(["mesh", "s", "GPU memory, MiB", "process so far, MiB", "vertices", ""], rows)
 
 
+def _memory(result: Json) -> Iterator[str]:
+    width, height = result["size"]
+    yield f"{result['views']} generated images of {width}×{height} pixels, in the memory of the GPU or of the host."
+    names = ("images_mib", "peak_gpu_allocated_mib", "peak_gpu_reserved_mib", "peak_process_memory_mib")
+    rows = [
+        [row["pixels_on"], timing(row["ms_per_step"]), *(number(row.get(name), 4) for name in names)]
+        for row in result["rows"]
+    ]
+    yield table(
+        ["pixels on", "ms per step", "images, MiB", "GPU memory in use, MiB", "reserved, MiB", "process, MiB"], rows
+    )
+
+
 def _demo(result: Json) -> Iterator[str]:
     """A run's metrics.json as launch.py leaves it, with the command beside."""
     mesh = result.get("mesh", {})
@@ -191,6 +205,7 @@ SECTIONS = (
     ("ops", "Operations", _ops),
     ("train", "Training", _train),
     ("export", "Export", _export),
+    ("memory", "Memory of images", _memory),
     (None, "Runs of launch.py", _demo),
 )
 

@@ -8,7 +8,6 @@ step, without evaluations. The JSON file is written anew after each part."""
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,6 @@ from utils.registry import ROOT
 
 QUICK_STEPS = 24
 PROFILED, PROFILE_END = 100, 800  # steps in the profile, and the step after which it ends
-_OVERRIDE = re.compile(r"[\w.\[\]]+=")
 
 
 def make_parser() -> common.Parser:
@@ -65,10 +63,7 @@ def make_parser() -> common.Parser:
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     """Flags, and `overrides` for all key=value. Raises ConfigError for anything else."""
-    overrides = [item for item in argv if _OVERRIDE.match(item)]
-    args = make_parser().parse_args([item for item in argv if item not in overrides])
-    args.overrides = overrides
-    return args
+    return common.parse_with_overrides(make_parser(), argv)
 
 
 def plan_of(experiment: Experiment, args: argparse.Namespace, deadline: float | None) -> Plan:

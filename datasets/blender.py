@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -43,14 +44,21 @@ class BlenderLoader:
     def __init__(self, config: BlenderConfig) -> None:
         self.config = config
         self.root = Path(config.root_dir)
+        self._say = SayOnce(self.root)
+        self._scene = cache(self._load)
 
     def load(self, split: str) -> Scene:
         """The scene of "train", "val" or "test" in the file's own world frame. Raises DataError."""
-        config = self.config
         file, divide = self._file(split)
+        held = None if not divide else split != "train"
+        return self._scene(file, held)
+
+    def _load(self, file: Path, held: bool | None) -> Scene:
+        """The views of a file; held: of those only the ones held out, or only the others."""
+        config = self.config
         meta, frames = read_frames(file)
-        if divide:
-            chosen = choose_views(len(frames), config.holdout, split, split != "train", SayOnce(file))
+        if held is not None:
+            chosen = choose_views(len(frames), config.holdout, "an evaluation", held, self._say)
             frames = [frames[i] for i in chosen]
         wheres = [f"{file}, frame '{frame.get('file_path')}'" for frame in frames]
         paths = [find_image(self.root, frame, where) for frame, where in zip(frames, wheres, strict=True)]

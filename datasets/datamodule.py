@@ -34,13 +34,20 @@ class SceneData(pl.LightningDataModule):
     def __init__(self, config: Any, per_image: bool, num_val_views: int | float, backend: str) -> None:
         super().__init__()
         self.per_image, self.num_val_views, self.backend = per_image, num_val_views, backend
+        self.placement = getattr(config, "pixels_on", "auto")
         loader = build(config)
         self.scene = cache(loader.load)
-        self.views = cache(self._views)
+        self._samplers: dict[tuple[int, torch.device], RaySampler] = {}
         self.orbit_path = cache(self._orbit_path)
 
-    def _views(self, split: str, device: torch.device) -> RaySampler:
-        return RaySampler(self.scene(split), device, per_image=self.per_image, backend=self.backend)
+    def views(self, split: str, device: torch.device) -> RaySampler:
+        """The views of a split for a device; splits of the same scene share them."""
+        scene = self.scene(split)
+        key = id(scene), device
+        if key not in self._samplers:
+            options = {"per_image": self.per_image, "backend": self.backend, "placement": self.placement}
+            self._samplers[key] = RaySampler(scene, device, **options)
+        return self._samplers[key]
 
     @property
     def world_from_scene(self) -> np.ndarray:

@@ -44,6 +44,7 @@ class DTULoader:
         self.root = Path(config.root_dir)
         self._say = SayOnce(self.root)
         self.masks = cache(self._masks)
+        self._scene = cache(self._load)
 
     @cached_property
     def cameras_path(self) -> Path:
@@ -58,13 +59,17 @@ class DTULoader:
         """The scene of "train", "val" or "test"; masks are its alpha. Raises DataError."""
         config = self.config
         require_folder(self.root, f"image/, mask/ and {config.cameras_file}")
-        images = list_images(self.root / "image")
-        cameras = read_cameras(self.cameras_path)
-        views = self._camera_of_each(images, len(cameras.c2w))
-        masks = self.masks(tuple(images))
+        images = tuple(list_images(self.root / "image"))
+        masks = self.masks(images)
         kept = [i for i, image in enumerate(images) if not masks or image in masks]
         held = getattr(config, f"{split}_split") != "train"
-        chosen = [kept[i] for i in choose_views(len(kept), config.holdout, split, held, self._say)]
+        chosen = choose_views(len(kept), config.holdout, split, held, self._say)
+        return self._scene(images, tuple(kept[i] for i in chosen))
+
+    def _load(self, images: tuple[Path, ...], chosen: tuple[int, ...]) -> Scene:
+        config, masks = self.config, self.masks(images)
+        cameras = read_cameras(self.cameras_path)
+        views = self._camera_of_each(images, len(cameras.c2w))
         photos = load_photos(
             [images[i] for i in chosen],
             lambda path: read_masked(path, masks.get(path)),
@@ -87,7 +92,7 @@ class DTULoader:
             check_masks(scene, self.root / "mask")
         return scene
 
-    def _camera_of_each(self, images: list[Path], num_cameras: int) -> list[int]:
+    def _camera_of_each(self, images: tuple[Path, ...], num_cameras: int) -> list[int]:
         """Index of each image's camera: its place in the sorted folder, or its number where images are left out."""
         if len(images) == num_cameras:
             return list(range(num_cameras))

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from utils.errors import ConfigError
 
 HOLDOUT = 8  # every 8th view is kept for evaluation where a dataset brings no split of its own
 Split = Literal["train", "val", "test"]
+Placement = Literal["auto", "device", "host"]
 Holdout = int | tuple[int, ...]  # every so many-th view, or the indices of views
 
 
@@ -64,7 +65,13 @@ class FolderConfig:
     img_wh: tuple[int, int] | None = None  # width, height in pixels
     img_downscale: float | None = None  # or a factor >= 1
     holdout: Holdout = HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
+    # where pixels lie for a GPU: on it where they take at most half of its free memory, else in pinned host memory
+    pixels_on: Placement = "auto"
     n_test_traj_steps: int = 60  # frames of the orbit video; 0: the video shows the test views
+
+    UNUSED: ClassVar[dict[str, str]] = {
+        "load_data_on_gpu": "where the pixels lie is decided by what is free; dataset.pixels_on overrides"
+    }
 
     def __post_init__(self) -> None:
         check_holdout(self.holdout)

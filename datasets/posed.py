@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,7 @@ class PosedLoader:
         self.config = config
         self.root = Path(config.root_dir)
         self._say = SayOnce(self.root)
+        self._scene = cache(self._load)
 
     def read(self) -> Capture:
         """The views, with masks where `apply_mask` asks for them. Raises DataError."""
@@ -83,9 +84,11 @@ class PosedLoader:
 
     def load(self, split: str) -> Scene:
         """The scene of "train", "val" or "test"; masks are its alpha. Raises DataError."""
+        held = getattr(self.config, f"{split}_split") != "train"
+        return self._scene(tuple(choose_views(len(self.capture.views), self.config.holdout, split, held, self._say)))
+
+    def _load(self, chosen: tuple[int, ...]) -> Scene:
         config, capture = self.config, self.capture
-        held = getattr(config, f"{split}_split") != "train"
-        chosen = choose_views(len(capture.views), config.holdout, split, held, self._say)
         views = {capture.views[i].image: capture.views[i] for i in chosen}
         intrinsics: dict[Path, np.ndarray] = {}
 

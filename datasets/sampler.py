@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.options import Placement
+from datasets.placement import place_pixels
 from datasets.scene import Scene
 from models import ops
 from utils.cameras import pixel_rays
@@ -11,23 +13,36 @@ from utils.rays import Photographs, RayBatch, Rays
 
 
 class RaySampler:
-    """Holds the uint8 pixels and cameras of a scene on one device; rays are computed when asked for.
+    """Holds the uint8 pixels and cameras of a scene for one device; rays are computed when asked for.
 
     Nothing here reads from the device, and shapes depend on the arguments alone. On the CPU the pixels are shared
     with the scene, not copied. `per_image`: each batch comes from one random image instead of all pixels; `backend`:
-    that of `models.ops`."""
+    that of `models.ops`; `placement`: where a GPU finds the pixels, see `place_pixels`."""
 
     def __init__(
-        self, scene: Scene, device: torch.device | str, *, per_image: bool = False, backend: str = "auto"
+        self,
+        scene: Scene,
+        device: torch.device | str,
+        *,
+        per_image: bool = False,
+        backend: str = "auto",
+        placement: Placement = "auto",
     ) -> None:
         self.scene = scene
         self.device = torch.device(device)
         self.per_image, self.backend = per_image, backend
-        arrays = scene.pixels, scene.offsets, scene.sizes[:, 0].copy(), scene.c2w, scene.intrinsics
+        pixels = place_pixels(scene.pixels, self.device, placement, f"{scene.name}, {len(scene)} images")
+        arrays = scene.offsets, scene.sizes[:, 0].copy(), scene.c2w, scene.intrinsics
         tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
-        self.photographs = Photographs(*tensors, scene.near, scene.far)
+        self.photographs = Photographs(pixels, *tensors, scene.near, scene.far)
         self.counts = torch.from_numpy(scene.sizes.prod(axis=1)).to(self.device)  # (N,) pixels of each image
         self.ends = self.photographs.starts + self.counts
+
+    @property
+    def capturable(self) -> bool:
+        """Whether a CUDA graph may draw rays: only a kernel of our own reads pixels in the host's memory."""
+        own = self.photographs.pixels.device.type == "cuda"
+        return own or ops.uses_triton(self.backend, self.photographs.c2w)
 
     def __len__(self) -> int:
         return len(self.scene)

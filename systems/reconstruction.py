@@ -75,14 +75,15 @@ class ReconstructionSystem(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Prepares what lasts from step to step on this device."""
+        views, optimizer = self.data.views("train", self.device), self.trainer.optimizers[0]
         # Loss scaling asks the host whether a step is to be taken: only without it is the whole step on the device.
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         scaled = scaler is not None and scaler.is_enabled()
         recordable = self.device.type == "cuda" and self.experiment.model.backend != "tinycudann"
         self.captured = recordable and self.experiment.trainer.cuda_graph and not scaled
+        self.captured = self.captured and views.capturable
         if self.captured:
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
-        views, optimizer = self.data.views("train", self.device), self.trainer.optimizers[0]
         self.step = TrainingStep(self.model, self.experiment, views, optimizer, self.device, self.captured)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:

@@ -27,6 +27,8 @@ def view_background(color: str, device: torch.device) -> Tensor:
 class TrainingViews(Protocol):
     """Where the rays of a step come from."""
 
+    capturable: bool  # by a CUDA graph
+
     def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch: ...
 
 

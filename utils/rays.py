@@ -34,7 +34,8 @@ class RayBatch:
 
 @dataclass(frozen=True)
 class Photographs:
-    """The pixels and cameras of N images, all on one device, from which rays are looked up."""
+    """The pixels and cameras of N images on one device, from which rays are looked up; for a GPU the pixels may lie in
+    pinned memory of the host."""
 
     pixels: Tensor  # (P, C) uint8, sRGB, image after image, row by row; C = 3, or 4 with straight alpha
     starts: Tensor  # (N,) int64, where an image begins in `pixels`

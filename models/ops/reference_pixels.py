@@ -11,7 +11,8 @@ def look_up(photographs: Photographs, pixel: Tensor, image: Tensor, background: 
     within, width = pixel - photographs.starts[image], photographs.widths[image]
     cameras = photographs.c2w[image], photographs.intrinsics[image]
     rays = pixel_rays(within % width, within // width, *cameras, photographs.near, photographs.far)
-    colour = photographs.pixels[pixel].float() / 255.0
+    pixels = photographs.pixels
+    colour = pixels[pixel.to(pixels.device)].to(pixel.device).float() / 255.0
     if colour.shape[1] == 3:
         return RayBatch(rays, colour, None, background)
     alpha = colour[:, 3:]

@@ -147,3 +147,11 @@ def test_work_writes_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(benchmark, "DOCUMENT", tmp_path / "docs" / "benchmarks.md")
     assert benchmark.work([]) is None
     assert (tmp_path / "docs" / "benchmarks.md").read_text(encoding="utf-8").startswith("# Benchmarks")
+
+
+def test_memory_of_images_is_a_table() -> None:
+    row = {"pixels_on": "host", "images_mib": 1056.0, "ms_per_step": spread(1.6), "peak_gpu_allocated_mib": 600.0}
+    result = {**OPS, "benchmark": "memory", "rows": [row], "views": 178, "size": [1920, 1080]}
+    text = benchmark.report({"memory.json": result}, KNOWN)
+    assert "178 generated images of 1920×1080 pixels" in text
+    assert "| host | 1.6 (1.44–1.76) | 1 056 | 600 | – | – |" in text

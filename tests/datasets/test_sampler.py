@@ -120,3 +120,37 @@ def test_drawing_never_reads_from_the_device(per_image):
 def test_the_backend_is_the_one_asked_for():
     with pytest.raises(ConfigError, match=r"model\.backend=tinycudann"):
         draw(RaySampler(make_scene(), "cpu", backend="tinycudann"), 5)
+
+
+def test_a_cpu_shares_the_pixels_with_the_scene_wherever_they_are_asked_for():
+    scene = make_scene()
+    for placement in ("auto", "device", "host"):
+        sampler = RaySampler(scene, "cpu", placement=placement)
+        assert sampler.photographs.pixels.data_ptr() == scene.pixels.ctypes.data
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="pins memory for a GPU")
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_pixels_in_host_memory_give_the_same_batches(backend, caplog):
+    caplog.set_level("INFO")
+    scene, batches = make_scene(), []
+    for placement in ("device", "host"):
+        sampler = RaySampler(scene, "cuda", backend=backend, placement=placement)
+        assert sampler.photographs.pixels.device.type == ("cuda" if placement == "device" else "cpu")
+        assert sampler.capturable == (placement == "device" or backend == "auto")
+        generator = torch.Generator("cuda").manual_seed(0)
+        batches.append(sampler.draw(100, BACKGROUND.cuda(), generator))
+        assert torch.isfinite(sampler.image(1, BACKGROUND.cuda()).rgb).all()
+    assert_close(batches[0].rgb, batches[1].rgb)
+    assert_close(batches[0].rays.directions, batches[1].rays.directions)
+    assert "kept there" in caplog.text
+    assert "pinned memory of the host" in caplog.text
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="asks a GPU for its free memory")
+def test_pixels_that_do_not_fit_stay_in_host_memory(monkeypatch):
+    scene = make_scene()
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (scene.pixels.nbytes, scene.pixels.nbytes))
+    assert RaySampler(scene, "cuda").photographs.pixels.device.type == "cpu"

@@ -122,7 +122,7 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
     import torch
 
     from datasets.datamodule import SceneData
-    from systems.checkpoints import check_fit, read_checkpoint
+    from systems.checkpoints import check_fit, read_checkpoint, weights_of
     from systems.training import check_backend, make_trainer, pick_device, write_metrics
 
     if not args.verbose:
@@ -142,8 +142,8 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
         run = RunFolder(args.exp_dir / experiment.name / experiment.trial_name)
     system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
     if content:
-        check_fit(checkpoint, content["state_dict"], system)
-        system.load_state_dict(content["state_dict"])
+        check_fit(checkpoint, weights_of(content), system)
+        system.load_state_dict(weights_of(content))
         system.loaded_step = 0 if args.resume_weights_only else content["global_step"]
     if args.train and system.loaded_step >= experiment.trainer.max_steps:
         raise CheckpointError(

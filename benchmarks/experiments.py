@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback
 
 from datasets.datamodule import SceneData
 from models.base import VolumeModel
-from systems.checkpoints import check_fit, read_checkpoint
+from systems.checkpoints import check_fit, read_checkpoint, weights_of
 from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder, find_checkpoint, run_of
 from systems.training import make_trainer
@@ -29,8 +29,8 @@ def load_trained(path: Path, overrides: Sequence[str], device: torch.device) -> 
     experiment = read_experiment([run.parsed_config], overrides)
     content = read_checkpoint(checkpoint)
     system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
-    check_fit(checkpoint, content["state_dict"], system)
-    system.load_state_dict(content["state_dict"])
+    check_fit(checkpoint, weights_of(content), system)
+    system.load_state_dict(weights_of(content))
     system.model.on_step(content["global_step"])
     return experiment, system.model.to(device), content["global_step"]
 

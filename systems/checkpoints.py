@@ -25,6 +25,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def weights_of(content: dict[str, Any]) -> dict[str, Tensor]:
+    """The parameters of a checkpoint that a system has before it knows its training images."""
+    return {name: value for name, value in content["state_dict"].items() if not name.startswith("exposure.")}
+
+
 def check_fit(path: Path, state: dict[str, Tensor], module: nn.Module) -> None:
     """Raises CheckpointError where the parameters of a checkpoint are not those of the module."""
     own = module.state_dict()

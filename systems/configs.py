@@ -64,7 +64,7 @@ class OptimizerArgs:
 
 @dataclass(frozen=True)
 class GroupArgs:
-    """What one part of the model (geometry, texture, variance) changes of `optimizer.args`."""
+    """What one part of the model (geometry, texture, variance, exposure) changes of `optimizer.args`."""
 
     lr: float | None = None
     betas: tuple[float, float] | None = None
@@ -87,6 +87,7 @@ class SystemConfig:
 
     loss: LossConfig
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    exposure: bool = False  # learns a gain and an offset of each channel for each training image
     scheduler: SchedulerConfig = field(default_factory=lambda: SchedulerConfig(ConstantLR()))
     constant_steps: int | None = None  # for interpolation in the scheduler
     warmup_steps: int | None = None  # likewise

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from models.base import VolumeModel
+from models.exposure import Exposure
 from systems.configs import Experiment
 from systems.evaluation import View, evaluate_view, render_view
 from systems.export import export_mesh
@@ -50,7 +51,8 @@ class ReconstructionSystem(pl.LightningModule):
         super().__init__()
         self.config, self.experiment, self.save_dir = config, experiment, save_dir
         self.model = model
-        check_parts(config, model.parts())
+        self.exposure: Exposure | None = None  # of the training images, which `setup` counts
+        check_parts(config, self._parts())
         self.frames: list[Path] = []
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
@@ -69,9 +71,19 @@ class ReconstructionSystem(pl.LightningModule):
         """The datamodule of the trainer."""
         return self.trainer.datamodule
 
+    def setup(self, stage: str) -> None:
+        """Makes what depends on the training images, which no other pass needs."""
+        if stage == "fit" and self.config.exposure:
+            self.exposure = Exposure(len(self.data.views("train", self.device))).to(self.device)
+
+    def _parts(self) -> dict[str, list[torch.nn.Parameter]]:
+        """Parameters by the names that `system.optimizer.params` uses."""
+        own = {"exposure": list(self.exposure.parameters()) if self.exposure else []} if self.config.exposure else {}
+        return self.model.parts() | own
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; its learning rates are set in each step."""
-        return build_optimizer(self.config, self.model.parts())
+        return build_optimizer(self.config, self._parts())
 
     def on_train_start(self) -> None:
         """Prepares what lasts from step to step on this device."""
@@ -84,7 +96,8 @@ class ReconstructionSystem(pl.LightningModule):
         self.captured = self.captured and views.capturable
         if self.captured:
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
-        self.step = TrainingStep(self.model, self.experiment, views, optimizer, self.device, self.captured)
+        step = self.model, self.experiment, views, optimizer, self.device, self.captured, self.exposure
+        self.step = TrainingStep(*step)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step: rays, render, weighted losses. The host waits for nothing, and logs figures when they arrive."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.base import VolumeModel
+from models.exposure import Exposure
 from systems.configs import Experiment
 from systems.graphs import StepGraphs
 from systems.losses import rgb_mse
@@ -58,9 +59,10 @@ class TrainingStep:
         optimizer: torch.optim.Optimizer,
         device: torch.device,
         captured: bool,
+        exposure: Exposure | None = None,
     ) -> None:
         self.model, self.experiment, self.views, self.optimizer = model, experiment, views, optimizer
-        self.device, self.captured = device, captured
+        self.device, self.captured, self.exposure = device, captured, exposure
         self.losses = {name: registry.find("loss", name).target for name in experiment.system.loss.weights}
         self.rates = LearningRates(optimizer)
         self.generator = torch.Generator(device)
@@ -104,6 +106,8 @@ class TrainingStep:
         background, config = self._background(), self.experiment.system.loss
         batch = self.views.draw(self.model.num_rays, background, self.generator)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
+        if self.exposure is not None:
+            out = replace(out, rgb=self.exposure(out, batch))
         found = {name: self.losses[name](out, batch, config) for name in names}
         terms = torch.stack(list(found.values()))
         loss = (terms * torch.stack([self._weights[name][1] for name in names])).sum()

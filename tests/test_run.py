@@ -125,6 +125,20 @@ def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path:
         assert torch.equal(value, states["resumed"]["state_dict"][name]), name
 
 
+def test_exposure_is_learned_resumed_and_left_out_of_tests(scene: Path, tmp_path: Path) -> None:
+    steps = ["--train", "system.exposure=true", "system.warmup_steps=5", "system.optimizer.params.exposure.lr=0.02"]
+    assert run(scene, tmp_path, *steps, "trainer.max_steps=10") == 0
+    found = only(tmp_path, "exp/neus-demo/@*")
+    assert run(scene, tmp_path, *steps, "trainer.max_steps=15", "--resume", str(found)) == 0
+    learned = [
+        torch.load(found / f"ckpt/epoch=0-step={step}.ckpt", weights_only=True)["state_dict"]["exposure.affine"]
+        for step in (10, 15)
+    ]
+    assert learned[0].abs().max() > 1e-4
+    assert not torch.equal(*learned)
+    assert run(scene, tmp_path, "--resume", str(found), "--validate") == 0
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records on a GPU only")
 @pytest.mark.parametrize("config", ["neus-demo", "nerf-blender"])

@@ -30,6 +30,7 @@ class RayBatch:
     rgb: Tensor  # (R, 3) float32, sRGB in [0, 1]
     mask: Tensor | None  # (R,) float32 in [0, 1]; None when the images have neither alpha nor masks
     background: Tensor  # (3,) float32, sRGB in [0, 1]
+    image: Tensor  # (R,) int64, the photograph that each ray is of
 
 
 @dataclass(frozen=True)

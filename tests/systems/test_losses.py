@@ -36,7 +36,11 @@ def example() -> tuple[RenderOutput, RayBatch]:
     out = RenderOutput(rgb, opacity, torch.ones(3), None, packed.alive, samples)
     rays = Rays(torch.zeros(3, 3), torch.zeros(3, 3), torch.zeros(3), torch.ones(3))
     batch = RayBatch(
-        rays, torch.tensor([[0.0, 0, 0], [1.0, 1, 1], [0, 0, 0]]), torch.tensor([0.0, 1.0, 0.0]), torch.ones(3)
+        rays,
+        torch.tensor([[0.0, 0, 0], [1.0, 1, 1], [0, 0, 0]]),
+        torch.tensor([0.0, 1.0, 0.0]),
+        torch.ones(3),
+        torch.zeros(3, dtype=torch.int64),
     )
     return out, batch
 

@@ -62,7 +62,7 @@ def with_peaks(work: Callable[[], dict[str, Any]], device: torch.device) -> dict
 def time_views(experiment: Experiment, model: VolumeModel, device: torch.device, quick: bool) -> dict[str, Any]:
     """Spread of the milliseconds of one view, in the precision of the test pass; the share of pixels that hit."""
     size, views = (QUICK_SIZE, QUICK_VIEWS) if quick else (SIZE, VIEWS)
-    background = view_background(experiment.model.background_color, device)
+    background = view_background(experiment.model, device)
     precision = experiment.trainer.precision
     lower = precision == "bf16" or (precision == "16" and device.type == "cuda")
     dtype = torch.bfloat16 if precision == "bf16" else torch.float16

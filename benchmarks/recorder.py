@@ -126,7 +126,7 @@ def held_out_psnr(trainer: pl.Trainer, system: pl.LightningModule, views: int | 
     at as the next step would set it."""
     model, device = system.model, system.device
     model.on_step(system.current_step)
-    background = view_background(system.experiment.model.background_color, device)
+    background = view_background(system.experiment.model, device)
     photographs = trainer.datamodule.views("test", device)
     count = len(photographs) if views is None else min(views, len(photographs))
     psnr = []

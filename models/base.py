@@ -1,19 +1,22 @@
 """What systems know of a model: rays and a background go in, a `RenderOutput` comes out."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from models import ops
+from models.background import Backdrop
 from models.configs import VolumeModelConfig
 from models.occupancy import OccupancyGrid
 from utils.rays import Packed, Rays
 from utils.registry import build
 
 MIN_OPACITY = 1e-6  # below it, the depth of a ray fades to 0 instead of being blown up
+# Where less light than this comes through, all that lies behind changes a colour by 1/39 of a step of 8 bits at most.
+MIN_TRANSMITTANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,14 @@ class SampleValues:
 class RenderOutput:
     """A rendered batch of rays."""
 
-    rgb: Tensor  # (R, 3) in [0, 1], over the background
-    opacity: Tensor  # (R,) in [0, 1]
+    rgb: Tensor  # (R, 3) in [0, 1], over the background; over black where `shade` returns it
+    opacity: Tensor  # (R,) in [0, 1], of the foreground, as are depth, normal and samples
     depth: Tensor  # (R,) expected distance along the ray, 0 where nothing is hit
     normal: Tensor | None  # (R, 3) expected normal, as long as the opacity; None for a density
-    alive: Tensor  # (R,) bool, False for rays beyond the sample budget
+    alive: Tensor  # (R,) bool, False for rays beyond a sample budget, of the foreground or of the background
     samples: SampleValues
     inv_s: Tensor | None = None  # () sharpness of a NeuS
+    backdrop: Backdrop | None = None  # of a learned background; None: one colour lies behind all rays
 
 
 class VolumeModel(nn.Module):
@@ -51,6 +55,7 @@ class VolumeModel(nn.Module):
         self.config = config
         self.geometry = build(config.geometry, config.backend)
         self.occupancy = OccupancyGrid(config.radius, config.grid_resolution, config.grid_prune_occ_thre)
+        self.background = build(config.background, config.radius, self.num_rays, config.backend)
         self.step_length = 2.0 * 3.0**0.5 * config.radius / config.num_samples_per_ray
 
     @property
@@ -65,17 +70,24 @@ class VolumeModel(nn.Module):
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """Parameters by the names that `system.optimizer.params` uses."""
-        found = {name: list(child.parameters()) for name, child in self.named_children()}
+        children = dict(self.named_children())
+        behind = children.pop("background", nn.Module())
+        children |= {f"{name}_bg": child for name, child in behind.named_children()}
+        found = {name: list(child.parameters()) for name, child in children.items()}
         return {name: parameters for name, parameters in found.items() if parameters}
 
     def on_step(self, step: int) -> None:
         """Sets whatever depends on the training step."""
-        self.geometry.on_step(step)
+        for geometry in self._geometries():
+            geometry.on_step(step)
 
     @property
     def graph_key(self) -> Hashable:
         """Equal for steps that launch the same work."""
-        return self.geometry.encoding.active_levels
+        return tuple(geometry.encoding.active_levels for geometry in self._geometries())
+
+    def _geometries(self) -> list[nn.Module]:
+        return [self.geometry] if self.background is None else [self.geometry, self.background.geometry]
 
     def occupancy_due(self, step: int) -> bool | None:
         """Whether a refresh of the occupancy grid at this step takes every cell; None where none is due."""
@@ -84,8 +96,10 @@ class VolumeModel(nn.Module):
         return step < self.config.grid_warmup_steps
 
     def update_occupancy(self, generator: torch.Generator, every_cell: bool) -> None:
-        """Refreshes the occupancy grid: all of it, or a sample of its cells."""
+        """Refreshes the occupancy grids: all of them, or a sample of their cells."""
         self.occupancy.update(self.occupancy_value, generator, every_cell)
+        if self.background is not None:
+            self.background.update_occupancy(generator, every_cell)
 
     def occupancy_value(self, points: Tensor) -> Tensor:
         """(N,) opacity of one step around points (N, 3), for the occupancy grid."""
@@ -98,18 +112,25 @@ class VolumeModel(nn.Module):
         generator: torch.Generator | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
-        """Renders rays over a background (3,); with a generator, as in training: jittered and within the budget."""
-        return self.shade(rays, self.march(rays, generator), background, generator, needs)
+        """Renders rays over a background (3,); with a generator, as in training: jittered and within the budget.
+
+        Behind the foreground lies a learned background where there is one, and that colour where there is none."""
+        out = self.shade(rays, self.march(rays, generator), generator, needs)
+        if self.background is None:
+            return replace(out, rgb=over_background(out.rgb, out.opacity, background))
+        wanted = out.alive & (1.0 - out.opacity.detach() > MIN_TRANSMITTANCE)
+        seen = self.background(rays, wanted, background, generator, self.config.randomized)
+        rgb = over_background(out.rgb, out.opacity, seen.rgb)
+        return replace(out, rgb=rgb, alive=out.alive & seen.alive, backdrop=seen)
 
     def shade(
         self,
         rays: Rays,
         packed: Packed,
-        background: Tensor,
         generator: torch.Generator | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
-        """Renders the given samples of rays over a background (3,); rays without samples show the background.
+        """Renders the given samples of rays over black, without what lies outside of the region.
 
         needs: names of losses, for what only one of them reads; what is random in that comes from the generator."""
         raise NotImplementedError
@@ -152,5 +173,5 @@ class VolumeModel(nn.Module):
 
 
 def over_background(rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
-    """(R, 3) colours of rays, given over black (R, 3) with their opacity (R,), over a background (3,)."""
+    """(R, 3) colours of rays, given over black (R, 3) with their opacity (R,), over a background (3,) or (R, 3)."""
     return rgb + (1.0 - opacity)[:, None] * background

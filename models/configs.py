@@ -4,6 +4,7 @@ before torch is loaded. The classes named in `builds` receive these as their onl
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from utils import registry
 from utils.errors import ConfigError
 from utils.registry import register
 from utils.schema import component
@@ -129,7 +130,8 @@ class VolumeDensityConfig:
     feature_dim: int = 16  # outputs of the network, the density included
     density_activation: Literal["trunc_exp", "softplus"] = "trunc_exp"
     density_bias: float = -1.0
-    isosurface: IsosurfaceConfig = field(default_factory=lambda: IsosurfaceConfig(threshold=5.0))
+    # null: none is taken, for a background
+    isosurface: IsosurfaceConfig | None = field(default_factory=lambda: IsosurfaceConfig(threshold=5.0))
 
 
 @register("texture", "volume-radiance", builds="models.texture:VolumeRadiance")
@@ -170,10 +172,33 @@ class VolumeModelConfig:
     grid_update_every: int = 16  # steps
     grid_warmup_steps: int = 256  # until then every cell is evaluated, afterwards a sample of them
     ray_chunk: int = 4096  # rays rendered at a time outside training, 40 times as many on a GPU
-    learned_background: Literal[False] = False
+    background: Any = component("background", preset="color")  # what lies outside of the region
+    # behind rays, and photographs with alpha, where nothing else is; random: one per step, and white in views.
+    # A learned background takes white for random
     background_color: Literal["random", "white", "black"] = "random"
+    learned_background: bool = False  # older files: true is the same as background: learned
+    num_samples_per_ray_bg: int | None = None  # older files, with learned_background: num_samples_per_ray of it
+    geometry_bg: Any = component("geometry", default=None)  # likewise its geometry
+    texture_bg: Any = component("texture", default=None)  # likewise its texture
     # auto: triton on a GPU, numba on a CPU; tinycudann: for the hash grid, otherwise as auto, where it is installed
     backend: Literal["auto", "triton", "numba", "reference", "tinycudann"] = "auto"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.geometry, VolumeDensityConfig) and self.geometry.isosurface is None:
+            raise ConfigError(
+                "model.geometry.isosurface: expected a block, since a mesh is taken from this field; got null. Leave "
+                "it out for its defaults."
+            )
+        learned = registry.find("background", "learned").target
+        object.__setattr__(self, "background", learned.from_older_keys(self))
+        for name in ("num_samples_per_ray_bg", "geometry_bg", "texture_bg"):
+            object.__setattr__(self, name, None)
+        object.__setattr__(self, "learned_background", False)
+
+    @property
+    def shown_over(self) -> Literal["random", "white", "black"]:
+        """The colour that photographs with alpha, and rays that meet nothing, are shown over in training."""
+        return self.background.shown_over(self.background_color)
 
 
 @register("model", "neus", builds="models.neus:NeuS")

@@ -9,11 +9,8 @@ import torch
 from torch import Tensor
 
 from models import ops
-from models.base import MIN_OPACITY, RenderOutput, VolumeModel, over_background
+from models.base import MIN_OPACITY, MIN_TRANSMITTANCE, RenderOutput, VolumeModel, over_background
 from utils.rays import Packed, Rays
-
-# Where less light than this comes through, all that lies behind changes a colour by 1/39 of a step of 8 bits at most.
-MIN_TRANSMITTANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,8 @@ ON_GPU = Pace(chunks=40, window=12)  # few rays leave the kernels idle; of each 
 
 
 def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:
-    """rgb (R, 3) over the background (3,), opacity (R,), depth (R,) and, for an SDF, normal (R, 3) of any number of
-    rays: those of `VolumeModel.render`, up to what MIN_TRANSMITTANCE still lets through. Not differentiable."""
+    """rgb (R, 3) over the background, (3,) or learned, opacity (R,), depth (R,) and, for an SDF, normal (R, 3) of any
+    number of rays: those of `VolumeModel.render`, up to what MIN_TRANSMITTANCE lets through. Not differentiable."""
     # Plain PyTorch marches over all intervals of all rays at once: large chunks are for the kernels only.
     fast = rays.near.device.type != "cpu" and ops.uses_triton(model.config.backend, rays.near)
     pace = ON_GPU if fast else ON_CPU
@@ -46,13 +43,13 @@ def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int
     packed, offset = model.march(rays, None), 0
     budget = model.config.ray_chunk * model.config.num_samples_per_ray
     sums = rays.near.new_zeros(len(rays), 8 if model.has_normals else 5)
-    transmittance, black = torch.ones_like(rays.near), torch.zeros_like(background)
+    transmittance = torch.ones_like(rays.near)
     while True:
         window = _window(packed, offset, width, transmittance > MIN_TRANSMITTANCE)
         S = window.t_starts.shape[0]
         if S == 0:
             break
-        out = model.shade(rays, window, black)
+        out = model.shade(rays, window)
         sums += transmittance[:, None] * _sums(out)
         transmittance *= 1.0 - out.opacity
         offset += width
@@ -61,11 +58,22 @@ def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int
         width *= 2 if budget >= 2 * S else 1
     opacity = sums[:, 3]
     images = {
-        "rgb": over_background(sums[:, :3], opacity, background),
+        "rgb": over_background(
+            sums[:, :3], opacity, _behind(model, rays, transmittance > MIN_TRANSMITTANCE, background)
+        ),
         "opacity": opacity,
         "depth": sums[:, 4] / opacity.clamp(min=MIN_OPACITY),
     }
     return images | ({"normal": sums[:, 5:]} if model.has_normals else {})
+
+
+def _behind(model: VolumeModel, rays: Rays, wanted: Tensor, color: Tensor) -> Tensor:
+    """(R, 3) what lies behind the region on the rays that are wanted (R,) bool; or the colour (3,) that lies there."""
+    if model.background is None:
+        return color
+    size = max(1, model.config.ray_chunk * model.config.num_samples_per_ray // model.background.num_samples)
+    parts = [slice(start, start + size) for start in range(0, max(len(rays), 1), size)]
+    return torch.cat([model.background(rays[part], wanted[part], color, None, False).rgb for part in parts])
 
 
 def _window(packed: Packed, offset: int, width: int, wanted: Tensor) -> Packed:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from models import ops
-from models.base import RenderOutput, SampleValues, VolumeModel, over_background
+from models.base import RenderOutput, SampleValues, VolumeModel
 from models.configs import NeRFConfig
 from utils.rays import Packed, Rays
 from utils.registry import build
@@ -25,7 +25,6 @@ class NeRF(VolumeModel):
         self,
         rays: Rays,
         packed: Packed,
-        background: Tensor,
         generator: torch.Generator | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
@@ -36,7 +35,7 @@ class NeRF(VolumeModel):
         colors = self.texture(rays.directions, packed, feature)
         weights, opacity, rgb, _, depth = self.compose(alpha, colors, None, packed)
         return RenderOutput(
-            rgb=over_background(rgb, opacity, background),
+            rgb=rgb,
             opacity=opacity,
             depth=depth,
             normal=None,

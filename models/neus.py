@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models import ops
-from models.base import RenderOutput, SampleValues, VolumeModel, over_background
+from models.base import RenderOutput, SampleValues, VolumeModel
 from models.configs import NeuSConfig, VarianceConfig
 from utils.rays import Packed, Rays
 from utils.registry import build
@@ -56,7 +56,6 @@ class NeuS(VolumeModel):
         self,
         rays: Rays,
         packed: Packed,
-        background: Tensor,
         generator: torch.Generator | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
@@ -71,7 +70,7 @@ class NeuS(VolumeModel):
         weights, opacity, rgb, normal_map, depth = self.compose(alpha, rgb, normal, packed)
         curvature = self._curvature(points, normal, packed, generator) if "curvature" in needs else None
         return RenderOutput(
-            rgb=over_background(rgb, opacity, background),
+            rgb=rgb,
             opacity=opacity,
             depth=depth,
             normal=normal_map,

@@ -107,13 +107,15 @@ def rows(cls: type, prefix: str = "", preset: Any = None) -> Iterator[Row]:
         key, hint = prefix + item.name, hints[item.name]
         note = re.sub(r"\bNone\b", "`null`", notes.get(item.name, ""))  # as YAML calls it
         value = schema.default_of(item) if preset is None else getattr(preset, item.name)
-        block = get_args(hint)[1] if get_origin(hint) is dict else hint
+        optional = [part for part in get_args(hint) if get_origin(hint) is UnionType and part is not NoneType]
+        single = optional[0] if len(optional) == 1 else hint  # of X | None, X
+        block = get_args(hint)[1] if get_origin(hint) is dict else single
         if "kind" in item.metadata:
             kind = item.metadata["kind"]
-            yield Row(key, f"[{kind}](#{kind})", default_text(value), note)
+            yield Row(key, f"[{kind}](#{kind})", component_text(kind, value), note)
         elif is_dataclass(block) and block not in WORDS:
-            yield Row(key, "block", "", summary(block.__doc__))
-            inner, known = (f"{key}.", value) if block is hint else (f"{key}.<name>.", None)
+            yield Row(key, "block or `null`" if optional else "block", "", note or summary(block.__doc__))
+            inner, known = (f"{key}.", value) if block is single else (f"{key}.<name>.", None)
             yield from rows(block, inner, None if known is schema.REQUIRED else known)
         else:
             yield Row(key, expects(hint), default_text(value), note)
@@ -129,6 +131,16 @@ def link(file: str) -> str:
 def default_text(value: Any) -> str:
     """A default as it would stand in YAML."""
     return "required" if value is schema.REQUIRED else f"`{json.dumps(schema.to_dict(value))}`"
+
+
+def component_text(kind: str, value: Any) -> str:
+    """A default of a field that holds a component: its name, and what it is set to beside its own defaults."""
+    if value is schema.REQUIRED or value is None:
+        return default_text(value)
+    plain = {item.name: schema.default_of(item) for item in fields(value)}
+    changed = [item for item in fields(value) if getattr(value, item.name) != plain[item.name]]
+    node = {name: inner for name, inner in schema.to_dict(value).items() if name in {item.name for item in changed}}
+    return f"`{json.dumps({schema.name_key(kind): registry.name_of(value), **node})}`"
 
 
 def table(found: Iterable[Row]) -> str:
@@ -175,7 +187,8 @@ def components(kind: str, where: list[str]) -> Iterator[str]:
     for name in registry.names(kind):
         entry = registry.find(kind, name)
         yield f"### {name}\n\n{summary(entry.target.__doc__)} ({link(entry.file)})"
-        yield table(rows(entry.target))
+        found = list(rows(entry.target))
+        yield table(found) if found else "It has no keys."
 
 
 def losses() -> Iterator[str]:

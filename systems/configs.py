@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
 from models.configs import NeRFConfig
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import config, registry, schema
@@ -14,6 +15,7 @@ from utils.schedule import Schedule
 from utils.schema import component
 
 # Losses that read a signed distance. A model that is registered elsewhere is asked when it renders, in systems.losses.
+_FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without samples
 _SDF_LOSSES = ("eikonal", "sparsity", "curvature")
 
 
@@ -170,6 +172,12 @@ class Experiment:
                 )
 
     def _check_losses(self) -> None:
+        behind = getattr(self.model, "background", None)
+        if isinstance(behind, _FIELDLESS) and not self.system.loss.is_off("distortion_bg"):
+            raise ConfigError(
+                "system.loss.lambda_distortion_bg: needs a learned background (model.background.name=learned), got "
+                f"model.background.name={registry.name_of(behind)}. Set it to 0."
+            )
         for name in _SDF_LOSSES:
             if isinstance(self.model, NeRFConfig) and not self.system.loss.is_off(name):
                 raise ConfigError(

@@ -1,7 +1,10 @@
 """Losses: each turns a rendered batch into a scalar; `system.loss.lambda_<name>` weighs it.
 
-Colour losses average over the rays that have samples: how much empty space a view shows does not change the balance
-with the other losses. Opacity losses average over all rays within the sample budget."""
+Colour losses average over the rays whose colour is learned: with one colour behind the region, those that have samples,
+so that the empty space that a view shows does not change the balance with the other losses; with a learned background,
+all within the sample budget. Opacity losses average over all rays within the sample budget."""
+
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,14 +17,18 @@ from utils.errors import ConfigError
 from utils.rays import RayBatch
 from utils.registry import register
 
+T = TypeVar("T")
+
 
 def mean_over_rays(values: Tensor, out: RenderOutput) -> Tensor:
     """Mean of per-ray values (R,) over the rays within the budget; no host read."""
     return _mean(values, out.alive)
 
 
-def mean_over_hits(values: Tensor, out: RenderOutput) -> Tensor:
-    """Mean of per-ray values (R,) over the rays that have samples; no host read."""
+def mean_over_colored(values: Tensor, out: RenderOutput) -> Tensor:
+    """Mean of per-ray values (R,) over the rays that have samples, be it of the background; no host read."""
+    if out.backdrop is not None:  # behind a foreground that hides it, it needs none
+        return mean_over_rays(values, out)
     return _mean(values, out.alive & (out.samples.packed.ray_count > 0))
 
 
@@ -35,7 +42,7 @@ def mean_over_samples(values: Tensor, out: RenderOutput) -> Tensor:
     return torch.where(packed.valid, values, 0.0).sum() / packed.count.clamp(min=1)
 
 
-def _require(value: Tensor | None, name: str, what: str) -> Tensor:
+def _require(value: T | None, name: str, what: str) -> T:
     if value is None:
         raise ConfigError(f"system.loss.lambda_{name}: needs {what}. Set it to 0.")
     return value
@@ -44,20 +51,20 @@ def _require(value: Tensor | None, name: str, what: str) -> Tensor:
 @register("loss", "rgb_mse")
 def rgb_mse(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean squared error of the colour."""
-    return mean_over_hits((out.rgb - batch.rgb).square().mean(-1), out)
+    return mean_over_colored((out.rgb - batch.rgb).square().mean(-1), out)
 
 
 @register("loss", "rgb_l1")
 def rgb_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean absolute error of the colour."""
-    return mean_over_hits((out.rgb - batch.rgb).abs().mean(-1), out)
+    return mean_over_colored((out.rgb - batch.rgb).abs().mean(-1), out)
 
 
 @register("loss", "rgb_smooth_l1")
 @register("loss", "rgb")
 def rgb_smooth_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Huber loss of the colour with the bend at 1 (the predecessor's loss for NeRF, there called `rgb`)."""
-    return mean_over_hits(F.smooth_l1_loss(out.rgb, batch.rgb, reduction="none").mean(-1), out)
+    return mean_over_colored(F.smooth_l1_loss(out.rgb, batch.rgb, reduction="none").mean(-1), out)
 
 
 @register("loss", "mask")
@@ -105,3 +112,10 @@ def curvature(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
 def distortion(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Spread of the weights along a ray (Mip-NeRF 360, eq. 15), in scene units."""
     return mean_over_rays(ops.distortion(out.samples.weights, out.samples.packed), out)
+
+
+@register("loss", "distortion_bg")
+def distortion_bg(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Spread of the weights of a learned background along a ray, by inverse distance in [0, 1] as in Mip-NeRF 360."""
+    backdrop = _require(out.backdrop, "distortion_bg", "a learned background (model.background.name=learned)")
+    return mean_over_rays(ops.distortion(backdrop.weights, backdrop.shares), out)

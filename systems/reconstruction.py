@@ -130,7 +130,7 @@ class ReconstructionSystem(pl.LightningModule):
             super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
     def _view_background(self) -> Tensor:
-        return view_background(self.experiment.model.background_color, self.device)
+        return view_background(self.experiment.model, self.device)
 
     def _send_figures(self, figures: Figures) -> None:
         values = {"loss": figures.loss, "mse": figures.mse, "rays": figures.rays, "samples": figures.samples}

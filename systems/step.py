@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.base import VolumeModel
+from models.configs import VolumeModelConfig
 from models.exposure import Exposure
 from systems.configs import Experiment
 from systems.graphs import StepGraphs
@@ -20,9 +21,9 @@ from utils.rays import RayBatch
 BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}  # what a view is compared over
 
 
-def view_background(color: str, device: torch.device) -> Tensor:
-    """(3,) what `model.background_color` means when a whole view is rendered."""
-    return torch.full((3,), BACKGROUNDS[color], device=device)
+def view_background(model: VolumeModelConfig, device: torch.device) -> Tensor:
+    """(3,) the colour behind a whole view: what the background of a model and `background_color` mean there."""
+    return torch.full((3,), BACKGROUNDS[model.shown_over], device=device)
 
 
 class TrainingViews(Protocol):
@@ -96,10 +97,9 @@ class TrainingStep:
         return tuple(name for name, weight in weights.items() if weight != 0.0)
 
     def _background(self) -> Tensor:
-        color = self.experiment.model.background_color
-        if color == "random":
+        if self.experiment.model.shown_over == "random":
             return torch.rand(3, generator=self.generator, device=self.device)
-        return view_background(color, self.device)
+        return view_background(self.experiment.model, self.device)
 
     def _loss(self, names: tuple[str, ...]) -> Figures:
         """Draws rays, renders them and weighs the named losses."""

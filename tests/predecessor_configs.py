@@ -229,7 +229,9 @@ def configs() -> dict[str, Block]:
     base, scene = "${basename:${dataset.root_dir}}", "${dataset.scene}"
     found = {
         "nerf-blender": experiment(f"nerf-blender-{scene}", _blender(), nerf_model(1.5), nerf_system()),
-        "nerf-colmap": experiment(f"nerf-colmap-{base}", _colmap("camera", "lookat"), nerf_model(1.0, True), nerf_system()),
+        "nerf-colmap": experiment(
+            f"nerf-colmap-{base}", _colmap("camera", "lookat"), nerf_model(1.0, True), nerf_system()
+        ),
         "neus-blender": experiment(
             f"neus-blender-{scene}", _blender(), neus_model(1.5, "white"), neus_system(*warm, mask=0.1)
         ),

@@ -32,8 +32,12 @@ def default_of(item: dataclasses.Field) -> Any:
     return item.default_factory() if item.default_factory is not MISSING else item.default
 
 
-def component(kind: str, default: Any = MISSING) -> Any:
-    """A dataclass field that holds the Config of a registered component, or None where `default=None`."""
+def component(kind: str, default: Any = MISSING, preset: str | None = None) -> Any:
+    """A dataclass field that holds the Config of a registered component, or None where `default=None`.
+
+    preset: the name of the component that is there by default, with its own defaults."""
+    if preset is not None:
+        return field(default_factory=lambda: registry.find(kind, preset).target(), metadata={"kind": kind})
     return field(default=default, metadata={"kind": kind})
 
 
@@ -75,6 +79,7 @@ def _parse_component(item: dataclasses.Field, value: Any, place: str) -> Any:
     if value is None and item.default is None:
         return None
     key = name_key(kind)
+    value = {key: value} if isinstance(value, str) else value  # no more than the name
     if not isinstance(value, dict) or not isinstance(value.get(key), str):
         raise ConfigError(
             f"{place}: expected a block with '{key}', one of {', '.join(registry.names(kind))}; got {value!r}."

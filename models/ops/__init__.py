@@ -6,7 +6,7 @@ Given a capacity, no operation reads a value on the host, and no shape depends o
 
 from torch import Tensor
 
-from models.ops import reference_rays, reference_shading
+from models.ops import contraction, reference_rays, reference_shading
 from models.ops.backends import BACKENDS, module, uses_triton
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
@@ -19,19 +19,23 @@ __all__ = [
     "alpha_from_density",
     "clip_rays_to_box",
     "composite",
+    "contract",
     "density_alpha",
     "distortion",
     "hash_encode",
     "hash_features",
+    "inverse_shares",
     "join",
     "look_up",
     "march",
+    "march_unbounded",
     "mlp",
     "module",
     "neus_alpha",
     "sample_points",
     "sdf_head",
     "spherical_harmonics",
+    "uncontract",
     "uses_triton",
 ]
 
@@ -103,6 +107,37 @@ def march(
     capacity: size S of the result. The rays that fit, counted from the first, are kept whole; the others hold no
     samples and are not alive. None gives the exact size and costs one host read. Not differentiable."""
     return module("rays", backend, rays.origins).march(rays, occupied, radius, step, jitter, capacity)
+
+
+def march_unbounded(
+    rays: Rays, occupied: Tensor, radius: float, num: int, jitter: Tensor, wanted: Tensor, capacity: int | None
+) -> Packed:
+    """Intervals from near to far of the rays that are wanted, (R,) bool, kept where their middles lie in occupied cells
+    of the contracted space, and the last of a ray in any case. One implementation for all backends.
+
+    The num intervals of a ray tile [near, far] without a gap: 1 / x falls by the same amount in each, where x is the
+    distance from the origin at near, at least the radius, plus that along the ray from there. far: may be infinite,
+    1000 radii are taken at most; near >= far where nothing is wanted of a ray. jitter: (R,) in [0, 1) moves the edges
+    between two intervals by up to half of one; 0.5 leaves them. occupied: (G, G, G) bool over [-2, 2]^3 of
+    `contract(points / radius)`, indexed [x, y, z]. Capacity, result and the rest as in `march`."""
+    return contraction.march_unbounded(rays, occupied, radius, num, jitter, wanted, capacity)
+
+
+def inverse_shares(rays: Rays, packed: Packed, radius: float) -> Packed:
+    """Intervals of `march_unbounded`, of the same rays, by the share that 1 / x has fallen in place of distances along
+    the ray: from 0 at near to 1 at infinity. One implementation for all backends."""
+    return contraction.inverse_shares(rays, packed, radius)
+
+
+def contract(points: Tensor) -> Tensor:
+    """All of space in a ball of radius 2: x inside of the unit sphere, (2 - 1 / |x|) x / |x| beyond (mip-NeRF 360,
+    arXiv:2111.12077, eq. 10). points: (..., 3). One implementation for all backends."""
+    return contraction.contract(points)
+
+
+def uncontract(points: Tensor) -> Tensor:
+    """The points (..., 3) that `contract` takes to these, which lie within 2 of the origin."""
+    return contraction.uncontract(points)
 
 
 def sample_points(rays: Rays, packed: Packed, *, backend: str = "auto") -> Tensor:

@@ -36,3 +36,16 @@ def reserve(counts: Tensor, capacity: int | None, dtype: torch.dtype) -> Packed:
     ray_index = counts.new_zeros(S)
     t_starts, t_ends = counts.new_zeros(2, S, dtype=dtype)
     return Packed(ray_index, t_starts, t_ends, ray_start, ray_count, alive, count)
+
+
+def pack_kept(keep: Tensor, starts: Tensor, ends: Tensor, capacity: int | None) -> Packed:
+    """The intervals of all rays that are kept, those of rays that fit the capacity; keep, starts, ends: (R, K)."""
+    ray_start, ray_count, alive, count, S = fit_capacity(keep.sum(dim=1), capacity)
+    # Whatever is not kept goes to one slot behind the end, which is then cut off: no shape depends on data.
+    slots = torch.where(keep & alive[:, None], ray_start[:, None] + keep.cumsum(dim=1) - 1, S).reshape(-1)
+    ray = torch.arange(len(keep), device=keep.device)[:, None].expand_as(keep)
+
+    def pack(field: Tensor) -> Tensor:
+        return field.new_zeros(S + 1).scatter(0, slots, field.reshape(-1))[:S]
+
+    return Packed(pack(ray), pack(starts), pack(ends), ray_start, ray_count, alive, count)

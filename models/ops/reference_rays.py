@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from models.ops.packing import fit_capacity, max_intervals
+from models.ops.packing import max_intervals, pack_kept
 from utils.rays import Packed, Rays
 
 
 def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tensor, capacity: int | None) -> Packed:
     """Intervals in occupied cells as in `models.ops.march`, over all rays and all lattice intervals at once."""
-    R, G, K = len(rays), occupied.shape[0], max_intervals(radius, step)
+    G, K = occupied.shape[0], max_intervals(radius, step)
     lattice = torch.arange(K + 1, device=jitter.device, dtype=jitter.dtype) + (jitter - 1.0)[:, None]
     near, far = rays.near[:, None], rays.far[:, None]
     edges = (near + lattice * step).clamp(near, far)  # (R, K + 1)
@@ -18,16 +18,7 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
     points = rays.origins[:, None, :] + rays.directions[:, None, :] * mids[..., None]
     cells = (points * (0.5 * G / radius) + 0.5 * G).long().clamp(0, G - 1)  # as integers: a NaN passes a float clamp
     keep = occupied[cells[..., 0], cells[..., 1], cells[..., 2]] & (ends > starts)
-
-    ray_start, ray_count, alive, count, S = fit_capacity(keep.sum(dim=1), capacity)
-    # Whatever is not kept goes to one slot behind the end, which is then cut off: no shape depends on data.
-    slots = torch.where(keep & alive[:, None], ray_start[:, None] + keep.cumsum(dim=1) - 1, S).reshape(-1)
-    ray = torch.arange(R, device=jitter.device)[:, None].expand(R, K)
-
-    def pack(field: Tensor) -> Tensor:
-        return field.new_zeros(S + 1).scatter(0, slots, field.reshape(-1))[:S]
-
-    return Packed(pack(ray), pack(starts), pack(ends), ray_start, ray_count, alive, count)
+    return pack_kept(keep, starts, ends, capacity)
 
 
 def composite(alpha: Tensor, values: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:

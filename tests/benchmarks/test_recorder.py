@@ -94,7 +94,7 @@ class Keep(Callback):
         self.weights = {name: value.clone() for name, value in pl_module.state_dict().items()}
         model.on_step(pl_module.current_step)
         views = trainer.datamodule.views("test", CPU)
-        background = view_background(pl_module.experiment.model.background_color, CPU)
+        background = view_background(pl_module.experiment.model, CPU)
         batches = [(views.image(index, background), views.size(index)) for index in range(len(views))]
         self.psnr = [evaluate_view(model, *batch).metrics["psnr"] for batch in batches]
         self.steps = trainer.global_step

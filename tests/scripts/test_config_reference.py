@@ -13,6 +13,7 @@ import pytest
 
 from scripts import config_reference
 from scripts.config_reference import Row, comments, document, functions, places, rows
+from systems.configs import read_experiment
 from utils import config, registry, schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,9 +74,11 @@ def test_the_defaults_shown_are_those_that_a_config_without_them_gets(cls):
 def test_places_are_those_of_a_config():
     found = places()
     assert found["network"] == ["model.geometry.mlp_network_config", "model.texture.mlp_network_config"]
-    tree = config.resolve(config.collect([ROOT / "configs" / "neus-demo.yaml"]))
+    tree = schema.to_dict(read_experiment([ROOT / "configs" / "neus-demo.yaml"], ["model.background=learned"]))
     for kind, where in found.items():
         for place in where:
+            if place in ("model.geometry_bg", "model.texture_bg"):  # of older files: they end up in model.background
+                continue
             block = reduce(dict.__getitem__, place.split("."), tree)
             assert block[schema.name_key(kind)] in registry.names(kind)
 

@@ -73,10 +73,7 @@ def nerf_model(radius: float, learned: bool = False) -> Block:
     model = shared_model("nerf", radius, "random", 0.01)
     model["geometry"] = density(16, isosurface(256, 5.0), grid(), network("FullyFusedMLP", 1))
     model["texture"] = radiance("${model.geometry.feature_dim}", network("FullyFusedMLP", 2, "Sigmoid"))
-    if learned:
-        model |= {"learned_background": True, "num_samples_per_ray": 1024}
-        model["geometry"]["xyz_encoding_config"]["log2_hashmap_size"] = 19
-    return model
+    return model | ({"learned_background": True} if learned else {})
 
 
 def neus_model(radius: float, background: str, learned: bool = False) -> Block:
@@ -227,11 +224,10 @@ def configs() -> dict[str, Block]:
     warm = ("warmup_steps", "LinearLR", {"start_factor": 0.01, "end_factor": 1.0})
     constant = ("constant_steps", "ConstantLR", {"factor": 1.0})
     base, scene = "${basename:${dataset.root_dir}}", "${dataset.scene}"
+    unbounded = nerf_model(1.0, learned=True)
     found = {
         "nerf-blender": experiment(f"nerf-blender-{scene}", _blender(), nerf_model(1.5), nerf_system()),
-        "nerf-colmap": experiment(
-            f"nerf-colmap-{base}", _colmap("camera", "lookat"), nerf_model(1.0, True), nerf_system()
-        ),
+        "nerf-colmap": experiment(f"nerf-colmap-{base}", _colmap("camera", "lookat"), unbounded, nerf_system()),
         "neus-blender": experiment(
             f"neus-blender-{scene}", _blender(), neus_model(1.5, "white"), neus_system(*warm, mask=0.1)
         ),

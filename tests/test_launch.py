@@ -166,7 +166,7 @@ def test_list_names_every_component(capsys: pytest.CaptureFixture) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_config_parses_and_survives_a_dump(path: Path, capsys: pytest.CaptureFixture) -> None:
-    argv = ["--config", str(path), "--dump", "dataset.scene=x"]
+    argv = ["--config", str(path), "--dump", "dataset.scene=x", "dataset.root_dir=x"]
     assert launch.main(argv) == 0
     node = OmegaConf.to_container(OmegaConf.create(capsys.readouterr().out))
     assert schema.parse(Experiment, node) == launch.load_experiment(launch.parse_args(argv))

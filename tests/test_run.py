@@ -112,6 +112,38 @@ def test_nerf_trains_and_shows_an_orbit(scene: Path, tmp_path: Path) -> None:
     assert len(list((found / "save/it60-orbit").glob("*.png"))) == 3
 
 
+BACKGROUND = [
+    "model.background={name: learned, num_samples_per_ray: 24, grid_resolution: 16, geometry: {name: volume-density, "
+    "feature_dim: 8, isosurface: null, xyz_encoding_config: {otype: HashGrid, n_levels: 6, log2_hashmap_size: 12}, "
+    "mlp_network_config: {otype: FullyFusedMLP}}}",
+]
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sphere in front of a painted one that surrounds all; no alpha."""
+    return write_sphere_scene(tmp_path_factory.mktemp("painted"), painted=True)
+
+
+@pytest.mark.parametrize("config", ["neus-demo", "nerf-blender"])
+def test_a_learned_background_shows_what_no_colour_can(painted: Path, tmp_path: Path, config: str) -> None:
+    psnr = {}
+    for kind, keys in {"color": ["model.background=color"], "learned": BACKGROUND}.items():
+        steps = [
+            "--train",
+            "trainer.max_steps=150",
+            "system.warmup_steps=20",
+            "dataset.scene=sphere",
+            "model.radius=0.8",
+        ]
+        extra = ["model.geometry.isosurface.threshold=1.0"] if config == "nerf-blender" else []
+        assert run(painted, tmp_path / kind, *steps, *keys, *extra, config=config) == 0
+        found = only(tmp_path / kind, "exp/*/@*")
+        psnr[kind] = json.loads((found / "save/metrics.json").read_text())["psnr"]
+    assert psnr["learned"] > psnr["color"] + 5.0, psnr
+    assert psnr["learned"] > 20.0, psnr
+
+
 def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path) -> None:
     steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10"]
     assert run(scene, tmp_path / "a", *steps) == 0
@@ -142,12 +174,15 @@ def test_exposure_is_learned_resumed_and_left_out_of_tests(scene: Path, tmp_path
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records on a GPU only")
 @pytest.mark.parametrize("config", ["neus-demo", "nerf-blender"])
-def test_captured_and_eager_steps_give_the_same_results(scene: Path, tmp_path: Path, config: str) -> None:
+@pytest.mark.parametrize("background", [[], BACKGROUND], ids=["color", "learned"])
+def test_captured_and_eager_steps_give_the_same_results(
+    scene: Path, tmp_path: Path, config: str, background: list[str]
+) -> None:
     steps = ["--gpu", "0", "--train", "trainer.max_steps=120", "system.warmup_steps=5", "dataset.scene=sphere"]
     losses = {}
     for captured in ("true", "false"):
         out = tmp_path / captured
-        assert run(scene, out, *steps, f"trainer.cuda_graph={captured}", config=config) == 0
+        assert run(scene, out, *steps, f"trainer.cuda_graph={captured}", *background, config=config) == 0
         logged = train_rows(only(out, "exp/*/@*"))
         losses[captured] = np.array([float(row["train/loss"]) for row in logged])
         assert [int(row["step"]) for row in logged] == list(range(4, 120, 5))

@@ -1,0 +1,286 @@
+"""A learned background: where it lies, how it shows behind the foreground, what it learns, and how YAML asks for it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from models import ops
+from models.background import LearnedBackground
+from models.background_configs import ColorBackgroundConfig, LearnedBackgroundConfig, NoBackgroundConfig
+from models.base import VolumeModel
+from models.configs import (
+    FullyFusedMLPConfig,
+    HashGridConfig,
+    NeRFConfig,
+    NeuSConfig,
+    SphericalHarmonicsConfig,
+    VanillaMLPConfig,
+    VarianceConfig,
+    VolumeDensityConfig,
+    VolumeRadianceConfig,
+    VolumeSDFConfig,
+)
+from models.inference import render_rays
+from models.nerf import NeRF
+from models.neus import NeuS
+from systems.losses import distortion_bg, rgb_mse
+from utils import schema
+from utils.errors import ConfigError
+from utils.rays import RayBatch, Rays
+
+GRID = HashGridConfig(n_levels=4, log2_hashmap_size=10, base_resolution=4, per_level_scale=1.6)
+DENSITY = VolumeDensityConfig(GRID, VanillaMLPConfig(n_neurons=16), feature_dim=4, isosurface=None)
+LEARNED = LearnedBackgroundConfig(16, 64, 16, geometry=DENSITY)
+SIZES = {"radius": 1.5, "num_samples_per_ray": 64, "train_num_rays": 32, "max_train_num_rays": 32, "ray_chunk": 64}
+COLOR = (0.2, 0.5, 0.9)
+
+
+def texture(input_dim: int) -> VolumeRadianceConfig:
+    return VolumeRadianceConfig(input_dim, SphericalHarmonicsConfig(2), FullyFusedMLPConfig(), "sigmoid")
+
+
+def make_model(name: str, device: torch.device, background: object = LEARNED) -> VolumeModel:
+    """Random weights, large enough to make both fields vary."""
+    network, sizes = VanillaMLPConfig(n_neurons=16), {**SIZES, "grid_resolution": 8, "background": background}
+    if name == "neus":
+        geometry = VolumeSDFConfig(GRID, network, feature_dim=4)
+        model = NeuS(NeuSConfig(geometry, texture(7), variance=VarianceConfig(0.1), **sizes))
+    else:
+        model = NeRF(NeRFConfig(VolumeDensityConfig(GRID, network, feature_dim=4), texture(4), **sizes))
+    with torch.no_grad():
+        for part, parameters in model.parts().items():
+            for parameter in parameters if part.startswith("geometry") else []:
+                parameter.normal_(0.0, 0.5)
+    return model.to(device)
+
+
+def make_rays(device: torch.device, num: int = 30) -> Rays:
+    """Rays from a distance of 4; some miss the region, whose corners lie at 2.6."""
+    origins = 4.0 * F.normalize(torch.randn(num, 3), dim=-1)
+    directions = F.normalize(3.0 * torch.rand(num, 1) * F.normalize(torch.randn(num, 3), dim=-1) - origins, dim=-1)
+    near = torch.full((num,), 0.5)
+    return Rays(*(part.to(device) for part in (origins, directions, near, torch.full_like(near, torch.inf))))
+
+
+@pytest.fixture(params=["neus", "nerf"])
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def color(device: torch.device) -> Tensor:
+    return torch.tensor(COLOR, device=device)
+
+
+def behind(model: VolumeModel) -> LearnedBackground:
+    assert model.background is not None
+    return model.background
+
+
+def test_samples_lie_behind_the_region(device: torch.device, color: Tensor) -> None:
+    model, rays = make_model("nerf", device), make_rays(device)
+    region = ops.clip_rays_to_box(rays, 1.5)
+    hit = region.far > region.near
+    assert hit.any()
+    assert not hit.all()
+    out = model.render(rays, color)
+    packed = out.backdrop.packed
+    first = packed.t_starts[packed.ray_start]
+    seen = packed.ray_count > 0
+    assert_close(first[seen], torch.where(hit, region.far, rays.near)[seen])
+    points = ops.sample_points(rays, packed)
+    assert (points.abs().amax(-1) > 1.5)[hit[packed.ray_index]].all()
+
+
+def test_colors_are_those_of_a_slow_loop(name: str, device: torch.device, color: Tensor) -> None:
+    model, rays = make_model(name, device), make_rays(device)
+    out = model.render(rays, color)
+    front = model.shade(rays, model.march(rays, None))
+    background = behind(model)
+    beyond = background.beyond_region(rays)
+    packed = background.march(beyond, torch.ones_like(out.alive), None, False)
+    points = ops.sample_points(rays, packed) / 1.5
+    density, feature = background.field(ops.contract(points), packed.count)
+    colors = background.texture(rays.directions, packed, feature).double()
+    lengths = (packed.t_ends - packed.t_starts).double()
+    depth = density.double() / 1.5 / points.double().square().sum(-1).clamp(min=1.0) * lengths
+    for ray in range(len(rays)):
+        light, expected = 1.0 - front.opacity[ray].double(), front.rgb[ray].double()
+        start, count = int(packed.ray_start[ray]), int(packed.ray_count[ray])
+        for index in range(start, start + count):
+            alpha = 1.0 if index == start + count - 1 else 1.0 - torch.exp(-depth[index])
+            expected = expected + light * alpha * colors[index]
+            light = light * (1.0 - alpha)
+        assert_close(out.rgb[ray].double(), expected, atol=2e-4, rtol=0.0)
+    assert_close(out.opacity, front.opacity)
+    assert out.opacity.std() > 0.1
+
+
+def test_views_show_what_rays_of_a_training_step_see(name: str, device: torch.device, color: Tensor) -> None:
+    model, rays = make_model(name, device), make_rays(device, 150)
+    with torch.no_grad():
+        out = model.render(rays, color)
+    for chunk in (2, 1000):
+        model.config = replace(model.config, ray_chunk=chunk)
+        found = render_rays(model, rays, color)
+        assert_close(found["rgb"], out.rgb, atol=1e-3, rtol=0.0)
+        assert_close(found["opacity"], out.opacity, atol=1e-3, rtol=0.0)
+    assert render_rays(model, rays[:0], color)["rgb"].shape == (0, 3)
+
+
+def test_an_opaque_foreground_hides_it_and_needs_no_samples(device: torch.device, color: Tensor) -> None:
+    model, rays = make_model("nerf", device), make_rays(device)
+    with torch.no_grad():
+        model.geometry.network.layers[-1].bias[0] = 30.0
+    out = model.render(rays, color)
+    opaque = out.opacity > 1.0 - 1e-5
+    assert 5 < opaque.sum() < len(rays)
+    assert not out.backdrop.packed.ray_count[opaque].any()
+    assert out.backdrop.packed.ray_count[~opaque].all()
+    assert out.alive.all()
+
+
+def test_a_far_inside_of_the_region_shows_the_colour(device: torch.device, color: Tensor) -> None:
+    model, rays = make_model("neus", device), make_rays(device)
+    region = ops.clip_rays_to_box(rays, 1.5)
+    rays = replace(rays, far=0.5 * (region.near + region.far))
+    hit = region.far > region.near
+    model.occupancy.occupied.fill_(False)
+    assert_close(model.render(rays, color).rgb[hit], color.expand(int(hit.sum()), 3))
+    assert_close(render_rays(model, rays, color)["rgb"][hit], color.expand(int(hit.sum()), 3))
+
+
+def test_gradients_reach_its_parameters(name: str, device: torch.device, color: Tensor) -> None:
+    model, rays = make_model(name, device), make_rays(device)
+    generator = torch.Generator(device).manual_seed(0)
+    out = model.render(rays, color, generator)
+    batch = RayBatch(rays, torch.rand(len(rays), 3, device=device), None, color)
+    (rgb_mse(out, batch, None) + distortion_bg(out, batch, None)).backward()
+    parts = model.parts()
+    assert {"geometry_bg", "texture_bg"} <= parts.keys()
+    assert "background" not in parts
+    for part, parameters in parts.items():
+        assert all(parameter.grad.isfinite().all() for parameter in parameters), part
+        assert all(parameter.grad.any() for parameter in parameters if parameter.ndim == 2), part
+
+
+def test_rays_beyond_either_budget_leave_the_losses(device: torch.device, color: Tensor) -> None:
+    model, rays = make_model("nerf", device), make_rays(device)
+    behind(model).capacity = 100
+    out = model.render(rays, color, torch.Generator(device).manual_seed(0))
+    packed = out.backdrop.packed
+    assert out.samples.packed.alive.all()
+    assert 0 < out.alive.sum() < len(rays)
+    assert (packed.ray_count[out.alive & (out.opacity < 0.999)] > 0).all()
+    truth = torch.where(out.alive[:, None], out.rgb.detach(), 9.0)  # wrong only where nothing counts
+    assert rgb_mse(out, RayBatch(rays, truth, None, color), None) == 0.0
+    lost = out.samples.packed.alive.clone()
+    lost[3:] = False
+    model.march = lambda rays, generator: replace(out.samples.packed, alive=lost)
+    again = model.render(rays, color, torch.Generator(device).manual_seed(0))
+    assert not again.alive[3:].any()
+    assert not again.backdrop.packed.ray_count[3:].any()
+
+
+def test_all_rays_count_in_the_colour(device: torch.device, color: Tensor) -> None:
+    model, rays = make_model("nerf", device), make_rays(device)
+    model.occupancy.occupied.fill_(False)
+    out = model.render(rays, color)
+    assert not out.samples.packed.ray_count.any()
+    batch = RayBatch(rays, out.rgb.detach() + 0.5, None, color)
+    assert_close(rgb_mse(out, batch, None).item(), 0.25)
+
+
+def test_its_occupancy_follows_its_density(device: torch.device) -> None:
+    background, shell = behind(make_model("nerf", device)), 1.6
+
+    def field(points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return 100.0 * ((points.norm(dim=-1) - shell).abs() < 0.2), points
+
+    background.field = field
+    generator = torch.Generator(device).manual_seed(0)
+    for _ in range(20):
+        background.update_occupancy(generator, every_cell=True)
+    grid = background.occupancy.occupied
+    where = (grid.nonzero() + 0.5) * (4.0 / grid.shape[0]) - 2.0
+    distance = (where.norm(dim=-1) - shell).abs()
+    assert (distance < 0.2 + background.occupancy.half_diagonal + 1e-6).all()
+    assert (where.abs().amax(-1) > 0.5).all()  # nothing is sampled further inside of the region
+    directions = F.normalize(torch.randn(300, 3, device=device), dim=-1)
+    cells = ((directions * shell + 2.0) * (grid.shape[0] / 4.0)).long()
+    assert grid[cells[:, 0], cells[:, 1], cells[:, 2]].float().mean() > 0.99
+
+
+def test_one_colour_has_no_parts_and_no_state() -> None:
+    for background in (NoBackgroundConfig(), ColorBackgroundConfig()):
+        model = make_model("nerf", torch.device("cpu"), background)
+        assert model.background is None
+        assert model.parts().keys() == {"geometry", "texture"}
+        assert not any("background" in key for key in model.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("background", "color", "expected"),
+    [
+        (NoBackgroundConfig(), "white", "black"),
+        (ColorBackgroundConfig(), "random", "random"),
+        (ColorBackgroundConfig(), "black", "black"),
+        (LEARNED, "random", "white"),
+        (LEARNED, "black", "black"),
+    ],
+)
+def test_what_photographs_with_alpha_are_shown_over(background: object, color: str, expected: str) -> None:
+    assert background.shown_over(color) == expected
+
+
+NETWORK = {"otype": "VanillaMLP"}
+BASE = {
+    "geometry": {"name": "volume-density", "xyz_encoding_config": {"otype": "HashGrid"}, "mlp_network_config": NETWORK},
+    "texture": {
+        "name": "volume-radiance", "input_feature_dim": 16, "mlp_network_config": NETWORK,
+        "dir_encoding_config": {"otype": "SphericalHarmonics"},
+    },
+}  # fmt: skip
+GEOMETRY_BG = {**BASE["geometry"], "feature_dim": 8, "isosurface": None}
+TEXTURE_BG = {**BASE["texture"], "input_feature_dim": 8, "color_activation": "sigmoid"}
+
+
+def parsed(**keys: object) -> NeRFConfig:
+    return schema.parse(NeRFConfig, {**BASE, **keys}, "model")
+
+
+def test_older_keys_mean_the_component() -> None:
+    assert parsed(learned_background=True) == parsed(background="learned") == parsed(background={"name": "learned"})
+    older = parsed(learned_background=True, num_samples_per_ray_bg=32, geometry_bg=GEOMETRY_BG, texture_bg=TEXTURE_BG)
+    component = {"name": "learned", "num_samples_per_ray": 32, "geometry": GEOMETRY_BG, "texture": TEXTURE_BG}
+    assert older == parsed(background=component)
+    assert older != parsed(background="learned")
+    assert schema.parse(NeRFConfig, schema.to_dict(older), "model") == older
+    assert parsed(learned_background=False) == parsed(background="color") == parsed()
+    assert parsed(learned_background=True, geometry_bg=GEOMETRY_BG).background.texture.input_feature_dim == 8
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"background": "lerned"}, ["model.background.name", "'learned'"]),
+        ({"geometry_bg": GEOMETRY_BG}, ["model.geometry_bg:", "learned_background=true", "model.background"]),
+        ({"learned_background": True, "background": "none"}, ["model.learned_background:", "background"]),
+        ({"learned_background": True, "background": "learned", "texture_bg": TEXTURE_BG}, ["model.texture_bg:"]),
+        ({"learned_background": True, "geometry_bg": {**GEOMETRY_BG, "feature_dim": 9}, "texture_bg": TEXTURE_BG},
+         ["model.texture_bg.input_feature_dim: expected 9", "got 8"]),
+        ({"background": {"name": "learned", "geometry": {**GEOMETRY_BG, "name": "volume-sdf", "isosurface": {}}}},
+         ["model.background.geometry.name", "volume-density"]),
+        ({"background": {"name": "learned", "num_samples_per_ray": 0}},
+         ["model.background.num_samples_per_ray", "1 or more", "0"]),
+        ({"geometry": {**BASE["geometry"], "isosurface": None}}, ["model.geometry.isosurface", "null"]),
+    ],
+)  # fmt: skip
+def test_what_contradicts_itself_is_refused(keys: dict, said: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parsed(**keys)
+    assert all(word in str(caught.value) for word in said), caught.value

@@ -62,7 +62,7 @@ class VolumeSDF(_VolumeField):
         # A point and its taps lie side by side: they share cells of the grid, and padding stays at the end.
         places, used = taps.flatten(0, 1), None if count is None else NUM_TAPS * count
         out = self.network(self.encoding(places, used), used, exact=True).unflatten(0, (-1, NUM_TAPS))
-        values = out[:, :, 0].float()
+        values = out[:, :, 0]
         gradient, laplacian = central_differences(values, taps, eps)
         return values[:, 0] * self.radius, 0.5 * gradient, out[:, 0], 0.25 / self.radius * laplacian
 

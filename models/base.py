@@ -28,7 +28,9 @@ class SampleValues:
     weights: Tensor  # (S,) in [0, 1]
     sdf: Tensor | None = None  # (S,) scene units; None for a density
     gradient: Tensor | None = None  # (S, 3) of the sdf
-    curvature: Tensor | None = None  # (S,) >= 0, see NeuS; only where a loss asked for it
+    # (S,) >= 0, only where a loss asked for it: |Laplacian| in 1 / scene unit for a gradient by finite differences,
+    # otherwise 1 - n . n' of two close normals, see NeuS
+    curvature: Tensor | None = None
 
 
 @dataclass(frozen=True)

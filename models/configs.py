@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from utils import registry
 from utils.errors import ConfigError
-from utils.registry import register
+from utils.registry import name_of, register
 from utils.schema import component
 
 _ONE_STEP = (
@@ -35,6 +35,13 @@ class ProgressiveBandHashGridConfig(HashGridConfig):
     start_level: int = 4  # levels open at start_step
     start_step: int = 0
     update_steps: int = 1000  # one more level every so many steps
+
+    def __post_init__(self) -> None:
+        for name, least in (("start_level", 1), ("update_steps", 1), ("base_resolution", 2)):
+            if getattr(self, name) < least:
+                raise ConfigError(
+                    f"model.geometry.xyz_encoding_config.{name}: expected at least {least}, got {getattr(self, name)}."
+                )
 
 
 @register("encoding", "VanillaFrequency", builds="models.encodings:Frequency")
@@ -101,13 +108,16 @@ class IsosurfaceConfig:
 @register("geometry", "volume-sdf", builds="models.geometry:VolumeSDF")
 @dataclass(frozen=True)
 class VolumeSDFConfig:
-    """Signed distance field: encoding and network; the gradient is analytic."""
+    """Signed distance field: encoding and network."""
 
     xyz_encoding_config: Any = component("encoding")
     mlp_network_config: Any = component("network")
     radius: float = 1.0
     feature_dim: int = 13  # outputs of the network, the SDF included
-    grad_type: Literal["analytic"] = "analytic"
+    # finite_difference: central differences, smoother than the field and of seven queries (Li et al. 2023)
+    grad_type: Literal["analytic", "finite_difference"] = "analytic"
+    # step of finite_difference in scene units; progressive: the cell size of the finest open level of the grid
+    finite_difference_eps: float | Literal["progressive"] = 1e-3
     isosurface: IsosurfaceConfig = field(default_factory=IsosurfaceConfig)
 
     def __post_init__(self) -> None:
@@ -116,6 +126,22 @@ class VolumeSDFConfig:
             raise ConfigError(
                 "model.geometry.mlp_network_config.output_activation: expected none, since a signed distance takes "
                 f"both signs and its gradient is that of the last layer; got {network.output_activation}. Leave it out."
+            )
+        if self.grad_type == "finite_difference":
+            self._check_eps()
+
+    def _check_eps(self) -> None:
+        eps, where = self.finite_difference_eps, "model.geometry.finite_difference_eps"
+        if eps == "progressive":
+            if not isinstance(self.xyz_encoding_config, ProgressiveBandHashGridConfig):
+                raise ConfigError(
+                    f"{where}: progressive needs levels that open one by one, xyz_encoding_config.otype="
+                    f"ProgressiveBandHashGrid; got {name_of(self.xyz_encoding_config)}. Change it, or give a number."
+                )
+        elif not 0.0 < eps < self.radius:
+            raise ConfigError(
+                f"{where}: expected a step in scene units between 0 and model.geometry.radius ({self.radius:g}), or "
+                f"progressive; got {eps:g}. 1e-3 is a good start."
             )
 
 
@@ -150,7 +176,30 @@ class VarianceConfig:
     """The learned sharpness inv_s = exp(10 v) (Wang et al. 2021)."""
 
     init_val: float = 0.3
-    modulate: Literal[False] = False
+    modulate: bool = (
+        False  # from mod_start_steps on inv_s is capped, so that it does not grow too fast; needs all three
+    )
+    mod_start_steps: int | None = None  # step at which the cap is what inv_s is then; from there it grows exponentially
+    reach_max_steps: int | None = None  # step at which the cap is max_inv_s, as it is from then on
+    max_inv_s: float | None = None  # 1 / scene unit
+
+    def __post_init__(self) -> None:
+        if not self.modulate:
+            return
+        for name in ("mod_start_steps", "reach_max_steps", "max_inv_s"):
+            if getattr(self, name) is None:
+                raise ConfigError(
+                    f"model.variance.{name}: missing, since model.variance.modulate=true. Set it, or modulate to false."
+                )
+        if self.mod_start_steps < 0:
+            raise ConfigError(f"model.variance.mod_start_steps: expected at least 0, got {self.mod_start_steps}.")
+        if self.reach_max_steps <= self.mod_start_steps:
+            raise ConfigError(
+                f"model.variance.reach_max_steps: must exceed model.variance.mod_start_steps ({self.mod_start_steps}), "
+                f"got {self.reach_max_steps}. It counts from the start of training."
+            )
+        if not 0.0 < self.max_inv_s <= 1e6:
+            raise ConfigError(f"model.variance.max_inv_s: expected more than 0, at most 1e6, got {self.max_inv_s:g}.")
 
 
 @dataclass(frozen=True)

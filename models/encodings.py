@@ -81,6 +81,11 @@ class ProgressiveBandHashGrid(HashGrid):
         opened = max(step - self.config.start_step, 0) // self.config.update_steps
         self.active_levels = min(self.config.start_level + opened, self.config.n_levels)
 
+    @property
+    def cell_size(self) -> float:
+        """Side of a cell of the finest open level, as a share of the unit cube."""
+        return 1.0 / self.spec.levels[self.active_levels - 1].scale
+
 
 class Frequency(PositionEncoding):
     """sin and cos of 2^k pi x for each coordinate x in [-1, 1] (Mildenhall et al. 2020, eq. 4)."""

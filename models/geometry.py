@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.configs import VolumeDensityConfig, VolumeSDFConfig
+from models.differences import NUM_TAPS, central_differences, tap_points
 from utils.registry import build
 
 
@@ -34,15 +35,36 @@ class VolumeSDF(_VolumeField):
         """(S,) signed distances of scene points (S, 3)."""
         return self.network(self.encoding(self.unit_cube(points)))[:, 0].float() * self.radius
 
-    def forward(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """sdf (S,), gradient (S, 3) by scene coordinates, feature (S, feature_dim) of scene points (S, 3).
+    @property
+    def eps(self) -> float:
+        """Step of the finite differences in scene units; `progressive`: the side of a cell of the finest open level
+        (Neuralangelo, arXiv:2306.03092, section 3.3). Fixed for a number of open levels, and so for a CUDA graph."""
+        wanted = self.config.finite_difference_eps
+        return 2.0 * self.radius * self.encoding.cell_size if wanted == "progressive" else wanted
+
+    def forward(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """sdf (S,), gradient (S, 3) by scene coordinates, feature (S, feature_dim) of scene points (S, 3), and where
+        the gradient is taken by finite differences the Laplacian (S,) from the same values, in 1 / scene unit.
 
         count: () int64; what is returned for points from there on means nothing, but is finite."""
         unit = self.unit_cube(points)
+        if self.config.grad_type == "finite_difference":
+            return self._by_differences(unit, count)
         features, jacobian = self.encoding.encode(unit, count)
         sdf, feature, gradient = self.network.sdf(unit, features, jacobian)
         # by [0, 1] in units of the radius: radius / (2 radius) makes scene units
-        return sdf.float() * self.radius, 0.5 * gradient, feature
+        return sdf.float() * self.radius, 0.5 * gradient, feature, None
+
+    def _by_differences(self, unit: Tensor, count: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `forward` returns, from one query without a Jacobian; the feature is that of the point itself."""
+        eps = self.eps * 0.5 / self.radius
+        taps = tap_points(unit, eps)
+        # A point and its taps lie side by side: they share cells of the grid, and padding stays at the end.
+        places, used = taps.flatten(0, 1), None if count is None else NUM_TAPS * count
+        out = self.network(self.encoding(places, used), used, exact=True).unflatten(0, (-1, NUM_TAPS))
+        values = out[:, :, 0]
+        gradient, laplacian = central_differences(values, taps, eps)
+        return values[:, 0] * self.radius, 0.5 * gradient, out[:, 0], 0.25 / self.radius * laplacian
 
 
 class _TruncatedExp(torch.autograd.Function):

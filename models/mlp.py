@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +43,12 @@ class MLP(nn.Module):
                 layer.weight[:, 3:] = 0.0
             layer.bias.fill_(-self.config.sphere_init_radius if last else 0.0)
 
-    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
-        """(S, dim_out) of inputs (S, dim_in); rows from `count` () on are padding."""
-        layers = self._layers(x)
-        with self._precision(x):
+    def forward(self, x: Tensor, count: Tensor | None = None, exact: bool = False) -> Tensor:
+        """(S, dim_out) of inputs (S, dim_in); rows from `count` () on are padding.
+
+        exact: whatever the precision, output 0 is computed in 32 bits, so that differences of it mean something."""
+        layers = self._layers(x, exact)
+        with self._precision(x, exact):
             return self._activate_output(ops.mlp(x, layers, count, backend=self.backend))
 
     def sdf(self, points: Tensor, features: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,14 +57,24 @@ class MLP(nn.Module):
         with self._precision(features):
             return ops.sdf_head(points, features, jacobian, layers, backend=self.backend)
 
-    def _layers(self, x: Tensor) -> ops.Layers:
+    def _layers(self, x: Tensor, exact: bool = False) -> ops.Layers:
         weights, biases = [layer.weight for layer in self.layers], [layer.bias for layer in self.layers]
-        return ops.Layers(tuple(weights), tuple(biases), self.smooth, half=torch.is_autocast_enabled(x.device.type))
+        half = torch.is_autocast_enabled(x.device.type) and not exact
+        return ops.Layers(tuple(weights), tuple(biases), self.smooth, half, exact)
 
-    def _precision(self, x: Tensor) -> torch.autocast:
-        """Full precision where the config asks for it, otherwise whatever surrounds the call."""
-        enabled = torch.is_autocast_enabled(x.device.type) and not self.config.full_precision
-        return torch.autocast(x.device.type, enabled=enabled)
+    @contextmanager
+    def _precision(self, x: Tensor, exact: bool = False) -> Iterator[None]:
+        """Full precision where the config asks for it, otherwise whatever surrounds the call; exact: tf32 neither."""
+        enabled = torch.is_autocast_enabled(x.device.type) and not (self.config.full_precision or exact)
+        before = torch.get_float32_matmul_precision()
+        if exact:
+            torch.set_float32_matmul_precision("highest")
+        try:
+            with torch.autocast(x.device.type, enabled=enabled):
+                yield
+        finally:
+            if exact:
+                torch.set_float32_matmul_precision(before)
 
     def _activate_output(self, x: Tensor) -> Tensor:
         return torch.sigmoid(x) if self.config.output_activation.lower() == "sigmoid" else x

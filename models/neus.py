@@ -1,28 +1,17 @@
 """NeuS: volume rendering of a signed distance field (Wang et al. 2021, arXiv:2106.10689)."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from models import ops
 from models.base import RenderOutput, SampleValues, VolumeModel
-from models.configs import NeuSConfig, VarianceConfig
+from models.configs import NeuSConfig
+from models.variance import Variance
 from utils.rays import Packed, Rays
 from utils.registry import build
 
 CURVATURE_STEP = 0.01  # distance of the second gradient, as a share of the radius
-
-
-class Variance(nn.Module):
-    """The learned sharpness of the surface, inv_s = exp(10 v), in 1 / scene unit."""
-
-    def __init__(self, config: VarianceConfig) -> None:
-        super().__init__()
-        self.variance = nn.Parameter(torch.tensor(config.init_val))
-
-    def forward(self) -> Tensor:
-        """inv_s, () in [1e-6, 1e6]."""
-        return torch.exp(self.variance * 10.0).clamp(1e-6, 1e6)
 
 
 class NeuS(VolumeModel):
@@ -37,8 +26,9 @@ class NeuS(VolumeModel):
         self.register_buffer("anneal", torch.tensor(1.0), persistent=False)  # on the device: part of a captured step
 
     def on_step(self, step: int) -> None:
-        """Sets levels and cosine annealing."""
+        """Sets levels, the cap of inv_s and cosine annealing."""
         super().on_step(step)
+        self.variance.on_step(step)
         end = self.config.cos_anneal_end
         self.anneal.fill_(1.0 if end <= 0 else min(1.0, step / end))
 
@@ -61,14 +51,17 @@ class NeuS(VolumeModel):
     ) -> RenderOutput:
         """See VolumeModel.shade; needs: {"curvature"} adds what the curvature loss reads."""
         points = ops.sample_points(rays, packed, backend=self.config.backend)
-        sdf, gradient, feature = self.geometry(points, packed.count)
+        sdf, gradient, feature, laplacian = self.geometry(points, packed.count)
         inv_s = self.variance()
         alpha, normal = ops.neus_alpha(
             sdf, gradient, rays.directions, packed, inv_s, self.anneal, backend=self.config.backend
         )
         rgb = self.texture(rays.directions, packed, feature, normal)
         weights, opacity, rgb, normal_map, depth = self.compose(alpha, rgb, normal, packed)
-        curvature = self._curvature(points, normal, packed, generator) if "curvature" in needs else None
+        curvature = None
+        if "curvature" in needs:
+            curvature = self._tangent_curvature(points, normal, generator) if laplacian is None else laplacian.abs()
+            curvature = curvature * packed.valid
         return RenderOutput(
             rgb=rgb,
             opacity=opacity,
@@ -79,13 +72,13 @@ class NeuS(VolumeModel):
             inv_s=inv_s,
         )
 
-    def _curvature(self, points: Tensor, normal: Tensor, packed: Packed, generator: torch.Generator | None) -> Tensor:
+    def _tangent_curvature(self, points: Tensor, normal: Tensor, generator: torch.Generator | None) -> Tensor:
         """(S,) 1 - n . n' with the normal n' a small step along a random tangent (PermutoSDF, arXiv:2211.12562)."""
         random = torch.randn(points.shape, generator=generator, device=points.device, dtype=points.dtype)
         tangent = F.normalize(torch.cross(normal, random, dim=-1), dim=-1, eps=1e-6).detach()
         moved = points + CURVATURE_STEP * self.config.radius * tangent
-        _, gradient, _ = self.geometry(moved.clamp(-self.config.radius, self.config.radius))
-        return (1.0 - (normal * F.normalize(gradient, dim=-1, eps=1e-6)).sum(-1)) * packed.valid
+        _, gradient, *_ = self.geometry(moved.clamp(-self.config.radius, self.config.radius))
+        return 1.0 - (normal * F.normalize(gradient, dim=-1, eps=1e-6)).sum(-1)
 
     def field_value(self, points: Tensor) -> Tensor:
         """(N,) signed distance."""
@@ -93,6 +86,6 @@ class NeuS(VolumeModel):
 
     def color(self, points: Tensor) -> Tensor:
         """(N, 3) rgb of surface points seen along their normal."""
-        _, gradient, feature = self.geometry(points)
+        _, gradient, feature, _ = self.geometry(points)
         normal = F.normalize(gradient, dim=-1, eps=1e-6)
         return self.texture(-normal, None, feature, normal).clamp(0.0, 1.0)

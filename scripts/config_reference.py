@@ -195,7 +195,8 @@ def losses() -> Iterator[str]:
     """The section of the losses and what they share."""
     yield (
         "## loss\n\nAt `system.loss`. A loss that is absent, or whose weight is 0 at a step, is not computed. A weight "
-        "is a number or a schedule `[start_step, start_value, end_value, end_step]`, linear between the two steps."
+        "is a number or a schedule, linear between its steps and constant outside: `[start_step, start_value, "
+        "end_value, end_step]` or a list of `[step, value]`."
     )
     weights = [
         Row(f"lambda_{name.replace('-', '_')}", expects(Schedule), "off", note)

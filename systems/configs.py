@@ -46,7 +46,7 @@ class LossConfig:
     def is_off(self, name: str) -> bool:
         """Whether the weight of a loss is absent, or 0 at every step."""
         weight = self.weights.get(name)
-        return weight is None or weight.start_value == weight.end_value == 0.0
+        return weight is None or weight.is_zero
 
     def to_config(self) -> dict[str, Any]:
         """The YAML form that `from_config` reads back."""

@@ -1,5 +1,6 @@
-"""A number that may change with the training step, written in YAML as a number or as [start, v0, v1, end]."""
+"""A number that may change with the training step, in YAML a number, [start, v0, v1, end] or [[step, value], ...]."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,35 +10,55 @@ from utils.schema import is_number
 
 @dataclass(frozen=True)
 class Schedule:
-    """`start_value` up to `start_step`, then linear to `end_value` at `end_step`, constant from there."""
+    """Linear between points, constant before the first and after the last; two points at one step are a jump."""
 
-    start_step: int
-    start_value: float
-    end_value: float
-    end_step: int
+    points: tuple[tuple[int, float], ...]  # (step, value), at least one; steps do not fall
 
     @classmethod
     def from_config(cls, value: Any, where: str) -> "Schedule":
-        """Reads a number or [start_step, start_value, end_value, end_step]. Raises ConfigError for anything else."""
-        parts = value if isinstance(value, list) else [0, value, value, 0]
-        numbers = len(parts) == 4 and all(is_number(part) for part in parts)
-        if not numbers or parts[0] > parts[3] or any(step != int(step) for step in (parts[0], parts[3])):
+        """Reads a number, [start_step, start_value, end_value, end_step], the same without a start_step of 0, or a list
+        of [step, value]. Raises ConfigError for anything else."""
+        points = _read_points(value)
+        steps = [step for step, _ in points]
+        if not points or steps != sorted(steps) or any(step != int(step) for step in steps):
             raise ConfigError(
-                f"{where}: expected a number or a schedule [start_step, start_value, end_value, end_step] "
-                f"with whole numbers start_step <= end_step, got {value!r}."
+                f"{where}: expected a number or a schedule: [start_step, start_value, end_value, end_step], or two or "
+                f"more [step, value], with whole steps that do not fall; got {value!r}."
             )
-        return cls(int(parts[0]), float(parts[1]), float(parts[2]), int(parts[3]))
+        return cls(tuple((int(step), float(number)) for step, number in points))
 
-    def to_config(self) -> float | list[float]:
+    @property
+    def is_zero(self) -> bool:
+        """Whether the value is 0 at every step."""
+        return all(value == 0.0 for _, value in self.points)
+
+    def to_config(self) -> float | list:
         """The YAML form that `from_config` reads back to an equal schedule."""
-        plain = self.start_value == self.end_value and self.start_step == self.end_step == 0
-        return self.end_value if plain else [self.start_step, self.start_value, self.end_value, self.end_step]
+        if len(self.points) == 1:
+            return self.points[0][1]
+        if len(self.points) > 2:
+            return [list(point) for point in self.points]
+        (start_step, start_value), (end_step, end_value) = self.points
+        return [start_step, start_value, end_value, end_step]
 
     def at(self, step: int) -> float:
         """The value at a step."""
-        if step >= self.end_step:
-            return self.end_value
-        if step <= self.start_step:  # also where both steps are one, a jump
-            return self.start_value
-        share = (step - self.start_step) / (self.end_step - self.start_step)
-        return self.start_value + share * (self.end_value - self.start_value)
+        behind = bisect_right(self.points, step, key=lambda point: point[0])  # the first point of a later step
+        if behind in (0, len(self.points)):
+            return self.points[max(behind - 1, 0)][1]
+        (start_step, start_value), (end_step, end_value) = self.points[behind - 1 : behind + 1]
+        return start_value + (step - start_step) / (end_step - start_step) * (end_value - start_value)
+
+
+def _read_points(value: Any) -> list[tuple[float, float]]:
+    """The (step, value) pairs of a YAML value; none where it is no schedule."""
+    if is_number(value):
+        return [(0, value)]
+    if not isinstance(value, list) or len(value) < 2:
+        return []
+    if all(isinstance(point, list) and len(point) == 2 and all(map(is_number, point)) for point in value):
+        return [(step, number) for step, number in value]
+    parts = [0, *value] if len(value) == 3 else value
+    if len(parts) != 4 or not all(map(is_number, parts)):
+        return []
+    return [(parts[0], parts[1]), (parts[3], parts[2])]

@@ -127,17 +127,20 @@ def _convert_union(options: tuple, value: Any, where: str) -> Any:
             return convert(option, value, where)
         except ConfigError:
             continue
+    if get_origin(choices[-1]) is Literal:  # `float | Literal["auto"]`: the error names the number too
+        others = tuple(_WORDS[option] for option in choices[:-1] if option in _WORDS)
+        return _convert_literal(get_args(choices[-1]), value, where, others)
     return convert(choices[-1], value, where)
 
 
-def _convert_literal(options: tuple, value: Any, where: str) -> Any:
+def _convert_literal(options: tuple, value: Any, where: str, others: tuple[str, ...] = ()) -> Any:
     for option in options:
         if value == option and isinstance(value, bool) == isinstance(option, bool):
             return option
         if isinstance(option, str) and not isinstance(value, bool) and str(value) == option:
             return option
     hint = registry.nearest(str(value), map(str, options))
-    known = ", ".join("null" if option is None else str(option).lower() for option in options)
+    known = ", ".join([*others, *("null" if option is None else str(option).lower() for option in options)])
     raise ConfigError(f"{where}: expected one of {known}; got {value!r}.{hint}")
 
 

@@ -15,3 +15,4 @@ class Layers:
     biases: tuple[Tensor | None, ...]  # each (dim_out,)
     smooth: bool  # softplus with SOFTPLUS_BETA between the layers; otherwise ReLU
     half: bool = False  # fused kernels may multiply numbers of 16 bits; sums are of 32
+    exact: bool = False  # forward, they multiply as float32 does: differences of outputs are taken

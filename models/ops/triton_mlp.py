@@ -39,7 +39,8 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     if not fits(layers, 2, (0,), x):
         with unscaled(x):
             return reference_mlp.mlp(x.float(), layers, count)
-    return _MLP.apply(x, count, layers.smooth, layers.half, len(layers.weights) - 1, *layers.weights, *layers.biases)
+    options = layers.smooth, kinds(layers.half, layers.exact), len(layers.weights) - 1
+    return _MLP.apply(x, count, *options, *layers.weights, *layers.biases)
 
 
 class _MLP(torch.autograd.Function):
@@ -51,7 +52,7 @@ class _MLP(torch.autograd.Function):
         x: Tensor,
         count: Tensor | None,
         smooth: bool,
-        half: bool,
+        products: dict[str, str],
         num_hidden: int,
         *layers: Tensor | None,
     ) -> Tensor:
@@ -60,8 +61,7 @@ class _MLP(torch.autograd.Function):
         S, K = x.shape
         # An SDF starts from its inputs: rounded to 10 bits they would move the surface.
         ctx.sizes = sizes(K, weights) | {"NUM_HIDDEN": num_hidden, "SMOOTH": smooth}
-        ctx.kinds = kinds(half)
-        ctx.kinds["FIRST"] = "tf32x3" if smooth else ctx.kinds["FORWARD"]
+        ctx.kinds = products | {"FIRST": "tf32x3" if smooth else products["FORWARD"]}
         out = x.new_empty(S, ctx.sizes["D"], dtype=torch.float32)
         options = launch(FORWARD, ctx.sizes["HIDDEN"])
         grid = (triton.cdiv(S, options["BLOCK"]),)

@@ -53,9 +53,12 @@ def sizes(num_inputs: int, weights: Sequence[Tensor]) -> dict[str, int]:
     return {"K": num_inputs, "INPUTS": padded, "HIDDEN": hidden, "D": weights[-1].shape[0]}
 
 
-def kinds(half: bool) -> dict[str, str]:
-    """What the tensor cores read: numbers of 16 bits, with the range of 32 in a backward pass, or tf32."""
-    return {"FORWARD": "fp16", "BACKWARD": "bf16"} if half else {"FORWARD": "tf32", "BACKWARD": "tf32"}
+def kinds(half: bool, exact: bool = False) -> dict[str, str]:
+    """What the tensor cores read: numbers of 16 bits, with the range of 32 in a backward pass, or tf32.
+
+    exact: forward, three products of tf32 in the place of each, as exact as one of float32."""
+    found = {"FORWARD": "fp16", "BACKWARD": "bf16"} if half else {"FORWARD": "tf32", "BACKWARD": "tf32"}
+    return found | ({"FORWARD": "tf32x3"} if exact else {})
 
 
 def launch(options: dict[str, int], hidden: int) -> dict[str, int]:

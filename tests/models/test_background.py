@@ -158,7 +158,13 @@ def test_gradients_reach_its_parameters(name: str, device: torch.device, color: 
     model, rays = make_model(name, device), make_rays(device)
     generator = torch.Generator(device).manual_seed(0)
     out = model.render(rays, color, generator)
-    batch = RayBatch(rays, torch.rand(len(rays), 3, device=device), None, color)
+    batch = RayBatch(
+        rays,
+        torch.rand(len(rays), 3, device=device),
+        None,
+        color,
+        torch.zeros(len(rays), dtype=torch.int64, device=device),
+    )
     (rgb_mse(out, batch, None) + distortion_bg(out, batch, None)).backward()
     parts = model.parts()
     assert {"geometry_bg", "texture_bg"} <= parts.keys()
@@ -177,7 +183,10 @@ def test_rays_beyond_either_budget_leave_the_losses(device: torch.device, color:
     assert 0 < out.alive.sum() < len(rays)
     assert (packed.ray_count[out.alive & (out.opacity < 0.999)] > 0).all()
     truth = torch.where(out.alive[:, None], out.rgb.detach(), 9.0)  # wrong only where nothing counts
-    assert rgb_mse(out, RayBatch(rays, truth, None, color), None) == 0.0
+    assert (
+        rgb_mse(out, RayBatch(rays, truth, None, color, torch.zeros(len(rays), dtype=torch.int64, device=device)), None)
+        == 0.0
+    )
     lost = out.samples.packed.alive.clone()
     lost[3:] = False
     model.march = lambda rays, generator: replace(out.samples.packed, alive=lost)
@@ -191,7 +200,9 @@ def test_all_rays_count_in_the_colour(device: torch.device, color: Tensor) -> No
     model.occupancy.occupied.fill_(False)
     out = model.render(rays, color)
     assert not out.samples.packed.ray_count.any()
-    batch = RayBatch(rays, out.rgb.detach() + 0.5, None, color)
+    batch = RayBatch(
+        rays, out.rgb.detach() + 0.5, None, color, torch.zeros(len(rays), dtype=torch.int64, device=device)
+    )
     assert_close(rgb_mse(out, batch, None).item(), 0.25)
 
 

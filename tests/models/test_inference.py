@@ -44,7 +44,8 @@ class Sphere(nn.Module):
     def forward(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, ...]:
         sdf = points.norm(dim=-1) - RADIUS
         feature = torch.cat([sdf[:, None], points], dim=-1)
-        return (sdf, F.normalize(points, dim=-1), feature) if self.with_sdf else (SHARPNESS * (sdf < 0.0), feature)
+        normal = F.normalize(points, dim=-1)
+        return (sdf, normal, feature, None) if self.with_sdf else (SHARPNESS * (sdf < 0.0), feature)
 
 
 class Spy:

@@ -54,7 +54,8 @@ def test_sdf_gradient_matches_finite_differences(encoding: HashGridConfig | Freq
     if encoding is GRID:
         torch.nn.init.normal_(geometry.encoding.table, std=0.3)
     points = (torch.rand(50, 3, dtype=torch.float64) - 0.5) * 2.0
-    sdf, gradient, feature = geometry(points)
+    sdf, gradient, feature, laplacian = geometry(points)
+    assert laplacian is None
     assert_close(sdf, geometry.sdf(points))
     assert feature.shape == (50, 13)
     step = 1e-5

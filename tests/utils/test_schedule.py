@@ -11,14 +11,15 @@ from utils.schedule import Schedule
 STEPS = (0, 1, 10, 20000)
 VALUES = (0.0, 1.0, -0.5, 1e-12, 3e7)
 SCHEDULES = [
-    Schedule(start, first, last, end)
+    Schedule(((start, first), (end, last)))
     for start, end in itertools.combinations_with_replacement(STEPS, 2)
     for first, last in itertools.product(VALUES, repeat=2)
 ]
 
 
 def test_every_schedule_comes_back_from_its_dump() -> None:
-    for schedule in SCHEDULES:
+    longer = [Schedule((*schedule.points, (20000, 7.0), (30000, 0.0))) for schedule in SCHEDULES]
+    for schedule in SCHEDULES + longer:
         assert Schedule.from_config(schedule.to_config(), "x") == schedule
 
 
@@ -31,16 +32,29 @@ def test_a_number_is_a_constant_and_stays_a_number(value: float) -> None:
 
 def test_constant_outside_its_ends() -> None:
     for schedule in SCHEDULES:
-        assert schedule.at(schedule.end_step) == schedule.at(schedule.end_step + 7) == schedule.end_value
-        if schedule.start_step < schedule.end_step:
-            assert schedule.at(schedule.start_step) == schedule.start_value
-        if schedule.start_step > 0:
-            assert schedule.at(0) == schedule.start_value
+        (start_step, start_value), (end_step, end_value) = schedule.points
+        assert schedule.at(end_step) == schedule.at(end_step + 7) == end_value
+        if start_step < end_step:
+            assert schedule.at(start_step) == start_value
+        if start_step > 0:
+            assert schedule.at(0) == start_value
 
 
 def test_linear_between_its_ends() -> None:
     schedule = Schedule.from_config([100, 1.0, 3.0, 200], "x")
     assert [schedule.at(step) for step in (0, 100, 150, 175, 200, 999)] == [1.0, 1.0, 2.0, 2.5, 3.0, 3.0]
+
+
+def test_a_weight_that_warms_up_and_decays() -> None:
+    schedule = Schedule.from_config([[0, 0.0], [1000, 5.0e-4], [3000, 1.0e-4]], "x")
+    found = [schedule.at(step) for step in (0, 500, 1000, 2000, 3000, 9999)]
+    assert found == pytest.approx([0.0, 2.5e-4, 5e-4, 3e-4, 1e-4, 1e-4])
+    assert not schedule.is_zero
+    assert Schedule.from_config([[0, 0], [9, 0]], "x").is_zero
+
+
+def test_a_schedule_of_three_starts_at_step_0() -> None:
+    assert Schedule.from_config([0.0, 1.0, 10], "x") == Schedule.from_config([0, 0.0, 1.0, 10], "x")
 
 
 def test_equal_steps_are_a_jump() -> None:
@@ -56,6 +70,11 @@ def test_equal_steps_are_a_jump() -> None:
         [0, 1, 2, 3, 4],
         [9, 0.0, 1.0, 3],
         [0.5, 0.0, 1.0, 3],
+        [[0, 1.0]],
+        [[0, 1.0], [5, 2.0, 3]],
+        [[5, 1.0], [4, 2.0]],
+        [[0, 1.0], [4.5, 2.0]],
+        [[0, 1.0], 3, 4, 5],
         [0, 0.0, 1.0, 3.5],
         [0, "a", 1, 2],
         [0, math.nan, 1, 2],

@@ -3,6 +3,7 @@
 A stand-in for the driver names the target, and each launch compiles instead of running. Prints one line per kernel."""
 
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -103,8 +104,12 @@ def main() -> None:
         differentiate(made, features, jacobian, *head.weights, *head.biases)
         for dims, bias in (((32, 64, 16), False), ((32, 64, 64, 3), True)):
             layers, x = network(*dims, bias=bias, smooth=False, half=half), torch.randn(S, dims[0], requires_grad=True)
-            differentiate((triton_mlp.mlp(x, layers, count),), x, *layers.weights, *layers.biases)
-        triton_mlp.mlp(torch.randn(S, 35), head)
+            for exact in (True, False):
+                out = triton_mlp.mlp(x, replace(layers, exact=exact), count)
+                differentiate((out,), x, *layers.weights, *layers.biases)
+        for exact in (True, False):
+            x = torch.randn(S, 35, requires_grad=True)
+            differentiate((triton_mlp.mlp(x, replace(head, exact=exact), count),), x, *head.weights, *head.biases)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""The cap on inv_s: where it lies at each step, and what it does to gradients and to a run that is resumed."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.configs import VarianceConfig
+from models.variance import Variance
+
+CONFIG = VarianceConfig(0.3, modulate=True, mod_start_steps=10, reach_max_steps=30, max_inv_s=1000.0)
+
+
+def at_begin(value: float, config: VarianceConfig = CONFIG) -> Variance:
+    """A variance that stood at `value` when the cap set in, and wants to be as sharp as it can since."""
+    variance = Variance(config)
+    variance.variance.data.fill_(value)
+    variance.on_step(config.mod_start_steps)
+    variance.variance.data.fill_(1.0)
+    return variance
+
+
+def test_the_cap_grows_exponentially_from_where_inv_s_was() -> None:
+    variance, found = at_begin(0.2), {}
+    for step in (11, 20, 25, 30, 31, 500):
+        variance.on_step(step)
+        found[step] = variance().item()
+    begun, most = math.exp(2.0), 1000.0
+    expected = {step: begun ** (1.0 - share) * most**share for step, share in ((11, 0.05), (20, 0.5), (25, 0.75))}
+    assert found == pytest.approx(expected | dict.fromkeys((30, 31, 500), most), rel=1e-4)
+
+
+def test_until_it_sets_in_nothing_is_capped() -> None:
+    variance = Variance(CONFIG)
+    variance.variance.data.fill_(1.2)
+    for step in (0, 9, 10):
+        variance.on_step(step)
+        assert variance().item() == pytest.approx(math.exp(12.0))
+
+
+def test_a_smaller_inv_s_is_left_alone_and_learns_on() -> None:
+    for value, gradient in ((0.3, 10.0 * math.exp(3.0)), (1.0, 0.0)):
+        variance = at_begin(0.5)
+        variance.on_step(20)
+        variance.variance.data.fill_(value)
+        variance().backward()
+        assert variance.variance.grad.item() == pytest.approx(gradient)
+
+
+def test_a_checkpoint_carries_what_the_cap_began_from() -> None:
+    variance, resumed = at_begin(0.2), Variance(CONFIG)
+    resumed.load_state_dict(variance.state_dict())
+    for step in (17, 22):
+        for each in (variance, resumed):
+            each.on_step(step)
+        assert torch.equal(variance(), resumed())
+
+
+def test_without_modulate_there_is_nothing_but_the_parameter() -> None:
+    variance = Variance(replace(CONFIG, modulate=False))
+    assert list(variance.state_dict()) == ["variance"]
+    variance.on_step(100)
+    assert variance().item() == pytest.approx(math.exp(3.0))

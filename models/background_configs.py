@@ -44,8 +44,9 @@ class ColorBackgroundConfig:
 @register("background", "learned", builds="models.background:LearnedBackground")
 @dataclass(frozen=True)
 class LearnedBackgroundConfig:
-    """A density field of all that lies outside of the region, contracted into a ball (Barron et al. 2022). Photographs
-    are compared whole, those with alpha over background_color, which random makes white."""
+    """A density field of all that lies outside of the region, contracted into a ball (Barron et al. 2022).
+
+    Photographs are compared whole, those with alpha over background_color."""
 
     num_samples_per_ray: int = 64  # intervals from where a ray leaves the region to far, the shortest in front
     # with num_samples_per_ray: the sample budget of a training step. Intervals in empty cells take none of it; a ray

@@ -79,6 +79,11 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
         ([*NERF, "system.loss.lambda_eikonal=0.1"], ["line: system.loss.lambda_eikonal: needs", "model.name=nerf"]),
         ([*NERF, "system.loss.lambda_sparsity=[0,0,1,9]"], ["line: system.loss.lambda_sparsity: needs"]),
         ([*NERF, "system.loss.lambda_curvature=1"], ["line: system.loss.lambda_curvature: needs"]),
+        (
+            [*NERF, "system.loss.lambda_distortion_bg=1"],
+            ["line: system.loss.lambda_distortion_bg: needs", "name=color"],
+        ),
+        ([*NERF, "model.background=lerned"], ["command line: model.background", "'learned'"]),
     ],
 )
 def test_bad_input_is_one_line(argv: list[str], said: list[str], capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

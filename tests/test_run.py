@@ -116,7 +116,7 @@ def test_nerf_trains_and_shows_an_orbit(scene: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variant", [[*DIFFERENCES, *MODULATE], PROGRESSIVE], ids=["fixed-modulate", "progressive"])
 def test_variants_train(scene: Path, tmp_path: Path, variant: list[str]) -> None:
-    small = ["system.warmup_steps=5", "model.geometry.isosurface.resolution=32"]
+    small = ["system.warmup_steps=5", "model.geometry.isosurface.resolution=32", "model.train_num_rays=16"]
     assert run(scene, tmp_path, "--train", "trainer.max_steps=30", *small, *variant) == 0
     folder = only(tmp_path, "exp/neus-demo/@*")
     rows = train_rows(folder)

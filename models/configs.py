@@ -176,9 +176,7 @@ class VarianceConfig:
     """The learned sharpness inv_s = exp(10 v) (Wang et al. 2021)."""
 
     init_val: float = 0.3
-    modulate: bool = (
-        False  # from mod_start_steps on inv_s is capped, so that it does not grow too fast; needs all three
-    )
+    modulate: bool = False  # from mod_start_steps on inv_s is capped, so that it does not grow too fast
     mod_start_steps: int | None = None  # step at which the cap is what inv_s is then; from there it grows exponentially
     reach_max_steps: int | None = None  # step at which the cap is max_inv_s, as it is from then on
     max_inv_s: float | None = None  # 1 / scene unit

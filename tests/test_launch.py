@@ -9,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from sphere_scene import write_sphere_scene
+from variants import DIFFERENCES, GRID, MODULATE, PROGRESSIVE
 
 import launch
 from systems.configs import Experiment
@@ -84,6 +85,33 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
             ["line: system.loss.lambda_distortion_bg: needs", "name=color"],
         ),
         ([*NERF, "model.background=lerned"], ["command line: model.background", "'learned'"]),
+            [*DEMO, "--train", *DIFFERENCES, "model.geometry.finite_difference_eps=progresive"],
+            ["finite_difference_eps", "a number", "'p"],
+        ),
+        (
+            [*DEMO, "--train", *DIFFERENCES, "model.geometry.finite_difference_eps=0"],
+            ["line: model.geometry.finite_difference_eps", "0"],
+        ),
+        (
+            [*DEMO, "--train", *DIFFERENCES, "model.geometry.finite_difference_eps=2"],
+            ["finite_difference_eps", "(1.1)", "got 2"],
+        ),
+        (
+            [*DEMO, "--train", *DIFFERENCES, "model.geometry.finite_difference_eps=progressive"],
+            [
+                "line: model.geometry.finite_difference_eps: progressive needs",
+                "ProgressiveBandHashGrid",
+                "got HashGrid",
+            ],
+        ),
+        ([*DEMO, "--train", *PROGRESSIVE, f"{GRID}.update_steps=0"], ["update_steps: expected at least 1, got 0"]),
+        ([*DEMO, "--train", *PROGRESSIVE, f"{GRID}.start_level=0"], ["start_level: expected at least 1, got 0"]),
+        ([*DEMO, "--train", *MODULATE[:2]], ["model.variance.reach_max_steps: missing"]),
+        (
+            [*DEMO, "--train", *MODULATE, "model.variance.mod_start_steps=12"],
+            ["model.variance.reach_max_steps: must exceed model.variance.mod_start_steps (12), got 12"],
+        ),
+        ([*DEMO, "--train", *MODULATE, "model.variance.max_inv_s=0"], ["model.variance.max_inv_s", "got 0"]),
     ],
 )
 def test_bad_input_is_one_line(argv: list[str], said: list[str], capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

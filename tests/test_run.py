@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from scenes_on_disk import write_dtu
 from sphere_scene import RADIUS, write_sphere_scene
+from variants import DIFFERENCES, GRID, MODULATE, PROGRESSIVE
 
 import launch
 from utils.images import read_image
@@ -140,8 +142,31 @@ def test_a_learned_background_shows_what_no_colour_can(
     assert found["psnr"] > one_color + margin
 
 
-def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path) -> None:
-    steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10"]
+@pytest.mark.parametrize("variant", [[*DIFFERENCES, *MODULATE], PROGRESSIVE], ids=["fixed-modulate", "progressive"])
+def test_variants_train(scene: Path, tmp_path: Path, variant: list[str]) -> None:
+    small = ["system.warmup_steps=5", "model.geometry.isosurface.resolution=32", "model.train_num_rays=16"]
+    assert run(scene, tmp_path, "--train", "trainer.max_steps=30", *small, *variant) == 0
+    folder = only(tmp_path, "exp/neus-demo/@*")
+    rows = train_rows(folder)
+    assert float(rows[-1]["train/psnr"]) > float(rows[0]["train/psnr"]) + 2.0
+    assert json.loads((folder / "save/metrics.json").read_text())["mesh"]["vertices"] > 300
+    if variant is PROGRESSIVE:
+        assert all(np.isfinite(float(row["train/loss/curvature"])) for row in rows)
+    sharpness = [float(row["train/inv_s"]) for row in rows]
+    assert (max(sharpness[2:]) <= 50.0 + 1e-3) == ("model.variance.modulate=true" in variant)  # it starts at 55
+
+
+def test_the_neuralangelo_config_trains(tmp_path: Path) -> None:
+    write_dtu(tmp_path / "dtu")
+    steps = ["trainer.max_steps=6", "system.warmup_steps=1", "system.constant_steps=2", f"{GRID}.update_steps=2"]
+    extra = ["dataset.img_downscale=1", "dataset.n_test_traj_steps=1", *steps]
+    assert run(tmp_path / "dtu", tmp_path, "--train", *extra, config="neuralangelo-dtu-wmask") == 0
+    assert only(tmp_path, "exp/neuralangelo-dtu-wmask-dtu/@*/save/it6-mc64.ply").is_file()
+
+
+@pytest.mark.parametrize("variant", [[], [*PROGRESSIVE, *MODULATE]], ids=["plain", "variant"])
+def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path, variant: list[str]) -> None:
+    steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10", *variant]
     assert run(scene, tmp_path / "a", *steps) == 0
     whole = only(tmp_path / "a", "exp/neus-demo/@*/ckpt/epoch=0-step=20.ckpt")
     states = {"whole": torch.load(whole, weights_only=True)}
@@ -169,16 +194,26 @@ def test_exposure_is_learned_resumed_and_left_out_of_tests(scene: Path, tmp_path
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records on a GPU only")
-@pytest.mark.parametrize("config", ["neus-demo", "nerf-blender"])
-@pytest.mark.parametrize("background", [[], BACKGROUND], ids=["color", "learned"])
+@pytest.mark.parametrize(
+    ("config", "variant"),
+    [
+        ("neus-demo", []),
+        ("nerf-blender", []),
+        ("neus-demo", BACKGROUND),
+        ("nerf-blender", BACKGROUND),
+        ("neus-demo", [*PROGRESSIVE, f"{GRID}.update_steps=20", *MODULATE]),
+    ],
+    ids=["neus", "nerf", "neus-background", "nerf-background", "neus-variant"],
+)
 def test_captured_and_eager_steps_give_the_same_results(
-    scene: Path, tmp_path: Path, config: str, background: list[str]
+    scene: Path, tmp_path: Path, config: str, variant: list[str]
 ) -> None:
     steps = ["--gpu", "0", "--train", "trainer.max_steps=120", "system.warmup_steps=5", "dataset.scene=sphere"]
+    steps += variant
     losses = {}
     for captured in ("true", "false"):
         out = tmp_path / captured
-        assert run(scene, out, *steps, f"trainer.cuda_graph={captured}", *background, config=config) == 0
+        assert run(scene, out, *steps, f"trainer.cuda_graph={captured}", config=config) == 0
         logged = train_rows(only(out, "exp/*/@*"))
         losses[captured] = np.array([float(row["train/loss"]) for row in logged])
         assert [int(row["step"]) for row in logged] == list(range(4, 120, 5))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_inference import Spy, random_rays
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -166,8 +167,6 @@ def test_a_graph_key_stands_for_one_step_size() -> None:
 
 
 def test_the_curvature_of_a_neus_is_the_laplacian_and_asks_the_field_once() -> None:
-    from test_inference import Spy, random_rays
-
     rays, background, needs = random_rays(8, 0.5, torch.device("cpu")), torch.ones(3), frozenset({"curvature"})
     for config, queries in ((differences(GRID, SPHERE, 0.05), 1), (VolumeSDFConfig(GRID, SPHERE, 1.5, 4), 2)):
         model = neus(config)

@@ -102,6 +102,17 @@ def test_mlp_of_any_size_layout_and_dtype(device, S, dims, upright, half):
     check_mlp(inputs((S, dims[0]), device, upright, half), network(dims, False, True, device))
 
 
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("hidden", [[64], [64, 64]])
+def test_exact_products_are_those_of_float32(device, hidden, smooth):
+    dims = [35, *hidden, 13]
+    weights = tuple(torch.randn(b, a, device=device) / a**0.5 for a, b in pairwise(dims))
+    layers = Layers(weights, (None,) * len(weights), smooth, exact=True)
+    x = torch.rand(75, 35, device=device)
+    expected = mlp(x.double(), exact(layers), backend="reference")
+    assert_close(mlp(x, layers, backend="triton").double(), expected, rtol=0.0, atol=5e-6)
+
+
 def points_in_cube(num_points: int, device: torch.device) -> Tensor:
     return torch.rand(num_points, 3, device=device)
 

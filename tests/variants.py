@@ -1,0 +1,18 @@
+"""The variants of NeuS as overrides, with steps so few that a test of seconds sees them change."""
+
+GRID = "model.geometry.xyz_encoding_config"
+DIFFERENCES = ["model.geometry.grad_type=finite_difference", "model.geometry.finite_difference_eps=0.01"]
+PROGRESSIVE = [
+    "model.geometry.grad_type=finite_difference",
+    "model.geometry.finite_difference_eps=progressive",
+    f"{GRID}.otype=ProgressiveBandHashGrid",
+    f"{GRID}.start_level=2",
+    f"{GRID}.update_steps=4",
+    "system.loss.lambda_curvature=[[0,0],[5,5e-4],[15,1e-4]]",
+]
+MODULATE = [
+    "model.variance.modulate=true",
+    "model.variance.mod_start_steps=6",
+    "model.variance.reach_max_steps=12",
+    "model.variance.max_inv_s=50",
+]

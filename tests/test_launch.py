@@ -85,6 +85,7 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
             ["line: system.loss.lambda_distortion_bg: needs", "name=color"],
         ),
         ([*NERF, "model.background=lerned"], ["command line: model.background", "'learned'"]),
+        (
             [*DEMO, "--train", *DIFFERENCES, "model.geometry.finite_difference_eps=progresive"],
             ["finite_difference_eps", "a number", "'p"],
         ),

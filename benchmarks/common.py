@@ -1,6 +1,7 @@
 """What the benchmarks share: command lines, a spread of many timings, hardware and versions, results on disk."""
 
 import argparse
+import gc
 import json
 import os
 import re
@@ -119,6 +120,15 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def rounded(value: float) -> float:
     """A figure with five significant digits."""
     return float(f"{value:.5g}")
+
+
+def forget(device: torch.device) -> None:
+    """Frees what an earlier measurement left behind, and begins to count the peak of memory anew."""
+    gc.collect()  # a trainer and its module hold each other
+    if device.type == "cuda":
+        torch.cuda.init()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def synchronise(device: torch.device) -> None:

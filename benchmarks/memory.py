@@ -63,10 +63,7 @@ class GeneratedLoader:
 
 def measure(experiment: Experiment, device: torch.device, steps: int) -> dict[str, Any]:
     """Peak memory, ms per step and memory of the images of one training."""
-    if device.type == "cuda":
-        torch.cuda.init()
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
+    common.forget(device)
     recorder = Recorder(Plan(steps, frozenset(), 0, max(1, steps // 60), min(WARM, steps // 2)), device)
     train(experiment, device, [recorder])
     kept = ("ms_per_step", "peak_gpu_allocated_mib", "peak_gpu_reserved_mib", "peak_process_memory_mib")

@@ -1,6 +1,5 @@
 """How time per step and memory depend on the sample budget of a step and on the number of grid levels."""
 
-import gc
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +8,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import common
 from benchmarks.common import progress, rounded
 from benchmarks.experiments import train
 from benchmarks.recorder import Plan, Recorder
@@ -63,11 +63,7 @@ def _measure(
     steps = min(QUICK_STEPS if quick else STEPS, experiment.trainer.max_steps)
     logged = replace(experiment.trainer, log_every_n_steps=max(1, steps // 4))
     recorder = Recorder(Plan(steps, frozenset(), 0, max(1, steps // 40), steps // 2), device)
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.init()  # a sweep alone is the first to use the GPU
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
+    common.forget(device)
     try:
         train(replace(experiment, trainer=logged), device, [recorder])
     except torch.OutOfMemoryError:

@@ -21,13 +21,15 @@ def central_differences(values: Tensor, taps: Tensor, eps: float) -> tuple[Tenso
     The gradient is (f(x + eps) - f(x - eps)) / (2 eps) on each axis (Neuralangelo, arXiv:2306.03092, section 3.2), the
     Laplacian the sum of (f(x + eps) - 2 f(x) + f(x - eps)) / eps^2. The distances are those of the taps as they are,
     so that rounding and the face of the cube, where the difference becomes one-sided, leave no error of order 0; an
-    axis on which less than eps / 2 is left on one side adds nothing to the Laplacian. Differentiable in the values."""
+    axis on which less than eps / 2 is left on one side adds nothing to the Laplacian. For points beyond the cube, such
+    as padding, both are finite: their taps fall together. Differentiable in the values."""
     middle, below, above = values.split([1, 3, 3], dim=1)
     centre = taps[:, 0]
     before = centre - taps[:, 1:4].diagonal(dim1=1, dim2=2)
     behind = taps[:, 4:].diagonal(dim1=1, dim2=2) - centre
-    gradient = (above - below) / (before + behind)
     least = 0.5 * eps
+    span = (before + behind).clamp(min=least)
+    gradient = (above - below) / span
     fits = torch.minimum(before, behind) > least
     rise, fall = (above - middle) / behind.clamp(min=least), (middle - below) / before.clamp(min=least)
-    return gradient, (2.0 * fits * (rise - fall) / (before + behind)).sum(dim=1)
+    return gradient, (2.0 * fits * (rise - fall) / span).sum(dim=1)

@@ -178,3 +178,20 @@ def test_the_curvature_of_a_neus_is_the_laplacian_and_asks_the_field_once() -> N
         if queries == 1:
             assert_close(out.samples.curvature, model.geometry(out.samples.points)[3].abs())
         assert model.render(rays, background, torch.Generator().manual_seed(0)).samples.curvature is None
+
+
+def test_points_beyond_the_cube_are_finite_and_leave_no_trace_in_the_gradients() -> None:
+    """Padding lies at the origin of the first ray, outside of the cube, where all taps fall on one point of a face."""
+    field = VolumeSDF(differences(GRID, SPHERE, 1e-3))
+    inside, outside = 0.9 * (torch.rand(20, 3) * 3.0 - 1.5), 4.0 + torch.rand(5, 3)
+    sdf, gradient, feature, laplacian = field(torch.cat([inside, outside]))
+    for found in (sdf, gradient, feature, laplacian):
+        assert torch.isfinite(found).all()
+    assert not gradient[20:].any()
+    used = torch.arange(25) < 20
+    torch.where(used, (gradient.norm(dim=-1) - 1.0).square(), 0.0).sum().backward()
+    with_padding = [parameter.grad.clone() for parameter in field.parameters()]
+    field.zero_grad()
+    (field(inside)[1].norm(dim=-1) - 1.0).square().sum().backward()
+    for a, parameter in zip(with_padding, field.parameters(), strict=True):
+        assert_close(a, parameter.grad, atol=1e-5, rtol=1e-4)

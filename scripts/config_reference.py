@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md, every key that an experiment takes, from the code that reads them."""
+"""Writes docs/configs.md, every key that an experiment takes, from the code that reads them."""
 
 import argparse
 import ast
@@ -25,7 +25,7 @@ from utils import config, registry, schema
 from utils.files import replacing
 from utils.schedule import Schedule
 
-DOCUMENT = registry.ROOT / "docs" / "configuration.md"
+DOCUMENT = registry.ROOT / "docs" / "configs.md"
 HEADER = """# Configuration
 
 Written by `python scripts/config_reference.py` from the classes that the YAML is checked against.
@@ -236,7 +236,7 @@ def resolvers() -> Iterator[str]:
 
 
 def document() -> str:
-    """The text of docs/configuration.md."""
+    """The text of docs/configs.md."""
     parts = [HEADER, "## Experiment\n\nThe keys at the top of a YAML file.", table(rows(Experiment))]
     for kind, where in places().items():
         parts += components(kind, where)
@@ -247,7 +247,7 @@ def document() -> str:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=DOCUMENT, help="file to write (default: docs/configuration.md)")
+    parser.add_argument("--out", type=Path, default=DOCUMENT, help="file to write (default: docs/configs.md)")
     args = parser.parse_args(argv)
     with replacing(args.out) as temporary:
         temporary.write_text(document(), encoding="utf-8")

@@ -22,7 +22,7 @@ PLAIN_KINDS = ("dataset", "direction", "encoding", "network", "system")  # those
 
 
 def test_document_is_what_the_code_gives():
-    written = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    written = (ROOT / "docs" / "configs.md").read_text(encoding="utf-8")
     assert written == document(), "run: python scripts/config_reference.py"
 
 

@@ -105,7 +105,8 @@ class ReconstructionSystem(pl.LightningModule):
         if (self.global_step + 1) % self.experiment.trainer.log_every_n_steps == 0:
             self._log_arrived(wait=True)
             self._send_figures(figures)
-        self.log_dict(self._log_arrived(), logger=False)  # for callbacks
+        # For callbacks; as tensors of the CPU: of a number Lightning makes one on the GPU, and waits for that.
+        self.log_dict({name: torch.tensor(value) for name, value in self._log_arrived().items()}, logger=False)
         return figures.loss
 
     def on_train_end(self) -> None:

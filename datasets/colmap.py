@@ -9,7 +9,6 @@ import pycolmap
 
 from datasets.assemble import list_images, natural_key, require_folder
 from datasets.lens import Lens
-from datasets.masks import pair_masks
 from datasets.normalise import Sparse
 from datasets.posed import Capture, PosedConfig, PosedLoader, View
 from utils.errors import DataError
@@ -41,17 +40,10 @@ class ColmapLoader(PosedLoader):
                 "%s: %d of %d images have no camera in the model and are left out, first %s",
                 *(folder, len(left_out), len(files), left_out[0]),
             )
-        masks, mask_folder = self._masks([files[image.name] for image in registered], folder)
+        masks, mask_folder = self.masks_in_folder([files[image.name] for image in registered], folder)
         views = [_view(model, image, files[image.name], masks) for image in registered]
         kept = tuple(view for view in views if not masks or view.mask is not None)
         return Capture(kept, _sparse(model), None, mask_folder)
-
-    def _masks(self, images: list[Path], folder: Path) -> tuple[dict[Path, Path], Path | None]:
-        """The masks by their images and their folder; none where there is none or none is wanted."""
-        masks = self.root / "masks"
-        if not self.config.apply_mask or not masks.is_dir():
-            return {}, None
-        return pair_masks(images, folder, masks), masks
 
     def _largest_model(self) -> pycolmap.Reconstruction:
         """The model with most images among sparse/, its sub-folders and the folder itself."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.assemble import SayOnce, choose_views, list_images, load_photos, require_folder
 from datasets.masks import check_masks, pair_masks, read_masked
-from datasets.options import FolderConfig, Split
+from datasets.options import CaptureConfig
 from datasets.projection import fit_to_images, read_cameras
 from datasets.scene import Scene
 from utils.errors import DataError
@@ -20,14 +20,10 @@ log = logging.getLogger(__name__)
 
 @register("dataset", "dtu", builds="datasets.dtu:DTULoader")
 @dataclass(frozen=True)
-class DTUConfig(FolderConfig):
+class DTUConfig(CaptureConfig):
     """A folder in the NeuS layout; images keep their size unless img_wh or img_downscale says otherwise."""
 
     cameras_file: str = "cameras_sphere.npz"  # where that is missing, cameras.npz of the IDR layout
-    apply_mask: bool = True  # the masks, where there are any, become the alpha of the images
-    train_split: Split = "train"
-    val_split: Split = "val"  # val and test are the same held-out views
-    test_split: Split = "test"
 
 
 @register("dataset", "bmvs", builds="datasets.dtu:DTULoader")
@@ -62,8 +58,7 @@ class DTULoader:
         images = tuple(list_images(self.root / "image"))
         masks = self.masks(images)
         kept = [i for i, image in enumerate(images) if not masks or image in masks]
-        held = getattr(config, f"{split}_split") != "train"
-        chosen = choose_views(len(kept), config.holdout, split, held, self._say)
+        chosen = choose_views(len(kept), config.holdout, split, config.is_held_out(split), self._say)
         return self._scene(images, tuple(kept[i] for i in chosen))
 
     def _load(self, images: tuple[Path, ...], chosen: tuple[int, ...]) -> Scene:

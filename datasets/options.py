@@ -83,3 +83,17 @@ class FolderConfig:
     def resolution(self) -> Resolution:
         """The size asked for. Raises ConfigError where there is no such size."""
         return Resolution(self.img_wh, self.img_downscale)
+
+
+@dataclass(frozen=True)
+class CaptureConfig(FolderConfig):
+    """A folder that brings no splits, and masks as files of their own where there are any."""
+
+    apply_mask: bool = True  # the masks, where there are any, become the alpha of the images
+    train_split: Split = "train"
+    val_split: Split = "val"  # val and test are the same held-out views
+    test_split: Split = "test"
+
+    def is_held_out(self, split: str) -> bool:
+        """Whether a split shows the views that are held out of training."""
+        return getattr(self, f"{split}_split") != "train"

@@ -1,6 +1,6 @@
 """Captures of photographs with cameras in a frame of their own (COLMAP, transforms.json): from views to a scene."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -9,26 +9,22 @@ import numpy as np
 
 from datasets.assemble import SayOnce, choose_views, load_photos
 from datasets.lens import Lens
-from datasets.masks import check_masks, read_masked
+from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.normalise import CentreMethod, Sparse, UpMethod, move_cameras, scene_from_world
-from datasets.options import FolderConfig, Split
+from datasets.options import CaptureConfig
 from datasets.scene import Scene
 from utils.errors import ConfigError
 from utils.images import read_image
 
 
 @dataclass(frozen=True)
-class PosedConfig(FolderConfig):
+class PosedConfig(CaptureConfig):
     """A capture: upright, centred and scaled so that the object has radius 0.5."""
 
     up_est_method: UpMethod = "camera"  # mean of the cameras' up, or normal of the plane with most sparse points
     # the point that the cameras look at, their mean position, or the median of the sparse points
     center_est_method: CentreMethod = "lookat"
     object_radius: float | None = None  # in the units of the cameras; None: of the sparse points that most cameras see
-    apply_mask: bool = True  # the masks, where there are any, become the alpha of the images
-    train_split: Split = "train"
-    val_split: Split = "val"  # val and test are the same held-out views
-    test_split: Split = "test"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +65,13 @@ class PosedLoader:
         """The views, with masks where `apply_mask` asks for them. Raises DataError."""
         raise NotImplementedError
 
+    def masks_in_folder(self, images: Sequence[Path], image_root: Path) -> tuple[dict[Path, Path], Path | None]:
+        """The masks of masks/ by their images, and that folder; none where there is none or none is wanted."""
+        folder = self.root / "masks"
+        if not self.config.apply_mask or not folder.is_dir():
+            return {}, None
+        return pair_masks(images, image_root, folder), folder
+
     @cached_property
     def capture(self) -> Capture:
         """What `read` gives."""
@@ -84,8 +87,9 @@ class PosedLoader:
 
     def load(self, split: str) -> Scene:
         """The scene of "train", "val" or "test"; masks are its alpha. Raises DataError."""
-        held = getattr(self.config, f"{split}_split") != "train"
-        return self._scene(tuple(choose_views(len(self.capture.views), self.config.holdout, split, held, self._say)))
+        config, num_views = self.config, len(self.capture.views)
+        chosen = choose_views(num_views, config.holdout, split, config.is_held_out(split), self._say)
+        return self._scene(tuple(chosen))
 
     def _load(self, chosen: tuple[int, ...]) -> Scene:
         config, capture = self.config, self.capture

@@ -1,5 +1,6 @@
 """Loads a transforms.json of instant-ngp or nerfstudio, with lens distortion, masks and a sparse point cloud."""
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,6 @@ import numpy as np
 
 from datasets.assemble import require_folder
 from datasets.frames import find_file, find_image, read_frames, read_lens, read_matrix, read_pose
-from datasets.masks import pair_masks
 from datasets.normalise import Sparse
 from datasets.posed import Capture, PosedConfig, PosedLoader, View
 from utils.errors import DataError
@@ -37,9 +37,8 @@ class TransformsLoader(PosedLoader):
                 f"{path}: no such file. Set dataset.root_dir to the folder that holds it, or dataset.file to its name."
             )
         meta, frames = read_frames(path)
-        frames = self._with_image(frames, path)
+        frames, images = self._with_image(frames, path)
         wheres = [f"{path}, frame '{frame.get('file_path')}'" for frame in frames]
-        images = [find_image(self.root, frame, where) for frame, where in zip(frames, wheres, strict=True)]
         masks, folder = self._masks(frames, wheres, images)
         views = [
             View(image, read_pose(frame, where), partial(read_lens, meta, frame, where), masks.get(image))
@@ -48,12 +47,12 @@ class TransformsLoader(PosedLoader):
         ]
         return Capture(tuple(views), self._sparse(meta, path), _user_from_file(meta, path), folder)
 
-    def _with_image(self, frames: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
-        """The frames whose image is there; says how many are not. Raises DataError where none is."""
-        found, error = [], None
+    def _with_image(self, frames: list[dict[str, Any]], path: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+        """The frames whose image is there, and their images; says how many are not. Raises DataError where none is."""
+        found, images, error = [], [], None
         for frame in frames:
             try:
-                find_image(self.root, frame, str(path))
+                images.append(find_image(self.root, frame, str(path)))
                 found.append(frame)
             except DataError as missing:
                 error = error or missing
@@ -61,27 +60,22 @@ class TransformsLoader(PosedLoader):
             raise error
         if error:
             self._say(f"{len(frames) - len(found)} of {len(frames)} frames have no image and are left out ({error})")
-        return found
+        return found, images
 
     def _masks(
         self, frames: list[dict[str, Any]], wheres: list[str], images: list[Path]
     ) -> tuple[dict[Path, Path], Path | None]:
         """The masks that frames name, else those of a folder masks/, by their images; and their folder."""
-        if not self.config.apply_mask:
-            return {}, None
         named = {
             image: find_file(self.root, frame["mask_path"], "mask_path", where)
             for image, frame, where in zip(images, frames, wheres, strict=True)
-            if frame.get("mask_path")
+            if frame.get("mask_path") and self.config.apply_mask
         }
         if named:
             if len(named) < len(images):
                 self._say(f"{len(images) - len(named)} of {len(images)} frames have no mask_path and are left out")
             return named, next(iter(named.values())).parent
-        folder = self.root / "masks"
-        if not folder.is_dir():
-            return {}, None
-        return pair_masks(images, images[0].parent, folder), folder
+        return self.masks_in_folder(images, Path(os.path.commonpath([image.parent for image in images])))
 
     def _sparse(self, meta: dict[str, Any], path: Path) -> Sparse | None:
         """The point cloud that nerfstudio names; it says nothing of the cameras that see a point."""

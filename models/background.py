@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from models import ops
 from models.background_configs import ColorBackgroundConfig, LearnedBackgroundConfig, NoBackgroundConfig
+from models.marching import draw_jitter, without_padding
 from models.occupancy import OccupancyGrid
 from utils.rays import Packed, Rays
 from utils.registry import build
@@ -80,15 +81,12 @@ class LearnedBackground(nn.Module):
 
     def march(self, rays: Rays, wanted: Tensor, generator: torch.Generator | None, jittered: bool) -> Packed:
         """Samples of rays, cut by `beyond_region`, that are wanted (R,) bool."""
-        if generator is not None and jittered:
-            jitter = torch.rand(len(rays), generator=generator, device=rays.near.device)
-        else:
-            jitter = torch.full_like(rays.near, 0.5)
+        jitter = draw_jitter(rays, generator if jittered else None)
         capacity = self.capacity if generator is not None else None
         packed = ops.march_unbounded(
             rays, self.occupancy.occupied, self.radius, self.num_samples, jitter, wanted, capacity
         )
-        return packed.trimmed() if rays.near.device.type == "cpu" else packed
+        return without_padding(packed)
 
     def field(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Density (S,) by contracted length and feature (S, feature_dim) at contracted points (S, 3)."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from models import ops
 from models.background import Backdrop
 from models.configs import VolumeModelConfig
+from models.marching import draw_jitter, without_padding
 from models.occupancy import OccupancyGrid
 from utils.rays import Packed, Rays
 from utils.registry import build
@@ -148,10 +149,7 @@ class VolumeModel(nn.Module):
     def march(self, rays: Rays, generator: torch.Generator | None) -> Packed:
         """Samples of rays in occupied cells: within the budget with a generator, all of them without."""
         rays = ops.clip_rays_to_box(rays, self.config.radius, backend=self.config.backend)
-        if generator is not None and self.config.randomized:
-            jitter = torch.rand(len(rays), generator=generator, device=rays.near.device)
-        else:
-            jitter = torch.full_like(rays.near, 0.5)
+        jitter = draw_jitter(rays, generator if self.config.randomized else None)
         capacity = self.capacity if generator is not None else None
         packed = ops.march(
             rays,
@@ -162,8 +160,7 @@ class VolumeModel(nn.Module):
             capacity,
             backend=self.config.backend,
         )
-        # A CPU has no queue to wait for: reading the count there is free and saves the work on padding.
-        return packed.trimmed() if rays.near.device.type == "cpu" else packed
+        return without_padding(packed)
 
     def compose(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: Packed) -> tuple[Tensor, ...]:
         """weights (S,), opacity (R,), rgb (R, 3) over black, normal (R, 3)|None, depth (R,)."""

@@ -85,6 +85,18 @@ def test_masks_come_from_the_frames_or_the_folder(root, caplog):
     assert "1 of 9 frames have no mask_path and are left out" in caplog.text
 
 
+def test_masks_mirror_the_folders_of_several_cameras(root):
+    def move(meta):
+        for i, frame in enumerate(meta["frames"]):
+            frame["file_path"] = f"images/cam{i % 2}/{i:03d}.png"
+            (root / frame["file_path"]).parent.mkdir(exist_ok=True)
+            (root / f"images/{i:03d}.png").rename(root / frame["file_path"])
+            write_png(root / f"masks/cam{i % 2}/{i:03d}.png", disc())
+
+    edit(root, move)
+    assert load(root, holdout=0).image(5)[..., 3].tolist() == disc().tolist()
+
+
 def test_points_of_a_cloud_set_the_size_of_the_object(root):
     points = 0.1 * np.random.default_rng(0).normal(size=(50, 3))
     trimesh.PointCloud(points).export(root / "sparse.ply")

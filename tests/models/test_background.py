@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_inference import texture
 from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
@@ -13,15 +14,12 @@ from models.background import LearnedBackground
 from models.background_configs import ColorBackgroundConfig, LearnedBackgroundConfig, NoBackgroundConfig
 from models.base import VolumeModel
 from models.configs import (
-    FullyFusedMLPConfig,
     HashGridConfig,
     NeRFConfig,
     NeuSConfig,
-    SphericalHarmonicsConfig,
     VanillaMLPConfig,
     VarianceConfig,
     VolumeDensityConfig,
-    VolumeRadianceConfig,
     VolumeSDFConfig,
 )
 from models.inference import render_rays
@@ -37,10 +35,6 @@ DENSITY = VolumeDensityConfig(GRID, VanillaMLPConfig(n_neurons=16), feature_dim=
 LEARNED = LearnedBackgroundConfig(16, 64, 16, geometry=DENSITY)
 SIZES = {"radius": 1.5, "num_samples_per_ray": 64, "train_num_rays": 32, "max_train_num_rays": 32, "ray_chunk": 64}
 COLOR = (0.2, 0.5, 0.9)
-
-
-def texture(input_dim: int) -> VolumeRadianceConfig:
-    return VolumeRadianceConfig(input_dim, SphericalHarmonicsConfig(2), FullyFusedMLPConfig(), "sigmoid")
 
 
 def make_model(name: str, device: torch.device, background: object = LEARNED) -> VolumeModel:

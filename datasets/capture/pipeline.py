@@ -1,0 +1,44 @@
+"""The stages of a capture, in their order: what each owns, and what its result depends on."""
+
+from functools import partial
+
+from datasets.capture import frames, poses, undistort
+from datasets.capture.options import CaptureOptions
+from datasets.capture.stages import Stage, run_stages
+from utils.errors import CaptureError
+
+STAGES = ("frames", "poses", "undistort")
+
+
+def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
+    """The stages as `options` want them, in the order of STAGES."""
+    root = options.root
+    return (
+        Stage(
+            "frames",
+            ("frames", "frames.json"),
+            partial(frames.run, options),
+            {"max_side": options.max_side} | ({"frames": options.frames} if options.is_video else {}),
+            (options.source,),
+        ),
+        Stage(
+            "poses",
+            ("poses", "poses.json"),
+            partial(poses.run, options),
+            {"camera": options.camera, "camera_model": options.camera_model},
+            (root / "frames",),
+        ),
+        Stage(
+            "undistort",
+            ("images", "sparse", "sparse_points.ply"),
+            partial(undistort.run, options),
+            {"scale": options.scale},
+        ),
+    )
+
+
+def prepare(options: CaptureOptions, only: str | None = None, start: str | None = None) -> None:
+    """Brings `options.root` up to date; `only` and `start` name a stage, see `run_stages`. Raises InputError."""
+    if not options.source.exists():
+        raise CaptureError(f"{options.source}: no such file or folder. Give a video, or a folder of photos.")
+    run_stages(options.root, make_stages(options), only, start)

@@ -1,0 +1,1 @@
+"""From a video or photographs to a dataset: frames, poses, region of interest, masks, layouts."""

@@ -1,6 +1,6 @@
 """Makes a dataset of a video or of a folder of photos: prepare.py INPUT OUT, then launch.py on OUT.
 
-Stages: frames, poses, undistort. Each is skipped while its settings and what it reads are unchanged."""
+Stages: frames, poses, undistort, region. Each is skipped while its settings and what it reads are unchanged."""
 
 import argparse
 import logging
@@ -30,6 +30,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--camera-model", default="SIMPLE_RADIAL", metavar="MODEL", help=f"one of {', '.join(CAMERA_MODELS)}"
     )
     parser.add_argument("--scale", type=float, help="metres per unit of the cameras; meshes come out in metres")
+    parser.add_argument(
+        "--roi", metavar="X,Y,Z,RADIUS", help="sphere around the object, in the coordinates of sparse_points.ply"
+    )
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--only", choices=STAGES, help="run this stage, even if nothing changed")
     chosen.add_argument("--from", dest="start", choices=STAGES, help="run this stage and those after it")
@@ -46,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         options = CaptureOptions(
             source=args.input, root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
-            camera_model=args.camera_model, scale=args.scale,
+            camera_model=args.camera_model, scale=args.scale, roi=args.roi,
         )  # fmt: skip
         prepare(options, args.only, args.start)
     except InputError as error:

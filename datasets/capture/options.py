@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from datasets.capture.region import parse_roi
 from utils.errors import ConfigError
 
 CAMERA_MODELS = (
@@ -25,6 +26,7 @@ class CaptureOptions:
     camera: Literal["shared", "per-image"] = "shared"
     camera_model: str = "SIMPLE_RADIAL"  # focal length and one coefficient: what most captures can determine
     scale: float | None = None  # metres per unit of the cameras; None: the units are kept
+    roi: str | None = None  # "x,y,z,radius" of the object, in the coordinates of sparse_points.ply; None: found
 
     def __post_init__(self) -> None:
         if self.frames < LEAST_IMAGES:
@@ -38,6 +40,8 @@ class CaptureOptions:
             )
         if self.scale is not None and not 0.0 < self.scale < math.inf:
             raise ConfigError(f"--scale: expected metres per unit, above 0, got {self.scale:g}.")
+        if self.roi is not None:
+            parse_roi(self.roi)
         if self.root.resolve() == self.source.resolve():
             raise ConfigError(f"{self.root}: INPUT and OUT are the same folder. Give another OUT.")
 

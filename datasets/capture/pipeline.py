@@ -2,12 +2,14 @@
 
 from functools import partial
 
-from datasets.capture import frames, poses, undistort
+from datasets.capture import frames, locate, poses, undistort
+from datasets.capture.choose import INTEREST_FILE, POINTS_FILE
 from datasets.capture.options import CaptureOptions
+from datasets.capture.region import FILE as REGION_FILE
 from datasets.capture.stages import Stage, run_stages
 from utils.errors import CaptureError
 
-STAGES = ("frames", "poses", "undistort")
+STAGES = ("frames", "poses", "undistort", "region")
 
 
 def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
@@ -30,9 +32,16 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
         ),
         Stage(
             "undistort",
-            ("images", "sparse", "sparse_points.ply"),
+            ("images", "sparse"),
             partial(undistort.run, options),
             {"scale": options.scale},
+        ),
+        Stage(
+            "region",
+            (REGION_FILE, "region.ply", "region.png", POINTS_FILE),
+            partial(locate.run, options),
+            {"roi": options.roi},
+            (root / INTEREST_FILE,),
         ),
     )
 

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def run(options: CaptureOptions, working: Path) -> dict[str, Any]:
-    """Fills images/, sparse/0 and sparse_points.ply from poses/; returns the report."""
+    """Fills images/ and sparse/0 from poses/; returns the report."""
     model = pycolmap.Reconstruction(options.root / "poses" / "models" / "0")
     if options.scale is not None:
         model.transform(pycolmap.Sim3d(options.scale, pycolmap.Rotation3d(), np.zeros(3)))
@@ -30,7 +30,6 @@ def run(options: CaptureOptions, working: Path) -> dict[str, Any]:
     os.replace(target / "sparse", working / "sparse" / "0")
     shutil.rmtree(target)
     shutil.rmtree(source)
-    model.export_PLY(working / "sparse_points.ply")
     written = pycolmap.Reconstruction(working / "sparse" / "0")
     sizes = sorted({(camera.width, camera.height) for camera in written.cameras.values()})
     log.info("  %d images; %s", written.num_reg_images(), ", ".join(f"{width}x{height}" for width, height in sizes))

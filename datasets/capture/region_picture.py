@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -13,11 +12,13 @@ from datasets.capture.shapes import (
     PYRAMID_EDGES,
     camera_corners,
     camera_lines,
+    circle,
     ground_cut,
     sphere_lines,
     sphere_outline,
 )
 from datasets.normalise import rotation_to_z
+from utils.drawing import draw_dots, draw_line, filled
 from utils.files import replacing
 from utils.images import read_image, resize_area, write_png
 from utils.ply import write_points
@@ -27,7 +28,6 @@ INSIDE, OUTSIDE = (232, 98, 0), (164, 172, 184)  # points
 SPHERE, GROUND, CAMERA, INK = (24, 92, 214), (0, 158, 115), (96, 100, 112), (36, 40, 48)
 _PANEL, _GAP, _CAPTION = 540, 12, 30  # pixels
 _FINE = 2  # drawn so many times as large
-_SHIFT = 4  # OpenCV draws at 1/16 of a pixel
 _PHOTOS = 4
 
 
@@ -89,18 +89,17 @@ def draw_panel(region: Region, cloud: Cloud, side: str) -> np.ndarray:
         return ((points - region.center) @ axes.T / reach + 1.0) * (0.5 * size)
 
     inside = region.holds(cloud.points)
-    _dots(canvas, place(cloud.points[~inside]), OUTSIDE, 2.5)
-    _dots(canvas, place(cloud.points[inside]), INSIDE, 2.5)
+    draw_dots(canvas, place(cloud.points[~inside]), OUTSIDE, 2.5)
+    draw_dots(canvas, place(cloud.points[inside]), INSIDE, 2.5)
     for view in range(len(cloud.names)):
         corners = place(camera_corners(cloud, view, 0.07 * reach))
         for edge in PYRAMID_EDGES:
-            _line(canvas, corners[list(edge)], CAMERA, 2)
+            draw_line(canvas, corners[list(edge)], CAMERA, 2)
     cut = ground_cut(region)
     if cut is not None:
-        _line(canvas, place(cut), GROUND, 5, closed=True)
-    radius = region.radius / reach * 0.5 * size
-    middle, fixed = _fixed(np.full(2, 0.5 * size), radius)
-    cv2.circle(canvas, middle.tolist(), fixed, SPHERE, 6, cv2.LINE_AA, _SHIFT)
+        draw_line(canvas, place(cut), GROUND, 5, closed=True)
+    rim = circle(region.center, np.cross(*axes), region.radius)
+    draw_line(canvas, place(rim), SPHERE, 6, closed=True)
     return resize_area(canvas, (_PANEL, _PANEL))
 
 
@@ -112,19 +111,17 @@ def draw_photo(region: Region, cloud: Cloud, view: int, images: Path) -> np.ndar
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     canvas = np.ascontiguousarray(resize_area(image, (size[0] * _FINE, size[1] * _FINE)))
     around = sphere_outline(region, cloud, view)
-    lit = np.zeros(canvas.shape[:2], np.uint8)
-    if around is not None:
-        cv2.fillPoly(lit, [_fixed(around * fine)[0]], 255, cv2.LINE_AA, _SHIFT)
+    lit = np.zeros(canvas.shape[:2]) if around is None else filled(around * fine, canvas.shape[1::-1])
     canvas = (canvas * (0.35 + 0.65 * (lit / 255.0))[..., None]).astype(np.uint8)
     pixels, depth = cloud.project(view, cloud.points[region.holds(cloud.points)])
-    _dots(canvas, pixels[depth > 0.0] * fine, INSIDE, 2.0)
+    draw_dots(canvas, pixels[depth > 0.0] * fine, INSIDE, 2.0)
     cut = ground_cut(region)
     if cut is not None:
         pixels, depth = cloud.project(view, cut)
         if (depth > 0.0).all():
-            _line(canvas, pixels * fine, GROUND, 4, closed=True)
+            draw_line(canvas, pixels * fine, GROUND, 4, closed=True)
     if around is not None:
-        _line(canvas, around * fine, SPHERE, 6, closed=True)
+        draw_line(canvas, around * fine, SPHERE, 6, closed=True)
     return resize_area(canvas, size)
 
 
@@ -169,22 +166,3 @@ def _captioned(picture: np.ndarray, text: str) -> np.ndarray:
     ImageDraw.Draw(canvas).text((2, 2), text, fill=INK, font=ImageFont.load_default(18))
     canvas.paste(Image.fromarray(picture), (0, _CAPTION))
     return np.asarray(canvas)
-
-
-def _fixed(pixels: np.ndarray, radius: float = 0.0) -> tuple[np.ndarray, int]:
-    """Pixels (..., 2) and a radius in OpenCV's fixed point; cut far outside, since 32 bits overflow."""
-    moved = np.rint((pixels.clip(-1e5, 1e5) - 0.5) * 2**_SHIFT).astype(np.int32)  # its centres lie on integers
-    return moved, round(min(radius, 1e5) * 2**_SHIFT)
-
-
-def _dots(canvas: np.ndarray, pixels: np.ndarray, color: tuple[int, int, int], radius: float) -> None:
-    size = canvas.shape[1], canvas.shape[0]
-    for pixel in pixels[((pixels > 0.0) & (pixels < size)).all(axis=1)]:
-        center, fixed = _fixed(pixel, radius)
-        cv2.circle(canvas, center.tolist(), fixed, color, -1, cv2.LINE_AA, _SHIFT)
-
-
-def _line(
-    canvas: np.ndarray, pixels: np.ndarray, color: tuple[int, int, int], width: int, closed: bool = False
-) -> None:
-    cv2.polylines(canvas, [_fixed(pixels)[0]], closed, color, width, cv2.LINE_AA, _SHIFT)

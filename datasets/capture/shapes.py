@@ -52,16 +52,21 @@ def camera_lines(cloud: Cloud, view: int, size: float) -> np.ndarray:
     return np.concatenate([corners[a] + along * (corners[b] - corners[a]) for a, b in PYRAMID_EDGES])
 
 
-def sphere_outline(region: Region, cloud: Cloud, view: int) -> np.ndarray | None:
-    """(h, 2) float64 pixels around what the sphere covers in a view; None where it is not in front of the camera."""
+def sphere_outline(region: Region, cloud: Cloud, view: int, grounded: bool = False) -> np.ndarray | None:
+    """(h, 2) float64 pixels around what the sphere covers in a view; None where it is not in front of the camera.
+
+    grounded: only the part of the sphere above the ground, where there is one."""
     to_center = region.center - cloud.c2w[view, :, 3]
     distance = float(np.linalg.norm(to_center))
     if distance <= region.radius:
         return None
     sine = region.radius / distance  # of the angle that the sphere is seen under
     touch = region.center - to_center * sine**2  # middle of the circle along which rays touch the sphere
-    radius = region.radius * float(np.sqrt(1.0 - sine**2))
-    return outline(cloud, view, circle(touch, to_center / distance, radius, 120), _NEAR * region.radius)
+    rim = circle(touch, to_center / distance, region.radius * float(np.sqrt(1.0 - sine**2)))
+    cut = ground_cut(region) if grounded else None
+    if cut is not None:  # the outline of a part of a ball is around its share of the rim and around the cut
+        rim = np.concatenate([rim[region.ground.height(rim) > 0.0], cut])
+    return outline(cloud, view, rim, _NEAR * region.radius)
 
 
 def outline(cloud: Cloud, view: int, points: np.ndarray, near: float) -> np.ndarray | None:

@@ -1,6 +1,7 @@
 """Makes a dataset of a video or of a folder of photos: prepare.py INPUT OUT, then launch.py on OUT.
 
-Stages: frames, poses, undistort, region. Each is skipped while its settings and what it reads are unchanged."""
+Stages: frames, poses, undistort, region, masks, dataset. Each is skipped while its settings and what it
+reads are unchanged."""
 
 import argparse
 import logging
@@ -33,6 +34,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--roi", metavar="X,Y,Z,RADIUS", help="sphere around the object, in the coordinates of sparse_points.ply"
     )
+    parser.add_argument("--masks", metavar="FOLDER|auto", help="masks of the images, or auto: made with rembg")
+    parser.add_argument("--neus", action="store_true", help="write OUT/neus too: image/, mask/, cameras_sphere.npz")
+    parser.add_argument("--transforms", action="store_true", help="write OUT/transforms.json too")
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--only", choices=STAGES, help="run this stage, even if nothing changed")
     chosen.add_argument("--from", dest="start", choices=STAGES, help="run this stage and those after it")
@@ -50,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         options = CaptureOptions(
             source=args.input, root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
             camera_model=args.camera_model, scale=args.scale, roi=args.roi,
+            masks=args.masks, neus=args.neus, transforms=args.transforms,
         )  # fmt: skip
         prepare(options, args.only, args.start)
     except InputError as error:

@@ -26,7 +26,7 @@ def write_neus(region: Region, cloud: Cloud, images: Path, masks: Mapping[str, P
     Raises DataError for an image that cannot be read."""
     views = [view for view, name in enumerate(cloud.names) if not masks or name in masks]
     if not masks:
-        log.info("%s: no masks, so no mask/; NeuS itself asks for files there, white images will do", out)
+        log.info("  NeuS layout: no masks, so no mask/; NeuS itself asks for files there, white images will do")
     scale_mat = np.diag([region.radius] * 3 + [1.0])
     scale_mat[:3, 3] = region.center
     arrays = {}

@@ -26,6 +26,9 @@ class CaptureOptions:
     camera: Literal["shared", "per-image"] = "shared"
     camera_model: str = "SIMPLE_RADIAL"  # focal length and one coefficient: what most captures can determine
     scale: float | None = None  # metres per unit of the cameras; None: the units are kept
+    masks: str | None = None  # a folder of masks, "auto", or None
+    neus: bool = False  # writes the layout of NeuS too
+    transforms: bool = False  # and a transforms.json
     roi: str | None = None  # "x,y,z,radius" of the object, in the coordinates of sparse_points.ply; None: found
 
     def __post_init__(self) -> None:
@@ -42,6 +45,8 @@ class CaptureOptions:
             raise ConfigError(f"--scale: expected metres per unit, above 0, got {self.scale:g}.")
         if self.roi is not None:
             parse_roi(self.roi)
+        if self.mask_folder is not None and not self.mask_folder.is_dir():
+            raise ConfigError(f"--masks: expected auto or a folder of masks, got {self.masks}, which is no folder.")
         if self.root.resolve() == self.source.resolve():
             raise ConfigError(f"{self.root}: INPUT and OUT are the same folder. Give another OUT.")
 
@@ -49,3 +54,8 @@ class CaptureOptions:
     def is_video(self) -> bool:
         """Whether the source is to be read as a video."""
         return not self.source.is_dir()
+
+    @property
+    def mask_folder(self) -> Path | None:
+        """The folder with the user's masks, if there is one."""
+        return None if self.masks in (None, "auto") else Path(self.masks)

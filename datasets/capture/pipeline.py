@@ -2,14 +2,16 @@
 
 from functools import partial
 
-from datasets.capture import frames, locate, poses, undistort
+from datasets.capture import deliver, frames, locate, poses, silhouettes, undistort
 from datasets.capture.choose import INTEREST_FILE, POINTS_FILE
+from datasets.capture.masks import FOLDER as MASKS
+from datasets.capture.masks import LOOSE_FOLDER as LOOSE_MASKS
 from datasets.capture.options import CaptureOptions
 from datasets.capture.region import FILE as REGION_FILE
 from datasets.capture.stages import Stage, run_stages
 from utils.errors import CaptureError
 
-STAGES = ("frames", "poses", "undistort", "region")
+STAGES = ("frames", "poses", "undistort", "region", "masks", "dataset")
 
 
 def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
@@ -42,6 +44,20 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
             partial(locate.run, options),
             {"roi": options.roi},
             (root / INTEREST_FILE,),
+        ),
+        Stage(
+            "masks",
+            (MASKS, LOOSE_MASKS) if options.masks else (),
+            partial(silhouettes.run, options),
+            {"masks": options.masks},
+            (options.mask_folder,) if options.mask_folder else (),
+        ),
+        Stage(
+            "dataset",
+            (*(["neus"] if options.neus else []), *(["transforms.json"] if options.transforms else [])),
+            partial(deliver.run, options),
+            {"neus": options.neus, "transforms": options.transforms},
+            (root / MASKS,),
         ),
     )
 

@@ -32,7 +32,7 @@ class Stage:
     """A step from files to files."""
 
     name: str
-    outputs: tuple[str, ...]  # files and folders that it owns, relative to the root
+    outputs: tuple[str, ...]  # files and folders that it may make, relative to the root
     run: Callable[[Path], Mapping[str, Any]]  # fills a folder with (some of) `outputs`; returns what to report
     settings: Mapping[str, Any]  # what its result depends on, as JSON
     sources: tuple[Path, ...] = ()  # files and folders that it reads, beside its settings
@@ -70,14 +70,27 @@ class Workspace:
 
     def record(self, name: str) -> dict[str, Any] | None:
         """What is noted of a finished stage: fingerprint, run, outputs, seconds, report; None when it is not whole."""
+        record = self._noted(name)
+        return record if record and all((self.root / output).exists() for output in record["outputs"]) else None
+
+    def _noted(self, name: str) -> dict[str, Any] | None:
         try:
-            record = json.loads((self._state / f"{name}.json").read_text(encoding="utf-8"))
+            return json.loads((self._state / f"{name}.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
-        return record if all((self.root / output).exists() for output in record["outputs"]) else None
+
+    def _check_places(self, stage: Stage) -> None:
+        """Raises CaptureError where something lies that the stage did not make and would replace."""
+        own = (self._noted(stage.name) or {"outputs": []})["outputs"]
+        for output in stage.outputs:
+            if output not in own and (self.root / output).exists():
+                raise CaptureError(
+                    f"{self.root / output}: is there already, and was not made here. Move it away, or give another OUT."
+                )
 
     def make(self, stage: Stage, fingerprint: str) -> dict[str, Any]:
         """Runs a stage and puts its results in place of older ones; returns its record."""
+        self._check_places(stage)
         working = self._state / f"{stage.name}.working"
         started = time.perf_counter()
         with _said_plainly(self.root):
@@ -87,7 +100,6 @@ class Workspace:
                 "stage": stage.name,
                 "fingerprint": fingerprint,
                 "run": uuid.uuid4().hex,  # so that the stages after it see that it ran again
-                "owns": list(stage.outputs),
                 "outputs": [output for output in stage.outputs if (working / output).exists()],
                 "seconds": round(time.perf_counter() - started, 2),
                 "report": report,
@@ -107,9 +119,10 @@ class Workspace:
     def _install(self, ready: Path) -> None:
         """Moves results to their places; may be interrupted anywhere and repeated."""
         record = json.loads((ready / "record.json").read_text(encoding="utf-8"))
+        before = (self._noted(record["stage"]) or {"outputs": []})["outputs"]
         old = ready.with_suffix(".old")
         old.mkdir(exist_ok=True)
-        for output in record["owns"]:
+        for output in {*record["outputs"], *before}:
             new, place = ready / output, self.root / output
             if place.exists() and (new.exists() or output not in record["outputs"]):
                 os.replace(place, old / uuid.uuid4().hex)
@@ -141,7 +154,7 @@ def run_stages(root: Path, stages: Sequence[Stage], only: str | None = None, sta
                         f"Run --from {stage.name}, or everything."
                     )
             else:
-                fingerprint = _fingerprint(stage, runs)
+                fingerprint = _fingerprint(root, stage, runs)
                 forced = number == first and bool(only or start)
                 if record is not None and record["fingerprint"] == fingerprint and not forced:
                     log.info("%s: unchanged, skipped", said)
@@ -155,16 +168,18 @@ def run_stages(root: Path, stages: Sequence[Stage], only: str | None = None, sta
             runs.append(record["run"])
 
 
-def _fingerprint(stage: Stage, runs: Sequence[str]) -> str:
+def _fingerprint(root: Path, stage: Stage, runs: Sequence[str]) -> str:
     """Changes with the settings, what is read, the code and the runs of the stages before."""
-    content = [stage.version, dict(stage.settings), list(runs), [_stamp(path) for path in stage.sources]]
+    content = [stage.version, dict(stage.settings), list(runs), [_stamp(path, root) for path in stage.sources]]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _stamp(path: Path) -> list[Any]:
-    """Names, sizes and times of a file, or of the files of a folder."""
+def _stamp(path: Path, root: Path) -> list[Any]:
+    """Names, sizes and times of a file, or of the files of a folder; no times within `root`, which may be copied."""
     files = sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
     states = [(file, file.stat()) for file in files if file.exists()]
+    if path.is_relative_to(root):
+        return [str(path.relative_to(root)), [[file.name, state.st_size] for file, state in states]]
     return [str(path.resolve()), [[file.name, state.st_size, state.st_mtime_ns] for file, state in states]]
 
 

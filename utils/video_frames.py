@@ -1,5 +1,6 @@
 """Reads videos frame by frame, upright, in memory that does not grow with their length."""
 
+import logging
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,8 @@ import imageio_ffmpeg
 import numpy as np
 
 from utils.errors import DataError
+
+log = logging.getLogger(__name__)
 
 
 def read_frames(
@@ -37,9 +40,12 @@ def read_frames(
             while (frame := decoder.next_frame(1 if gray else 3)) is not None:
                 yield frame
                 count += 1
-        if count == 0 and not (chosen is not None and not chosen):
-            messages.seek(0)
-            raise DataError(_why_nothing(path, messages.read().decode(errors="replace")))
+        messages.seek(0)
+        said = messages.read().decode(errors="replace").strip().splitlines()
+        if count == 0:
+            raise DataError(_why_nothing(path, said))
+        if said and chosen is None:
+            log.warning("%s: is damaged (%s); the %d frames that can be decoded are used", path, _bare(said), count)
 
 
 class _Decoder:
@@ -75,13 +81,17 @@ def _any_of(numbers: Sequence[int]) -> str:
     return f"if(lt(n,{numbers[middle]}),{_any_of(numbers[:middle])},{_any_of(numbers[middle:])})"
 
 
-def _why_nothing(path: Path, messages: str) -> str:
-    if "matches no streams" in messages:
+def _why_nothing(path: Path, said: list[str]) -> str:
+    if any("matches no streams" in line for line in said):
         return f"{path}: expected a video, got a file without a picture track. Give the video itself."
-    said = messages.strip().splitlines()
     if said:
         return (
-            f"{path}: expected a video, got a file that cannot be decoded ({said[-1].split('] ')[-1]}). Copy it again "
-            f"from the phone, or convert it to mp4."
+            f"{path}: expected a video, got a file that cannot be decoded ({_bare(said)}). Copy it again from the "
+            f"phone, or convert it to mp4."
         )
     return f"{path}: the video holds no frames. Record it again, or copy it again from the phone."
+
+
+def _bare(said: list[str]) -> str:
+    """The last of ffmpeg's lines, without the part of ffmpeg that said it."""
+    return said[-1].split("] ")[-1]

@@ -10,6 +10,8 @@ SIDE = 640  # pixels; of the frames that are measured
 _FLOW_SIDE = 320
 _MOVED = 0.004  # of the diagonal: a frame is compared with one before it until the picture has moved this far
 
+_STRONG = 8.0  # grey levels per pixel: steeper slopes say no more than this one
+
 
 @dataclass(frozen=True)
 class Measures:
@@ -33,13 +35,23 @@ def measure(frames: Iterable[np.ndarray]) -> Measures:
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         if reference is None or small.shape != reference.shape:
             reference = small
-        moved = np.sqrt(np.square(flow.calc(reference, small, None)).sum(axis=-1).mean()) / np.hypot(*small.shape)
+        moved = _motion(flow.calc(reference, small, None), reference)
         position.append(way + moved)
         sharpness.append(gradient_energy(frame))
         blurs.append(blur(frame))
         if moved > _MOVED:
             reference, way = small, way + moved
     return Measures(np.array(position), np.array(sharpness), np.array(blurs))
+
+
+def _motion(flow: np.ndarray, gray: np.ndarray) -> float:
+    """Root mean square of a flow (H, W, 2) in pixels, in diagonals; it counts where (H, W) uint8 shows something.
+
+    On an empty wall the flow follows the noise."""
+    soft = cv2.GaussianBlur(gray, None, 1.5).astype(np.float32)
+    slope = np.square(cv2.Sobel(soft, -1, 1, 0, scale=0.125)) + np.square(cv2.Sobel(soft, -1, 0, 1, scale=0.125))
+    weights = np.minimum(slope, _STRONG**2) + 1e-6
+    return float(np.sqrt((weights * np.square(flow).sum(axis=-1)).sum() / weights.sum()) / np.hypot(*gray.shape))
 
 
 def gradient_energy(gray: np.ndarray) -> float:

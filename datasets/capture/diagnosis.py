@@ -12,6 +12,7 @@ from datasets.capture.pairs import Pair, connected_parts
 from datasets.poses import focus_point, mean_up
 
 _SECTORS = 12  # of the circle around the object
+_LEVEL = 0.03  # mean square of a coordinate of unit vectors that counts as none: 10 degrees
 _BLURRED = 0.8  # share of the gradient that is left after blurring; sharp photographs have 0.45 to 0.7
 _FEW_FEATURES, _FEW_MATCHES = 600, 40  # in the usual image; between the usual neighbours
 
@@ -64,8 +65,8 @@ def survey(model: pycolmap.Reconstruction, num_frames: int) -> Survey:
 def directions(c2w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Azimuth (N,) in [-180, 180] and elevation (N,) in [-90, 90] degrees of cameras (N, 3, 4), from where all look.
 
-    Up is the mean of the cameras' up; azimuth 0 is towards the first camera."""
-    up = mean_up(c2w)
+    Azimuth 0 is towards the first camera."""
+    up = level_up(c2w)
     offsets = c2w[:, :, 3] - focus_point(c2w)
     offsets /= np.maximum(np.linalg.norm(offsets, axis=1, keepdims=True), 1e-12)
     height = offsets @ up
@@ -73,6 +74,19 @@ def directions(c2w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ahead = flat[0] / max(np.linalg.norm(flat[0]), 1e-12)
     azimuth = np.degrees(np.arctan2(flat @ np.cross(up, ahead), flat @ ahead))
     return azimuth, np.degrees(np.arcsin(height.clip(-1.0, 1.0)))
+
+
+def level_up(c2w: np.ndarray) -> np.ndarray:
+    """(3,) unit up direction of cameras (N, 3, 4): across the horizontal axis of all of them, which people hold level.
+
+    The mean of their own up leans over where they stand on one side of the object only. It serves where their
+    horizontal axes leave the direction open, or are not level."""
+    right = c2w[:, :, 0]
+    spread, axes = np.linalg.eigh(right.T @ right / len(right))
+    mean = mean_up(c2w)
+    if spread[0] > _LEVEL or spread[1] < _LEVEL:
+        return mean
+    return axes[:, 0] if axes[:, 0] @ mean >= 0.0 else -axes[:, 0]
 
 
 def explain(evidence: Evidence) -> str:

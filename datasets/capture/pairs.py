@@ -73,7 +73,7 @@ def _vocabulary(descriptors: Sequence[np.ndarray]) -> np.ndarray:
     drawn = [features[random.permutation(len(features))[:each]] for features in descriptors]
     sample = np.concatenate(drawn).astype(np.float32)
     words = sample[random.permutation(len(sample))[:_WORDS]].copy()
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if len(sample) else 0):
         nearest = _nearest(sample, words)
         counts = np.bincount(nearest, minlength=len(words))
         sums = np.zeros_like(words)

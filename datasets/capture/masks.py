@@ -1,7 +1,7 @@
 """Masks of a capture: the user's own, made by rembg, or loose ones, the outline of the region of interest."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,6 +39,12 @@ class MaskReport:
 def mask_name(image_name: str) -> str:
     """Where the mask of an image lies below its folder: a PNG of the same name, which `pair_masks` finds."""
     return Path(image_name).with_suffix(".png").as_posix()
+
+
+def masks_in(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """The masks that this module wrote to a folder, by the names of their images; none where there is no folder."""
+    paths = {name: folder / mask_name(name) for name in names}
+    return {name: path for name, path in paths.items() if path.is_file()}
 
 
 def given_masks(

@@ -8,12 +8,12 @@ import pycolmap
 
 from datasets.capture.features import MIN_MATCHES
 from datasets.capture.frames import Frame
+from datasets.capture.motion import BLURRED
 from datasets.capture.pairs import Pair, connected_parts
 from datasets.poses import focus_point, mean_up
 
 _SECTORS = 12  # of the circle around the object
 _LEVEL = 0.03  # mean square of a coordinate of unit vectors that counts as none: 10 degrees
-_BLURRED = 0.8  # share of the gradient that is left after blurring; sharp photographs have 0.45 to 0.7
 _FEW_FEATURES, _FEW_MATCHES = 600, 40  # in the usual image; between the usual neighbours
 
 
@@ -92,7 +92,7 @@ def level_up(c2w: np.ndarray) -> np.ndarray:
 def explain(evidence: Evidence) -> str:
     """One or more sentences: why frames could not be placed, and what to do."""
     num = len(evidence.frames)
-    blurred = sum(frame.blur > _BLURRED for frame in evidence.frames)
+    blurred = sum(frame.blur > BLURRED for frame in evidence.frames)
     usual = float(np.median(evidence.num_features))
     neighbours = [evidence.matches.get((i, i + 1), 0) for i in range(num - 1)]
     parts = connected_parts(list(evidence.matches), num)

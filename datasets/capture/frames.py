@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from datasets.assemble import list_images
-from datasets.capture.motion import SIDE, blur, gradient_energy, measure
+from datasets.capture.motion import BLURRED, SIDE, blur, gradient_energy, measure
 from datasets.capture.options import LEAST_IMAGES, CaptureOptions
 from datasets.capture.progress import Progress
 from datasets.capture.selection import choose_frames
@@ -25,6 +25,8 @@ from utils.images import SUFFIXES, read_image, resize_area, upright_exif, write_
 from utils.video_frames import read_frames
 
 log = logging.getLogger(__name__)
+_FEW = 24  # images: with fewer, neighbours lie more than 15 degrees apart
+_MANY_BLURRED = 0.3  # of the images
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ def run(options: CaptureOptions, working: Path) -> dict[str, Any]:
     made, report = (_from_video if options.is_video else _from_photos)(options, folder)
     content = {"video": options.is_video, "frames": [asdict(frame) for frame in made]}
     (working / "frames.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    blurred = sum(frame.blur > BLURRED for frame in made)
+    if blurred > _MANY_BLURRED * len(made):
+        log.warning(
+            "%s: %d of %d images are blurred, fine detail will be missing. Move the camera more slowly, in more light.",
+            *(options.source, blurred, len(made)),
+        )
+    if len(made) < _FEW:
+        log.warning("%s: %d images are few, expect holes and bumps. Better 40 or more.", options.source, len(made))
     report |= {"frames": len(made), "sizes": sorted({frame.size for frame in made})}
     return report
 

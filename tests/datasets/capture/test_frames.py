@@ -96,6 +96,15 @@ def test_the_rotation_that_a_phone_notes_is_applied_once(views, tmp_path, degree
     assert np.abs(image.astype(int) - expected).mean() < 8
 
 
+def test_what_will_show_in_the_surface_is_said_at_once(views, tmp_path, caplog):
+    large = [cv2.GaussianBlur(cv2.resize(view, None, fx=2.7, fy=2.7), None, 5) for view in views]
+    for i, view in enumerate(large):
+        write_jpeg(tmp_path / f"photos/{i}.jpg", view)
+    run(tmp_path / "photos", tmp_path)
+    assert "12 of 12 images are blurred, fine detail will be missing" in caplog.text
+    assert "12 images are few" in caplog.text
+
+
 def test_large_images_shrink(views, tmp_path):
     write_video(tmp_path / "clip.mp4", views[:5], fps=30)
     assert {frame.size for frame in run(tmp_path / "clip.mp4", tmp_path, max_side=120)[0]} == {(120, 90)}

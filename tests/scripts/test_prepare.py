@@ -89,7 +89,7 @@ def test_a_second_call_does_nothing_and_a_scale_only_what_follows(prepared, caps
 def test_training_reads_it_as_it_is(clip, tmp_path):
     config = str(ROOT / "configs/neus-capture-cpu.yaml")
     arguments = ["--config", config, "--train", "--gpu", "cpu", f"dataset.root_dir={clip[1]}", *TINY]
-    assert launch.main([*arguments, "--exp_dir", str(tmp_path / "exp"), "--runs_dir", str(tmp_path / "runs")]) in (0, 2)
+    assert launch.main([*arguments, "--exp_dir", str(tmp_path / "exp"), "--runs_dir", str(tmp_path / "runs")]) == 0
     assert list(tmp_path.glob("exp/*/*/ckpt/*.ckpt"))
 
 

@@ -78,7 +78,7 @@ class LearnedBackground(nn.Module):
             return Backdrop(rgb, clear, packed.alive, rays, region, packed, packed.t_starts, self.radius)
         behind, inside = self.places(region, packed)
         alpha, colors = self.shade(rays, packed)
-        alpha = torch.where(inside, opacity[packed.ray_index], self.end_opaque(alpha, behind, packed))
+        alpha = _put(self.end_opaque(alpha, behind, packed), inside, opacity, packed)
         in_front = ~(inside | behind)
         values = ops.join((torch.where(inside[:, None], 0.0, colors), in_front.float()), None, packed)
         weights, blocked, seen = ops.composite(alpha, values, packed, backend=self.backend)
@@ -100,9 +100,10 @@ class LearnedBackground(nn.Module):
     ) -> Packed:
         """Samples of the rays that are wanted (R,) bool, behind the region of those where it is shown (R,) bool."""
         jitter = draw_jitter(rays, generator if jittered else None)
-        capacity = self.capacity if generator is not None else None
+        limits = jitter, wanted, shown, self.capacity if generator is not None else None
+        occupied = self.occupancy.occupied
         packed = ops.march_unbounded(
-            *(rays, region, self.occupancy.occupied, self.radius, self.num_samples, jitter, wanted, shown, capacity)
+            rays, region, occupied, self.radius, self.num_samples, *limits, backend=self.backend
         )
         return without_padding(packed)
 
@@ -147,6 +148,17 @@ class LearnedBackground(nn.Module):
     def update_occupancy(self, generator: torch.Generator, every_cell: bool) -> None:
         """Refreshes the occupancy grid: all of it, or a sample of its cells."""
         self.occupancy.update(self.occupancy_value, generator, every_cell)
+
+
+def _put(alpha: Tensor, inside: Tensor, opacity: Tensor, packed: Packed) -> Tensor:
+    """alpha (S,) with the opacity (R,) of a ray in the place of its sample that is inside; no host read.
+
+    Each ray has one such sample at most: its gradient is fetched, where that of opacity[ray_index] would be a sum."""
+    S, R = alpha.shape[0], opacity.shape[0]
+    index = torch.arange(S, device=alpha.device)
+    slot = torch.full((R + 1,), S, device=alpha.device)
+    slot = slot.scatter(0, torch.where(inside, packed.ray_index, R), index)[:R]
+    return torch.cat([alpha, alpha.new_zeros(1)]).index_copy(0, slot, opacity)[:S]
 
 
 def _nearness(rays: Rays, packed: Packed) -> Tensor:

@@ -48,11 +48,11 @@ class LearnedBackgroundConfig:
 
     Photographs are compared whole, those with alpha over background_color."""
 
-    num_samples_per_ray: int = 64  # intervals from where a ray leaves the region to far, the shortest first
+    num_samples_per_ray: int = 128  # intervals from where a ray leaves the region to far, the shortest first
     num_samples_in_front: int = 32  # from near to where it enters the region, the shortest last; 0: nothing lies there
     # with both numbers: the sample budget of a training step. Intervals in empty cells take none of it; a ray that does
     # not fit leaves the losses
-    train_num_rays: int = 4096
+    train_num_rays: int = 2048
     grid_resolution: int = 128  # cells of its own occupancy grid along the diameter of the ball
     grid_prune_occ_thre: float = 0.01
     # volume-density; its radius has no effect, since positions are contracted

@@ -119,9 +119,11 @@ def march_unbounded(
     wanted: Tensor,
     shown: Tensor,
     capacity: int | None,
+    *,
+    backend: str = "auto",
 ) -> Packed:
     """Intervals of the rays that are wanted, (R,) bool: num[0] in front of the region, the region itself as one, num[1]
-    behind it. One implementation for all backends.
+    behind it.
 
     region: the same rays, near and far where they enter and leave it; near = far where a ray misses it, from which on
     all is behind. Within each of the two stretches 1 / x changes by the same amount in every interval, where x is the
@@ -131,7 +133,8 @@ def march_unbounded(
     in any case. Nothing is kept that has no length. jitter: (R,) in [0, 1) moves the edges between two intervals by up
     to half of one; 0.5 leaves them. occupied: (G, G, G) bool over [-2, 2]^3 of `contract(points / radius)`, indexed
     [x, y, z]. Capacity, result and the rest as in `march`."""
-    return contraction.march_unbounded(rays, region, occupied, radius, num, jitter, wanted, shown, capacity)
+    limits = num, jitter, wanted, shown, capacity
+    return module("unbounded", backend, rays.origins).march_unbounded(rays, region, occupied, radius, *limits)
 
 
 def inverse_shares(rays: Rays, region: Rays, packed: Packed, radius: float) -> Packed:

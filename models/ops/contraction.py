@@ -1,11 +1,9 @@
-"""Unbounded space in a ball, and intervals along rays around a region in it, in plain PyTorch for all backends."""
+"""Unbounded space in a ball, in plain PyTorch for all backends."""
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
-from models.ops.packing import pack_kept
 from utils.rays import Packed, Rays
 
 FARTHEST = 1000.0  # regions (in units of their radius) from the origin: 0.1 % of the contracted radius before its end
@@ -23,35 +21,12 @@ def uncontract(points: Tensor) -> Tensor:
     return points / (norm * (2.0 - norm))
 
 
-def spread(rays: Rays, region: Rays, num: tuple[int, int], jitter: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """Starts and ends (R, num[0] + 1 + num[1]) of the intervals of `models.ops.march_unbounded`, along the rays."""
-    enters, leaves = region.near[:, None], region.far[:, None]
-    before = (enters - rays.near[:, None]).clamp(min=0.0)
-    behind = (rays.far[:, None] - leaves).clamp(0.0, FARTHEST * radius)
-    front = enters - _reach(before, _distance(rays, region.near, radius), 1.0 - _shares(num[0], jitter))
-    back = leaves + _reach(behind, _distance(rays, region.far, radius), _shares(num[1], jitter))
-    starts = torch.cat([front[:, :-1], enters, back[:, :-1]], dim=1)
-    return starts, torch.cat([front[:, 1:], leaves, back[:, 1:]], dim=1)
-
-
-def _shares(num: int, jitter: Tensor) -> Tensor:
-    """(R, num + 1) edges of num intervals that tile [0, 1], those between two of them moved by the jitter (R,)."""
-    share = torch.arange(num + 1, device=jitter.device, dtype=jitter.dtype) / max(num, 1)
-    shift = (jitter[:, None] - 0.5) / max(num, 1)
-    return torch.where((share > 0.0) & (share < 1.0), share + shift, share.expand(len(jitter), -1))
-
-
-def _reach(length: Tensor, distance: Tensor, share: Tensor) -> Tensor:
-    """How far along a stretch 1 / (distance + x) has fallen by a share of all that it falls from x = 0 to length."""
-    return distance * length * share / (distance + length * (1.0 - share))
-
-
 def inverse_shares(rays: Rays, region: Rays, packed: Packed, radius: float) -> Packed:
     """Intervals as in `models.ops.inverse_shares`."""
     ray = packed.ray_index
     enters, leaves = region.near[ray], region.far[ray]
-    before = _distance(rays, region.near, radius)[ray, 0]
-    behind = _distance(rays, region.far, radius)[ray, 0]
+    before = distance(rays, region.near, radius)[ray, 0]
+    behind = distance(rays, region.far, radius)[ray, 0]
 
     def share(t: Tensor) -> Tensor:
         in_front = before / (before + (enters - t).clamp(min=0.0)) - 1.0
@@ -60,30 +35,6 @@ def inverse_shares(rays: Rays, region: Rays, packed: Packed, radius: float) -> P
     return replace(packed, t_starts=share(packed.t_starts), t_ends=share(packed.t_ends))
 
 
-def _distance(rays: Rays, t: Tensor, radius: float) -> Tensor:
+def distance(rays: Rays, t: Tensor, radius: float) -> Tensor:
     """(R, 1) distance from the origin of the points at t (R,), at least the radius."""
     return (rays.origins + t[:, None] * rays.directions).norm(dim=-1, keepdim=True).clamp(min=radius)
-
-
-def march_unbounded(
-    rays: Rays,
-    region: Rays,
-    occupied: Tensor,
-    radius: float,
-    num: tuple[int, int],
-    jitter: Tensor,
-    wanted: Tensor,
-    shown: Tensor,
-    capacity: int | None,
-) -> Packed:
-    """Intervals as in `models.ops.march_unbounded`, over all rays at once."""
-    starts, ends = spread(rays, region, num, jitter, radius)
-    mids = 0.5 * (starts + ends)
-    points = contract((rays.origins[:, None, :] + rays.directions[:, None, :] * mids[..., None]) / radius)
-    G = occupied.shape[0]
-    cells = (points * (0.25 * G) + 0.5 * G).long().clamp(0, G - 1)
-    keep = occupied[cells[..., 0], cells[..., 1], cells[..., 2]]
-    keep[:, num[0]] = True
-    keep[:, -1] = True
-    keep[:, num[0] + 1 :] &= shown[:, None]
-    return pack_kept(keep & (ends > starts) & wanted[:, None], starts, ends, capacity)

@@ -1,4 +1,4 @@
-"""A learned background: where it lies, how it shows behind the foreground, what it learns, and how YAML asks for it."""
+"""A learned background: where it lies, how it shows around the foreground, what it learns."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from models import ops
-from models.background import LearnedBackground
+from models.background import LearnedBackground, _put
 from models.background_configs import ColorBackgroundConfig, LearnedBackgroundConfig, NoBackgroundConfig
 from models.base import VolumeModel
 from models.configs import (
@@ -26,8 +26,6 @@ from models.inference import render_rays
 from models.nerf import NeRF
 from models.neus import NeuS
 from systems.losses import distortion_bg, rgb_mse
-from utils import schema
-from utils.errors import ConfigError
 from utils.rays import RayBatch, Rays
 
 GRID = HashGridConfig(n_levels=4, log2_hashmap_size=10, base_resolution=4, per_level_scale=1.6)
@@ -267,66 +265,17 @@ def test_one_colour_has_no_parts_and_no_state() -> None:
         assert not any("background" in key for key in model.state_dict())
 
 
-@pytest.mark.parametrize(
-    ("background", "color", "expected"),
-    [
-        (NoBackgroundConfig(), "white", "black"),
-        (ColorBackgroundConfig(), "random", "random"),
-        (ColorBackgroundConfig(), "black", "black"),
-        (LEARNED, "random", "white"),
-        (LEARNED, "black", "black"),
-    ],
-)
-def test_what_photographs_with_alpha_are_shown_over(background: object, color: str, expected: str) -> None:
-    assert background.shown_over(color) == expected
-
-
-NETWORK = {"otype": "VanillaMLP"}
-BASE = {
-    "geometry": {"name": "volume-density", "xyz_encoding_config": {"otype": "HashGrid"}, "mlp_network_config": NETWORK},
-    "texture": {
-        "name": "volume-radiance", "input_feature_dim": 16, "mlp_network_config": NETWORK,
-        "dir_encoding_config": {"otype": "SphericalHarmonics"},
-    },
-}  # fmt: skip
-GEOMETRY_BG = {**BASE["geometry"], "feature_dim": 8, "isosurface": None}
-TEXTURE_BG = {**BASE["texture"], "input_feature_dim": 8, "color_activation": "sigmoid"}
-
-
-def parsed(**keys: object) -> NeRFConfig:
-    return schema.parse(NeRFConfig, {**BASE, **keys}, "model")
-
-
-def test_older_keys_mean_the_component() -> None:
-    assert parsed(learned_background=True) == parsed(background="learned") == parsed(background={"name": "learned"})
-    older = parsed(learned_background=True, num_samples_per_ray_bg=32, geometry_bg=GEOMETRY_BG, texture_bg=TEXTURE_BG)
-    component = {"name": "learned", "num_samples_per_ray": 32, "geometry": GEOMETRY_BG, "texture": TEXTURE_BG}
-    assert older == parsed(background=component)
-    assert older != parsed(background="learned")
-    assert schema.parse(NeRFConfig, schema.to_dict(older), "model") == older
-    assert parsed(learned_background=False) == parsed(background="color") == parsed()
-    assert parsed(learned_background=True, geometry_bg=GEOMETRY_BG).background.texture.input_feature_dim == 8
-
-
-@pytest.mark.parametrize(
-    ("keys", "said"),
-    [
-        ({"background": "lerned"}, ["model.background.name", "'learned'"]),
-        ({"geometry_bg": GEOMETRY_BG}, ["model.geometry_bg:", "learned_background=true", "model.background"]),
-        ({"learned_background": True, "background": "none"}, ["model.learned_background:", "background"]),
-        ({"learned_background": True, "background": "learned", "texture_bg": TEXTURE_BG}, ["model.texture_bg:"]),
-        ({"learned_background": True, "geometry_bg": {**GEOMETRY_BG, "feature_dim": 9}, "texture_bg": TEXTURE_BG},
-         ["model.texture_bg.input_feature_dim: expected 9", "got 8"]),
-        ({"background": {"name": "learned", "geometry": {**GEOMETRY_BG, "name": "volume-sdf", "isosurface": {}}}},
-         ["model.background.geometry.name", "volume-density"]),
-        ({"background": {"name": "learned", "num_samples_per_ray": 0}},
-         ["model.background.num_samples_per_ray", "1 or more", "0"]),
-        ({"background": {"name": "learned", "num_samples_in_front": -1}},
-         ["model.background.num_samples_in_front", "0 or more", "-1"]),
-        ({"geometry": {**BASE["geometry"], "isosurface": None}}, ["model.geometry.isosurface", "null"]),
-    ],
-)  # fmt: skip
-def test_what_contradicts_itself_is_refused(keys: dict, said: list[str]) -> None:
-    with pytest.raises(ConfigError) as caught:
-        parsed(**keys)
-    assert all(word in str(caught.value) for word in said), caught.value
+def test_the_opacity_of_the_region_takes_its_place(device: torch.device) -> None:
+    model, rays = make_model("nerf", device), make_rays(device)
+    background = behind(model)
+    region, yes = background.cut_to_region(rays), torch.ones_like(rays.near, dtype=torch.bool)
+    packed = background.march(rays, region, yes, yes, torch.Generator(device).manual_seed(0), False)
+    _, inside = background.places(region, packed)
+    alpha, opacity = (torch.rand_like(x).requires_grad_() for x in (packed.t_mids, rays.near))
+    weights = torch.randn_like(alpha)
+    gradients = []
+    for found in (_put(alpha, inside, opacity, packed), torch.where(inside, opacity[packed.ray_index], alpha)):
+        gradients.append((found.detach(), *torch.autograd.grad((found * weights).sum(), (alpha, opacity))))
+    assert inside.any()
+    for found, expected in zip(*gradients, strict=True):
+        assert_close(found, expected)

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from models import ops
-from models.ops.contraction import FARTHEST, spread
+from models.ops.contraction import FARTHEST
+from models.ops.reference_unbounded import spread
 from utils.rays import Rays
 
 
@@ -32,7 +33,7 @@ def meeting(rays: Rays) -> Rays:
     return replace(rays, near=rays.near + 1.0, far=rays.near + 2.0)
 
 
-def march(rays: Rays, num: tuple[int, int] = (0, 16), capacity: int | None = None, **changed: Tensor | Rays):
+def march(rays: Rays, num: tuple[int, int] = (0, 16), capacity: int | None = None, **changed: Tensor | Rays | str):
     yes = torch.ones_like(rays.near, dtype=torch.bool)
     every = {
         "region": missing(rays),
@@ -151,3 +152,27 @@ def test_rays_that_do_not_fit_or_are_not_wanted_hold_no_samples(device: torch.de
     assert packed.alive.tolist() == [True, True, True, False, False, False]
     empty = Rays(rays.origins, rays.directions, rays.near, rays.near - 1.0)
     assert march(empty).ray_count.tolist() == [0] * 6
+
+
+@pytest.mark.parametrize("backend", ["triton"], indirect=True)
+@pytest.mark.parametrize("num", [(0, 16), (9, 40), (40, 150)])
+@pytest.mark.parametrize("capacity", [None, 200])
+def test_fast_march_equals_the_reference(
+    backend: str, device: torch.device, num: tuple[int, int], capacity: int | None
+) -> None:
+    rays = rays_from(device, 12 if device.type == "cpu" else 400)
+    hits = torch.rand_like(rays.near) < 0.7
+    region = replace(rays, near=rays.near + hits, far=rays.near + hits * 2.5)
+    every = {
+        "jitter": torch.rand_like(rays.near),
+        "occupied": torch.rand(16, 16, 16, device=device) < 0.3,
+        "wanted": torch.rand_like(rays.near) < 0.8,
+        "shown": torch.rand_like(rays.near) < 0.6,
+    }
+    fast, slow = (march(rays, num, capacity, region=region, backend=b, **every) for b in (backend, "reference"))
+    assert torch.equal(fast.alive, slow.alive)
+    assert torch.equal(fast.ray_count, slow.ray_count)
+    assert torch.equal(fast.ray_index, slow.ray_index)
+    assert_close(fast.t_starts, slow.t_starts, rtol=1e-4, atol=1e-4)
+    assert_close(fast.t_ends, slow.t_ends, rtol=1e-4, atol=1e-4)
+    assert slow.count > 20

@@ -29,7 +29,6 @@ class BlenderConfig(FolderConfig):
     val_split: str = "val"
     test_split: str = "test"
     n_test_traj_steps: int = 0  # frames of the orbit video; 0: the video shows the test views
-    n_test_traj_steps: int = 0  # frames of the orbit video; 0: the video shows the test views
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""What lies outside of the region: a density field in contracted space, seen where a ray has passed the foreground.
+"""What lies outside of the region: a density field in contracted space, seen in front of the foreground and behind it.
 
 Space is contracted into a ball (mip-NeRF 360, arXiv:2111.12077, eq. 10), and the last sample of each ray is opaque (as
 the last interval in NeRF++, arXiv:2010.07492, is infinite): nothing shines through a background."""
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models import ops
 from models.background_configs import ColorBackgroundConfig, LearnedBackgroundConfig, NoBackgroundConfig
-from models.marching import draw_jitter, without_padding
+from models.marching import MIN_TRANSMITTANCE, draw_jitter, without_padding
 from models.occupancy import OccupancyGrid
 from utils.rays import Packed, Rays
 from utils.registry import build
@@ -18,19 +18,21 @@ from utils.registry import build
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What rays see of a learned background, behind the foreground."""
+    """What rays see of a learned background, with the foreground in its place."""
 
-    rgb: Tensor  # (R, 3) in [0, 1]
+    rgb: Tensor  # (R, 3) in [0, 1], of both
+    clear: Tensor  # (R,) in [0, 1], the light that comes through what lies in front of the region
     alive: Tensor  # (R,) bool, False for rays beyond the sample budget of the background
-    rays: Rays  # near is where the background begins
-    packed: Packed
-    weights: Tensor  # (S,) in [0, 1], of the background alone
+    rays: Rays
+    region: Rays  # near and far are where a ray enters and leaves the region; equal where it misses it
+    packed: Packed  # one interval of a ray is the region
+    weights: Tensor  # (S,) in [0, 1], of the background alone: 0 for the region
     radius: float  # of the region
 
     @property
     def shares(self) -> Packed:
-        """The samples by inverse distance in place of distance, in [0, 1]; see `ops.inverse_shares`."""
-        return ops.inverse_shares(self.rays, self.packed, self.radius)
+        """The samples by inverse distance from the region in [-1, 1], in place of distance; `ops.inverse_shares`."""
+        return ops.inverse_shares(self.rays, self.region, self.packed, self.radius)
 
 
 def no_field(
@@ -47,46 +49,89 @@ class LearnedBackground(nn.Module):
         """radius: half the edge of the region; num_rays: drawn for a training step."""
         super().__init__()
         self.radius, self.backend = radius, backend
-        self.num_samples = config.num_samples_per_ray
-        self.capacity = min(config.train_num_rays, num_rays) * config.num_samples_per_ray
+        self.num_samples = config.num_samples_in_front, config.num_samples_per_ray
+        self.samples_per_ray = sum(self.num_samples) + 1
+        self.capacity = min(config.train_num_rays, num_rays) * self.samples_per_ray
         self.geometry = build(config.geometry, backend)
         self.texture = build(config.texture, config.geometry.feature_dim, backend)
         self.occupancy = OccupancyGrid(2.0, config.grid_resolution, config.grid_prune_occ_thre)
 
     def forward(
-        self, rays: Rays, wanted: Tensor, color: Tensor, generator: torch.Generator | None, jittered: bool
+        self,
+        rays: Rays,
+        rgb: Tensor,
+        opacity: Tensor,
+        alive: Tensor,
+        color: Tensor,
+        generator: torch.Generator | None,
+        jittered: bool,
     ) -> Backdrop:
-        """What lies behind the region on the rays that are wanted (R,) bool; with a generator, within the budget.
+        """What rays see, given the foreground's rgb (R, 3) over black and opacity (R,), of those that are alive (R,)
+        bool; with a generator, within the budget. Differentiable in rgb, opacity and the parameters.
 
-        color: (3,), seen on rays that are not wanted, that do not fit, or whose far lies in the region."""
-        rays = self.beyond_region(rays)
-        packed = self.march(rays, wanted, generator, jittered)
+        color: (3,), seen where rays end in the region, do not fit or are not alive."""
+        region = self.cut_to_region(rays)
+        packed = self.march(rays, region, alive, 1.0 - opacity.detach() > MIN_TRANSMITTANCE, generator, jittered)
         if packed.t_starts.shape[0] == 0:
-            return Backdrop(color.expand(len(rays), 3), packed.alive, rays, packed, packed.t_starts, self.radius)
-        points = ops.sample_points(rays, packed, backend=self.backend) / self.radius
+            clear = torch.ones_like(opacity)
+            rgb = rgb + (1.0 - opacity)[:, None] * color
+            return Backdrop(rgb, clear, packed.alive, rays, region, packed, packed.t_starts, self.radius)
+        behind, inside = self.places(region, packed)
+        alpha, colors = self.shade(rays, packed)
+        alpha = _put(self.end_opaque(alpha, behind, packed), inside, opacity, packed)
+        in_front = ~(inside | behind)
+        values = ops.join((torch.where(inside[:, None], 0.0, colors), in_front.float()), None, packed)
+        weights, blocked, seen = ops.composite(alpha, values, packed, backend=self.backend)
+        clear = 1.0 - seen[:, 3]
+        rgb = seen[:, :3] + clear[:, None] * rgb + (1.0 - blocked)[:, None] * color
+        weights = torch.where(inside, 0.0, weights)
+        return Backdrop(rgb, clear, packed.alive, rays, region, packed, weights, self.radius)
+
+    def cut_to_region(self, rays: Rays) -> Rays:
+        """The rays from where they enter the region to where they leave it; empty, at near, where they miss it."""
+        inside = ops.clip_rays_to_box(rays, self.radius, backend=self.backend)
+        hit = inside.far > inside.near
+        return replace(
+            inside, near=torch.where(hit, inside.near, rays.near), far=torch.where(hit, inside.far, rays.near)
+        )
+
+    def march(
+        self, rays: Rays, region: Rays, wanted: Tensor, shown: Tensor, generator: torch.Generator | None, jittered: bool
+    ) -> Packed:
+        """Samples of the rays that are wanted (R,) bool, behind the region of those where it is shown (R,) bool."""
+        jitter = draw_jitter(rays, generator if jittered else None)
+        limits = jitter, wanted, shown, self.capacity if generator is not None else None
+        occupied = self.occupancy.occupied
+        packed = ops.march_unbounded(
+            rays, region, occupied, self.radius, self.num_samples, *limits, backend=self.backend
+        )
+        return without_padding(packed)
+
+    @staticmethod
+    def places(region: Rays, packed: Packed) -> tuple[Tensor, Tensor]:
+        """Which samples (S,) lie behind the region, and which are the region."""
+        behind = packed.t_mids > region.far[packed.ray_index]
+        return behind, ~behind & (packed.t_mids > region.near[packed.ray_index])
+
+    def shade(self, rays: Rays, packed: Packed) -> tuple[Tensor, Tensor]:
+        """Opacity (S,) and colour (S, 3) of samples, as if none of them was the region."""
+        points = ops.sample_points(rays, packed, backend=self.backend)
+        near = _nearness(rays, packed)
+        points = points / self.radius
         density, feature = self.field(ops.contract(points), packed.count)
         # The field's density is by contracted length along the radius, and thus 1 / |x|^2 of that in space: what is far
         # is not opaque for the mere length of its intervals when training begins.
-        density = density / (self.radius * points.square().sum(-1).clamp(min=1.0))
-        alpha = _end_opaque(ops.density_alpha(density, packed, backend=self.backend), packed)
-        colors = self.texture(rays.directions, packed, feature)
-        weights, opacity, rgb = ops.composite(alpha, colors, packed, backend=self.backend)
-        rgb = rgb + (1.0 - opacity)[:, None] * color
-        return Backdrop(rgb, packed.alive, rays, packed, weights, self.radius)
+        density = _scale_gradient(density, near) / (self.radius * points.square().sum(-1).clamp(min=1.0))
+        alpha = ops.density_alpha(density, packed, backend=self.backend)
+        return alpha, _scale_gradient(self.texture(rays.directions, packed, feature), near[:, None])
 
-    def beyond_region(self, rays: Rays) -> Rays:
-        """The rays from where they leave the region, or from near where they miss it; near >= far for an empty one."""
-        inside = ops.clip_rays_to_box(rays, self.radius, backend=self.backend)
-        return replace(rays, near=torch.where(inside.far > inside.near, inside.far, rays.near))
-
-    def march(self, rays: Rays, wanted: Tensor, generator: torch.Generator | None, jittered: bool) -> Packed:
-        """Samples of rays, cut by `beyond_region`, that are wanted (R,) bool."""
-        jitter = draw_jitter(rays, generator if jittered else None)
-        capacity = self.capacity if generator is not None else None
-        packed = ops.march_unbounded(
-            rays, self.occupancy.occupied, self.radius, self.num_samples, jitter, wanted, capacity
-        )
-        return without_padding(packed)
+    @staticmethod
+    def end_opaque(alpha: Tensor, behind: Tensor, packed: Packed) -> Tensor:
+        """alpha (S,) with 1 in the place of the last of each ray, where it lies behind the region; no host read."""
+        S = alpha.shape[0]
+        last = torch.where(packed.ray_count > 0, packed.ray_start + packed.ray_count - 1, S)
+        is_last = torch.zeros(S + 1, dtype=torch.bool, device=alpha.device).index_fill(0, last, True)
+        return torch.where(is_last[:S] & behind, 1.0, alpha)
 
     def field(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Density (S,) by contracted length and feature (S, feature_dim) at contracted points (S, 3)."""
@@ -98,16 +143,33 @@ class LearnedBackground(nn.Module):
         # up to a cell inside of the region, since cells on its border are sampled
         border = 1.0 - 4.0 / self.occupancy.resolution
         sampled = (points.abs().amax(-1) > border) & (points.norm(dim=-1) < 2.0)
-        return ops.alpha_from_density(density, 1.0 / self.num_samples) * sampled
+        return ops.alpha_from_density(density, 1.0 / self.num_samples[1]) * sampled
 
     def update_occupancy(self, generator: torch.Generator, every_cell: bool) -> None:
         """Refreshes the occupancy grid: all of it, or a sample of its cells."""
         self.occupancy.update(self.occupancy_value, generator, every_cell)
 
 
-def _end_opaque(alpha: Tensor, packed: Packed) -> Tensor:
-    """alpha (S,) with 1 in the place of the last of each ray; no host read."""
-    S = alpha.shape[0]
-    last = torch.where(packed.ray_count > 0, packed.ray_start + packed.ray_count - 1, S)
-    is_last = torch.zeros(S + 1, dtype=torch.bool, device=alpha.device).index_fill(0, last, True)
-    return torch.where(is_last[:S], 1.0, alpha)
+def _put(alpha: Tensor, inside: Tensor, opacity: Tensor, packed: Packed) -> Tensor:
+    """alpha (S,) with the opacity (R,) of a ray in the place of its sample that is inside; no host read.
+
+    Each ray has one such sample at most: its gradient is fetched, where that of opacity[ray_index] would be a sum."""
+    S, R = alpha.shape[0], opacity.shape[0]
+    index = torch.arange(S, device=alpha.device)
+    slot = torch.full((R + 1,), S, device=alpha.device)
+    slot = slot.scatter(0, torch.where(inside, packed.ray_index, R), index)[:R]
+    return torch.cat([alpha, alpha.new_zeros(1)]).index_copy(0, slot, opacity)[:S]
+
+
+def _nearness(rays: Rays, packed: Packed) -> Tensor:
+    """(S,) in [0, 1]: squared distance of samples from their camera, by that of the camera from the origin, at most 1.
+
+    Gradients are scaled by it: what lies close to a camera is seen by few others and densely sampled by this one, so
+    that it would otherwise explain a photograph alone (arXiv:2305.02756)."""
+    away = rays.origins.square().sum(-1).clamp(min=1e-6)[packed.ray_index]
+    return (packed.t_mids.square() / away).clamp(max=1.0)
+
+
+def _scale_gradient(x: Tensor, factor: Tensor) -> Tensor:
+    """x, whose gradient is multiplied by a factor."""
+    return x.detach() + factor * (x - x.detach())

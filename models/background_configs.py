@@ -48,10 +48,13 @@ class LearnedBackgroundConfig:
 
     Photographs are compared whole, those with alpha over background_color."""
 
-    num_samples_per_ray: int = 64  # intervals from where a ray leaves the region to far, the shortest in front
-    # with num_samples_per_ray: the sample budget of a training step. Intervals in empty cells take none of it; a ray
-    # that does not fit leaves the losses
-    train_num_rays: int = 4096
+    num_samples_per_ray: int = 128  # intervals from where a ray leaves the region to far, the shortest first
+    # from near to where it enters the region, the shortest last. 0: nothing lies there; haze in front of a plain surface
+    # can look right from every camera, so a surface is found better without
+    num_samples_in_front: int = 0
+    # with both numbers: the sample budget of a training step. Intervals in empty cells take none of it; a ray that does
+    # not fit leaves the losses
+    train_num_rays: int = 2048
     grid_resolution: int = 128  # cells of its own occupancy grid along the diameter of the ball
     grid_prune_occ_thre: float = 0.01
     # volume-density; its radius has no effect, since positions are contracted
@@ -72,6 +75,10 @@ class LearnedBackgroundConfig:
         for name in ("num_samples_per_ray", "train_num_rays", "grid_resolution"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.background.{name}: expected 1 or more, got {getattr(self, name)}.")
+        if self.num_samples_in_front < 0:
+            raise ConfigError(
+                f"model.background.num_samples_in_front: expected 0 or more, got {self.num_samples_in_front}."
+            )
         if self.texture is None:
             directions, network = SphericalHarmonicsConfig(), FullyFusedMLPConfig()
             texture = VolumeRadianceConfig(self.geometry.feature_dim, directions, network, "sigmoid")

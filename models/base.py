@@ -16,8 +16,6 @@ from utils.rays import Packed, Rays
 from utils.registry import build
 
 MIN_OPACITY = 1e-6  # below it, the depth of a ray fades to 0 instead of being blown up
-# Where less light than this comes through, all that lies behind changes a colour by 1/39 of a step of 8 bits at most.
-MIN_TRANSMITTANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -39,13 +37,14 @@ class RenderOutput:
     """A rendered batch of rays."""
 
     rgb: Tensor  # (R, 3) in [0, 1], over the background; over black where `shade` returns it
-    opacity: Tensor  # (R,) in [0, 1], of the foreground, as are depth, normal and samples
+    # (R,) in [0, 1], of the foreground as it is seen, as are depth and normal; samples are of the foreground alone
+    opacity: Tensor
     depth: Tensor  # (R,) expected distance along the ray, 0 where nothing is hit
     normal: Tensor | None  # (R, 3) expected normal, as long as the opacity; None for a density
     alive: Tensor  # (R,) bool, False for rays beyond a sample budget, of the foreground or of the background
     samples: SampleValues
     inv_s: Tensor | None = None  # () sharpness of a NeuS
-    backdrop: Backdrop | None = None  # of a learned background; None: one colour lies behind all rays
+    backdrop: Backdrop | None = None  # of a learned background; None: one colour lies behind the foreground
 
 
 class VolumeModel(nn.Module):
@@ -117,14 +116,14 @@ class VolumeModel(nn.Module):
     ) -> RenderOutput:
         """Renders rays over a background (3,); with a generator, as in training: jittered and within the budget.
 
-        Behind the foreground lies a learned background where there is one, and that colour where there is none."""
+        Around the foreground lies a learned background where there is one, behind it all that colour."""
         out = self.shade(rays, self.march(rays, generator), generator, needs)
         if self.background is None:
             return replace(out, rgb=over_background(out.rgb, out.opacity, background))
-        wanted = out.alive & (1.0 - out.opacity.detach() > MIN_TRANSMITTANCE)
-        seen = self.background(rays, wanted, background, generator, self.config.randomized)
-        rgb = over_background(out.rgb, out.opacity, seen.rgb)
-        return replace(out, rgb=rgb, alive=out.alive & seen.alive, backdrop=seen)
+        seen = self.background(rays, out.rgb, out.opacity, out.alive, background, generator, self.config.randomized)
+        normal = None if out.normal is None else out.normal * seen.clear[:, None]
+        opacity, alive = out.opacity * seen.clear, out.alive & seen.alive
+        return replace(out, rgb=seen.rgb, opacity=opacity, normal=normal, alive=alive, backdrop=seen)
 
     def shade(
         self,

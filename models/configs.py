@@ -227,7 +227,8 @@ class VolumeModelConfig:
     num_samples_per_ray_bg: int | None = None  # older files, with learned_background: num_samples_per_ray of it
     geometry_bg: Any = component("geometry", default=None)  # likewise its geometry
     texture_bg: Any = component("texture", default=None)  # likewise its texture
-    # auto: triton on a GPU, numba on a CPU; tinycudann: for the hash grid, otherwise as auto, where it is installed
+    # auto: triton on a GPU, numba on a CPU; tinycudann, where it is installed: for features of the hash grid and, in
+    # 16 bits, for ReLU networks without biases, otherwise as auto
     backend: Literal["auto", "triton", "numba", "reference", "tinycudann"] = "auto"
 
     def __post_init__(self) -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from models import ops
-from models.base import MIN_OPACITY, MIN_TRANSMITTANCE, RenderOutput, VolumeModel, over_background
+from models.base import MIN_OPACITY, RenderOutput, VolumeModel, over_background
+from models.marching import MIN_TRANSMITTANCE
 from utils.rays import Packed, Rays
 
 
@@ -56,24 +57,28 @@ def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int
         # The next window has at most as many samples, or twice as many if twice as wide. In fog it would otherwise grow
         # until it holds all rays in full length, of which `ray_chunk` promises memory for one chunk only.
         width *= 2 if budget >= 2 * S else 1
-    opacity = sums[:, 3]
-    images = {
-        "rgb": over_background(
-            sums[:, :3], opacity, _behind(model, rays, transmittance > MIN_TRANSMITTANCE, background)
-        ),
-        "opacity": opacity,
-        "depth": sums[:, 4] / opacity.clamp(min=MIN_OPACITY),
-    }
-    return images | ({"normal": sums[:, 5:]} if model.has_normals else {})
-
-
-def _behind(model: VolumeModel, rays: Rays, wanted: Tensor, color: Tensor) -> Tensor:
-    """(R, 3) what lies behind the region on the rays that are wanted (R,) bool; or the colour (3,) that lies there."""
+    opacity, normal = sums[:, 3], sums[:, 5:]
+    depth = sums[:, 4] / opacity.clamp(min=MIN_OPACITY)
     if model.background is None:
-        return color
-    size = max(1, model.config.ray_chunk * model.config.num_samples_per_ray // model.background.num_samples)
-    parts = [slice(start, start + size) for start in range(0, max(len(rays), 1), size)]
-    return torch.cat([model.background(rays[part], wanted[part], color, None, False).rgb for part in parts])
+        rgb = over_background(sums[:, :3], opacity, background)
+    else:
+        rgb, clear = _amid_background(model, rays, sums[:, :3], opacity, background)
+        opacity, normal = opacity * clear, normal * clear[:, None]
+    return {"rgb": rgb, "opacity": opacity, "depth": depth} | ({"normal": normal} if model.has_normals else {})
+
+
+def _amid_background(
+    model: VolumeModel, rays: Rays, rgb: Tensor, opacity: Tensor, color: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Colours (R, 3) of the foreground's rgb (R, 3) and opacity (R,) amid the learned background, and the light (R,)
+    that comes through what lies in front."""
+    size = max(1, model.config.ray_chunk * model.config.num_samples_per_ray // model.background.samples_per_ray)
+    alive, parts = torch.ones_like(opacity, dtype=torch.bool), []
+    for start in range(0, max(len(rays), 1), size):
+        part = slice(start, start + size)
+        seen = model.background(rays[part], rgb[part], opacity[part], alive[part], color, None, False)
+        parts.append((seen.rgb, seen.clear))
+    return torch.cat([seen for seen, _ in parts]), torch.cat([clear for _, clear in parts])
 
 
 def _window(packed: Packed, offset: int, width: int, wanted: Tensor) -> Packed:

@@ -5,6 +5,9 @@ from torch import Tensor
 
 from utils.rays import Packed, Rays
 
+# Where less light than this comes through, all that lies behind changes a colour by 1/39 of a step of 8 bits at most.
+MIN_TRANSMITTANCE = 1e-4
+
 
 def draw_jitter(rays: Rays, generator: torch.Generator | None) -> Tensor:
     """(R,) shift of the intervals along each ray, in [0, 1): random with a generator, else 1/2."""

@@ -110,23 +110,37 @@ def march(
 
 
 def march_unbounded(
-    rays: Rays, occupied: Tensor, radius: float, num: int, jitter: Tensor, wanted: Tensor, capacity: int | None
+    rays: Rays,
+    region: Rays,
+    occupied: Tensor,
+    radius: float,
+    num: tuple[int, int],
+    jitter: Tensor,
+    wanted: Tensor,
+    shown: Tensor,
+    capacity: int | None,
+    *,
+    backend: str = "auto",
 ) -> Packed:
-    """Intervals from near to far of the rays that are wanted, (R,) bool, kept where their middles lie in occupied cells
-    of the contracted space, and the last of a ray in any case. One implementation for all backends.
+    """Intervals of the rays that are wanted, (R,) bool: num[0] in front of the region, the region itself as one, num[1]
+    behind it.
 
-    The num intervals of a ray tile [near, far] without a gap: 1 / x falls by the same amount in each, where x is the
-    distance from the origin at near, at least the radius, plus that along the ray from there. far: may be infinite,
-    1000 radii are taken at most; near >= far where nothing is wanted of a ray. jitter: (R,) in [0, 1) moves the edges
-    between two intervals by up to half of one; 0.5 leaves them. occupied: (G, G, G) bool over [-2, 2]^3 of
-    `contract(points / radius)`, indexed [x, y, z]. Capacity, result and the rest as in `march`."""
-    return contraction.march_unbounded(rays, occupied, radius, num, jitter, wanted, capacity)
+    region: the same rays, near and far where they enter and leave it; near = far where a ray misses it, from which on
+    all is behind. Within each of the two stretches 1 / x changes by the same amount in every interval, where x is the
+    distance from the region plus that of the region from the origin, at least the radius. rays.far may be infinite,
+    1000 radii behind the region are taken at most. Those in front and behind are kept where their middles lie in
+    occupied cells of the contracted space, those behind only where shown (R,) bool; the region, and behind it the last,
+    in any case. Nothing is kept that has no length. jitter: (R,) in [0, 1) moves the edges between two intervals by up
+    to half of one; 0.5 leaves them. occupied: (G, G, G) bool over [-2, 2]^3 of `contract(points / radius)`, indexed
+    [x, y, z]. Capacity, result and the rest as in `march`."""
+    limits = num, jitter, wanted, shown, capacity
+    return module("unbounded", backend, rays.origins).march_unbounded(rays, region, occupied, radius, *limits)
 
 
-def inverse_shares(rays: Rays, packed: Packed, radius: float) -> Packed:
-    """Intervals of `march_unbounded`, of the same rays, by the share that 1 / x has fallen in place of distances along
-    the ray: from 0 at near to 1 at infinity. One implementation for all backends."""
-    return contraction.inverse_shares(rays, packed, radius)
+def inverse_shares(rays: Rays, region: Rays, packed: Packed, radius: float) -> Packed:
+    """Intervals of `march_unbounded`, of the same rays, with inverse distances in place of distances: from -1 far in
+    front of the region, over 0 in it, to 1 far behind it. One implementation for all backends."""
+    return contraction.inverse_shares(rays, region, packed, radius)
 
 
 def contract(points: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from utils.errors import ConfigError
 BACKENDS = ("auto", "reference", "numba", "triton", "tinycudann")
 FAMILIES = {
     "numba": ("hash", "rays"),
-    "triton": ("pixels", "hash", "rays", "samples", "shading", "mlp"),
-    "tinycudann": ("hash",),
+    "triton": ("pixels", "hash", "rays", "unbounded", "samples", "shading", "mlp"),
+    "tinycudann": ("hash", "mlp"),
 }  # those with kernels of their own
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the CPU, slowly: for tests
 log = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 def module(family: str, backend: str, tensor: Tensor) -> ModuleType:
     """The module that implements a family of operations for a tensor; fast backends are imported when first used.
 
-    Under "tinycudann" all families but the hash grid are those of "auto". Raises ConfigError where that is asked for
-    and cannot be used."""
+    Under "tinycudann" all families but the hash grid and networks are those of "auto". Raises ConfigError where that is
+    asked for and cannot be used."""
     if backend not in BACKENDS:
         raise ValueError(f"Expected backend to be one of {', '.join(BACKENDS)}. Got '{backend}'.")
     if backend == "tinycudann":
@@ -57,7 +57,7 @@ def _serves(backend: str, tensor: Tensor) -> bool:
         return device == "cpu" and tensor.dtype == float32
     if backend == "triton":
         return tensor.dtype in (float32, float16) and (device == "cuda" or (device == "cpu" and INTERPRETING))
-    return backend == "reference" or tensor.dtype == float32
+    return backend == "reference" or tensor.dtype in (float32, float16)  # tinycudann makes float32 of either
 
 
 def _require_tinycudann(tensor: Tensor) -> None:

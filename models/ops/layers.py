@@ -14,5 +14,5 @@ class Layers:
     weights: tuple[Tensor, ...]  # each (dim_out, dim_in), first to last
     biases: tuple[Tensor | None, ...]  # each (dim_out,)
     smooth: bool  # softplus with SOFTPLUS_BETA between the layers; otherwise ReLU
-    half: bool = False  # fused kernels may multiply numbers of 16 bits; sums are of 32
+    half: bool = False  # fused kernels may multiply numbers of 16 bits; sums are of 32, tiny-cuda-nn's of 16
     exact: bool = False  # forward, they multiply as float32 does: differences of outputs are taken

@@ -73,4 +73,7 @@ def distortion(weights: Tensor, packed: Packed) -> Tensor:
 def _prefix(x: Tensor, packed: Packed) -> Tensor:
     """(S,) sum of x over the samples of the same ray that lie in front."""
     before = torch.cat([x.new_zeros(1), x.cumsum(0)])[:-1]
-    return before - before[packed.ray_start[packed.ray_index]]
+    # Padding takes itself off. As part of its ray, the first, it would make one sum of a hundred thousand gradients.
+    index = torch.arange(x.shape[0], device=x.device)
+    first = torch.where(packed.valid, packed.ray_start[packed.ray_index], index)
+    return before - before.index_select(0, first)

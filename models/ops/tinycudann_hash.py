@@ -4,7 +4,6 @@ This module has been tested against a stand-in in plain PyTorch only, never agai
 stays the parameter, in our layout, so that a checkpoint serves every backend; the first use of a grid compares the
 package's features with the reference. Everything is float32: in half precision the package's gradients overflow."""
 
-import logging
 from functools import lru_cache
 
 import torch
@@ -15,12 +14,12 @@ from torch.nn import functional as F
 from models.ops import reference_hash
 from models.ops.backends import module
 from models.ops.grid import GridSpec
+from models.ops.tinycudann_package import Finite, load, refuse_recording, without_parameters
 from utils.errors import ConfigError
 
 # Mean difference of features of a table of size 1: rounding gives 0.0015 at a resolution of 4096, other rows give 0.6.
 TOLERANCE = 0.1
 WAY_OUT = "Change model.geometry.xyz_encoding_config, or use model.backend=auto."
-log = logging.getLogger(__name__)
 
 
 def hash_encode(
@@ -46,29 +45,17 @@ def hash_features(
     width = spec.clip_levels(active_levels) * spec.features_per_level
     if points.shape[0] == 0 or width == 0:  # the package fails on no rows
         return reference_hash.hash_features(points, table, spec, active_levels)
-    if _recording(points.device):
-        # It synchronises the device when it takes memory on a stream that it has not seen.
-        raise ConfigError(
-            "model.backend=tinycudann: expected steps launched piece by piece, got a CUDA graph, which tiny-cuda-nn "
-            "cannot be recorded in. Set trainer.cuda_graph=false, or use model.backend=auto."
-        )
+    refuse_recording(points.device)
     features = _grid(spec, table.device).features(points, table)[:, :width]
     return F.pad(features, (0, spec.output_dim - width)) if width < spec.output_dim else features
-
-
-def _recording(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()  # a build for CPUs cannot be asked
 
 
 class _Grid:
     """The package's encoding for one layout on one device, without a table of its own."""
 
     def __init__(self, spec: GridSpec, device: torch.device) -> None:
-        self.encoding = _encoding(spec)
-        self.encoding.params = nn.Parameter(torch.empty(0, device=device), requires_grad=False)
-        self.spoilt = torch.zeros((), dtype=torch.bool, device=device)
-        self.spoilt_on_host = torch.zeros((), dtype=torch.bool, pin_memory=device.type == "cuda")
-        self.warned = False
+        self.encoding = without_parameters(_encoding(spec), device)
+        self.finite = Finite("the hash grid", device)
 
     def features(self, points: Tensor, table: Tensor) -> Tensor:
         """(S, L*F) or wider, of S > 0 points; differentiable, once, in the table."""
@@ -76,21 +63,9 @@ class _Grid:
         inside = points.clamp(0.0, 1.0)  # beyond the cube the package goes on with other entries
         features = functional_call(self.encoding, {"params": params}, (inside,))
         if features.requires_grad:
-            params.register_hook(self._finite)
+            params.register_hook(self.finite)
             features.register_hook(Tensor.contiguous)  # the package reads memory row by row, whatever the strides
         return features
-
-    def _finite(self, gradient: Tensor) -> Tensor:
-        """The gradient with zeros for what is not finite; that is said once, when the host comes to know of it."""
-        self.spoilt |= ~gradient.isfinite().all()
-        self.spoilt_on_host.copy_(self.spoilt, non_blocking=True)  # nobody waits for it
-        if self.spoilt_on_host and not self.warned:
-            self.warned = True
-            log.warning(
-                "model.backend=tinycudann: the gradient of the hash grid was not finite in places; it is set to 0 "
-                "there, now and from now on. If the training does not converge, use model.backend=auto."
-            )
-        return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
 @lru_cache(maxsize=16)
@@ -115,13 +90,6 @@ def _grid(spec: GridSpec, device: torch.device) -> _Grid:
 
 def _encoding(spec: GridSpec) -> nn.Module:
     """The package's encoding. Raises ConfigError if it does not load, or has no such grid."""
-    try:
-        import tinycudann
-    except (ImportError, OSError) as error:
-        raise ConfigError(
-            f"model.backend=tinycudann: the package does not load: {error}. Build it again, for this PyTorch and this "
-            f"GPU, or use model.backend=auto."
-        ) from error
     config = {
         "otype": "HashGrid",
         "n_levels": spec.num_levels,
@@ -131,7 +99,7 @@ def _encoding(spec: GridSpec) -> nn.Module:
         "per_level_scale": spec.per_level_scale,
     }
     try:
-        encoding = tinycudann.Encoding(3, config, dtype=torch.float32)
+        encoding = load().Encoding(3, config, dtype=torch.float32)
     except RuntimeError as error:
         raise ConfigError(f"model.backend=tinycudann: tiny-cuda-nn refuses {spec}: {error}. {WAY_OUT}") from error
     expected, found = spec.num_entries * spec.features_per_level, encoding.params.numel()

@@ -1,4 +1,4 @@
-"""A learned background: where it lies, how it shows behind the foreground, what it learns, and how YAML asks for it."""
+"""A learned background: where it lies, how it shows around the foreground, what it learns."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from models import ops
-from models.background import LearnedBackground
+from models.background import LearnedBackground, _put
 from models.background_configs import ColorBackgroundConfig, LearnedBackgroundConfig, NoBackgroundConfig
 from models.base import VolumeModel
 from models.configs import (
@@ -26,13 +26,11 @@ from models.inference import render_rays
 from models.nerf import NeRF
 from models.neus import NeuS
 from systems.losses import distortion_bg, rgb_mse
-from utils import schema
-from utils.errors import ConfigError
 from utils.rays import RayBatch, Rays
 
 GRID = HashGridConfig(n_levels=4, log2_hashmap_size=10, base_resolution=4, per_level_scale=1.6)
 DENSITY = VolumeDensityConfig(GRID, VanillaMLPConfig(n_neurons=16), feature_dim=4, isosurface=None)
-LEARNED = LearnedBackgroundConfig(16, 64, 16, geometry=DENSITY)
+LEARNED = LearnedBackgroundConfig(16, 8, 64, 16, geometry=DENSITY)
 SIZES = {"radius": 1.5, "num_samples_per_ray": 64, "train_num_rays": 32, "max_train_num_rays": 32, "ray_chunk": 64}
 COLOR = (0.2, 0.5, 0.9)
 
@@ -75,19 +73,20 @@ def behind(model: VolumeModel) -> LearnedBackground:
     return model.background
 
 
-def test_samples_lie_behind_the_region(device: torch.device, color: Tensor) -> None:
+def test_samples_lie_around_the_region(device: torch.device, color: Tensor) -> None:
     model, rays = make_model("nerf", device), make_rays(device)
     region = ops.clip_rays_to_box(rays, 1.5)
     hit = region.far > region.near
     assert hit.any()
     assert not hit.all()
-    out = model.render(rays, color)
-    packed = out.backdrop.packed
-    first = packed.t_starts[packed.ray_start]
+    packed = model.render(rays, color).backdrop.packed
+    first, last = packed.ray_start, packed.ray_start + packed.ray_count - 1
     seen = packed.ray_count > 0
-    assert_close(first[seen], torch.where(hit, region.far, rays.near)[seen])
+    assert_close(packed.t_starts[first[seen]], rays.near[seen])
+    assert (packed.t_ends[last[seen & hit]] > region.far[seen & hit]).sum() > 5
     points = ops.sample_points(rays, packed)
-    assert (points.abs().amax(-1) > 1.5)[hit[packed.ray_index]].all()
+    inside = (points.abs().amax(-1) < 1.5).int()
+    assert_close(torch.zeros(len(rays), device=device).index_add(0, packed.ray_index, inside.float()), hit.float())
 
 
 def test_colors_are_those_of_a_slow_loop(name: str, device: torch.device, color: Tensor) -> None:
@@ -95,23 +94,55 @@ def test_colors_are_those_of_a_slow_loop(name: str, device: torch.device, color:
     out = model.render(rays, color)
     front = model.shade(rays, model.march(rays, None))
     background = behind(model)
-    beyond = background.beyond_region(rays)
-    packed = background.march(beyond, torch.ones_like(out.alive), None, False)
+    region = background.cut_to_region(rays)
+    yes = torch.ones_like(out.alive)
+    packed = background.march(rays, region, yes, yes, None, False)
     points = ops.sample_points(rays, packed) / 1.5
     density, feature = background.field(ops.contract(points), packed.count)
     colors = background.texture(rays.directions, packed, feature).double()
     lengths = (packed.t_ends - packed.t_starts).double()
     depth = density.double() / 1.5 / points.double().square().sum(-1).clamp(min=1.0) * lengths
+    blocked = 0
     for ray in range(len(rays)):
-        light, expected = 1.0 - front.opacity[ray].double(), front.rgb[ray].double()
+        light, expected = (
+            torch.ones_like(front.opacity[ray]).double(),
+            torch.zeros(3, dtype=torch.float64, device=device),
+        )
+        clear = light
         start, count = int(packed.ray_start[ray]), int(packed.ray_count[ray])
         for index in range(start, start + count):
+            if region.near[ray] < packed.t_mids[index] < region.far[ray]:
+                clear = light
+                expected = expected + light * front.rgb[ray].double()
+                light = light * (1.0 - front.opacity[ray].double())
+                continue
             alpha = 1.0 if index == start + count - 1 else 1.0 - torch.exp(-depth[index])
             expected = expected + light * alpha * colors[index]
             light = light * (1.0 - alpha)
         assert_close(out.rgb[ray].double(), expected, atol=2e-4, rtol=0.0)
-    assert_close(out.opacity, front.opacity)
-    assert out.opacity.std() > 0.1
+        assert_close(out.opacity[ray], (front.opacity[ray] * clear).float(), atol=1e-5, rtol=1e-4)
+        blocked += bool(clear < 0.99)
+    assert blocked > 5
+    assert front.opacity.std() > 0.1
+
+
+def test_what_is_close_to_a_camera_learns_less(device: torch.device, color: Tensor) -> None:
+    model, rays = make_model("nerf", device), make_rays(device)
+    background = behind(model)
+    region = background.cut_to_region(rays)
+    yes = torch.ones_like(rays.near, dtype=torch.bool)
+    packed = background.march(rays, region, yes, yes, None, False)
+    density, feature = torch.ones_like(packed.t_mids).requires_grad_(), torch.zeros(packed.t_mids.shape[0], 4)
+    background.field = lambda points, count: (density, feature.to(device))
+    alpha, _ = background.shade(rays, packed)
+    alpha.sum().backward()
+    expected = torch.ones_like(packed.t_mids).requires_grad_()
+    size = (ops.sample_points(rays, packed) / 1.5).square().sum(-1).clamp(min=1.0) * 1.5
+    ops.density_alpha(expected / size, packed).sum().backward()
+    share = (packed.t_mids / 4.0).square().clamp(max=1.0)  # cameras are 4 from the origin
+    assert_close(density.grad, expected.grad * share, atol=1e-6, rtol=1e-4)
+    assert share.min() < 0.1
+    assert share.max() == 1.0
 
 
 def test_views_show_what_rays_of_a_training_step_see(name: str, device: torch.device, color: Tensor) -> None:
@@ -131,10 +162,15 @@ def test_an_opaque_foreground_hides_it_and_needs_no_samples(device: torch.device
     with torch.no_grad():
         model.geometry.network.layers[-1].bias[0] = 30.0
     out = model.render(rays, color)
-    opaque = out.opacity > 1.0 - 1e-5
+    front = model.shade(rays, model.march(rays, None))
+    opaque, packed = front.opacity > 1.0 - 1e-5, out.backdrop.packed
     assert 5 < opaque.sum() < len(rays)
-    assert not out.backdrop.packed.ray_count[opaque].any()
-    assert out.backdrop.packed.ray_count[~opaque].all()
+    region = out.backdrop.region
+    past = (packed.t_mids > region.far[packed.ray_index]).float()
+    past = torch.zeros(len(rays), device=device).index_add(0, packed.ray_index, past)
+    assert not past[opaque].any()
+    assert past[~opaque].all()
+    assert_close(out.opacity[opaque], out.backdrop.clear[opaque])
     assert out.alive.all()
 
 
@@ -144,6 +180,7 @@ def test_a_far_inside_of_the_region_shows_the_colour(device: torch.device, color
     rays = replace(rays, far=0.5 * (region.near + region.far))
     hit = region.far > region.near
     model.occupancy.occupied.fill_(False)
+    behind(model).occupancy.occupied.fill_(False)  # in front of the region too
     assert_close(model.render(rays, color).rgb[hit], color.expand(int(hit.sum()), 3))
     assert_close(render_rays(model, rays, color)["rgb"][hit], color.expand(int(hit.sum()), 3))
 
@@ -228,64 +265,17 @@ def test_one_colour_has_no_parts_and_no_state() -> None:
         assert not any("background" in key for key in model.state_dict())
 
 
-@pytest.mark.parametrize(
-    ("background", "color", "expected"),
-    [
-        (NoBackgroundConfig(), "white", "black"),
-        (ColorBackgroundConfig(), "random", "random"),
-        (ColorBackgroundConfig(), "black", "black"),
-        (LEARNED, "random", "white"),
-        (LEARNED, "black", "black"),
-    ],
-)
-def test_what_photographs_with_alpha_are_shown_over(background: object, color: str, expected: str) -> None:
-    assert background.shown_over(color) == expected
-
-
-NETWORK = {"otype": "VanillaMLP"}
-BASE = {
-    "geometry": {"name": "volume-density", "xyz_encoding_config": {"otype": "HashGrid"}, "mlp_network_config": NETWORK},
-    "texture": {
-        "name": "volume-radiance", "input_feature_dim": 16, "mlp_network_config": NETWORK,
-        "dir_encoding_config": {"otype": "SphericalHarmonics"},
-    },
-}  # fmt: skip
-GEOMETRY_BG = {**BASE["geometry"], "feature_dim": 8, "isosurface": None}
-TEXTURE_BG = {**BASE["texture"], "input_feature_dim": 8, "color_activation": "sigmoid"}
-
-
-def parsed(**keys: object) -> NeRFConfig:
-    return schema.parse(NeRFConfig, {**BASE, **keys}, "model")
-
-
-def test_older_keys_mean_the_component() -> None:
-    assert parsed(learned_background=True) == parsed(background="learned") == parsed(background={"name": "learned"})
-    older = parsed(learned_background=True, num_samples_per_ray_bg=32, geometry_bg=GEOMETRY_BG, texture_bg=TEXTURE_BG)
-    component = {"name": "learned", "num_samples_per_ray": 32, "geometry": GEOMETRY_BG, "texture": TEXTURE_BG}
-    assert older == parsed(background=component)
-    assert older != parsed(background="learned")
-    assert schema.parse(NeRFConfig, schema.to_dict(older), "model") == older
-    assert parsed(learned_background=False) == parsed(background="color") == parsed()
-    assert parsed(learned_background=True, geometry_bg=GEOMETRY_BG).background.texture.input_feature_dim == 8
-
-
-@pytest.mark.parametrize(
-    ("keys", "said"),
-    [
-        ({"background": "lerned"}, ["model.background.name", "'learned'"]),
-        ({"geometry_bg": GEOMETRY_BG}, ["model.geometry_bg:", "learned_background=true", "model.background"]),
-        ({"learned_background": True, "background": "none"}, ["model.learned_background:", "background"]),
-        ({"learned_background": True, "background": "learned", "texture_bg": TEXTURE_BG}, ["model.texture_bg:"]),
-        ({"learned_background": True, "geometry_bg": {**GEOMETRY_BG, "feature_dim": 9}, "texture_bg": TEXTURE_BG},
-         ["model.texture_bg.input_feature_dim: expected 9", "got 8"]),
-        ({"background": {"name": "learned", "geometry": {**GEOMETRY_BG, "name": "volume-sdf", "isosurface": {}}}},
-         ["model.background.geometry.name", "volume-density"]),
-        ({"background": {"name": "learned", "num_samples_per_ray": 0}},
-         ["model.background.num_samples_per_ray", "1 or more", "0"]),
-        ({"geometry": {**BASE["geometry"], "isosurface": None}}, ["model.geometry.isosurface", "null"]),
-    ],
-)  # fmt: skip
-def test_what_contradicts_itself_is_refused(keys: dict, said: list[str]) -> None:
-    with pytest.raises(ConfigError) as caught:
-        parsed(**keys)
-    assert all(word in str(caught.value) for word in said), caught.value
+def test_the_opacity_of_the_region_takes_its_place(device: torch.device) -> None:
+    model, rays = make_model("nerf", device), make_rays(device)
+    background = behind(model)
+    region, yes = background.cut_to_region(rays), torch.ones_like(rays.near, dtype=torch.bool)
+    packed = background.march(rays, region, yes, yes, torch.Generator(device).manual_seed(0), False)
+    _, inside = background.places(region, packed)
+    alpha, opacity = (torch.rand_like(x).requires_grad_() for x in (packed.t_mids, rays.near))
+    weights = torch.randn_like(alpha)
+    gradients = []
+    for found in (_put(alpha, inside, opacity, packed), torch.where(inside, opacity[packed.ray_index], alpha)):
+        gradients.append((found.detach(), *torch.autograd.grad((found * weights).sum(), (alpha, opacity))))
+    assert inside.any()
+    for found, expected in zip(*gradients, strict=True):
+        assert_close(found, expected)

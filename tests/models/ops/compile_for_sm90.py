@@ -23,6 +23,7 @@ from models.ops import (
     triton_samples,
     triton_sdf,
     triton_shading,
+    triton_unbounded,
 )
 from models.ops.layers import Layers
 from utils.rays import Packed, Photographs, Rays
@@ -80,6 +81,9 @@ def main() -> None:
 
     rays = Rays(torch.randn(R, 3), torch.randn(R, 3), torch.zeros(R), torch.ones(R))
     triton_rays.march(rays, torch.ones(128, 128, 128, dtype=torch.bool), 1.5, 0.005, torch.rand(R), 0)
+    yes = torch.ones(R, dtype=torch.bool)
+    around = torch.ones(128, 128, 128, dtype=torch.bool), 1.5, (32, 192), torch.rand(R), yes, yes, 0
+    triton_unbounded.march_unbounded(rays, rays, *around)
     index, lengths = torch.zeros(S, dtype=torch.int64), torch.zeros(R, dtype=torch.int64)
     packed = Packed(index, torch.zeros(S), torch.ones(S), lengths, lengths, lengths == 0, count)
     alpha, values = torch.rand(S, requires_grad=True), torch.rand(S, 7, requires_grad=True)

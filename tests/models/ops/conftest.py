@@ -1,10 +1,13 @@
 """Fixtures for the numerical operations: each backend in turn, and packed samples from plain lists."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from tinycudann_stand_in import Package
 
+from models.ops import tinycudann_hash, tinycudann_mlp
 from utils.rays import Packed
 
 
@@ -42,3 +45,15 @@ def packed_from(device: torch.device) -> Callable[..., Packed]:
         )
 
     return build
+
+
+@pytest.fixture
+def package(monkeypatch: pytest.MonkeyPatch) -> Iterator[Package]:
+    """A stand-in where the package tinycudann would be imported from."""
+    found, caches = Package(), (tinycudann_hash._grid, tinycudann_mlp._network)
+    monkeypatch.setitem(sys.modules, "tinycudann", found)
+    for cache in caches:
+        cache.cache_clear()
+    yield found
+    for cache in caches:
+        cache.cache_clear()

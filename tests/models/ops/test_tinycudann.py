@@ -1,103 +1,32 @@
-"""The optional backend tinycudann, against a stand-in for the package: no test here has met the package itself.
-
-The stand-in has the part of its API that is used, and its habits: batches of 256 rows, an error for none, other
-values beyond the cube, gradients read row by row whatever their strides and, on demand, gradients that are not finite.
-"""
+"""The optional backend tinycudann: its choice, and its hash grid, against a stand-in for the package."""
 
 import importlib
 import logging
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
-from importlib.machinery import ModuleSpec
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
 import pytest
 import torch
-from torch import nn
+from tinycudann_stand_in import ROWS
 from torch.testing import assert_close
 
 from models.configs import NeuSConfig
-from models.ops import GridSpec, backends, reference_hash, tinycudann_hash, uses_triton
+from models.ops import (
+    GridSpec,
+    backends,
+    reference_hash,
+    tinycudann_hash,
+    tinycudann_mlp,
+    tinycudann_package,
+    uses_triton,
+)
 from models.ops.tinycudann_hash import hash_encode, hash_features
 from utils.errors import ConfigError
 
 SPEC = GridSpec(num_levels=5, features_per_level=2, log2_hashmap_size=9, base_resolution=4, per_level_scale=1.6)
-ROWS = 256
-
-
-class NativeGrid(torch.autograd.Function):
-    """What the package runs on the GPU."""
-
-    @staticmethod
-    def forward(ctx, points, params, package, spec):
-        if points.shape[0] == 0 or points.shape[0] % ROWS:
-            raise RuntimeError(f"cannot launch {points.shape[0]} rows")
-        ctx.save_for_backward(points, params)
-        ctx.package, ctx.spec = package, spec
-        return NativeGrid.evaluate(points, params, package, spec)
-
-    @staticmethod
-    def evaluate(points, params, package, spec):
-        table = params.view(-1, spec.features_per_level)
-        table = table.flip(0) if package.other_rows else table
-        features = reference_hash.hash_features(points, table, spec, None)
-        beyond = ((points < 0.0) | (points > 1.0)).any(-1, keepdim=True)
-        return torch.where(beyond, features + 1.0, features)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        points, params = ctx.saved_tensors
-        gradient = gradient * 1.0  # a loss scale; it keeps the strides
-        rows = gradient.as_strided(gradient.shape, (gradient.shape[1], 1))
-        with torch.enable_grad():
-            params = params.detach().requires_grad_()
-            features = NativeGrid.evaluate(points, params, ctx.package, ctx.spec)
-        (result,) = torch.autograd.grad(features, params, rows)
-        result[:3] += result.new_tensor(ctx.package.spoilt_by)
-        return None if not ctx.needs_input_grad[1] else (None, result, None, None)
-
-
-class Package(ModuleType):
-    """The module `tinycudann`."""
-
-    def __init__(self) -> None:
-        super().__init__("tinycudann")
-        self.__spec__ = ModuleSpec("tinycudann", None)
-        self.other_rows, self.growth, self.spoilt_by = False, 1.0, [0.0, 0.0, 0.0]
-
-        class Encoding(nn.Module):
-            def __init__(encoding, n_input_dims, encoding_config, seed=1337, dtype=None):  # noqa: N805
-                super().__init__()
-                assert n_input_dims == 3
-                assert dtype == torch.float32  # otherwise half precision
-                sizes = {k.removeprefix("n_"): v for k, v in encoding_config.items() if k != "otype"}
-                levels = sizes.pop("levels")
-                if sizes["features_per_level"] not in (1, 2, 4, 8):
-                    raise RuntimeError("GridEncoding: n_features_per_level must be 1, 2, 4, or 8.")
-                encoding.spec = GridSpec(levels, **sizes)
-                if self.growth != 1.0:
-                    encoding.spec = replace(encoding.spec, per_level_scale=self.growth * sizes["per_level_scale"])
-                encoding.params = nn.Parameter(torch.ones(encoding.spec.num_entries * sizes["features_per_level"]))
-
-            def forward(encoding, x):  # noqa: N805
-                S = x.shape[0]
-                padded = x if S % ROWS == 0 else nn.functional.pad(x, [0, 0, 0, -S % ROWS])
-                features = NativeGrid.apply(padded.contiguous(), encoding.params.contiguous(), self, encoding.spec)
-                return features[:S, : encoding.spec.output_dim]
-
-        self.Encoding = Encoding
-
-
-@pytest.fixture
-def package(monkeypatch: pytest.MonkeyPatch) -> Package:
-    """A stand-in where the package would be imported from."""
-    found = Package()
-    monkeypatch.setitem(sys.modules, "tinycudann", found)
-    tinycudann_hash._grid.cache_clear()
-    yield found
-    tinycudann_hash._grid.cache_clear()
 
 
 def random_table(spec: GridSpec, device: torch.device) -> torch.Tensor:
@@ -230,26 +159,29 @@ def test_a_cuda_graph_is_refused(monkeypatch, device):
     if device.type == "cuda":
         recording = torch.cuda.graph(torch.cuda.CUDAGraph(), capture_error_mode="thread_local")
     else:
-        monkeypatch.setattr(tinycudann_hash, "_recording", lambda device: True)
+        monkeypatch.setattr(tinycudann_package, "_recording", lambda device: True)
         recording = nullcontext()
     with pytest.raises(ConfigError, match=r"trainer\.cuda_graph=false"), recording:
         hash_features(points, table, SPEC, None)
 
 
 @pytest.mark.usefixtures("package")
-def test_only_the_hash_grid_is_computed_by_the_package():
-    assert backends.module("hash", "tinycudann", on_gpu()) is tinycudann_hash
-    for family in ("rays", "samples", "shading", "mlp"):
+def test_the_hash_grid_and_networks_are_computed_by_the_package():
+    for dtype in (torch.float32, torch.float16):
+        assert backends.module("hash", "tinycudann", on_gpu(dtype)) is tinycudann_hash
+        assert backends.module("mlp", "tinycudann", on_gpu(dtype)) is tinycudann_mlp
+    for family in ("rays", "samples", "shading"):
         for dtype in (torch.float32, torch.float16, torch.float64):
             chosen = backends.module(family, "tinycudann", on_gpu(dtype))
             assert chosen is backends.module(family, "auto", on_gpu(dtype))
     assert uses_triton("tinycudann", on_gpu()) == uses_triton("auto", on_gpu())
 
 
+@pytest.mark.parametrize("family", ["hash", "mlp"])
 @pytest.mark.usefixtures("package")
-def test_a_table_in_double_precision_is_refused():
+def test_double_precision_is_refused(family):
     with pytest.raises(ConfigError, match="float32"):
-        backends.module("hash", "tinycudann", on_gpu(torch.float64))
+        backends.module(family, "tinycudann", on_gpu(torch.float64))
 
 
 @pytest.mark.parametrize("family", ["hash", "rays"])

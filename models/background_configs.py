@@ -48,26 +48,28 @@ class LearnedBackgroundConfig:
 
     Photographs are compared whole, those with alpha over background_color."""
 
-    num_samples_per_ray: int = 128  # intervals from where a ray leaves the region to far, the shortest first
+    num_samples_per_ray: int = 256  # intervals from where a ray leaves the region to far, the shortest first
     # from near to where it enters the region, the shortest last. 0: nothing lies there; haze in front of a plain
     # surface can look right from every camera, so a surface is found better without
     num_samples_in_front: int = 0
     # with both numbers: the sample budget of a training step. Intervals in empty cells take none of it; a ray that does
     # not fit leaves the losses
-    train_num_rays: int = 2048
+    train_num_rays: int = 1024
     grid_resolution: int = 128  # cells of its own occupancy grid along the diameter of the ball
     grid_prune_occ_thre: float = 0.01
-    # volume-density; its radius has no effect, since positions are contracted
+    # volume-density; its radius has no effect, since positions are contracted. Coarse on purpose: fine cells just behind
+    # the region can hold what each photograph shows there, and then the surface in the region is not found
     geometry: Any = component(
         "geometry",
         default=VolumeDensityConfig(
-            HashGridConfig(n_levels=12, log2_hashmap_size=18, per_level_scale=1.5),
+            HashGridConfig(n_levels=7, log2_hashmap_size=18, per_level_scale=1.5),
             FullyFusedMLPConfig(),
             feature_dim=8,
             isosurface=None,
         ),
     )
-    # null: SphericalHarmonics and a FullyFusedMLP in their defaults, ending in a sigmoid
+    # null: the same colour from all sides (SphericalHarmonics of degree 1), for the same reason, by a FullyFusedMLP in
+    # its defaults, ending in a sigmoid
     texture: Any = component("texture", default=None)
 
     def __post_init__(self) -> None:
@@ -80,7 +82,7 @@ class LearnedBackgroundConfig:
                 f"model.background.num_samples_in_front: expected 0 or more, got {self.num_samples_in_front}."
             )
         if self.texture is None:
-            directions, network = SphericalHarmonicsConfig(), FullyFusedMLPConfig()
+            directions, network = SphericalHarmonicsConfig(degree=1), FullyFusedMLPConfig()
             texture = VolumeRadianceConfig(self.geometry.feature_dim, directions, network, "sigmoid")
             object.__setattr__(self, "texture", texture)
 

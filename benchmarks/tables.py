@@ -91,7 +91,7 @@ def predecessor(theirs: Json, results: Sequence[Json]) -> Iterator[str]:
         ours = [
             result
             for result in results
-            if result.get("benchmark") == "train" and result["config"]["name"] == run["name"] and "median" in result
+            if result.get("benchmark") == "train" and "median" in result and _is_plain(result["config"], run["name"])
         ]
         head = [run["name"], "predecessor", *map(_heading, ours)]
         rows = [
@@ -102,6 +102,12 @@ def predecessor(theirs: Json, results: Sequence[Json]) -> Iterator[str]:
         for step, psnr in run["psnr"].items():
             rows.append([f"PSNR at step {step}, dB", f"{psnr:.1f}", *(_psnr_at(result, int(step)) for result in ours)])
         yield table(head, rows) + ("" if ours else "\n\nOurs has not been measured yet.")
+
+
+def _is_plain(config: Json, name: str) -> bool:
+    """Whether an experiment of that name renders over one colour, as the predecessor's does."""
+    background = config.get("model", {}).get("background", {})
+    return config["name"] == name and background.get("name", "color") == "color"
 
 
 def _heading(result: Json) -> str:

@@ -115,6 +115,13 @@ def test_figures_stand_beside_floors_and_predecessor() -> None:
     assert "Ours have not been measured" not in text.split("## Against instant-nsr-pl")[0]
 
 
+def test_only_trainings_over_one_colour_stand_beside_the_predecessor() -> None:
+    learned = {**TRAIN, "config": {**TRAIN["config"], "model": {"background": {"name": "learned"}}}}
+    plain = {**TRAIN, "config": {**TRAIN["config"], "model": {"background": {"name": "color"}}}}
+    text = benchmark.report({"a.json": learned, "b.json": plain}, KNOWN)
+    assert "| neus-blender-lego | predecessor | ours, 20 000 steps, NVIDIA H200 |" in text.splitlines()
+
+
 def test_results_on_a_cpu_or_of_other_sizes_do_not_stand_beside_the_floors() -> None:
     cpu = {**OPS, "environment": {**GPU, "cuda": None}}
     small = {**OPS, "config": {"samples": 2**16, "rays": 2048}}

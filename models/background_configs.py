@@ -57,8 +57,8 @@ class LearnedBackgroundConfig:
     train_num_rays: int = 1024
     grid_resolution: int = 128  # cells of its own occupancy grid along the diameter of the ball
     grid_prune_occ_thre: float = 0.01
-    # volume-density; its radius has no effect, since positions are contracted. Coarse on purpose: fine cells just behind
-    # the region can hold what each photograph shows there, and then the surface in the region is not found
+    # volume-density; its radius has no effect, since positions are contracted. Coarse on purpose: fine cells behind the
+    # region can hold what each photograph shows there, and then the surface in the region is not found
     geometry: Any = component(
         "geometry",
         default=VolumeDensityConfig(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.mesh import Mesh, drop_floaters, face_areas, signed_volume, transform, vertex_normals
+from utils.mesh import Mesh, drop_floaters, face_areas, join, signed_volume, transform, vertex_normals
 
 CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
 QUADS = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
@@ -12,12 +12,6 @@ FACES = np.array([f for a, b, c, d in QUADS for f in ((a, b, c), (a, c, d))])
 
 def cube(size: float = 1.0, origin: tuple[float, float, float] = (0, 0, 0)) -> Mesh:
     return Mesh(CORNERS * size + origin, FACES)
-
-
-def join(*meshes: Mesh) -> Mesh:
-    starts = np.cumsum([0, *(len(m.vertices) for m in meshes)])
-    faces = np.concatenate([m.faces + s for m, s in zip(meshes, starts, strict=False)])
-    return Mesh(np.concatenate([m.vertices for m in meshes]), faces)
 
 
 def similarity(scale: float, reflect: bool, seed: int = 0) -> np.ndarray:

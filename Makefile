@@ -1,10 +1,11 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+OUT ?= load/$(shell basename "$(INPUT)" | sed 's/\.[^.]*$$//')
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint demo clean
+.PHONY: help install test lint demo capture clean
 
 help:  ## show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +30,12 @@ lint: install  ## check style and format
 
 demo: install  ## train NeuS on the bundled scene and export its mesh
 	$(BIN)/python launch.py --config configs/neus-demo.yaml --train
+
+capture:  ## make INPUT=video-or-photos a dataset in OUT, then train on it
+	@test -n "$(INPUT)" || { echo "error: say of what, for example: make capture INPUT=cup.mp4" >&2; exit 2; }
+	@$(MAKE) --no-print-directory install
+	$(BIN)/python scripts/prepare.py "$(INPUT)" "$(OUT)"
+	$(BIN)/python launch.py --config configs/neus-capture.yaml --train dataset.root_dir="$(OUT)"
 
 clean:  ## remove .venv and caches; data and results stay
 	rm -rf .venv .pytest_cache .ruff_cache

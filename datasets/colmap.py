@@ -8,7 +8,7 @@ import numpy as np
 import pycolmap
 
 from datasets.assemble import list_images, natural_key, require_folder
-from datasets.lens import Lens
+from datasets.lens import lens_of
 from datasets.normalise import Sparse
 from datasets.posed import Capture, PosedConfig, PosedLoader, View
 from utils.errors import DataError
@@ -85,8 +85,7 @@ def _read_model(path: Path) -> pycolmap.Reconstruction:
 
 
 def _view(model: pycolmap.Reconstruction, image: pycolmap.Image, path: Path, masks: dict[Path, Path]) -> View:
-    camera = model.cameras[image.camera_id]
-    lens = Lens(camera.model_name, (camera.width, camera.height), tuple(camera.params.tolist()))
+    lens = lens_of(model.cameras[image.camera_id])
     return View(path, image.cam_from_world().inverse().matrix(), lambda size: lens, masks.get(path))
 
 

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from utils.errors import DataError
+
+if TYPE_CHECKING:
+    import pycolmap
 
 PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE")
 
@@ -40,13 +44,31 @@ class Lens:
             return image, intrinsics
         return cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), intrinsics
 
+    def seen_by(self, image: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """(h, w[, C]) uint8 what a pinhole camera sees of an image (H, W[, C]) of this lens, black beyond its edge.
+
+        The image has the size of the lens. intrinsics: (4,) fx, fy, cx, cy of the pinhole; size: (w, h) of its
+        image."""
+        return cv2.remap(image, _source_of(self.camera(), intrinsics, size), None, cv2.INTER_LINEAR)
+
+    def camera(self) -> "pycolmap.Camera":
+        """The lens as a camera of COLMAP."""
+        import pycolmap  # only where there is distortion
+
+        return pycolmap.Camera(model=self.model, width=self.size[0], height=self.size[1], params=list(self.params))
+
+
+def lens_of(camera: "pycolmap.Camera") -> Lens:
+    """The lens of a camera of COLMAP."""
+    return Lens(camera.model_name, (camera.width, camera.height), tuple(camera.params.tolist()))
+
 
 @lru_cache(maxsize=8)  # the images of a scene share few cameras; a map is as large as an image
 def _undistortion(lens: Lens, size: tuple[int, int]) -> tuple[np.ndarray | None, np.ndarray]:
     """Where each pixel of the pinhole image lies in the lens's (h, w, 2), None where nothing moves; and intrinsics."""
-    import pycolmap  # only where there is distortion
+    import pycolmap
 
-    camera = pycolmap.Camera(model=lens.model, width=lens.size[0], height=lens.size[1], params=list(lens.params))
+    camera = lens.camera()
     if size != lens.size:
         camera.rescale(*size)
     changed = not camera.is_undistorted()
@@ -56,8 +78,13 @@ def _undistortion(lens: Lens, size: tuple[int, int]) -> tuple[np.ndarray | None,
     )
     if not changed:
         return None, intrinsics
-    x, y = np.meshgrid(np.arange(target.width) + 0.5, np.arange(target.height) + 0.5)
+    return _source_of(camera, intrinsics, (target.width, target.height)), intrinsics
+
+
+def _source_of(camera: "pycolmap.Camera", intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w, 2) float32: where a pinhole camera's pixels lie in the image of another, OpenCV's centres on integers."""
+    x, y = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
     rays = np.stack([x, y, np.ones_like(x)], axis=-1)
     rays[..., :2] = (rays[..., :2] - intrinsics[2:]) / intrinsics[:2]
     source = camera.img_from_cam(rays.reshape(-1, 3)).reshape((*rays.shape[:2], 2))
-    return (source - 0.5).astype(np.float32), intrinsics  # OpenCV's centres lie on integers
+    return (source - 0.5).astype(np.float32)

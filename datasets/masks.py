@@ -54,10 +54,7 @@ def read_masked(image_path: Path, mask_path: Path | None) -> np.ndarray:
     image = read_image(image_path)[..., :3]
     if mask_path is None:
         return image
-    mask = read_image(mask_path)
-    alpha = mask[..., :3].max(axis=2)
-    if mask.shape[2] == 4:
-        alpha = np.minimum(alpha, mask[..., 3])
+    alpha = read_mask(mask_path)
     if alpha.shape != image.shape[:2]:
         raise DataError(
             f"{mask_path}: expected the size of {image_path.name}, {image.shape[1]}x{image.shape[0]}, got "
@@ -68,8 +65,16 @@ def read_masked(image_path: Path, mask_path: Path | None) -> np.ndarray:
             f"{mask_path}: expected a mask that is white on the object, got one that is black everywhere. Mend it, "
             f"remove {image_path.name} and its mask, or set dataset.apply_mask=false."
         )
-    alpha = alpha * 255 if alpha.max() == 1 else alpha  # stored as 0 and 1
     return np.dstack([image, alpha])
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(H, W) uint8: 255 on the object, 0 around it, from an image that is white there, or opaque. Raises DataError."""
+    mask = read_image(path)
+    alpha = mask[..., :3].max(axis=2)
+    if mask.shape[2] == 4:
+        alpha = np.minimum(alpha, mask[..., 3])
+    return alpha * 255 if alpha.max() == 1 else alpha  # stored as 0 and 1
 
 
 def check_masks(scene: Scene, folder: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from datasets.planes import find_plane, fit_plane
 from datasets.poses import focus_point, mean_up
 from utils.errors import ConfigError
 
@@ -12,7 +13,6 @@ OBJECT_RADIUS = 0.5  # of the object in the scene frame: what the configs of ins
 UpMethod = Literal["camera", "ground"]
 CentreMethod = Literal["lookat", "camera", "point"]
 _MARGIN = 1.15  # around the points that most cameras see
-_PLANES, _MOST_POINTS = 512, 20_000
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,14 @@ def scene_from_world(
         "point": lambda: np.median(sparse.well_seen, axis=0),
     }[centre]()
     upward = mean_up(c2w) if up == "camera" else ground_normal(sparse.points, c2w[:, :, 3].mean(axis=0))
-    scale = OBJECT_RADIUS / (radius or object_radius(c2w[:, :, 3], sparse, origin))
+    return upright_frame(origin, radius or object_radius(c2w[:, :, 3], sparse, origin), upward)
+
+
+def upright_frame(center: np.ndarray, radius: float, up: np.ndarray) -> np.ndarray:
+    """(4, 4) float64 similarity that takes a sphere to radius OBJECT_RADIUS around 0 and the unit vector `up` to +z."""
     found = np.eye(4)
-    found[:3, :3] = scale * _rotation_to_z(upward)
-    found[:3, 3] = -found[:3, :3] @ origin
+    found[:3, :3] = OBJECT_RADIUS / radius * rotation_to_z(up)
+    found[:3, 3] = -found[:3, :3] @ center
     return found
 
 
@@ -75,29 +79,12 @@ def object_radius(positions: np.ndarray, sparse: Sparse | None, origin: np.ndarr
 
 
 def ground_normal(points: np.ndarray, above: np.ndarray) -> np.ndarray:
-    """(3,) normal of the plane that holds most of the points (K, 3), on the side of the point `above` (3,).
-
-    RANSAC (Fischler and Bolles 1981) with fixed random numbers, refined by least squares."""
-    random = np.random.default_rng(0)
-    points = points[random.permutation(len(points))[:_MOST_POINTS]]
+    """(3,) normal of the plane that holds most of the points (K, 3), on the side of the point `above` (3,)."""
     threshold = 0.02 * np.median(np.linalg.norm(points - np.median(points, axis=0), axis=1))
-    best, most = None, -1
-    for corners in random.integers(0, len(points), (_PLANES, 3)):
-        a, b, c = points[corners]
-        normal = np.cross(b - a, c - a)
-        length = np.linalg.norm(normal)
-        if length < 1e-12:
-            continue
-        near = np.abs((points - a) @ (normal / length)) < threshold
-        if near.sum() > most:
-            best, most = near, near.sum()
-    chosen = points if best is None else points[best]
-    middle = chosen.mean(axis=0)
-    normal = np.linalg.svd(chosen - middle, full_matrices=False)[2][-1]
-    return normal if normal @ (above - middle) >= 0.0 else -normal
+    return (find_plane(points, threshold, above) or fit_plane(points, above)).normal
 
 
-def _rotation_to_z(up: np.ndarray) -> np.ndarray:
+def rotation_to_z(up: np.ndarray) -> np.ndarray:
     """(3, 3) rotation that turns the unit vector `up` (3,) into +z."""
     across = np.cross(np.eye(3)[np.abs(up).argmin()], up)
     across /= np.linalg.norm(across)

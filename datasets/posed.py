@@ -1,5 +1,6 @@
 """Captures of photographs with cameras in a frame of their own (COLMAP, transforms.json): from views to a scene."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -8,13 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from datasets.assemble import SayOnce, choose_views, load_photos
+from datasets.capture.region import Region, read_region
 from datasets.lens import Lens
 from datasets.masks import check_masks, pair_masks, read_masked
-from datasets.normalise import CentreMethod, Sparse, UpMethod, move_cameras, scene_from_world
+from datasets.normalise import CentreMethod, Sparse, UpMethod, move_cameras, scene_from_world, upright_frame
 from datasets.options import CaptureConfig
 from datasets.scene import Scene
 from utils.errors import ConfigError
 from utils.images import read_image
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,9 @@ class PosedConfig(CaptureConfig):
     # the point that the cameras look at, their mean position, or the median of the sparse points
     center_est_method: CentreMethod = "lookat"
     object_radius: float | None = None  # in the units of the cameras; None: of the sparse points that most cameras see
+    # below root_dir: the sphere around the object that the capture pipeline found, used where the file is there instead
+    # of the estimates above, but for an object_radius; None: estimated
+    region_file: str | None = "region.json"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,11 +86,25 @@ class PosedLoader:
 
     @cached_property
     def scene_from_world(self) -> np.ndarray:
-        """(4, 4) similarity to the scene frame, from the cameras of all splits."""
+        """(4, 4) similarity to the scene frame, from the region of interest or the cameras of all splits."""
         config, c2w = self.config, np.stack([view.c2w for view in self.capture.views])
+        if (region := self._region()) is not None:
+            return upright_frame(region.center, config.object_radius or region.radius, region.up)
         return scene_from_world(
             c2w, self.capture.sparse, config.up_est_method, config.center_est_method, config.object_radius
         )
+
+    def _region(self) -> Region | None:
+        """The region of interest, where there is one; says which. Raises DataError for one that was asked for."""
+        name = self.config.region_file
+        if name is None or (name == PosedConfig.region_file and not (self.root / name).is_file()):
+            return None
+        region = read_region(self.root / name)
+        log.info(
+            "%s: the object is the sphere of radius %.4g around (%.4g, %.4g, %.4g)",
+            *(self.root / name, region.radius, *region.center),
+        )
+        return region
 
     def load(self, split: str) -> Scene:
         """The scene of "train", "val" or "test"; masks are its alpha. Raises DataError."""

@@ -13,6 +13,7 @@ from datasets.frames import find_file, find_image, read_frames, read_lens, read_
 from datasets.normalise import Sparse
 from datasets.posed import Capture, PosedConfig, PosedLoader, View
 from utils.errors import DataError
+from utils.ply import read_vertices
 from utils.registry import register
 
 
@@ -81,10 +82,7 @@ class TransformsLoader(PosedLoader):
         """The point cloud that nerfstudio names; it says nothing of the cameras that see a point."""
         if not meta.get("ply_file_path"):
             return None
-        import trimesh  # only where there is a cloud
-
-        cloud = trimesh.load(find_file(self.root, meta["ply_file_path"], "ply_file_path", str(path)))
-        points = np.asarray(cloud.vertices, dtype=np.float64)
+        points = read_vertices(find_file(self.root, meta["ply_file_path"], "ply_file_path", str(path)))
         return Sparse(points, np.ones(len(points), dtype=np.int64)) if len(points) else None
 
 

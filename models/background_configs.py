@@ -49,8 +49,8 @@ class LearnedBackgroundConfig:
     Photographs are compared whole, those with alpha over background_color."""
 
     num_samples_per_ray: int = 128  # intervals from where a ray leaves the region to far, the shortest first
-    # from near to where it enters the region, the shortest last. 0: nothing lies there; haze in front of a plain surface
-    # can look right from every camera, so a surface is found better without
+    # from near to where it enters the region, the shortest last. 0: nothing lies there; haze in front of a plain
+    # surface can look right from every camera, so a surface is found better without
     num_samples_in_front: int = 0
     # with both numbers: the sample budget of a training step. Intervals in empty cells take none of it; a ray that does
     # not fit leaves the losses

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils import ply
 from utils.files import replacing
 from utils.mesh import Mesh
 from utils.number_text import format_rows
@@ -13,7 +14,7 @@ from utils.registry import register
 @register("exporter", "obj")
 def write_obj(mesh: Mesh, path: Path) -> None:
     """Writes Wavefront OBJ text: `v x y z [r g b]` with colours in [0, 1], `vn`, and faces that count from one."""
-    digits = 12 if _needs_doubles(mesh) else 8
+    digits = 12 if ply.needs_doubles(mesh) else 8
     vertices, decimals = mesh.vertices, [_decimals(mesh.vertices, digits)] * 3
     if mesh.colors is not None:
         vertices, decimals = np.hstack([vertices, mesh.colors / 255.0]), decimals + [5] * 3
@@ -29,31 +30,7 @@ def write_ply(mesh: Mesh, path: Path) -> None:
     """Writes binary little-endian PLY: float positions and normals, uchar colours, int faces.
 
     Positions are doubles where floats would distort the shape, as in large world coordinates."""
-    position = ("double", "<f8") if _needs_doubles(mesh) else ("float", "<f4")
-    columns = [(mesh.vertices, ("x", "y", "z"), position)]
-    if mesh.normals is not None:
-        columns.append((mesh.normals, ("nx", "ny", "nz"), ("float", "<f4")))
-    if mesh.colors is not None:
-        columns.append((mesh.colors, ("red", "green", "blue"), ("uchar", "u1")))
-    table = np.empty(len(mesh.vertices), [(name, kind[1]) for _, names, kind in columns for name in names])
-    for values, names, _ in columns:
-        for axis, name in enumerate(names):
-            table[name] = values[:, axis]
-    faces = np.empty(len(mesh.faces), [("count", "u1"), ("corners", "<i4", 3)])
-    faces["count"], faces["corners"] = 3, mesh.faces
-    properties = [f"property {kind[0]} {name}" for _, names, kind in columns for name in names]
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}", *properties]
-    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        file.write("\n".join(header).encode("ascii"))
-        table.tofile(file)
-        faces.tofile(file)
-
-
-def _needs_doubles(mesh: Mesh) -> bool:
-    """Whether single precision would move a vertex by more than a millionth of the mesh's extent."""
-    loss = np.abs(mesh.vertices - mesh.vertices.astype(np.float32)).max(initial=0.0)
-    return bool(loss > 0.0 and loss > 1e-6 * np.ptp(mesh.vertices, axis=0).max())
+    ply.write_ply(mesh, path)
 
 
 def _decimals(values: np.ndarray, digits: int) -> int:

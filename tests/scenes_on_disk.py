@@ -7,6 +7,7 @@ import numpy as np
 import pycolmap
 
 from datasets.poses import look_at
+from datasets.scene import Scene
 from utils.images import write_png
 
 WIDTH, HEIGHT, FOCAL = 32, 24, 40.0
@@ -111,3 +112,11 @@ def write_colmap(
         found.add_point3D(point, pycolmap.Track(elements), np.zeros(3, dtype=np.uint8))
     (root / model).mkdir(parents=True, exist_ok=True)
     found.write_text(root / model) if text else found.write_binary(root / model)
+
+
+def pixels_of(scene: Scene, points: np.ndarray) -> np.ndarray:
+    """(N, K, 2) where points (K, 3) in the user's coordinates appear in the images."""
+    to_scene = np.linalg.inv(scene.world_from_scene)
+    points = points @ to_scene[:3, :3].T + to_scene[:3, 3]
+    seen = np.einsum("nji,nkj->nki", scene.c2w[:, :, :3], points - scene.c2w[:, None, :, 3])
+    return seen[..., :2] / seen[..., 2:] * scene.intrinsics[:, None, :2] + scene.intrinsics[:, None, 2:]

@@ -17,5 +17,9 @@ class CheckpointError(InputError):
     """A checkpoint or run folder cannot be read, or belongs to another model."""
 
 
+class CaptureError(InputError):
+    """A video or photographs cannot be made into a dataset."""
+
+
 class ReconstructionError(InputError):
     """Training left nothing that could be exported, for example an SDF without a zero crossing."""

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from utils.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+_ORIENTATION = 0x0112  # the EXIF tag
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
@@ -63,3 +64,17 @@ def write_png(path: Path | str, image: np.ndarray) -> None:
     """Writes (H, W), (H, W, 3) or (H, W, 4) uint8 as PNG; makes the folder."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path, format="PNG")
+
+
+def write_jpeg(path: Path | str, image: np.ndarray, exif: bytes = b"") -> None:
+    """Writes (H, W, 3) uint8 as JPEG without visible loss; makes the folder. exif: as `upright_exif` gives it."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, format="JPEG", quality=95, subsampling=0, exif=exif)
+
+
+def upright_exif(path: Path | str) -> tuple[bytes, bool]:
+    """The EXIF data of an image, as of an upright one, and whether it was stored upright."""
+    with Image.open(path) as file:
+        exif = file.getexif()
+        upright = exif.pop(_ORIENTATION, 1) == 1
+        return exif.tobytes() if len(exif) else b"", upright

@@ -4,7 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from scenes_on_disk import FOCAL, HEIGHT, WIDTH, disc, random_image, ring_of_cameras, write_colmap, write_transforms
+from scenes_on_disk import (
+    FOCAL,
+    HEIGHT,
+    WIDTH,
+    disc,
+    pixels_of,
+    random_image,
+    ring_of_cameras,
+    write_colmap,
+    write_transforms,
+)
 
 from datasets.scene import Scene
 from utils import registry, schema
@@ -42,14 +52,6 @@ def write(root, kind) -> None:
 def read(root, kind, split="train", **options) -> Scene:
     config = schema.parse(registry.find("dataset", kind).target, {"root_dir": str(root), **options})
     return registry.build(config).load(split)
-
-
-def pixels_of(scene: Scene, points: np.ndarray) -> np.ndarray:
-    """(N, K, 2) where points (K, 3) in the user's coordinates appear in the images."""
-    to_scene = np.linalg.inv(scene.world_from_scene)
-    points = points @ to_scene[:3, :3].T + to_scene[:3, 3]
-    seen = np.einsum("nji,nkj->nki", scene.c2w[:, :, :3], points - scene.c2w[:, None, :, 3])
-    return seen[..., :2] / seen[..., 2:] * scene.intrinsics[:, None, :2] + scene.intrinsics[:, None, 2:]
 
 
 @pytest.mark.parametrize("kind", FORMATS)

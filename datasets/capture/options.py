@@ -1,0 +1,61 @@
+"""What the capture pipeline can be told."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from datasets.capture.region import parse_roi
+from utils.errors import ConfigError
+
+CAMERA_MODELS = (
+    *("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"),
+    *("SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "OPENCV_FISHEYE"),
+)
+LEAST_IMAGES = 3  # with two no third view confirms what they show
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """The settings of all stages."""
+
+    source: Path  # a video, or a folder of photos
+    root: Path  # where everything goes
+    frames: int = 120  # of a video, at most; of photos all are used
+    max_side: int = 1600  # pixels; larger images are made smaller
+    camera: Literal["shared", "per-image"] = "shared"
+    camera_model: str = "SIMPLE_RADIAL"  # focal length and one coefficient: what most captures can determine
+    scale: float | None = None  # metres per unit of the cameras; None: the units are kept
+    masks: str | None = None  # a folder of masks, "auto", or None
+    neus: bool = False  # writes the layout of NeuS too
+    transforms: bool = False  # and a transforms.json
+    roi: str | None = None  # "x,y,z,radius" of the object, in the coordinates of sparse_points.ply; None: found
+
+    def __post_init__(self) -> None:
+        if self.frames < LEAST_IMAGES:
+            raise ConfigError(f"--frames: expected at least {LEAST_IMAGES}, got {self.frames}. 120 suit most objects.")
+        if self.max_side < 64:
+            raise ConfigError(f"--max-side: expected at least 64 pixels, got {self.max_side}. 1600 suits most cameras.")
+        if self.camera_model not in CAMERA_MODELS:
+            raise ConfigError(
+                f"--camera-model: expected one of {', '.join(CAMERA_MODELS)}, got {self.camera_model}. "
+                f"SIMPLE_RADIAL suits phones, OPENCV wide lenses."
+            )
+        if self.scale is not None and not 0.0 < self.scale < math.inf:
+            raise ConfigError(f"--scale: expected metres per unit, above 0, got {self.scale:g}.")
+        if self.roi is not None:
+            parse_roi(self.roi)
+        if self.mask_folder is not None and not self.mask_folder.is_dir():
+            raise ConfigError(f"--masks: expected auto or a folder of masks, got {self.masks}, which is no folder.")
+        if self.root.resolve() == self.source.resolve():
+            raise ConfigError(f"{self.root}: INPUT and OUT are the same folder. Give another OUT.")
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the source is to be read as a video."""
+        return not self.source.is_dir()
+
+    @property
+    def mask_folder(self) -> Path | None:
+        """The folder with the user's masks, if there is one."""
+        return None if self.masks in (None, "auto") else Path(self.masks)

@@ -1,0 +1,69 @@
+"""Planes in point clouds: found by sampling, refined by least squares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+_TRIALS, _MOST_POINTS = 512, 20_000
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The points x with normal @ x = offset; what lies on the side of the normal has positive height."""
+
+    normal: np.ndarray  # (3,) float64, unit length
+    offset: float  # in the units of the points
+
+    def height(self, points: np.ndarray) -> np.ndarray:
+        """(...,) signed distance of points (..., 3)."""
+        return points @ self.normal - self.offset
+
+    def drop(self, points: np.ndarray) -> np.ndarray:
+        """(..., 3) the feet of points (..., 3) on the plane."""
+        return points - self.height(points)[..., None] * self.normal
+
+
+def most_points(heights: np.ndarray, threshold: float) -> float:
+    """How many of the heights (K,) are within the threshold: what RANSAC goes by."""
+    return float((np.abs(heights) < threshold).sum())
+
+
+def find_plane(
+    points: np.ndarray,
+    threshold: float,
+    above: np.ndarray,
+    score: Callable[[np.ndarray, float], float] = most_points,
+    accept: Callable[[Plane], bool] = lambda plane: True,
+) -> Plane | None:
+    """The plane through three of the points (K, 3) that `score` of all heights and the threshold prefers, or None.
+
+    RANSAC (Fischler and Bolles 1981) with fixed random numbers, refined by least squares over what lies within the
+    threshold. The normal is on the side of the point `above` (3,). Planes that `accept` refuses are passed over."""
+    random = np.random.default_rng(0)
+    points = points[random.permutation(len(points))[:_MOST_POINTS]]
+    best, most = None, 0.0
+    for corners in random.integers(0, len(points), (_TRIALS, 3)):
+        a, b, c = points[corners]
+        normal = np.cross(b - a, c - a)
+        length = np.linalg.norm(normal)
+        if length < 1e-12:
+            continue
+        plane = _facing(normal / length, a, above)
+        if not accept(plane):
+            continue
+        found = score(plane.height(points), threshold)
+        if found > most:
+            best, most = plane, found
+    return None if best is None else fit_plane(points[np.abs(best.height(points)) < threshold], above)
+
+
+def fit_plane(points: np.ndarray, above: np.ndarray) -> Plane:
+    """The least-squares plane of points (K, 3), its normal on the side of the point `above` (3,)."""
+    middle = points.mean(axis=0)
+    return _facing(np.linalg.svd(points - middle, full_matrices=False)[2][-1], middle, above)
+
+
+def _facing(normal: np.ndarray, point: np.ndarray, above: np.ndarray) -> Plane:
+    normal = normal if normal @ (above - point) >= 0.0 else -normal
+    return Plane(normal, float(normal @ point))

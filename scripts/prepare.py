@@ -1,0 +1,73 @@
+"""Makes a dataset of a video or of a folder of photos: prepare.py INPUT OUT, then launch.py on OUT.
+
+Stages: frames, poses, undistort, region, masks, dataset. Each is skipped while its settings and what it
+reads are unchanged."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+from datasets.capture.options import CAMERA_MODELS, CaptureOptions
+from datasets.capture.pipeline import STAGES, prepare
+from utils.errors import InputError
+
+log = logging.getLogger("scripts.prepare")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The flags of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("input", type=Path, metavar="INPUT", help="a video, or a folder of photos")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the dataset; it may be there already")
+    parser.add_argument("--frames", type=int, default=120, help="of a video, at most (default: 120)")
+    parser.add_argument("--max-side", type=int, default=1600, help="pixels; larger images shrink (default: 1600)")
+    parser.add_argument(
+        "--camera", choices=("shared", "per-image"), default="shared", help="one lens and zoom for all, or each its own"
+    )
+    parser.add_argument(
+        "--camera-model", default="SIMPLE_RADIAL", metavar="MODEL", help=f"one of {', '.join(CAMERA_MODELS)}"
+    )
+    parser.add_argument("--scale", type=float, help="metres per unit of the cameras; meshes come out in metres")
+    parser.add_argument(
+        "--roi", metavar="X,Y,Z,RADIUS", help="sphere around the object, in the coordinates of sparse_points.ply"
+    )
+    parser.add_argument("--masks", metavar="FOLDER|auto", help="masks of the images, or auto: made with rembg")
+    parser.add_argument("--neus", action="store_true", help="write OUT/neus too: image/, mask/, cameras_sphere.npz")
+    parser.add_argument("--transforms", action="store_true", help="write OUT/transforms.json too")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--only", choices=STAGES, help="run this stage, even if nothing changed")
+    chosen.add_argument("--from", dest="start", choices=STAGES, help="run this stage and those after it")
+    parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns its exit code, 2 for input that must be mended."""
+    args = make_parser().parse_args(argv)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    for name in ("datasets", "utils"):
+        logging.getLogger(name).setLevel(logging.DEBUG if args.verbose else logging.INFO)
+    try:
+        options = CaptureOptions(
+            source=args.input, root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
+            camera_model=args.camera_model, scale=args.scale, roi=args.roi,
+            masks=args.masks, neus=args.neus, transforms=args.transforms,
+        )  # fmt: skip
+        prepare(options, args.only, args.start)
+    except InputError as error:
+        if args.verbose:
+            log.exception("traceback")
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted: finished stages are kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    print(f"train with: python launch.py --config configs/neus-capture.yaml --train dataset.root_dir={args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

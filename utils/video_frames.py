@@ -1,0 +1,97 @@
+"""Reads videos frame by frame, upright, in memory that does not grow with their length."""
+
+import logging
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+
+from utils.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+def read_frames(
+    path: Path | str, max_side: int, gray: bool = False, chosen: Sequence[int] | None = None
+) -> Iterator[np.ndarray]:
+    """The frames in their order, (H, W, 3), `gray`: (H, W), uint8; at most `max_side` pixels wide and high.
+
+    chosen: ascending numbers of the frames to give, from 0 on; None: all. The rotation that a phone notes in the file
+    is applied, and each frame brings its own size. Frames that are repeated to keep a steady rate are not.
+    Raises DataError for a file that is missing, is no video, or gives no frame."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. Give the path of a video or of a folder of photos.")
+    filters = [f"scale='min({max_side},iw)':'min({max_side},ih)':force_original_aspect_ratio=decrease:flags=area"]
+    if chosen is not None:  # before the scaling, so that only these are scaled
+        filters.insert(0, f"select='{_any_of(chosen)}'")
+    command = [
+        *(imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", f"file:{path}", "-map", "0:V:0"),
+        *("-vf", ",".join(filters), "-fps_mode", "passthrough"),  # phones record at a varying rate
+        *("-f", "image2pipe", "-c:v", "pgm" if gray else "ppm", "-pix_fmt", "gray" if gray else "rgb24", "-"),
+    ]
+    count = 0
+    with tempfile.TemporaryFile() as messages:
+        with closing(_Decoder(command, messages)) as decoder:
+            while (frame := decoder.next_frame(1 if gray else 3)) is not None:
+                yield frame
+                count += 1
+        messages.seek(0)
+        said = messages.read().decode(errors="replace").strip().splitlines()
+        if count == 0:
+            raise DataError(_why_nothing(path, said))
+        if said and chosen is None:
+            log.warning("%s: is damaged (%s); the %d frames that can be decoded are used", path, _bare(said), count)
+
+
+class _Decoder:
+    """A process of ffmpeg that writes one picture after the other, each with its own header, into a pipe."""
+
+    def __init__(self, command: list[str], messages: object) -> None:
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=messages)
+
+    def next_frame(self, channels: int) -> np.ndarray | None:
+        """(H, W) or (H, W, 3) uint8; None at the end, also where the pipe breaks off within a picture."""
+        pipe = self._process.stdout
+        header = [pipe.readline() for _ in range(3)]  # P6, width and height, 255
+        if not header[2]:
+            return None
+        width, height = (int(number) for number in header[1].split())
+        data = pipe.read(width * height * channels)
+        if len(data) < width * height * channels:
+            return None
+        return np.frombuffer(data, np.uint8).reshape((height, width) if channels == 1 else (height, width, channels))
+
+    def close(self) -> None:
+        """Ends the process, whether or not it has more to give."""
+        self._process.stdout.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def _any_of(numbers: Sequence[int]) -> str:
+    """ffmpeg's expression for `n is one of these`, as a tree: a sum of thousands of terms is too deep for it."""
+    if len(numbers) == 1:
+        return f"eq(n,{numbers[0]})"
+    middle = len(numbers) // 2
+    return f"if(lt(n,{numbers[middle]}),{_any_of(numbers[:middle])},{_any_of(numbers[middle:])})"
+
+
+def _why_nothing(path: Path, said: list[str]) -> str:
+    if any("matches no streams" in line for line in said):
+        return f"{path}: expected a video, got a file without a picture track. Give the video itself."
+    if said:
+        return (
+            f"{path}: expected a video, got a file that cannot be decoded ({_bare(said)}). Copy it again from the "
+            f"phone, or convert it to mp4."
+        )
+    return f"{path}: the video holds no frames. Record it again, or copy it again from the phone."
+
+
+def _bare(said: list[str]) -> str:
+    """The last of ffmpeg's lines, without the part of ffmpeg that said it."""
+    return said[-1].split("] ")[-1]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import DataError
-from utils.mesh_files import read_points
 from utils.metrics.dtu import DTUScan
+from utils.ply import read_vertices
 
 
 def read_scan(folder: Path, number: int) -> DTUScan:
@@ -16,7 +16,10 @@ def read_scan(folder: Path, number: int) -> DTUScan:
             f"{folder}: no such folder. Give the one that holds Points/stl/stl{number:03d}_total.ply and "
             f"ObsMask/ObsMask{number}_10.mat, from https://roboimagedata.compute.dtu.dk."
         )
-    points = read_points(folder / "Points" / "stl" / f"stl{number:03d}_total.ply")
+    scanned = folder / "Points" / "stl" / f"stl{number:03d}_total.ply"
+    points = read_vertices(scanned)
+    if not len(points):
+        raise DataError(f"{scanned}: expected the points of the scanner, got none. Download the file again.")
     path = folder / "ObsMask" / f"ObsMask{number}_10.mat"
     observed = _read_mat(path, {"ObsMask": 3, "BB": 2, "Res": 2})
     beside, above = folder / "ObsMask" / f"Plane{number}.mat", folder / f"Plane{number}.mat"

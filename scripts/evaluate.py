@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import math
 import sys
 import traceback
 from collections.abc import Sequence
@@ -142,6 +143,15 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(cells) for cells in lines)
 
 
+def _finite(value: Any) -> Any:
+    """Plain values with null for what JSON has no number for, as the PSNR of equal images."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -198,7 +208,7 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exc()
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    content = json.dumps(report, indent=2)
+    content = json.dumps(_finite(report), indent=2, allow_nan=False)
     print(content if args.out == "-" else text)
     if args.out not in (None, "-"):
         with replacing(args.out) as temporary:

@@ -1,22 +1,28 @@
-"""Reads triangle meshes and point clouds from the files that other programs write."""
+"""Reads triangle meshes from the files that other programs write."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from utils.errors import DataError
 from utils.mesh import Mesh, face_areas, join
 
-_KINDS = "ply, obj, glb, stl or off"
-
 
 def read_mesh(path: Path | str) -> Mesh:
     """The triangles of a file with their vertex colours, if it has any, as they stand in it: nothing is merged.
 
     Raises DataError for a file that holds no surface: none at all, a point cloud, NaN, or no area."""
-    found = _load(Path(path), "a mesh")
+    import trimesh  # a tenth of a second, and few need it
+
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file. Give the path of a mesh, for example exp/<name>/<tag>/save/*.ply.")
+    try:
+        found = trimesh.load(path, process=False, maintain_order=True, force="mesh")
+    except Exception as error:  # trimesh raises whatever its parsers raise
+        raise DataError(
+            f"{path}: expected a ply, obj, glb, stl or off mesh, got an unreadable file: {error}"
+        ) from error
     faces = np.array(getattr(found, "faces", ()), np.int64).reshape(-1, 3)
     if not len(faces):
         raise DataError(f"{path}: expected a mesh with triangles, got none. A point cloud has no surface.")
@@ -41,24 +47,3 @@ def read_mesh(path: Path | str) -> Mesh:
 def read_meshes(paths: Sequence[Path | str]) -> Mesh:
     """All triangles of several files as one mesh. Raises DataError."""
     return join([read_mesh(path) for path in paths])
-
-
-def read_points(path: Path | str) -> np.ndarray:
-    """(K, 3) float64 positions of a point cloud, or of the vertices of a mesh. Raises DataError."""
-    points = np.array(getattr(_load(Path(path), "points"), "vertices", ()), np.float64).reshape(-1, 3)
-    if not len(points) or not np.isfinite(points).all():
-        got = "NaN or infinity among them" if len(points) else "none"
-        raise DataError(f"{path}: expected points with finite positions, got {got}. Copy the file again.")
-    return points
-
-
-def _load(path: Path, what: str) -> Any:
-    """What trimesh makes of a file: a mesh, or a cloud of points."""
-    import trimesh  # a tenth of a second, and few need it
-
-    if not path.is_file():
-        raise DataError(f"{path}: no such file. Give the path of {what}, for example exp/<name>/<tag>/save/*.ply.")
-    try:
-        return trimesh.load(path, process=False, maintain_order=True, force="mesh")
-    except Exception as error:  # trimesh raises whatever its parsers raise
-        raise DataError(f"{path}: expected {what} as {_KINDS}, got an unreadable file: {error}") from error

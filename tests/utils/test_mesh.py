@@ -58,14 +58,14 @@ def test_vertex_normals_point_out_and_have_unit_length():
 
 def test_floaters_are_dropped_by_area_not_by_face_count():
     small, large = cube(0.1, (4, 0, 0)), cube(1.0)
-    mesh, dropped = drop_floaters(join(small, small, large), 0.05)  # the two small ones coincide: one component
+    mesh, dropped = drop_floaters(join([small, small, large]), 0.05)  # the two small ones coincide: one component
     np.testing.assert_array_equal(mesh.vertices, CORNERS)
     assert signed_volume(mesh) == pytest.approx(1.0)
     assert dropped == [(24, pytest.approx(2 * 0.06 / 6.12))]
 
 
 def test_largest_component_always_stays():
-    mesh, dropped = drop_floaters(join(cube(1.0), cube(0.9, (3, 0, 0)), cube(0.5, (6, 0, 0))), 1.0)
+    mesh, dropped = drop_floaters(join([cube(1.0), cube(0.9, (3, 0, 0)), cube(0.5, (6, 0, 0))]), 1.0)
     assert len(mesh.faces) == 12
     assert [count for count, _ in dropped] == [12, 12]
     assert dropped[0][1] > dropped[1][1]

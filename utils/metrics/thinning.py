@@ -28,14 +28,14 @@ def thin(batches: Iterable[np.ndarray], spacing: float) -> np.ndarray:
 def dense_points(mesh: Mesh, spacing: float, box: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Batches of points (n, 3) that cover a mesh inside a box (2, 3), in random order.
 
-    They are the vertices and, in each triangle, a lattice along its edges with one point for each spacing² of area."""
+    They are the vertices and, in triangles with an edge above the spacing, one point for each spacing² of area."""
     order = rng.permutation(len(mesh.faces))
     used = rng.permutation(np.unique(mesh.faces))
     num_batches = -(-len(order) // _FACES)
     for faces, vertices in zip(np.array_split(order, num_batches), np.array_split(used, num_batches), strict=True):
         triangles = _split(mesh.vertices[mesh.faces[faces]], _LONGEST * spacing, box)
         for part in np.array_split(triangles, max(1, len(triangles) // _FACES)):
-            points = np.concatenate([_lattice(part, spacing), mesh.vertices[vertices]])
+            points = np.concatenate([_rows_of_points(part, spacing), mesh.vertices[vertices]])
             vertices = vertices[:0]  # once
             yield rng.permutation(points[((points >= box[0]) & (points <= box[1])).all(axis=1)])
 
@@ -57,37 +57,30 @@ def _split(triangles: np.ndarray, longest: float, box: np.ndarray) -> np.ndarray
     return np.concatenate(done) if done else triangles
 
 
-def _lattice(triangles: np.ndarray, spacing: float) -> np.ndarray:
-    """(n, 3) points in triangles (T, 3, 3)."""
-    first, second = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
-    lengths = np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1)
-    area = np.linalg.norm(np.cross(first, second), axis=1)  # of the parallelogram
-    step = spacing * np.sqrt(lengths[0] * lengths[1] / np.where(area > 0.0, area, np.inf))
-    counts = [
-        np.where(step > 0.0, length / np.where(step > 0.0, step, 1.0), 0.0).astype(np.int64) for length in lengths
-    ]
-    counts = np.minimum(counts, 10 * _LONGEST)  # slivers
-    return _fill(triangles, *counts)
-
-
 @numba.njit(cache=True)
-def _fill(triangles, rows, columns):
-    """The middles of the cells of a rows x columns lattice over a parallelogram that lie in its triangle."""
+def _rows_of_points(triangles, spacing):
+    """(n, 3) points in triangles (T, 3, 3), in rows along the longest edge of each; none where that is short."""
     num = 0
     for count in (True, False):
         points = np.empty((0 if count else num, 3))
         num = 0
         for t in range(len(triangles)):
-            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-            for i in range(rows[t]):
-                u = (i + 0.5) / rows[t]
-                for j in range(columns[t]):
-                    v = (j + 0.5) / columns[t]
-                    if u + v >= 1.0:
-                        break
+            length, first = 0.0, 0
+            for k in range(3):
+                edge = np.sqrt(((triangles[t, (k + 1) % 3] - triangles[t, k]) ** 2).sum())
+                length, first = (edge, k) if edge > length else (length, first)
+            if length <= spacing:
+                continue
+            a, b, c = triangles[t, first], triangles[t, (first + 1) % 3], triangles[t, (first + 2) % 3]
+            along = ((c - a) * (b - a)).sum() / length
+            height = np.sqrt(max(((c - a) ** 2).sum() - along * along, 0.0))
+            rows = max(1, int(height / spacing))
+            for i in range(rows):
+                v = (i + 0.5) / rows
+                columns = max(1, int((1.0 - v) * length / spacing + 0.5))
+                for j in range(columns):
                     if not count:
-                        for axis in range(3):
-                            points[num, axis] = a[axis] + u * (b[axis] - a[axis]) + v * (c[axis] - a[axis])
+                        points[num] = a + (j + 0.5) / columns * (1.0 - v) * (b - a) + v * (c - a)
                     num += 1
     return points
 

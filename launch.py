@@ -177,6 +177,12 @@ def summarise(report: dict[str, Any]) -> str:
     lines = [", ".join(lines)] if lines else []
     mesh = report.get("mesh", {})
     lines += [f"mesh:    {folder / name}" for name in mesh.get("files", [])]
+    if "mesh_against_gt" in report:
+        found = report["mesh_against_gt"]
+        lines.append(
+            f"against the true mesh: chamfer {found['chamfer']:.4g} ({found['chamfer_permille']:.3g} per mille of its "
+            f"diagonal), F-score {found['fscore_0.5pct']:.4f} at 0.5 %, {found['fscore_1pct']:.4f} at 1 %"
+        )
     lines += [f"video:   {folder / report['video']}"] if "video" in report else []
     lines += [f"metrics: {report['file']}"]
     return "\n".join(lines)

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from datasets.poses import orbit
 from datasets.sampler import RaySampler
 from datasets.scene import Scene
+from utils.mesh import Mesh
+from utils.mesh_files import read_meshes
 from utils.rays import Rays
 from utils.registry import build
 
@@ -28,6 +30,13 @@ class _Steps(IterableDataset):
             step += 1
 
 
+def _read_truth(paths: str | tuple[str, ...] | None) -> Mesh | None:
+    """The true surface; that a file of it is missing is told before training, not after."""
+    if paths is None:
+        return None
+    return read_meshes([paths] if isinstance(paths, str) else paths)
+
+
 class SceneData(pl.LightningDataModule):
     """The scenes of an experiment. Splits that were asked for are kept; each is on one device once."""
 
@@ -35,6 +44,7 @@ class SceneData(pl.LightningDataModule):
         super().__init__()
         self.per_image, self.num_val_views, self.backend = per_image, num_val_views, backend
         self.placement = getattr(config, "pixels_on", "auto")
+        self.true_mesh = _read_truth(getattr(config, "gt_mesh", None))
         loader = build(config)
         self.scene = cache(loader.load)
         self._samplers: dict[tuple[int, torch.device], RaySampler] = {}

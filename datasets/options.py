@@ -68,6 +68,8 @@ class FolderConfig:
     # where pixels lie for a GPU: on it where they take at most half of its free memory, else in pinned host memory
     pixels_on: Placement = "auto"
     n_test_traj_steps: int = 60  # frames of the orbit video; 0: the video shows the test views
+    # the true surface in the coordinates of meshes, one file or several, with which the exported mesh is compared
+    gt_mesh: str | tuple[str, ...] | None = None
 
     UNUSED: ClassVar[dict[str, str]] = {
         "load_data_on_gpu": "where the pixels lie is decided by what is free; dataset.pixels_on overrides"

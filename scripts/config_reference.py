@@ -48,6 +48,7 @@ RESOLVERS = {  # what it gives, and an example that is computed when the documen
     "idiv": ("their quotient, rounded down", "${%s:20000,3}"),
     "calc_exp_lr_decay_rate": ("the rate per step that makes the factor of 1 in so many steps", "${%s:0.25,2}"),
     "basename": ("the last part of a path", "${%s:load/dtu_scan63}"),
+    "existing": ("a path where there is something, else `null`", "${%s:load/missing.ply}"),
 }
 
 
@@ -231,7 +232,7 @@ def resolvers() -> Iterator[str]:
     for name, (note, pattern) in RESOLVERS.items():
         example = OmegaConf.create({"value": pattern % name})
         value = config.resolve([config.Source("example", example)])["value"]
-        lines.append(f"| `{pattern % name}` | `{value}` | {note} |")
+        lines.append(f"| `{pattern % name}` | `{'null' if value is None else value}` | {note} |")
     yield "\n".join(lines)
 
 

@@ -4,32 +4,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-import trimesh
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
 from utils.errors import InputError
 from utils.images import write_png
-from utils.mesh import Mesh
+from utils.mesh_files import read_mesh
 from utils.rasterise import orbit_views
 from utils.visualise import side_by_side
-
-
-def read_mesh(path: Path) -> Mesh:
-    """The triangles of a ply, obj, glb, stl or off file, and vertex colours if it has any."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Give the path of a mesh, for example exp/<name>/<tag>/save/*.obj.")
-    try:
-        found = trimesh.load(path, process=False, maintain_order=True, force="mesh")
-    except Exception as error:  # trimesh raises whatever its parsers raise
-        raise InputError(
-            f"{path}: expected a ply, obj, glb, stl or off mesh, got an unreadable file: {error}"
-        ) from error
-    if not len(getattr(found, "faces", ())):
-        raise InputError(f"{path}: expected a mesh with triangles, got none. A point cloud cannot be rendered.")
-    colors = np.array(found.visual.vertex_colors[:, :3]) if found.visual.kind == "vertex" else None
-    return Mesh(np.array(found.vertices, np.float64), np.array(found.faces, np.int64), colors=colors)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -13,13 +13,15 @@ from torch import Tensor
 from models.base import VolumeModel
 from models.exposure import Exposure
 from systems.configs import Experiment
-from systems.evaluation import View, evaluate_view, render_view
+from systems.evaluation import View, evaluate_view, mesh_metrics, render_view
 from systems.export import export_mesh
 from systems.optim import build_optimizer, check_parts
 from systems.readout import Readout
+from systems.runs import quickest
 from systems.step import Figures, TrainingStep, TrainingViews, view_background
-from utils.errors import ReconstructionError
+from utils.errors import DataError, ReconstructionError
 from utils.images import read_image, write_png
+from utils.mesh import Mesh
 from utils.rays import RayBatch, Rays
 from utils.video import write_video
 
@@ -39,6 +41,7 @@ class Data(Protocol):
 
     world_from_scene: np.ndarray
     orbit_views: int
+    true_mesh: Mesh | None  # in world coordinates
 
     def views(self, split: str, device: torch.device) -> Views: ...
     def orbit(self, index: int, device: torch.device) -> tuple[Rays, tuple[int, int]]: ...
@@ -222,6 +225,17 @@ class ReconstructionSystem(pl.LightningModule):
         except ReconstructionError as error:
             self.failure, mesh = error, {"error": str(error)}
         self.report["mesh"] = mesh
+        if self.data.true_mesh is not None and self.failure is None:
+            self.report |= self._against_truth(mesh["files"])
+
+    def _against_truth(self, files: list[str]) -> dict[str, Any]:
+        """What the report says of the exported mesh, as it stands in one of its files; nothing if none can be read."""
+        try:
+            file = quickest([self.save_dir / name for name in files])
+            return {"mesh_against_gt": mesh_metrics(file, self.data.true_mesh)}
+        except DataError as error:
+            log.warning("the mesh is not compared with dataset.gt_mesh: %s", error)
+            return {}
 
     def on_predict_end(self) -> None:
         """Writes the orbit video."""

@@ -3,6 +3,7 @@
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 from utils.errors import CheckpointError
 from utils.registry import PACKAGES, ROOT
 
+MESH_SUFFIXES = (".ply", ".stl", ".glb", ".obj", ".off")  # in the order of how fast they are read
 _CODE = ("launch.py", "configs", "utils", *PACKAGES)
 
 
@@ -74,11 +76,27 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def _step_of(file: Path) -> int:
-    match = re.search(r"step=(\d+)", file.name)
-    return int(match[1]) if match else -1
+    match = re.search(r"step=(\d+)|^it(\d+)", file.name)
+    return int(match[1] or match[2]) if match else -1
 
 
 def run_of(checkpoint: Path) -> RunFolder | None:
     """The run that a checkpoint belongs to; None when it lies outside a run's folder."""
     run = RunFolder(checkpoint.resolve().parent.parent)
     return run if run.parsed_config.is_file() else None
+
+
+def find_mesh(path: Path) -> Path:
+    """A mesh file as it is, or the newest one of a run's folder. Raises CheckpointError where that holds none."""
+    if not path.is_dir():
+        return path
+    found = [file for file in (path / "save").glob("it*-mc*.*") if file.suffix in MESH_SUFFIXES]
+    if not found:
+        raise CheckpointError(f"{path}: no mesh in it. A run's folder holds save/it<N>-mc<R>.ply; --test exports it.")
+    newest = max(found, key=lambda file: (_step_of(file), file.stat().st_mtime))
+    return quickest([file for file in found if file.stem == newest.stem])
+
+
+def quickest(meshes: Sequence[Path]) -> Path:
+    """Of files that hold the same mesh the one that is read soonest."""
+    return min(meshes, key=lambda file: MESH_SUFFIXES.index(file.suffix) if file.suffix in MESH_SUFFIXES else 9)

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
+from scipy.io import savemat
 
 from datasets.poses import look_at
 from datasets.scene import Scene
 from utils.images import write_png
+from utils.metrics.dtu import DTUScan
+from utils.ply import write_points
 
 WIDTH, HEIGHT, FOCAL = 32, 24, 40.0
 
@@ -120,3 +123,13 @@ def pixels_of(scene: Scene, points: np.ndarray) -> np.ndarray:
     points = points @ to_scene[:3, :3].T + to_scene[:3, 3]
     seen = np.einsum("nji,nkj->nki", scene.c2w[:, :, :3], points - scene.c2w[:, None, :, 3])
     return seen[..., :2] / seen[..., 2:] * scene.intrinsics[:, None, :2] + scene.intrinsics[:, None, 2:]
+
+
+def write_dtu_truth(root: Path, number: int, scan: DTUScan) -> None:
+    """Writes the ground truth of a scan in the layout of the DTU benchmark."""
+    for folder in ("Points/stl", "ObsMask"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    write_points(scan.points, np.zeros((len(scan.points), 3), np.uint8), root / f"Points/stl/stl{number:03d}_total.ply")
+    mask = {"ObsMask": scan.observed.astype(np.uint8), "BB": scan.box.astype(np.float32), "Res": scan.cell}
+    savemat(root / f"ObsMask/ObsMask{number}_10.mat", {**mask, "Margin": 10})
+    savemat(root / f"ObsMask/Plane{number}.mat", {"P": scan.plane[:, None]})

@@ -9,11 +9,13 @@ import pytest
 import torch
 import trimesh
 from scenes_on_disk import write_dtu
+from shapes import ball
 from sphere_scene import RADIUS, write_sphere_scene
 from variants import DIFFERENCES, GRID, MODULATE, PROGRESSIVE
 
 import launch
 from utils.images import read_image
+from utils.ply import write_ply
 
 SMALL = [
     "trainer.enable_progress_bar=false",
@@ -98,6 +100,23 @@ def test_resume_exports_again_and_keeps_what_was_there(trained: Path, scene: Pat
     assert (trained / "save/it200-mc64.obj").is_file()
     assert json.loads((trained / "save/metrics.json").read_text())["train_seconds"] == seconds
     assert not (tmp_path / "exp").exists()
+
+
+def test_the_mesh_is_compared_with_the_true_one(
+    trained: Path, scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    truth = tmp_path / "sphere.ply"
+    write_ply(ball(RADIUS, 4), truth)
+    test = ["--resume", str(trained), "--test", "model.geometry.isosurface.resolution=32"]
+    assert run(scene, tmp_path, *test, f"dataset.gt_mesh={truth}") == 0
+    found = json.loads((trained / "save/metrics.json").read_text())["mesh_against_gt"]
+    assert found["file"] == "it200-mc32.ply"
+    assert found["chamfer"] == pytest.approx(0.001 * found["chamfer_permille"] * RADIUS * np.sqrt(12), rel=0.01)
+    assert 0.0 < found["chamfer"] < 0.03 * RADIUS
+    assert (found["components"], found["holes"], found["watertight"]) == (1, 0, True)
+    assert "against the true mesh: chamfer" in capsys.readouterr().out
+    assert run(scene, tmp_path, *test, "dataset.gt_mesh=[none.ply]") == 2
+    assert "none.ply: no such file" in capsys.readouterr().err
 
 
 def test_validate_writes_its_own_metrics(trained: Path, scene: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Triangle meshes as plain arrays: frame changes, areas and volume, normals, and the removal of floaters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,8 +77,8 @@ def drop_floaters(mesh: Mesh, min_share: float, welded: bool = False) -> tuple[M
     listed from large to small."""
     if not len(mesh.faces):
         return mesh, []
-    corners = mesh.faces if welded else _weld_labels(mesh.vertices)[mesh.faces]
-    component = _components(corners, len(mesh.vertices))[corners[:, 0]]  # (F,)
+    corners = mesh.faces if welded else weld_labels(mesh.vertices)[mesh.faces]
+    component = components(corners, len(mesh.vertices))[corners[:, 0]]  # (F,)
     areas = np.bincount(component, face_areas(mesh))
     counts = np.bincount(component)
     keep = areas >= min_share * areas.max()
@@ -85,6 +86,13 @@ def drop_floaters(mesh: Mesh, min_share: float, welded: bool = False) -> tuple[M
     dropped = dropped[np.argsort(-areas[dropped], kind="stable")]
     total = areas.sum()
     return submesh(mesh, keep[component]), [(int(counts[c]), float(areas[c] / total)) for c in dropped]
+
+
+def join(meshes: Sequence[Mesh]) -> Mesh:
+    """All triangles of several meshes as one, without normals and colours."""
+    starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
+    faces = [mesh.faces + start for mesh, start in zip(meshes, starts, strict=True)]
+    return Mesh(np.concatenate([mesh.vertices for mesh in meshes]), np.concatenate(faces))
 
 
 def submesh(mesh: Mesh, keep: np.ndarray) -> Mesh:
@@ -97,7 +105,7 @@ def submesh(mesh: Mesh, keep: np.ndarray) -> Mesh:
     return Mesh(mesh.vertices[used], renumber[faces], normals, colors)
 
 
-def _weld_labels(vertices: np.ndarray) -> np.ndarray:
+def weld_labels(vertices: np.ndarray) -> np.ndarray:
     """(V,) int64 labels, equal for vertices at exactly the same position."""
     order = np.lexsort(vertices.T)
     ordered = vertices[order]
@@ -109,7 +117,7 @@ def _weld_labels(vertices: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def _components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
+def components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
     """(V,) int64: for each vertex one of those it is connected with, the same for all of them (union-find)."""
     parent = np.arange(num_vertices)
     for face in range(faces.shape[0]):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.mesh import Mesh, drop_floaters, face_areas, signed_volume, transform, vertex_normals
+from utils.mesh import Mesh, drop_floaters, face_areas, join, signed_volume, transform, vertex_normals
 
 CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
 QUADS = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
@@ -12,12 +12,6 @@ FACES = np.array([f for a, b, c, d in QUADS for f in ((a, b, c), (a, c, d))])
 
 def cube(size: float = 1.0, origin: tuple[float, float, float] = (0, 0, 0)) -> Mesh:
     return Mesh(CORNERS * size + origin, FACES)
-
-
-def join(*meshes: Mesh) -> Mesh:
-    starts = np.cumsum([0, *(len(m.vertices) for m in meshes)])
-    faces = np.concatenate([m.faces + s for m, s in zip(meshes, starts, strict=False)])
-    return Mesh(np.concatenate([m.vertices for m in meshes]), faces)
 
 
 def similarity(scale: float, reflect: bool, seed: int = 0) -> np.ndarray:
@@ -64,14 +58,14 @@ def test_vertex_normals_point_out_and_have_unit_length():
 
 def test_floaters_are_dropped_by_area_not_by_face_count():
     small, large = cube(0.1, (4, 0, 0)), cube(1.0)
-    mesh, dropped = drop_floaters(join(small, small, large), 0.05)  # the two small ones coincide: one component
+    mesh, dropped = drop_floaters(join([small, small, large]), 0.05)  # the two small ones coincide: one component
     np.testing.assert_array_equal(mesh.vertices, CORNERS)
     assert signed_volume(mesh) == pytest.approx(1.0)
     assert dropped == [(24, pytest.approx(2 * 0.06 / 6.12))]
 
 
 def test_largest_component_always_stays():
-    mesh, dropped = drop_floaters(join(cube(1.0), cube(0.9, (3, 0, 0)), cube(0.5, (6, 0, 0))), 1.0)
+    mesh, dropped = drop_floaters(join([cube(1.0), cube(0.9, (3, 0, 0)), cube(0.5, (6, 0, 0))]), 1.0)
     assert len(mesh.faces) == 12
     assert [count for count, _ in dropped] == [12, 12]
     assert dropped[0][1] > dropped[1][1]

@@ -1,0 +1,62 @@
+"""The cameras of a scene on disk, in world coordinates, with masks: what they could have seen of a surface."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from datasets.blender import BlenderConfig, BlenderLoader
+from datasets.dtu import DTUConfig, DTULoader
+from datasets.normalise import move_cameras
+from datasets.scene import Scene, SceneLoader
+from datasets.transforms import TransformsConfig, TransformsLoader
+from utils.errors import DataError
+from utils.visibility import Viewpoint
+
+_OPAQUE = 127  # alpha above it is object
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+def read_viewpoints(path: Path, masks: bool, grow: int) -> list[Viewpoint]:
+    """All cameras of a file, with the images beside it: a NeuS .npz, a transforms_*.json of NeRF-Synthetic, or another
+    .json of instant-ngp or nerfstudio.
+
+    masks: whether the masks or the alpha of the images are wanted; grow: pixels by which they are widened. Raises
+    DataError for files that do not fit."""
+    return viewpoints_of(_loader(path, masks).load("train"), masks, grow)
+
+
+def viewpoints_of(scene: Scene, masks: bool, grow: int) -> list[Viewpoint]:
+    """The cameras of a loaded scene; masks and grow as in `read_viewpoints`."""
+    c2w = move_cameras(scene.c2w.astype(np.float64), scene.world_from_scene)
+    return [
+        Viewpoint(
+            pose,
+            intrinsics.astype(np.float64),
+            tuple(size),
+            _mask(scene.image(i), grow) if masks and scene.has_alpha else None,
+        )
+        for i, (pose, intrinsics, size) in enumerate(zip(c2w, scene.intrinsics, scene.sizes.tolist(), strict=True))
+    ]
+
+
+def _mask(image: np.ndarray, grow: int) -> np.ndarray:
+    """(H, W) bool: where an image (H, W, 4) is opaque or at most `grow` pixels, up, down or sideways, from there."""
+    mask = (image[..., 3] > _OPAQUE).astype(np.uint8)
+    return cv2.dilate(mask, _CROSS, iterations=grow).astype(bool)
+
+
+def _loader(path: Path, masks: bool) -> SceneLoader:
+    """The loader of the folder that a file of cameras lies in; it takes each view for a training view."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. Give cameras_sphere.npz or transforms_train.json beside its images.")
+    root = str(path.resolve().parent)
+    if path.suffix == ".npz":
+        return DTULoader(DTUConfig(root, cameras_file=path.name, apply_mask=masks, holdout=0))
+    if path.suffix != ".json":
+        raise DataError(
+            f"{path}: expected cameras as .npz (NeuS) or .json (transforms), got {path.suffix or 'neither'}."
+        )
+    if path.stem.startswith("transforms_"):
+        return BlenderLoader(BlenderConfig(root, train_split=path.stem.removeprefix("transforms_"), holdout=0))
+    return TransformsLoader(TransformsConfig(root, file=path.name, apply_mask=masks, holdout=0))

@@ -1,0 +1,220 @@
+"""Measures results against the truth: meshes, meshes of DTU scans by the protocol of its benchmark, and images."""
+
+import argparse
+import json
+import logging
+import math
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+from systems.runs import find_mesh
+from utils.errors import DataError, InputError
+from utils.files import replacing
+from utils.mesh import transform
+from utils.mesh_files import read_mesh, read_meshes
+from utils.metrics.dtu import score_dtu
+from utils.metrics.surface import SHARES, Comparison, Culling, compare_meshes
+
+
+def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """The figures of one mesh, and a table of them."""
+    if args.samples < 100 or args.dense < 1 or args.mask_grow < 0:
+        raise InputError("--samples: expected at least 100, --dense at least 1, --mask-grow at least 0.")
+    if args.cull_hidden_pred and args.cameras is None:
+        raise InputError("--cull-hidden-pred: needs --cameras, from which the prediction is looked at.")
+    true, path = read_meshes(args.gt), find_mesh(args.pred)
+    predicted = read_mesh(path)
+    if args.pred_transform is not None:
+        predicted = transform(predicted, read_similarity(args.pred_transform))
+    culling = None
+    if args.cameras is not None:
+        from datasets.viewpoints import read_viewpoints  # pulls in the loaders, which few evaluations need
+
+        views = read_viewpoints(args.cameras, args.mask_cull != "none", args.mask_grow)
+        culling = Culling(views, args.mask_cull, args.cull_hidden_pred)
+    box = None if args.bbox is None else np.reshape(args.bbox, (2, 3))
+    how = Comparison(args.samples, args.dense, args.seed, culling, box, per_diagonal=args.unit_scale)
+    figures = compare_meshes(predicted, true, how)
+    return {"pred": str(path), "gt": [str(gt) for gt in args.gt], **figures}, mesh_table(figures)
+
+
+def mesh_table(figures: dict[str, Any]) -> str:
+    """The figures of `compare_meshes` that a reader looks for first."""
+    lengths = [[f"in {figures['units']}", "mean", "median", "95 %"]]
+    for name, what in (("accuracy", "accuracy (pred to gt)"), ("completeness", "completeness (gt to pred)")):
+        lengths.append([what, *(f"{figures[name + part]:.4g}" for part in ("", "_median", "_p95"))])
+    lengths += [["chamfer", f"{figures['chamfer']:.4g}"], ["noise floor", f"{figures['noise_floor']:.4g}"]]
+    lengths.append(["chamfer in 1/1000 of the diagonal", f"{figures['chamfer_permille']:.4g}"])
+    shares = [["within", "F-score", "precision", "recall"]]
+    for name, share in SHARES.items():
+        parts = (f"{figures[f'{part}_{name}']:.4f}" for part in ("fscore", "precision", "recall"))
+        shares.append([f"{share:.1%} of the diagonal", *parts])
+    shares.append(["normal consistency", f"{figures['normal_consistency']:.4f}"])
+    shares += [[name.replace("_", " "), f"{value:.4g}"] for name, value in figures.get("visibility", {}).items()]
+    meshes = figures["predicted_mesh"], figures["true_mesh"]
+    counts = [["", "pred", "gt"]]
+    counts += [[name, *(str(mesh[name]) for mesh in meshes)] for name in ("faces", "components", "watertight", "holes")]
+    counts.append(["length of the holes", *(f"{sum(mesh['hole_lengths']):.4g}" for mesh in meshes)])
+    return "\n\n".join(map(table, (lengths, shares, counts)))
+
+
+def read_similarity(path: Path) -> np.ndarray:
+    """(4, 4) similarity of a .json or .npy file, or the scale_mat_0 of NeuS cameras. Raises DataError."""
+    try:
+        if path.suffix == ".json":
+            found = json.loads(path.read_text(encoding="utf-8"))
+            found = found.get("transform_matrix", found.get("matrix")) if isinstance(found, dict) else found
+        else:
+            found = np.load(path, allow_pickle=False)
+            found = found if isinstance(found, np.ndarray) else found["scale_mat_0"]
+        matrix = np.array(found, np.float64)
+    except (OSError, ValueError, TypeError, KeyError, EOFError) as error:
+        raise DataError(f"{path}: expected a 4x4 matrix as .json or .npy, or scale_mat_0 in .npz ({error}).") from error
+    scales = np.linalg.svd(matrix[:3, :3], compute_uv=False) if matrix.shape == (4, 4) else np.zeros(3)
+    if not np.isfinite(matrix).all() or not 0.0 < scales[0] <= 1.0001 * scales[-1]:
+        raise DataError(f"{path}: expected a 4x4 similarity: rotation, one scale, translation; got {matrix.tolist()}.")
+    return matrix
+
+
+def evaluate_dtu(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """The figures of one or several scans and their means, and a table of them."""
+    from datasets.dtu_truth import read_scan
+
+    if (args.pred is None) != (args.scan is None) or (args.pred is None) == (args.runs is None):
+        raise InputError("dtu: give --pred MESH --scan N, or --runs N=MESH for several scans.")
+    runs = read_runs(args.runs) if args.runs else {args.scan: args.pred}
+    scans = {}
+    for number_of, path in runs.items():
+        mesh = find_mesh(path)
+        scans[number_of] = {"pred": str(mesh), **score_dtu(read_mesh(mesh), read_scan(args.gt, number_of), args.seed)}
+    names = "accuracy", "completeness", "overall"
+    mean = {name: float(np.mean([figures[name] for figures in scans.values()])) for name in names}
+    rows = [["scan", "accuracy (mm)", "completeness (mm)", "overall (mm)"]]
+    for scan, figures in [*scans.items(), ("mean", mean)]:
+        rows.append([str(scan), *(f"{figures[name]:.3f}" for name in names)])
+    return {"scans": scans, "mean": mean}, table(rows)
+
+
+def read_runs(items: Sequence[str]) -> dict[int, Path]:
+    """Scan numbers and meshes, or folders of runs, of N=PATH. Raises InputError."""
+    found = {}
+    for item in items:
+        scan, _, path = item.partition("=")
+        if not scan.isdigit() or not path or int(scan) in found:
+            raise InputError(f"--runs {item}: expected N=MESH with each scan number once, such as 24=exp/neus-dtu/a@b.")
+        found[int(scan)] = Path(path)
+    return found
+
+
+def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """The figures of each pair of images and their means, and a table of them."""
+    from datasets.image_pairs import pair_images, read_pair
+    from systems.evaluation import image_metrics
+    from systems.perceptual import find_lpips
+
+    pairs, background = pair_images(args.pred, args.gt), {"white": 1.0, "black": 0.0}[args.background]
+    lpips, images = find_lpips(args.lpips_net), {}
+    for paths in pairs:
+        pair = read_pair(*paths, background)
+        images[paths[0].name] = image_metrics(*pair) | ({"lpips": lpips(*pair)} if lpips else {})
+    names = list(next(iter(images.values())))
+    mean = {name: float(np.mean([figures[name] for figures in images.values()])) for name in names}
+    rows = [["image", *names]]
+    for image, figures in [*images.items(), ("mean", mean)]:
+        rows.append([image, *(f"{figures[name]:.4g}" for name in names)])
+    report = {"pred": str(args.pred), "gt": str(args.gt), "images": images, "mean": mean}
+    return report | ({"lpips_net": args.lpips_net} if lpips else {}), table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells in columns, the first to the left, the others to the right."""
+    widths = [max(len(row[k]) for row in rows if k < len(row)) for k in range(max(map(len, rows)))]
+    lines = (
+        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False))]
+        for row in rows
+    )
+    return "\n".join("  ".join(cells) for cells in lines)
+
+
+def _finite(value: Any) -> Any:
+    """Plain values with null for what JSON has no number for, as the PSNR of equal images."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The flags of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--out", metavar="JSON", help="file for all figures; - prints them in place of the table")
+    common.add_argument("--seed", type=int, default=0, help="of the points that are drawn (default: 0)")
+    common.add_argument("--verbose", action="store_true", help="tracebacks with errors")
+    kinds = parser.add_subparsers(dest="kind", required=True)
+
+    mesh = kinds.add_parser("mesh", parents=[common], help="a mesh against the true one, in the same frame and unit")
+    mesh.add_argument("--pred", type=Path, required=True, metavar="MESH", help="mesh, or the folder of a run")
+    mesh.add_argument("--gt", type=Path, required=True, nargs="+", metavar="MESH", help="the true surface")
+    mesh.add_argument("--unit-scale", action="store_true", help="distances as shares of the truth's box diagonal")
+    mesh.add_argument("--pred-transform", type=Path, metavar="T", help="4x4 for the prediction; npz: its scale_mat_0")
+    mesh.add_argument("--bbox", type=float, nargs=6, metavar="X", help="x0 y0 z0 x1 y1 z1 of what counts")
+    mesh.add_argument(
+        "--cameras", type=Path, metavar="FILE", help="transforms*.json or .npz: only what they see counts"
+    )
+    mesh.add_argument(
+        "--mask-cull", choices=("any", "all", "none"), default="any", help="masks that a point must be in"
+    )
+    mesh.add_argument(
+        "--mask-grow", type=int, default=3, metavar="PIXELS", help="by which masks are widened (default: 3)"
+    )
+    mesh.add_argument("--cull-hidden-pred", action="store_true", help="leave out what the prediction itself hides")
+    mesh.add_argument("--samples", type=int, default=200_000, help="points on each mesh (default: 200000)")
+    mesh.add_argument("--dense", type=int, default=1, metavar="K", help="K times as many to measure to (default: 1)")
+    mesh.set_defaults(evaluate=evaluate_mesh)
+
+    dtu = kinds.add_parser("dtu", parents=[common], help="meshes of DTU scans, by the protocol of the benchmark")
+    dtu.add_argument("--pred", type=Path, metavar="MESH", help="mesh in mm, or the folder of a run")
+    dtu.add_argument("--scan", type=int, metavar="N", help="number of the scan")
+    dtu.add_argument("--runs", nargs="+", metavar="N=MESH", help="several scans, in place of --pred and --scan")
+    dtu.add_argument("--gt", type=Path, required=True, metavar="FOLDER", help="holds Points/stl and ObsMask")
+    dtu.set_defaults(evaluate=evaluate_dtu)
+
+    images = kinds.add_parser("images", parents=[common], help="renderings against photographs of the same names")
+    images.add_argument("--pred", type=Path, required=True, metavar="FOLDER")
+    images.add_argument("--gt", type=Path, required=True, metavar="FOLDER")
+    images.add_argument("--background", choices=("white", "black"), default="white", help="behind transparent pixels")
+    images.add_argument("--lpips-net", choices=("vgg", "alex"), default="vgg", help="network of LPIPS (default: vgg)")
+    images.set_defaults(evaluate=evaluate_images)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns its exit code, 2 for input that must be mended."""
+    args = make_parser().parse_args(argv)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    try:
+        report, text = args.evaluate(args)
+    except InputError as error:
+        if args.verbose:
+            traceback.print_exc()
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    content = json.dumps(_finite(report), indent=2, allow_nan=False)
+    print(content if args.out == "-" else text)
+    if args.out not in (None, "-"):
+        with replacing(args.out) as temporary:
+            temporary.write_text(content + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,14 +10,14 @@ import trimesh
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
 from utils.errors import InputError
-from utils.images import write_png
-from utils.mesh import Mesh
+from utils.images import srgb_from_linear, write_png
+from utils.mesh import Mesh, Texture
 from utils.rasterise import orbit_views
-from utils.visualise import side_by_side
+from utils.visualise import side_by_side, to_uint8
 
 
 def read_mesh(path: Path) -> Mesh:
-    """The triangles of a ply, obj, glb, stl or off file, and vertex colours if it has any."""
+    """The triangles of a ply, obj, glb, stl or off file, and its vertex colours or texture if it has any."""
     if not path.is_file():
         raise InputError(f"{path}: no such file. Give the path of a mesh, for example exp/<name>/<tag>/save/*.obj.")
     try:
@@ -28,8 +28,22 @@ def read_mesh(path: Path) -> Mesh:
         ) from error
     if not len(getattr(found, "faces", ())):
         raise InputError(f"{path}: expected a mesh with triangles, got none. A point cloud cannot be rendered.")
+    faces = np.array(found.faces, np.int64)
     colors = np.array(found.visual.vertex_colors[:, :3]) if found.visual.kind == "vertex" else None
-    return Mesh(np.array(found.vertices, np.float64), np.array(found.faces, np.int64), colors=colors)
+    if colors is not None and path.suffix.lower() in (".glb", ".gltf"):
+        colors = to_uint8(srgb_from_linear(colors / 255.0))
+    return Mesh(np.array(found.vertices, np.float64), faces, colors=colors, texture=_texture(found, faces))
+
+
+def _texture(found: trimesh.Trimesh, faces: np.ndarray) -> Texture | None:
+    """The picture of the base colour and where faces (F, 3) lie on it; None without one."""
+    places, material = getattr(found.visual, "uv", None), getattr(found.visual, "material", None)
+    image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    if places is None or image is None:
+        return None
+    return Texture(
+        np.array(image.convert("RGB")), places * [1.0, -1.0] + [0.0, 1.0], faces
+    )  # trimesh counts from below
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="PNG to write")
     parser.add_argument("--views", type=int, default=4, help="pictures, evenly around the mesh (default: 4)")
     parser.add_argument("--size", type=int, default=512, help="width and height of each, in pixels (default: 512)")
-    parser.add_argument("--color", choices=("normal", "shaded", "vertex"), default="shaded")
+    parser.add_argument("--color", choices=("normal", "shaded", "vertex", "texture"), default="shaded")
     parser.add_argument("--up", choices=("z", "y"), default="z", help="axis that points up (default: z)")
     parser.add_argument("--flat", action="store_true", help="one normal per face, which shows the triangles")
     args = parser.parse_args(argv)
@@ -49,6 +63,10 @@ def main(argv: list[str] | None = None) -> int:
         mesh = read_mesh(args.mesh)
         if args.color == "vertex" and mesh.colors is None:
             raise InputError(f"{args.mesh}: has no vertex colours to show. Use --color shaded or --color normal.")
+        if args.color == "texture" and mesh.texture is None:
+            raise InputError(
+                f"{args.mesh}: has no texture to show. Use --color shaded, or vertex where it has colours."
+            )
         views = orbit_views(mesh, args.views, args.size, args.color, args.up, smooth=not args.flat)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

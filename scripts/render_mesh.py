@@ -21,7 +21,7 @@ def read_mesh(path: Path) -> Mesh:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Give the path of a mesh, for example exp/<name>/<tag>/save/*.obj.")
     try:
-        found = trimesh.load(path, process=False, maintain_order=True, force="mesh")
+        found = _one_mesh(trimesh.load_scene(path, process=False))
     except Exception as error:  # trimesh raises whatever its parsers raise
         raise InputError(
             f"{path}: expected a ply, obj, glb, stl or off mesh, got an unreadable file: {error}"
@@ -29,10 +29,24 @@ def read_mesh(path: Path) -> Mesh:
     if not len(getattr(found, "faces", ())):
         raise InputError(f"{path}: expected a mesh with triangles, got none. A point cloud cannot be rendered.")
     faces = np.array(found.faces, np.int64)
-    colors = np.array(found.visual.vertex_colors[:, :3]) if found.visual.kind == "vertex" else None
-    if colors is not None and path.suffix.lower() in (".glb", ".gltf"):
-        colors = to_uint8(srgb_from_linear(colors / 255.0))
-    return Mesh(np.array(found.vertices, np.float64), faces, colors=colors, texture=_texture(found, faces))
+    return Mesh(np.array(found.vertices, np.float64), faces, colors=_colors(found), texture=_texture(found, faces))
+
+
+def _one_mesh(scene: trimesh.Scene) -> trimesh.Trimesh:
+    """What a file holds, in its own coordinates; only a single mesh keeps all its colours when it is put there."""
+    if len(scene.geometry) != 1:
+        return scene.to_mesh()
+    ((name, found),) = scene.geometry.items()
+    matrix, _ = scene.graph[scene.graph.geometry_nodes[name][0]]
+    return found.apply_transform(matrix)
+
+
+def _colors(found: trimesh.Trimesh) -> np.ndarray | None:
+    """(V, 3) uint8 sRGB of the vertices; None without any."""
+    if found.visual.kind == "vertex":
+        return np.array(found.visual.vertex_colors[:, :3])
+    linear = getattr(found.visual, "vertex_attributes", {}).get("color")  # of a glb with a material
+    return None if linear is None else to_uint8(srgb_from_linear(linear[:, :3]))
 
 
 def _texture(found: trimesh.Trimesh, faces: np.ndarray) -> Texture | None:

@@ -23,8 +23,8 @@ def density_level(model: VolumeModel, rays: Rays) -> float:
     found = torch.cat([_crossing(model, rays[i : i + model.config.ray_chunk]) for i in _starts(model, rays)])
     if not len(found):
         raise ReconstructionError(
-            f"model.geometry.isosurface.threshold=auto: no surface, for none of {len(rays)} rays loses half of its "
-            "light in the model's region. Train longer, check that the object lies within model.radius, or give a number."
+            f"model.geometry.isosurface.threshold=auto: no surface, for none of {len(rays)} rays loses half its light "
+            "in the model's region. Train longer, check that the object lies within model.radius, or give a number."
         )
     level = float(found.median())
     low, high = (float(found.quantile(share)) for share in (0.1, 0.9))

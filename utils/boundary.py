@@ -37,8 +37,8 @@ def close_loops(mesh: Mesh, loops: list[np.ndarray]) -> Mesh:
     """The mesh with a patch across each of the given boundary loops, wound as the faces around it.
 
     A patch has the least area that triangles between the corners of its loop can have (Barequet and Sharir 1995,
-    Filling gaps in the boundary of a polyhedron). It adds no vertices and no edge that the mesh has already; a loop that
-    cannot be filled so stays open."""
+    Filling gaps in the boundary of a polyhedron). It adds no vertices and no edge that the mesh has already; a loop
+    that cannot be filled so stays open."""
     near = mesh.faces[_touching_boundary(mesh)]
     patches = [mesh.faces]
     for loop in loops:

@@ -31,7 +31,7 @@ def decimate(mesh: Mesh, max_faces: int) -> Mesh:
 
 
 def _without_flaps(faces: np.ndarray) -> np.ndarray:
-    """The faces (F, 3) without pairs that lie back to back, which collapses in flat places leave standing on an edge."""
+    """The faces (F, 3) without pairs that lie back to back; in flat places collapses leave such flaps on an edge."""
     while True:
         corners = np.sort(faces, axis=1)
         order = np.lexsort(corners.T)

@@ -23,7 +23,8 @@ from datasets.poses import look_at
 from models.base import VolumeModel
 from models.inference import render_rays
 from systems.configs import Experiment
-from systems.export import export_mesh
+from systems.export import export_mesh, is_sdf
+from systems.levels import density_level
 from systems.step import view_background
 from utils import schema
 from utils.cameras import pixel_rays
@@ -33,6 +34,7 @@ from utils.rays import Rays
 RESOLUTIONS = (256, 512, 1024, 2048)
 SIZE, QUICK_SIZE = 800, 32  # pixels along both sides of a view
 VIEWS, QUICK_VIEWS = 10, 2
+LEVEL_SIZE = 64  # pixels along both sides of the view from which the level of a density is found
 WARM = 2  # views rendered before
 DISTANCE = 8.0 / 3.0  # of the camera from the origin, in units of the region's radius
 ANGLE = 0.69  # field of view in radians
@@ -83,8 +85,12 @@ def time_views(experiment: Experiment, model: VolumeModel, device: torch.device,
 def time_mesh(experiment: Experiment, model: VolumeModel, resolution: int, device: torch.device) -> dict[str, Any]:
     """Seconds from the field to the files, colours and normals included, and the size of the mesh."""
     geometry = experiment.model.geometry
-    finer = replace(geometry, isosurface=replace(geometry.isosurface, resolution=resolution))
-    experiment = replace(experiment, model=replace(experiment.model, geometry=finer))
+    level = geometry.isosurface.threshold
+    if level == "auto" and not is_sdf(model):
+        level = density_level(model, orbit_rays(0, 1, model.config.radius, LEVEL_SIZE, device))
+    finer = replace(geometry, isosurface=replace(geometry.isosurface, resolution=resolution, threshold=level))
+    alone = replace(experiment.export, crop="none", texture="none")  # without what needs the photographs
+    experiment = replace(experiment, export=alone, model=replace(experiment.model, geometry=finer))
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         synchronise(device)
         started = time.perf_counter()

@@ -8,7 +8,7 @@ from datasets.options import Placement
 from datasets.placement import place_pixels
 from datasets.scene import Scene
 from models import ops
-from utils.cameras import pixel_rays
+from utils.cameras import Camera, pixel_rays
 from utils.rays import Photographs, RayBatch, Rays
 
 
@@ -51,6 +51,14 @@ class RaySampler:
         """Width and height of an image."""
         width, height = self.scene.sizes[index].tolist()
         return width, height
+
+    def camera(self, index: int) -> Camera:
+        """The camera of an image."""
+        return Camera(self.scene.c2w[index], self.scene.intrinsics[index], self.size(index))
+
+    def photograph(self, index: int) -> np.ndarray:
+        """(H, W, 3|4) uint8 of an image, sRGB, with straight alpha where there is a mask; no copy."""
+        return self.scene.image(index)
 
     def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch:
         """A batch of `num_rays` random pixels, drawn with replacement; each pixel is equally likely.

@@ -141,8 +141,8 @@ class VolumeModel(nn.Module):
         """(N,) the scalar whose level set is the surface."""
         raise NotImplementedError
 
-    def color(self, points: Tensor) -> Tensor:
-        """(N, 3) rgb of points seen from straight above the surface."""
+    def color(self, points: Tensor, outward: Tensor) -> Tensor:
+        """(N, 3) rgb in [0, 1] of surface points (N, 3) seen from where `outward` (N, 3), of unit length, points to."""
         raise NotImplementedError
 
     def march(self, rays: Rays, generator: torch.Generator | None) -> Packed:

@@ -101,7 +101,9 @@ class IsosurfaceConfig:
 
     method: Literal["mc"] = "mc"
     resolution: int = 512  # lattice points along the side of the region
-    threshold: float = 0.0
+    # the value at the surface; auto: 0 of a signed distance; of a density the median, over rays of the test views, of
+    # that where half of the light has been stopped
+    threshold: float | Literal["auto"] = "auto"
     UNUSED: ClassVar[dict[str, str]] = {"chunk": _ONE_STEP}
 
 
@@ -157,7 +159,7 @@ class VolumeDensityConfig:
     density_activation: Literal["trunc_exp", "softplus"] = "trunc_exp"
     density_bias: float = -1.0
     # null: none is taken, for a background
-    isosurface: IsosurfaceConfig | None = field(default_factory=lambda: IsosurfaceConfig(threshold=5.0))
+    isosurface: IsosurfaceConfig | None = field(default_factory=IsosurfaceConfig)
 
 
 @register("texture", "volume-radiance", builds="models.texture:VolumeRadiance")

@@ -47,7 +47,6 @@ class NeRF(VolumeModel):
         """(N,) density."""
         return self.geometry.density(points)
 
-    def color(self, points: Tensor) -> Tensor:
-        """(N, 3) rgb of surface points seen from outside the origin."""
-        directions = -torch.nn.functional.normalize(points, dim=-1, eps=1e-6)
-        return self.texture(directions, None, self.geometry(points)[1]).clamp(0.0, 1.0)
+    def color(self, points: Tensor, outward: Tensor) -> Tensor:
+        """See VolumeModel.color."""
+        return self.texture(-outward, None, self.geometry(points)[1]).clamp(0.0, 1.0)

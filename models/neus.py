@@ -84,8 +84,8 @@ class NeuS(VolumeModel):
         """(N,) signed distance."""
         return self.geometry.sdf(points)
 
-    def color(self, points: Tensor) -> Tensor:
-        """(N, 3) rgb of surface points seen along their normal."""
+    def color(self, points: Tensor, outward: Tensor) -> Tensor:
+        """See VolumeModel.color."""
         _, gradient, feature, _ = self.geometry(points)
         normal = F.normalize(gradient, dim=-1, eps=1e-6)
-        return self.texture(-normal, None, feature, normal).clamp(0.0, 1.0)
+        return self.texture(-outward, None, feature, normal).clamp(0.0, 1.0)

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="PNG to write")
     parser.add_argument("--views", type=int, default=4, help="pictures, evenly around the mesh (default: 4)")
     parser.add_argument("--size", type=int, default=512, help="width and height of each, in pixels (default: 512)")
-    parser.add_argument("--color", choices=("normal", "shaded", "vertex"), default="shaded")
+    parser.add_argument("--color", choices=("normal", "shaded", "vertex", "texture"), default="shaded")
     parser.add_argument("--up", choices=("z", "y"), default="z", help="axis that points up (default: z)")
     parser.add_argument("--flat", action="store_true", help="one normal per face, which shows the triangles")
     args = parser.parse_args(argv)
@@ -30,6 +30,10 @@ def main(argv: list[str] | None = None) -> int:
         mesh = read_mesh(args.mesh)
         if args.color == "vertex" and mesh.colors is None:
             raise InputError(f"{args.mesh}: has no vertex colours to show. Use --color shaded or --color normal.")
+        if args.color == "texture" and mesh.texture is None:
+            raise InputError(
+                f"{args.mesh}: has no texture to show. Use --color shaded, or vertex where it has colours."
+            )
         views = orbit_views(mesh, args.views, args.size, args.color, args.up, smooth=not args.flat)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

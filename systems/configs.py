@@ -121,9 +121,29 @@ class ExportConfig:
 
     chunk_size: int = 2**21  # points per query of the field during mesh extraction on a GPU; a CPU takes 2^17 at most
     export_vertex_color: bool = True
-    formats: tuple[str, ...] = ("obj", "ply")
+    formats: tuple[str, ...] = ("obj", "ply")  # beside these there is glb, for web pages
+    # faces without a corner in the frame of a training camera are dropped, or without one that such a camera sees
+    crop: Literal["none", "frame", "visible"] = "none"
     min_component: float = 0.05  # components below this share of the largest one's area are dropped and reported
+    close_holes: float = 0.0  # holes up to this perimeter, as a share of the diagonal of the mesh's box, are closed
+    projection_steps: int = 1  # Newton steps that take each vertex onto the zero set of an SDF, within its cell
+    max_faces: int | None = None  # a mesh of more is decimated; None: all are kept, or 100000 of a textured mesh
+    # a picture for obj and glb, of the colours that the model has on the surface, or blended from the training views
+    texture: Literal["none", "field", "views"] = "none"
+    texture_size: int = 2048  # texels along each side of it
     video_fps: int = 30
+
+    def __post_init__(self) -> None:
+        least = {"min_component": 0.0, "close_holes": 0.0, "projection_steps": 0, "max_faces": 4, "texture_size": 16}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if value is not None and value < bound:
+                raise ConfigError(f"export.{name}: expected at least {bound:g}, got {value:g}.")
+        if self.texture != "none" and not {"obj", "glb"} & set(self.formats):
+            raise ConfigError(
+                f"export.texture={self.texture}: needs a format that holds a picture, got export.formats="
+                f"[{','.join(self.formats)}]. Add obj or glb, or set export.texture=none."
+            )
 
 
 @dataclass(frozen=True)

@@ -2,42 +2,61 @@
 
 import logging
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from models.base import VolumeModel
-from systems.configs import Experiment
+from systems import finishing
+from systems.configs import Experiment, ExportConfig
+from systems.levels import density_level
 from utils import registry
+from utils.cameras import Camera
 from utils.isosurface import extract_isosurface
-from utils.mesh import Mesh, drop_floaters, transform, vertex_normals
+from utils.mesh import Mesh, transform, vertex_normals
+from utils.projection import project_to_level
+from utils.rays import RayBatch
 
 log = logging.getLogger(__name__)
-CPU_CHUNK = 2**17
+CPU_CHUNK = 2**17  # points at a time on a CPU, and wherever gradients or colours are asked for
+LEVEL_RAYS = 4096  # of which half the light is followed
+TEXEL_STEPS = 3  # Newton steps from a face of a textured mesh to the surface that it stands for
+
+
+class CapturedViews(Protocol):
+    """The photographs of a split."""
+
+    def __len__(self) -> int: ...
+    def camera(self, index: int) -> Camera: ...
+    def photograph(self, index: int) -> np.ndarray: ...
+    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch: ...
+
+
+Splits = Callable[[str], CapturedViews]  # loads a split when it is asked for one
 
 
 @torch.no_grad()
-def export_mesh(model: VolumeModel, experiment: Experiment, stem: Path, world_from_scene: np.ndarray) -> dict[str, Any]:
+def export_mesh(
+    model: VolumeModel, experiment: Experiment, stem: Path, world_from_scene: np.ndarray, views: Splits | None = None
+) -> dict[str, Any]:
     """Writes `<stem>-mc<R>.<format>` for each export format and returns what was made.
 
-    Raises ReconstructionError when the field has no surface; nothing is written then."""
+    views: what the level of a density, `export.crop` and `export.texture=views` look at; None where none of these is
+    asked for. Raises ReconstructionError when the field has no surface; nothing is written then."""
     started = time.perf_counter()
     surface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}
-    mesh = surface_mesh(model, surface.resolution, surface.threshold, config.chunk_size)
-    mesh, dropped = drop_floaters(mesh, config.min_component, welded=True)
-    if dropped:
-        faces = sum(num_faces for num_faces, _ in dropped)
-        log.info(
-            "mesh: dropped %d floaters with %d faces (export.min_component=%g)",
-            len(dropped),
-            faces,
-            config.min_component,
-        )
-    colors = vertex_colors(model, mesh, config.chunk_size) if config.export_vertex_color else None
-    mesh = transform(Mesh(mesh.vertices, mesh.faces, vertex_normals(mesh), colors), world_from_scene)
+    level = surface_level(model, surface.threshold, views)
+    mesh = surface_mesh(model, surface.resolution, level, config.chunk_size)
+    spacing = 2.0 * model.config.radius / (surface.resolution - 1)
+    mesh, made = _finished(mesh, model, config, level, spacing, world_from_scene, views)
+    mesh = _colored(mesh, model, config, level, spacing, views)
+    mesh = transform(mesh, world_from_scene)
     extracted = time.perf_counter()
     paths = [stem.with_name(f"{stem.name}-mc{surface.resolution}.{name}") for name in writers]
     for path, write in zip(paths, writers.values(), strict=True):
@@ -45,35 +64,106 @@ def export_mesh(model: VolumeModel, experiment: Experiment, stem: Path, world_fr
     return {
         "files": [path.name for path in paths],
         "resolution": surface.resolution,
+        "level": level,
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
-        "floaters_dropped": len(dropped),
+        **made,
         "seconds": round(time.perf_counter() - started, 2),
         "extraction_seconds": round(extracted - started, 2),  # without the writing of the files
     }
 
 
-def surface_mesh(model: VolumeModel, resolution: int, threshold: float, chunk: int) -> Mesh:
+def surface_level(model: VolumeModel, threshold: float | str, views: Splits | None) -> float:
+    """The value of the field at the surface: the number that the configuration gives, or what `auto` finds."""
+    if threshold != "auto":
+        return threshold
+    if is_sdf(model):
+        return 0.0
+    assert views is not None, "the level of a density is found along rays"
+    device = model.occupancy.value.device
+    generator = torch.Generator(device).manual_seed(0)
+    # Of the test views, since these are in memory; they show the same object.
+    return density_level(model, views("test").draw(LEVEL_RAYS, torch.zeros(3, device=device), generator).rays)
+
+
+def is_sdf(model: VolumeModel) -> bool:
+    """Whether the field is a signed distance."""
+    return hasattr(model.geometry, "sdf")
+
+
+def surface_mesh(model: VolumeModel, resolution: int, level: float, chunk: int) -> Mesh:
     """The level set of the model's field in scene coordinates, wound outward."""
     device = model.occupancy.value.device
-    is_sdf = hasattr(model.geometry, "sdf")
 
     return extract_isosurface(
         model.field_value,
         radius=model.config.radius,
         resolution=resolution,
-        level=threshold,
-        solid="below" if is_sdf else "above",
+        level=level,
+        solid="below" if is_sdf(model) else "above",
         chunk=min(chunk, CPU_CHUNK) if device.type == "cpu" else chunk,
-        occupied=model.occupancy.occupied if model.config.grid_prune and not is_sdf else None,
+        occupied=model.occupancy.occupied if model.config.grid_prune and not is_sdf(model) else None,
         device=device,
     )
 
 
-def vertex_colors(model: VolumeModel, mesh: Mesh, chunk: int) -> np.ndarray:
-    """(V, 3) uint8 colours of the vertices, seen along their normals."""
-    device = model.occupancy.value.device
-    points = torch.from_numpy(mesh.vertices.astype(np.float32))
-    size = min(chunk, CPU_CHUNK)
-    colors = [model.color(part.to(device)).float().cpu() for part in points.split(size)]
-    return (torch.cat(colors).clamp(0.0, 1.0) * 255.0).round().byte().numpy()
+def _finished(
+    mesh: Mesh,
+    model: VolumeModel,
+    config: ExportConfig,
+    level: float,
+    spacing: float,
+    world_from_scene: np.ndarray,
+    views: Splits | None,
+) -> tuple[Mesh, dict[str, Any]]:
+    """The mesh after all steps that change its shape, with its normals, and what they report."""
+    if config.crop != "none":
+        train = views("train")
+        mesh = finishing.crop(mesh, config.crop, (train.camera(index) for index in range(len(train))))
+    mesh, dropped = finishing.drop_small(mesh, config.min_component)
+    scale = float(np.cbrt(abs(np.linalg.det(world_from_scene[:3, :3]))))
+    mesh, holes = finishing.close_holes(mesh, config.close_holes, scale)
+    if config.projection_steps and is_sdf(model):
+        # Marching cubes errs by a part of a cell; a vertex that goes farther follows something else.
+        mesh = finishing.project(mesh, model, level, 0.5 * spacing, config.projection_steps, CPU_CHUNK)
+    mesh = finishing.within_budget(mesh, config)
+    return replace(mesh, normals=vertex_normals(mesh)), {"floaters_dropped": dropped, **holes}
+
+
+def _colored(
+    mesh: Mesh, model: VolumeModel, config: ExportConfig, level: float, spacing: float, views: Splits | None
+) -> Mesh:
+    """The mesh with colours at its vertices and, where it is asked for, a texture."""
+    if config.export_vertex_color:
+        colors = surface_colors(model, mesh.vertices, mesh.normals)
+        mesh = replace(mesh, colors=(colors.clip(0.0, 1.0) * 255.0).round().astype(np.uint8))
+    if config.texture == "none":
+        return mesh
+    from systems.texturing import texture_mesh
+
+    def colors_near(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """Of the surface that the faces stand for, where it is close."""
+        return surface_colors(model, points, normals, level, 2.0 * spacing)
+
+    photos = None
+    if config.texture == "views":
+        train = views("train")
+        photos = ((train.camera(index), train.photograph(index)) for index in range(len(train)))
+    return texture_mesh(mesh, config.texture_size, colors_near, photos)
+
+
+def surface_colors(
+    model: VolumeModel, points: np.ndarray, normals: np.ndarray, level: float = 0.0, reach: float = 0.0
+) -> np.ndarray:
+    """(P, 3) float32 colours in [0, 1] of scene points (P, 3), seen against their normals (P, 3).
+
+    reach: scene units that a point may lie off the surface `sdf == level` for which it stands."""
+
+    def color(rows: Tensor) -> Tensor:
+        places, outward = rows.split(3, dim=1)
+        if reach > 0.0 and is_sdf(model):
+            places = project_to_level(places, lambda x: model.geometry(x)[:2], level, reach, TEXEL_STEPS)
+        return model.color(places, outward)
+
+    rows = np.hstack([points.astype(np.float32), normals.astype(np.float32)])
+    return finishing.over_points(rows, color, model.occupancy.value.device, CPU_CHUNK)

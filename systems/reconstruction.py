@@ -14,7 +14,7 @@ from models.base import VolumeModel
 from models.exposure import Exposure
 from systems.configs import Experiment
 from systems.evaluation import View, evaluate_view, mesh_metrics, render_view
-from systems.export import export_mesh
+from systems.export import CapturedViews, export_mesh
 from systems.optim import build_optimizer, check_parts
 from systems.readout import Readout
 from systems.runs import quickest
@@ -28,10 +28,9 @@ from utils.video import write_video
 log = logging.getLogger(__name__)
 
 
-class Views(TrainingViews, Protocol):
+class Views(TrainingViews, CapturedViews, Protocol):
     """The posed photographs of a split, as rays."""
 
-    def __len__(self) -> int: ...
     def image(self, index: int, background: Tensor) -> RayBatch: ...
     def size(self, index: int) -> tuple[int, int]: ...
 
@@ -221,7 +220,8 @@ class ReconstructionSystem(pl.LightningModule):
         write_video(video, frames, self.experiment.export.video_fps)
         self.report = {**self._mean_metrics(), "video": video.name}
         try:
-            mesh = export_mesh(self.model, self.experiment, self.save_dir / stem, self.data.world_from_scene)
+            frame, views = self.data.world_from_scene, lambda split: self.data.views(split, self.device)
+            mesh = export_mesh(self.model, self.experiment, self.save_dir / stem, frame, views)
         except ReconstructionError as error:
             self.failure, mesh = error, {"error": str(error)}
         self.report["mesh"] = mesh

@@ -1,10 +1,39 @@
 """Pinhole cameras: pixel positions to rays. OpenCV axes; the centre of pixel (x, y) lies at (x + 1/2, y + 1/2)."""
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from utils.rays import Rays
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera, as arrays, for what is computed of meshes."""
+
+    c2w: np.ndarray  # (3, 4) camera to scene, rotation orthonormal
+    intrinsics: np.ndarray  # (4,) fx, fy, cx, cy in pixels
+    size: tuple[int, int]  # width, height
+
+    def to_camera(self, points: np.ndarray) -> np.ndarray:
+        """(P, 3) float64 points (P, 3) in the frame of the camera."""
+        return (points - self.c2w[:, 3]) @ self.c2w[:, :3].astype(np.float64)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """(P, 3) float64 of points (P, 3): x, y in pixels and the depth along the viewing axis, in scene units; x and y
+        mean nothing where the depth is not positive."""
+        local = self.to_camera(points)
+        depth = local[:, 2:]
+        ahead = np.where(depth > 0.0, depth, 1.0)
+        return np.hstack([local[:, :2] / ahead * self.intrinsics[:2] + self.intrinsics[2:], depth])
+
+    def in_frame(self, pixels: np.ndarray) -> np.ndarray:
+        """(P,) bool: which of what `project` returns, (P, 3), lie within the picture and in front of the camera."""
+        within = (pixels[:, :2] >= 0.0) & (pixels[:, :2] < self.size)
+        return within.all(axis=1) & (pixels[:, 2] > 0.0)
 
 
 def pixel_directions(xy: Tensor, intrinsics: Tensor) -> Tensor:

@@ -60,6 +60,16 @@ def resize_area(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.rint(np.concatenate([colour, mean[..., 3:] * 255.0], axis=2)).clip(0, 255).astype(np.uint8)
 
 
+def linear_from_srgb(values: np.ndarray) -> np.ndarray:
+    """The linear light in [0, 1] of sRGB values in [0, 1] (IEC 61966-2-1)."""
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def srgb_from_linear(values: np.ndarray) -> np.ndarray:
+    """The sRGB values in [0, 1] of linear light in [0, 1]; the inverse of `linear_from_srgb`."""
+    return np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1.0 / 2.4) - 0.055)
+
+
 def write_png(path: Path | str, image: np.ndarray) -> None:
     """Writes (H, W), (H, W, 3) or (H, W, 4) uint8 as PNG; makes the folder."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,26 @@ from numba import njit
 
 
 @dataclass(frozen=True)
+class Texture:
+    """A picture and where on it the corners of each face of a mesh lie."""
+
+    image: np.ndarray  # (T, T, 3) uint8, sRGB
+    places: np.ndarray  # (U, 2) float64 in [0, 1], to the right and down from the top left corner of the image
+    corners: np.ndarray  # (F, 3) int64 into places
+
+    def sample(self, places: np.ndarray) -> np.ndarray:
+        """(P, 3) float64 in [0, 1]: the colours at places (P, 2), linear between the centres of texels."""
+        height, width = self.image.shape[:2]
+        x, y = (places * [width, height] - 0.5).clip(0.0, [width - 1.0, height - 1.0]).T
+        column, row = x.astype(np.int64), y.astype(np.int64)
+        right, below = np.minimum(column + 1, width - 1), np.minimum(row + 1, height - 1)
+        u, v = (x - column)[:, None], (y - row)[:, None]
+        upper = self.image[row, column] * (1.0 - u) + self.image[row, right] * u
+        lower = self.image[below, column] * (1.0 - u) + self.image[below, right] * u
+        return (upper * (1.0 - v) + lower * v) / 255.0
+
+
+@dataclass(frozen=True)
 class Mesh:
     """A triangle mesh; faces are counter-clockwise when seen from outside."""
 
@@ -15,6 +35,7 @@ class Mesh:
     faces: np.ndarray  # (F, 3) int64
     normals: np.ndarray | None = None  # (V, 3) float32, unit length, pointing outward
     colors: np.ndarray | None = None  # (V, 3) uint8, sRGB
+    texture: Texture | None = None
 
     def __post_init__(self) -> None:
         num_vertices = len(self.vertices)
@@ -23,6 +44,8 @@ class Mesh:
         for name in ("normals", "colors"):
             value = getattr(self, name)
             assert value is None or value.shape == (num_vertices, 3), f"{name} are (V, 3), got {value.shape}"
+        if self.texture is not None:
+            assert self.texture.corners.shape == self.faces.shape, "each corner of a face has its place in the texture"
 
 
 def transform(mesh: Mesh, matrix: np.ndarray) -> Mesh:
@@ -34,8 +57,12 @@ def transform(mesh: Mesh, matrix: np.ndarray) -> Mesh:
     rotation = linear / np.cbrt(abs(determinant))
     assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4), "only a similarity maps normals like directions"
     normals = None if mesh.normals is None else (mesh.normals @ rotation.T).astype(np.float32)
-    faces = mesh.faces if determinant > 0 else mesh.faces[:, ::-1].copy()
-    return replace(mesh, vertices=mesh.vertices @ linear.T + translation, faces=faces, normals=normals)
+    faces, texture = mesh.faces, mesh.texture
+    if determinant < 0:
+        faces = faces[:, ::-1].copy()
+        texture = None if texture is None else replace(texture, corners=texture.corners[:, ::-1].copy())
+    moved = mesh.vertices @ linear.T + translation
+    return replace(mesh, vertices=moved, faces=faces, normals=normals, texture=texture)
 
 
 def area_vectors(mesh: Mesh) -> np.ndarray:
@@ -96,7 +123,7 @@ def join(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def submesh(mesh: Mesh, keep: np.ndarray) -> Mesh:
-    """The faces where `keep` ((F,) bool) holds, with just the vertices that they use."""
+    """The faces where `keep` ((F,) bool) holds, with just the vertices that they use and without a texture."""
     faces = mesh.faces[keep]
     used = np.zeros(len(mesh.vertices), bool)
     used[faces] = True

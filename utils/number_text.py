@@ -1,7 +1,7 @@
 """Tables of numbers as lines of text, fast enough for meshes of millions of triangles."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,31 +9,35 @@ from numba import njit
 
 ROWS = 2**15  # formatted at a time
 _WIDEST = 24  # bytes of one number with what follows it: 19 digits, a sign, a point, two of a separator
-_SPACE, _SLASH, _NEWLINE, _MINUS, _POINT, _ZERO = (np.uint8(ord(c)) for c in " /\n-.0")
+_NEWLINE, _MINUS, _POINT, _ZERO = (np.uint8(ord(c)) for c in "\n-.0")
 
 
-def format_rows(prefix: str, values: np.ndarray, decimals: list[int], slashes: bool = False) -> Iterator[bytes]:
+def format_rows(
+    prefix: str, values: np.ndarray, decimals: list[int], separators: Sequence[str] | None = None
+) -> Iterator[bytes]:
     """Lines `prefix a b c ...` of the rows of values (N, C), in parts; numbers without an exponent or closing zeros.
 
     decimals: (C,) that each column is rounded to; whole numbers are given with 0. A value times 10^decimals must fit
-    63 bits. slashes: each number is
-    written twice, as a//a, the way OBJ faces name a vertex and its normal."""
+    63 bits. separators: what stands behind each column, one or two characters, by default a space; the last is not
+    written."""
     start = np.frombuffer(f"{prefix} ".encode("ascii"), np.uint8)
     places = np.array(decimals, np.int64)
+    behind = np.zeros((values.shape[1], 2), np.uint8)  # 0: no second character
+    for column, text in enumerate(separators or " " * values.shape[1]):
+        behind[column, : len(text)] = list(text.encode("ascii"))
 
     def text(first: int) -> bytes:
         part = values[first : first + ROWS]
         scaled = np.rint(part * 10.0**places).astype(np.int64) if part.dtype.kind == "f" else part.astype(np.int64)
-        width = len(start) + (2 if slashes else 1) * _WIDEST * part.shape[1]
-        buffer = np.empty(len(part) * width, np.uint8)
-        return buffer[: _fill(buffer, start, scaled, places, slashes)].tobytes()
+        buffer = np.empty(len(part) * (len(start) + _WIDEST * part.shape[1]), np.uint8)
+        return buffer[: _fill(buffer, start, scaled, places, behind)].tobytes()
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(text, range(0, len(values), ROWS))
 
 
 @njit(cache=True, nogil=True)
-def _fill(buffer, start, scaled, decimals, slashes):
+def _fill(buffer, start, scaled, decimals, behind):
     """Writes all rows; returns the number of bytes."""
     at = 0
     for row in range(scaled.shape[0]):
@@ -42,13 +46,12 @@ def _fill(buffer, start, scaled, decimals, slashes):
             at += 1
         for column in range(scaled.shape[1]):
             at = _number(buffer, at, scaled[row, column], decimals[column])
-            if slashes:
-                buffer[at] = _SLASH
-                buffer[at + 1] = _SLASH
-                at = _number(buffer, at + 2, scaled[row, column], decimals[column])
-            buffer[at] = _SPACE
-            at += 1
-        buffer[at - 1] = _NEWLINE
+            if column + 1 < scaled.shape[1]:
+                buffer[at], buffer[at + 1] = behind[column]
+                at += 2 if behind[column, 1] > 0 else 1
+            else:
+                buffer[at] = _NEWLINE
+                at += 1
     return at
 
 

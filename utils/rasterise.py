@@ -8,7 +8,7 @@ import numpy as np
 from utils.mesh import Mesh, area_vectors, vertex_normals
 from utils.visualise import normal_to_rgb, to_uint8
 
-Coloring = Literal["normal", "shaded", "vertex"]
+Coloring = Literal["normal", "shaded", "vertex", "texture"]
 
 FOCAL = 3.0  # focal length in half images: a field of view of 37 degrees
 SUPERSAMPLING = 2  # pixels along each axis that are averaged to one
@@ -25,8 +25,10 @@ def orbit_views(
     """`num_views` pictures, (size, size, 3) uint8 on white, from azimuths evenly around the mesh, slightly from above.
 
     coloring: "normal" shows the direction of the surface in the mesh's frame, "shaded" a grey material lit from the
-    camera, "vertex" the mesh's own colours; smooth: interpolate vertex normals instead of one normal per face."""
+    camera, "vertex" and "texture" the mesh's own colours; smooth: interpolate vertex normals instead of one normal per
+    face."""
     assert coloring != "vertex" or mesh.colors is not None, "a mesh without colours has none to show"
+    assert coloring != "texture" or mesh.texture is not None, "a mesh without a texture has none to show"
     used = mesh.vertices[mesh.faces].reshape(-1, 3)
     center = 0.5 * (used.min(axis=0) + used.max(axis=0))
     reach = float(np.linalg.norm(used - center, axis=1).max())
@@ -114,6 +116,10 @@ def _shade(
     picture = np.full((*face.shape, 3), 255, np.uint8)
     if coloring == "vertex":
         picture[hit] = to_uint8(_blend(mesh.colors / 255.0, corners, weights))
+        return picture
+    if coloring == "texture":
+        places = _blend(mesh.texture.places, mesh.texture.corners[face[hit]], weights)
+        picture[hit] = to_uint8(mesh.texture.sample(places))
         return picture
     normal = area_vectors(Mesh(mesh.vertices, corners)) if normals is None else _blend(normals, corners, weights)
     if coloring == "normal":

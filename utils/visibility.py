@@ -7,6 +7,7 @@ from typing import Literal
 import numba
 import numpy as np
 
+from utils.cameras import Camera
 from utils.mesh import Mesh
 
 MaskCull = Literal["any", "all", "none"]
@@ -14,26 +15,16 @@ _PER_CELL = 2.0  # points in a cell of the picture that are tested against the f
 
 
 @dataclass(frozen=True)
-class Viewpoint:
-    """A pinhole camera, and what its image shows of the object."""
+class Viewpoint(Camera):
+    """A camera, and what its image shows of the object."""
 
-    c2w: np.ndarray  # (3, 4) float64, OpenCV, rotation orthonormal
-    intrinsics: np.ndarray  # (4,) float64 fx, fy, cx, cy in pixels, centres at +1/2
-    size: tuple[int, int]  # width, height
     mask: np.ndarray | None = None  # (H, W) bool, True on the object; None for a photograph without
 
-    def to_camera(self, points: np.ndarray) -> np.ndarray:
-        """(N, 3) points in the camera frame."""
-        return (points - self.c2w[:, 3]) @ self.c2w[:, :3]
-
-    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def pixels_of(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixel positions (N, 2) of points (N, 3), zero where they are not in the image; and whether they are, (N,)."""
-        camera = self.to_camera(points)
-        ahead = camera[:, 2] > 1e-9
-        plane = camera[:, :2] / np.where(ahead, camera[:, 2], 1.0)[:, None]
-        pixels = plane * self.intrinsics[:2] + self.intrinsics[2:]
-        inside = ahead & (pixels >= 0.0).all(axis=1) & (pixels < self.size).all(axis=1)
-        return np.where(inside[:, None], pixels, 0.0), inside
+        found = self.project(points)
+        inside = self.in_frame(found)
+        return np.where(inside[:, None], found[:, :2], 0.0), inside
 
 
 def in_views(points: np.ndarray, views: Sequence[Viewpoint], masks: MaskCull) -> np.ndarray:
@@ -43,7 +34,7 @@ def in_views(points: np.ndarray, views: Sequence[Viewpoint], masks: MaskCull) ->
     visual hull; "none": masks do not count. A view without a mask shows the object everywhere."""
     framed, in_some, in_all = (np.full(len(points), start) for start in (False, False, True))
     for view in views:
-        pixels, inside = view.project(points)
+        pixels, inside = view.pixels_of(points)
         shown = inside
         if view.mask is not None:
             column, row = pixels.astype(np.int64).T
@@ -62,7 +53,7 @@ def seen(points: np.ndarray, mesh: Mesh, views: Sequence[Viewpoint], tolerance: 
     found = np.zeros(len(points), bool)
     for view in views:
         waiting = np.flatnonzero(~found)
-        waiting = waiting[view.project(points[waiting])[1]]
+        waiting = waiting[view.pixels_of(points[waiting])[1]]
         if len(waiting):
             found[waiting] = ~_covered(points[waiting], mesh, view, tolerance)
     return found

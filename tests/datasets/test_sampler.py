@@ -104,6 +104,19 @@ def test_view_with_a_camera_of_the_scene_gives_the_rays_of_its_image():
     assert_close(rays.directions, expected.directions)
 
 
+def test_cameras_and_photographs_are_those_of_the_rays():
+    scene = make_scene()
+    sampler = RaySampler(scene, "cpu")
+    for index in range(3):
+        camera, rays = sampler.camera(index), sampler.image(index, BACKGROUND).rays
+        pixels = camera.project((rays.origins + 2.0 * rays.directions).numpy())
+        width, height = camera.size
+        row, column = np.mgrid[:height, :width] + 0.5
+        np.testing.assert_allclose(pixels[:, :2], np.stack([column, row], axis=-1).reshape(-1, 2), atol=1e-3)
+        assert sampler.photograph(index).base is not None
+        np.testing.assert_array_equal(sampler.photograph(index), scene.image(index))
+
+
 def test_pixels_are_shared_with_the_scene_on_the_cpu():
     scene = make_scene()
     assert RaySampler(scene, "cpu").photographs.pixels.data_ptr() == scene.pixels.ctypes.data

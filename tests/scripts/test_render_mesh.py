@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from analytic_shapes import sphere_mesh
 
 from scripts.render_mesh import main
+from systems.mesh_writers import write_obj
+from systems.texturing import texture_mesh
 from utils.images import read_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +41,14 @@ def test_a_ball_is_a_disc_in_its_own_colour(ball, tmp_path):
     assert covered == pytest.approx(np.pi / 4, rel=0.02)  # the bounding sphere touches the border
 
 
+def test_a_texture_is_shown(tmp_path):
+    red = texture_mesh(sphere_mesh(2), 64, lambda points, normals: np.tile([1.0, 0.0, 0.0], (len(points), 1)))
+    write_obj(red, tmp_path / "ball.obj")
+    picture = tmp_path / "a.png"
+    assert main([str(tmp_path / "ball.obj"), str(picture), "--views", "1", "--size", "50", "--color", "texture"]) == 0
+    np.testing.assert_array_equal(read_image(picture)[25, 25], [255, 0, 0])
+
+
 def test_input_errors_are_one_line_and_exit_code_two(ball, tmp_path, capsys):
     broken = tmp_path / "broken.ply"
     broken.write_text("not a mesh")
@@ -46,6 +57,7 @@ def test_input_errors_are_one_line_and_exit_code_two(ball, tmp_path, capsys):
         (["missing.obj", "a.png"], "no such file"),
         ([str(broken), "a.png"], "unreadable"),
         ([str(tmp_path / "plain.ply"), "a.png", "--color", "vertex"], "no vertex colours"),
+        ([str(ball), "a.png", "--color", "texture"], "no texture"),
         ([str(ball), "a.png", "--views", "0"], "at least 1"),
     ]:
         assert main(argv) == 2

@@ -1,6 +1,7 @@
 """What is written comes back through an independent reader: positions, normals, colours and winding."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from trimesh.exchange.obj import load_obj
 from trimesh.exchange.ply import load_ply
 
 from systems.mesh_writers import write_obj, write_ply
-from utils.mesh import Mesh, signed_volume, vertex_normals
+from utils.mesh import Mesh, Texture, signed_volume, vertex_normals
 from utils.registry import find, names
 
 WRITERS = {"obj": write_obj, "ply": write_ply}
@@ -61,6 +62,26 @@ def test_obj_text(tmp_path):
     assert lines[1] == "v 1 0 0 0 0.50196 0.00392"
     assert lines[-1] == "f 2//2 3//3 4//4"
     assert [sum(line.startswith(kind) for line in lines) for kind in ("v ", "vn ", "f ")] == [4, 4, 4]
+
+
+def test_obj_with_a_texture_names_its_material_and_picture(tmp_path):
+    corners = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]])
+    places = np.random.default_rng(0).random((12, 2)).round(5)
+    image = np.random.default_rng(1).integers(0, 255, (8, 8, 3), np.uint8)
+    mesh = replace(tetrahedron(), texture=Texture(image, places, corners))
+    write_obj(mesh, tmp_path / "a.obj")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mtl", "a.obj", "a.png"]
+    lines = (tmp_path / "a.obj").read_text().splitlines()
+    assert lines[:2] == ["mtllib a.mtl", "usemtl surface"]
+    assert lines[3] == "v 1 0 0"  # without its colour, which a reader would multiply with the picture
+    assert lines[-1] == "f 2/10/2 3/11/3 4/12/4"
+    back = trimesh.load(tmp_path / "a.obj", process=False)
+    np.testing.assert_array_equal(np.array(back.visual.material.image.convert("RGB")), image)
+    np.testing.assert_allclose(back.vertices[back.faces], mesh.vertices[mesh.faces], atol=1e-7)
+    np.testing.assert_allclose(back.visual.uv[back.faces], places[corners] * [1, -1] + [0, 1], atol=1e-6)
+    assert back.volume > 0
+    write_obj(replace(mesh, normals=None), tmp_path / "a.obj")
+    assert (tmp_path / "a.obj").read_text().splitlines()[-1] == "f 2/10 3/11 4/12"
 
 
 def test_ply_positions_are_floats_unless_that_loses_shape(tmp_path):

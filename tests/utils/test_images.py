@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from utils.errors import DataError
-from utils.images import read_image, resize_area, write_png
+from utils.images import linear_from_srgb, read_image, resize_area, srgb_from_linear, write_png
 
 RANDOM = np.random.default_rng(0).integers(0, 256, (12, 20, 4), dtype=np.uint8)
 
@@ -116,3 +116,9 @@ def test_resizing_rgb_averages_and_transparent_colour_never_leaks():
     np.testing.assert_array_equal(
         small[small[..., 3] > 0][:, :3], np.tile([10, 20, 30], ((small[..., 3] > 0).sum(), 1))
     )
+
+
+def test_linear_light_round_trip():
+    values = np.linspace(0.0, 1.0, 256)
+    np.testing.assert_allclose(srgb_from_linear(linear_from_srgb(values)), values, atol=1e-12)
+    assert linear_from_srgb(np.array([0.5]))[0] == pytest.approx(0.21404, abs=1e-5)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.mesh import Mesh, drop_floaters, face_areas, join, signed_volume, transform, vertex_normals
+from utils.mesh import Mesh, Texture, drop_floaters, face_areas, join, signed_volume, transform, vertex_normals
 
 CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
 QUADS = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
@@ -40,6 +40,17 @@ def test_transform_keeps_the_outside_out(reflect):
     assert signed_volume(moved) == pytest.approx(2.5**3)
     np.testing.assert_allclose(moved.normals, vertex_normals(moved), atol=1e-6)
     assert moved.colors is mesh.colors
+
+
+def test_a_reflection_turns_the_corners_of_a_texture_too():
+    texture = Texture(
+        np.zeros((2, 2, 3), np.uint8), np.random.default_rng(0).random((36, 2)), np.arange(36).reshape(12, 3)
+    )
+    mesh = Mesh(CORNERS, FACES, texture=texture)
+    moved = transform(mesh, similarity(1.0, True))
+    place = {int(v): tuple(p) for v, p in zip(FACES[0], texture.places[texture.corners[0]], strict=True)}
+    found = zip(moved.faces[0], moved.texture.places[moved.texture.corners[0]], strict=True)
+    assert {int(v): tuple(p) for v, p in found} == place
 
 
 def test_transform_round_trip():

@@ -41,7 +41,9 @@ def test_numbers_are_short(value: float, decimals: int, expected: str) -> None:
 
 def test_columns_have_their_own_decimals_and_faces_their_slashes() -> None:
     assert joined("v", np.array([[0.123456, 0.123456]]), [2, 4]) == "v 0.12 0.1235\n"
-    assert joined("f", np.array([[1, 20, 3]]), [0, 0, 0], slashes=True) == "f 1//1 20//20 3//3\n"
+    corners = np.array([[1, 20, 3]])
+    assert joined("f", corners.repeat(2, 1), [0] * 6, ["//", " "] * 3) == "f 1//1 20//20 3//3\n"
+    assert joined("f", corners.repeat(3, 1), [0] * 9, ["/", "/", " "] * 3) == "f 1/1/1 20/20/20 3/3/3\n"
 
 
 def test_parts_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:

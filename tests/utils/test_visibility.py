@@ -12,7 +12,7 @@ def slowly_seen(points, mesh, view, tolerance):
     """For each point: in the image, and no triangle (Möller and Trumbore 1997) well before it."""
     corner = mesh.vertices[mesh.faces]
     first, second = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
-    found = view.project(points)[1]
+    found = view.pixels_of(points)[1]
     for k in np.flatnonzero(found):
         direction = points[k] - view.c2w[:, 3]
         length = np.linalg.norm(direction)
@@ -38,7 +38,7 @@ def test_seen_equals_the_slow_reference(seed):
     points = rng.uniform(-1.5, 1.5, (3000, 3))
     expected = slowly_seen(points, mesh, view, 0.01)
     np.testing.assert_array_equal(seen(points, mesh, [view], 0.01), expected)
-    assert 20 < expected.sum() < view.project(points)[1].sum()
+    assert 20 < expected.sum() < view.pixels_of(points)[1].sum()
 
 
 def test_of_a_ball_the_near_cap_is_seen():
@@ -71,7 +71,7 @@ def test_an_endless_floor_under_the_camera_hides_what_lies_below():
 def test_pixels_start_at_the_corner_of_the_image():
     view = Viewpoint(np.eye(4)[:3], np.array([10.0, 10.0, 5.0, 4.0]), (10, 8))
     points = np.array([[-0.5, -0.4, 1.0], [-0.51, 0, 1], [0.499, 0.399, 1], [0.5, 0, 1], [0, 0, -1], [0, 0, 0]])
-    pixels, inside = view.project(points)
+    pixels, inside = view.pixels_of(points)
     np.testing.assert_array_equal(inside, [True, False, True, False, False, False])
     np.testing.assert_allclose(pixels[0], [0, 0], atol=1e-12)
 

@@ -151,7 +151,7 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_learned_background_shows_what_no_colour_can(
     painted: Path, tmp_path: Path, config: str, margin: float
 ) -> None:
-    steps = ["--train", "trainer.max_steps=60", "system.warmup_steps=10", "dataset.scene=sphere"]
+    steps = ["--train", "trainer.max_steps=120", "system.warmup_steps=10", "dataset.scene=sphere"]
     sizes = ["model.num_samples_per_ray=64", "model.train_num_rays=32", "model.max_train_num_rays=256"]
     run(painted, tmp_path, *steps, *sizes, "model.radius=0.8", *BACKGROUND, config=config)
     # The density of a NeRF has no surface yet after so few steps; the figures are written before that is said.

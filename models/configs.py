@@ -101,8 +101,8 @@ class IsosurfaceConfig:
 
     method: Literal["mc"] = "mc"
     resolution: int = 512  # lattice points along the side of the region
-    # the value at the surface; auto: 0 of a signed distance; of a density the median, over rays of the test views, of
-    # that where half of the light has been stopped
+    # the value at the surface; auto: 0 of a signed distance, of a density that which rays of the test views reach where
+    # they lose half of their light
     threshold: float | Literal["auto"] = "auto"
     UNUSED: ClassVar[dict[str, str]] = {"chunk": _ONE_STEP}
 

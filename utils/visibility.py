@@ -1,7 +1,7 @@
 """What cameras see of points in space: inside their images and masks, and not hidden behind a mesh."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numba
@@ -26,23 +26,42 @@ class Viewpoint(Camera):
         inside = self.in_frame(found)
         return np.where(inside[:, None], found[:, :2], 0.0), inside
 
+    def shows(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) bool each: whether points (N, 3) lie in the image, and in its mask if it has one."""
+        pixels, inside = self.pixels_of(points)
+        if self.mask is None:
+            return inside, inside
+        column, row = pixels.astype(np.int64).T
+        return inside, inside & self.mask[row, column]
+
 
 def in_views(points: np.ndarray, views: Sequence[Viewpoint], masks: MaskCull) -> np.ndarray:
     """(N,) bool: whether points (N, 3) lie in an image.
 
     masks: "any": and in the mask of a view; "all": and in the masks of all views that have them in their image, the
     visual hull; "none": masks do not count. A view without a mask shows the object everywhere."""
-    framed, in_some, in_all = (np.full(len(points), start) for start in (False, False, True))
+    if masks == "all":
+        return _in_all_masks(points, views)
+    return _in_some_mask(points, views if masks == "any" else [replace(view, mask=None) for view in views])
+
+
+def _in_some_mask(points: np.ndarray, views: Sequence[Viewpoint]) -> np.ndarray:
+    found = np.zeros(len(points), bool)
     for view in views:
-        pixels, inside = view.pixels_of(points)
-        shown = inside
-        if view.mask is not None:
-            column, row = pixels.astype(np.int64).T
-            shown = inside & view.mask[row, column]
-        framed |= inside
-        in_some |= shown
-        in_all &= shown | ~inside
-    return {"none": framed, "any": in_some, "all": framed & in_all}[masks]
+        waiting = np.flatnonzero(~found)
+        found[waiting] = view.shows(points[waiting])[1]
+    return found
+
+
+def _in_all_masks(points: np.ndarray, views: Sequence[Viewpoint]) -> np.ndarray:
+    framed, kept = np.zeros(len(points), bool), np.arange(len(points))
+    for view in views:
+        inside, shown = view.shows(points[kept])
+        framed[kept] |= inside
+        kept = kept[shown | ~inside]
+    found = np.zeros(len(points), bool)
+    found[kept] = framed[kept]
+    return found
 
 
 def seen(points: np.ndarray, mesh: Mesh, views: Sequence[Viewpoint], tolerance: float) -> np.ndarray:

@@ -43,7 +43,7 @@ def ball(slope: float) -> NeRF:
     return model
 
 
-def rays(num: int = 1000, spread: float = 1.5) -> Rays:
+def rays(num: int = 400, spread: float = 1.5) -> Rays:
     """Side by side along -x, from all over a square."""
     places = torch.rand(num, 2, generator=torch.Generator().manual_seed(0)) * 2.0 * spread - spread
     origins = torch.cat([torch.full((num, 1), 3.0), places], dim=1)
@@ -55,7 +55,9 @@ def rays(num: int = 1000, spread: float = 1.5) -> Rays:
 def test_it_is_the_density_where_half_of_the_light_is_left(slope: float):
     # A ray at an angle with the cosine c loses half of it at the density sqrt(2 slope c ln 2), and another density lies
     # farther along it by 1 / (slope c): the best for all rays of a disc is that of c = 1/2.
-    assert density_level(ball(slope), rays()) == pytest.approx(np.sqrt(slope * np.log(2.0)), rel=0.2)
+    assert density_level(ball(slope), rays()) == pytest.approx(
+        np.sqrt(slope * np.log(2.0)), rel=0.3
+    )  # candidates lie 25 % apart
 
 
 def test_parts_that_are_less_dense_are_not_lost():
@@ -87,7 +89,7 @@ def test_a_number_is_taken_as_it_is():
 
 
 def test_rays_that_keep_their_light_tell_of_no_surface():
-    with pytest.raises(ReconstructionError, match="none of 1000 rays"):
+    with pytest.raises(ReconstructionError, match="none of 400 rays"):
         density_level(ball(0.1), rays())
     model = ball(1000.0)
     model.occupancy.occupied.fill_(False)

@@ -137,7 +137,9 @@ def test_nerf_trains_and_shows_an_orbit(scene: Path, tmp_path: Path) -> None:
 BACKGROUND = [
     "model.background={name: learned, num_samples_per_ray: 16, grid_resolution: 16, geometry: {name: volume-density, "
     "feature_dim: 8, isosurface: null, xyz_encoding_config: {otype: HashGrid, n_levels: 6, log2_hashmap_size: 12}, "
-    "mlp_network_config: {otype: FullyFusedMLP, n_neurons: 16}}}",
+    "mlp_network_config: {otype: FullyFusedMLP, n_neurons: 16}}, texture: {name: volume-radiance, input_feature_dim: 8, "
+    "dir_encoding_config: {otype: SphericalHarmonics}, mlp_network_config: {otype: FullyFusedMLP}, "
+    "color_activation: sigmoid}}",
 ]
 
 
@@ -151,7 +153,7 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_learned_background_shows_what_no_colour_can(
     painted: Path, tmp_path: Path, config: str, margin: float
 ) -> None:
-    steps = ["--train", "trainer.max_steps=120", "system.warmup_steps=10", "dataset.scene=sphere"]
+    steps = ["--train", "trainer.max_steps=60", "system.warmup_steps=10", "dataset.scene=sphere"]
     sizes = ["model.num_samples_per_ray=64", "model.train_num_rays=32", "model.max_train_num_rays=256"]
     run(painted, tmp_path, *steps, *sizes, "model.radius=0.8", *BACKGROUND, config=config)
     # The density of a NeRF has no surface yet after so few steps; the figures are written before that is said.

@@ -137,7 +137,8 @@ def test_nerf_trains_and_shows_an_orbit(scene: Path, tmp_path: Path) -> None:
 BACKGROUND = [
     "model.background={name: learned, num_samples_per_ray: 16, grid_resolution: 16, geometry: {name: volume-density, "
     "feature_dim: 8, isosurface: null, xyz_encoding_config: {otype: HashGrid, n_levels: 6, log2_hashmap_size: 12}, "
-    "mlp_network_config: {otype: FullyFusedMLP, n_neurons: 16}}, texture: {name: volume-radiance, input_feature_dim: 8, "
+    "mlp_network_config: {otype: FullyFusedMLP, n_neurons: 16}}, "
+    "texture: {name: volume-radiance, input_feature_dim: 8, "
     "dir_encoding_config: {otype: SphericalHarmonics}, mlp_network_config: {otype: FullyFusedMLP}, "
     "color_activation: sigmoid}}",
 ]

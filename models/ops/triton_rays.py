@@ -95,7 +95,7 @@ def _num_intervals(near, far, shift, step, K):
 
 
 @triton.jit
-def _cell(p, cells_per_unit, G: tl.constexpr):
+def cell_of(p, cells_per_unit, G: tl.constexpr):
     """Index of the cell that holds one coordinate, NaN in the first."""
     position = p * cells_per_unit + 0.5 * G
     return tl.minimum(tl.where(position > 0.0, position, 0.0), G - 1.0).to(tl.int32)
@@ -130,9 +130,9 @@ def _mark(
         k = first + 32 * row[:, None] + bit
         start, end = _edge(k, ray_near, ray_far, shift, step), _edge(k + 1, ray_near, ray_far, shift, step)
         mid = 0.5 * (start + end)
-        x = _cell(x0 + dx * mid, cells_per_unit, G)
-        y = _cell(y0 + dy * mid, cells_per_unit, G)
-        z = _cell(z0 + dz * mid, cells_per_unit, G)
+        x = cell_of(x0 + dx * mid, cells_per_unit, G)
+        y = cell_of(y0 + dy * mid, cells_per_unit, G)
+        z = cell_of(z0 + dz * mid, cells_per_unit, G)
         keep = tl.load(occupied + (x * G + y) * G + z, mask=(end > start) & (k < K), other=0).to(tl.int32)
         word = first // 32 + row
         tl.store(marks + ray * words + word, tl.sum(keep << bit, 1), mask=word < words)

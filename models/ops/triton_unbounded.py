@@ -7,10 +7,10 @@ from torch import Tensor
 
 from models.ops.contraction import FARTHEST
 from models.ops.packing import reserve
+from models.ops.triton_rays import EXACT, cell_of
 from utils.rays import Packed, Rays
 
 BLOCK = 128  # intervals of a ray at a time
-EXACT = {"num_warps": 1, "enable_fp_fusion": False}  # both walks find the same edges, as the reference does
 
 
 def march_unbounded(
@@ -74,10 +74,15 @@ def _interval(k, near, far, enters, leaves, before, behind, shift, farthest, in_
 
 
 @triton.jit
-def _cell(p, cells_per_unit, G: tl.constexpr):
-    """Index of the cell that holds one contracted coordinate, NaN in the first."""
-    position = p * cells_per_unit + 0.5 * G
-    return tl.minimum(tl.where(position > 0.0, position, 0.0), G - 1.0).to(tl.int32)
+def _read(ray, origins, directions, near, far, enter, leave, jitter, radius):
+    """Origin and direction of a ray, near and far, where it enters and leaves the region, how far from the origin of
+    the scene it does both, and the shift of its intervals."""
+    x0, y0, z0 = tl.load(origins + 3 * ray), tl.load(origins + 3 * ray + 1), tl.load(origins + 3 * ray + 2)
+    dx, dy, dz = tl.load(directions + 3 * ray), tl.load(directions + 3 * ray + 1), tl.load(directions + 3 * ray + 2)
+    enters, leaves, shift = tl.load(enter + ray), tl.load(leave + ray), tl.load(jitter + ray) - 0.5
+    before = _distance(x0, y0, z0, dx, dy, dz, enters, radius)
+    behind = _distance(x0, y0, z0, dx, dy, dz, leaves, radius)
+    return x0, y0, z0, dx, dy, dz, tl.load(near + ray), tl.load(far + ray), enters, leaves, before, behind, shift
 
 
 @triton.jit
@@ -104,12 +109,9 @@ def _mark(
 ):
     """Sets the bits of the intervals that a ray keeps, 32 to a word, and counts them."""
     ray = tl.program_id(0).to(tl.int64)
-    x0, y0, z0 = tl.load(origins + 3 * ray), tl.load(origins + 3 * ray + 1), tl.load(origins + 3 * ray + 2)
-    dx, dy, dz = tl.load(directions + 3 * ray), tl.load(directions + 3 * ray + 1), tl.load(directions + 3 * ray + 2)
-    enters, leaves, shift = tl.load(enter + ray), tl.load(leave + ray), tl.load(jitter + ray) - 0.5
-    ray_near, ray_far = tl.load(near + ray), tl.load(far + ray)
-    before = _distance(x0, y0, z0, dx, dy, dz, enters, radius)
-    behind = _distance(x0, y0, z0, dx, dy, dz, leaves, radius)
+    x0, y0, z0, dx, dy, dz, ray_near, ray_far, enters, leaves, before, behind, shift = _read(
+        ray, origins, directions, near, far, enter, leave, jitter, radius
+    )
     last = in_front + num
     end_of_shown = tl.where(tl.load(shown + ray) != 0, last, in_front)
     end_of_wanted = tl.where(tl.load(wanted + ray) != 0, end_of_shown, -1)
@@ -123,7 +125,9 @@ def _mark(
         x, y, z = (x0 + dx * mid) / radius, (y0 + dy * mid) / radius, (z0 + dz * mid) / radius
         norm = tl.maximum(tl.sqrt(x * x + y * y + z * z), 1.0)
         factor = (2.0 - 1.0 / norm) / norm
-        i = (_cell(x * factor, 0.25 * G, G) * G + _cell(y * factor, 0.25 * G, G)) * G + _cell(z * factor, 0.25 * G, G)
+        i = (cell_of(x * factor, 0.25 * G, G) * G + cell_of(y * factor, 0.25 * G, G)) * G + cell_of(
+            z * factor, 0.25 * G, G
+        )
         there = (end > start) & (k <= end_of_wanted)
         full = tl.load(occupied + i, mask=there, other=0) != 0
         keep = (there & (full | (k == in_front) | (k == last))).to(tl.int32)
@@ -158,12 +162,9 @@ def _fill(
 ):
     """Writes the marked intervals of a ray that fits the capacity."""
     ray = tl.program_id(0).to(tl.int64)
-    x0, y0, z0 = tl.load(origins + 3 * ray), tl.load(origins + 3 * ray + 1), tl.load(origins + 3 * ray + 2)
-    dx, dy, dz = tl.load(directions + 3 * ray), tl.load(directions + 3 * ray + 1), tl.load(directions + 3 * ray + 2)
-    enters, leaves, shift = tl.load(enter + ray), tl.load(leave + ray), tl.load(jitter + ray) - 0.5
-    ray_near, ray_far = tl.load(near + ray), tl.load(far + ray)
-    before = _distance(x0, y0, z0, dx, dy, dz, enters, radius)
-    behind = _distance(x0, y0, z0, dx, dy, dz, leaves, radius)
+    _, _, _, _, _, _, ray_near, ray_far, enters, leaves, before, behind, shift = _read(
+        ray, origins, directions, near, far, enter, leave, jitter, radius
+    )
     slot, first = tl.load(ray_start + ray), 0
     end_of_all = tl.where(tl.load(ray_count + ray) > 0, in_front + num, -1)
     while first <= end_of_all:

@@ -3,7 +3,7 @@
 Space is contracted into a ball (mip-NeRF 360, arXiv:2111.12077, eq. 10), and the last sample of each ray is opaque (as
 the last interval in NeRF++, arXiv:2010.07492, is infinite): nothing shines through a background."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class LearnedBackground(nn.Module):
     """Density and colour of contracted space, with an occupancy grid of its own."""
 
     def __init__(self, config: LearnedBackgroundConfig, radius: float, num_rays: int, backend: str = "auto") -> None:
-        """radius: half the edge of the region; num_rays: drawn for a training step."""
+        """radius: of the region, a ball; num_rays: drawn for a training step."""
         super().__init__()
         self.radius, self.backend = radius, backend
         self.num_samples = config.num_samples_in_front, config.num_samples_per_ray
@@ -89,11 +89,7 @@ class LearnedBackground(nn.Module):
 
     def cut_to_region(self, rays: Rays) -> Rays:
         """The rays from where they enter the region to where they leave it; empty, at near, where they miss it."""
-        inside = ops.clip_rays_to_box(rays, self.radius, backend=self.backend)
-        hit = inside.far > inside.near
-        return replace(
-            inside, near=torch.where(hit, inside.near, rays.near), far=torch.where(hit, inside.far, rays.near)
-        )
+        return ops.clip_rays_to_ball(rays, self.radius)
 
     def march(
         self, rays: Rays, region: Rays, wanted: Tensor, shown: Tensor, generator: torch.Generator | None, jittered: bool
@@ -141,8 +137,8 @@ class LearnedBackground(nn.Module):
         """(N,) opacity of one interval at contracted points (N, 3), 0 where no ray takes samples."""
         density, _ = self.field(points)
         # up to a cell inside of the region, since cells on its border are sampled
-        border = 1.0 - 4.0 / self.occupancy.resolution
-        sampled = (points.abs().amax(-1) > border) & (points.norm(dim=-1) < 2.0)
+        border, norm = 1.0 - 4.0 / self.occupancy.resolution, points.norm(dim=-1)
+        sampled = (norm > border) & (norm < 2.0)
         return ops.alpha_from_density(density, 1.0 / self.num_samples[1]) * sampled
 
     def update_occupancy(self, generator: torch.Generator, every_cell: bool) -> None:

@@ -99,9 +99,16 @@ class VolumeModel(nn.Module):
 
     def update_occupancy(self, generator: torch.Generator, every_cell: bool) -> None:
         """Refreshes the occupancy grids: all of them, or a sample of their cells."""
-        self.occupancy.update(self.occupancy_value, generator, every_cell)
-        if self.background is not None:
-            self.background.update_occupancy(generator, every_cell)
+        if self.background is None:
+            self.occupancy.update(self.occupancy_value, generator, every_cell)
+            return
+        reach = self.config.radius + self.occupancy.half_diagonal
+
+        def within_ball(points: Tensor) -> Tensor:
+            return self.occupancy_value(points) * (points.norm(dim=-1) < reach)
+
+        self.occupancy.update(within_ball, generator, every_cell)
+        self.background.update_occupancy(generator, every_cell)
 
     def occupancy_value(self, points: Tensor) -> Tensor:
         """(N,) opacity of one step around points (N, 3), for the occupancy grid."""
@@ -145,9 +152,15 @@ class VolumeModel(nn.Module):
         """(N, 3) rgb in [0, 1] of surface points (N, 3) seen from where `outward` (N, 3), of unit length, points to."""
         raise NotImplementedError
 
+    def cut_to_region(self, rays: Rays) -> Rays:
+        """The rays cut to the cube [-radius, radius]^3, or to the ball of that radius where a background is learned."""
+        if self.background is None:
+            return ops.clip_rays_to_box(rays, self.config.radius, backend=self.config.backend)
+        return self.background.cut_to_region(rays)
+
     def march(self, rays: Rays, generator: torch.Generator | None) -> Packed:
         """Samples of rays in occupied cells: within the budget with a generator, all of them without."""
-        rays = ops.clip_rays_to_box(rays, self.config.radius, backend=self.config.backend)
+        rays = self.cut_to_region(rays)
         jitter = draw_jitter(rays, generator if self.config.randomized else None)
         capacity = self.capacity if generator is not None else None
         packed = ops.march(

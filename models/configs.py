@@ -208,7 +208,8 @@ class VolumeModelConfig:
 
     geometry: Any = component("geometry")
     texture: Any = component("texture")
-    radius: float = 1.0  # the region is the cube [-radius, radius]^3 of the scene
+    # the region is the cube [-radius, radius]^3 of the scene; with a learned background the ball of that radius
+    radius: float = 1.0
     num_samples_per_ray: int = 1024  # samples along the diagonal of the region: sets the step length
     train_num_rays: int = 256  # with num_samples_per_ray: the sample budget of a training step
     max_train_num_rays: int = 8192

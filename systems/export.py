@@ -92,10 +92,9 @@ def is_sdf(model: VolumeModel) -> bool:
 
 
 def surface_mesh(model: VolumeModel, resolution: int, level: float, chunk: int) -> Mesh:
-    """The level set of the model's field in scene coordinates, wound outward."""
+    """The level set of the model's field in its region, in scene coordinates, wound outward."""
     device = model.occupancy.value.device
-
-    return extract_isosurface(
+    mesh = extract_isosurface(
         model.field_value,
         radius=model.config.radius,
         resolution=resolution,
@@ -105,6 +104,7 @@ def surface_mesh(model: VolumeModel, resolution: int, level: float, chunk: int) 
         occupied=model.occupancy.occupied if model.config.grid_prune and not is_sdf(model) else None,
         device=device,
     )
+    return mesh if model.background is None else finishing.cut_to_ball(mesh, model.config.radius)
 
 
 def _finished(

@@ -14,13 +14,24 @@ from utils.cameras import Camera
 from utils.cropping import crop_to_frames, crop_to_visible
 from utils.decimation import decimate
 from utils.errors import ReconstructionError
-from utils.mesh import Mesh, drop_floaters
+from utils.mesh import Mesh, drop_floaters, submesh
 from utils.projection import project_to_level
 
 log = logging.getLogger(__name__)
 TEXTURED_FACES = 100_000  # of a textured mesh for which export.max_faces gives no number
 LISTED_HOLES = 10  # whose perimeters are reported
 PointMap = Callable[[torch.Tensor], torch.Tensor]
+
+
+def cut_to_ball(mesh: Mesh, radius: float) -> Mesh:
+    """The faces within the ball of a radius around the origin. Raises ReconstructionError where there are none."""
+    inside = np.linalg.norm(mesh.vertices, axis=1) <= radius
+    if not inside[mesh.faces].all(axis=1).any():
+        raise ReconstructionError(
+            f"no surface in the region, the ball of radius {radius:g}. Check that the object lies in it "
+            "(model.radius), and train longer."
+        )
+    return submesh(mesh, inside[mesh.faces].all(axis=1))
 
 
 def crop(mesh: Mesh, kind: str, cameras: Iterable[Camera]) -> Mesh:

@@ -17,6 +17,7 @@ __all__ = [
     "GridSpec",
     "Layers",
     "alpha_from_density",
+    "clip_rays_to_ball",
     "clip_rays_to_box",
     "composite",
     "contract",
@@ -87,6 +88,13 @@ def clip_rays_to_box(rays: Rays, radius: float, *, backend: str = "auto") -> Ray
 
     Reads nothing on the host. A ray parallel to a face is handled as the limit of its neighbours."""
     return module("samples", backend, rays.near).clip_rays_to_box(rays, radius)
+
+
+def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
+    """The rays with `near` and `far` cut to the ball of a radius around the origin; empty, at near, where they miss it.
+
+    Reads nothing on the host."""
+    return contraction.clip_rays_to_ball(rays, radius)
 
 
 def march(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from utils.rays import Packed, Rays
@@ -19,6 +20,17 @@ def uncontract(points: Tensor) -> Tensor:
     """The inverse of `contract` in the open ball of radius 2."""
     norm = points.norm(dim=-1, keepdim=True).clamp(min=1.0)
     return points / (norm * (2.0 - norm))
+
+
+def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
+    """Bounds as in `models.ops.clip_rays_to_ball`."""
+    middle = -(rays.origins * rays.directions).sum(-1)
+    # of the point in the middle, not |o|^2 - middle^2, which cancels for a camera far away
+    offset = torch.addcmul(rays.origins, middle[:, None], rays.directions).square().sum(-1)
+    half = (radius * radius - offset).clamp(min=0.0).sqrt()
+    near, far = torch.maximum(rays.near, middle - half), torch.minimum(rays.far, middle + half)
+    hit = far > near
+    return replace(rays, near=torch.where(hit, near, rays.near), far=torch.where(hit, far, rays.near))
 
 
 def inverse_shares(rays: Rays, region: Rays, packed: Packed, radius: float) -> Packed:

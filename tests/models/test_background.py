@@ -51,7 +51,7 @@ def make_model(name: str, device: torch.device, background: object = LEARNED) ->
 
 
 def make_rays(device: torch.device, num: int = 30) -> Rays:
-    """Rays from a distance of 4; some miss the region, whose corners lie at 2.6."""
+    """Rays from a distance of 4; some miss the region, the ball of radius 1.5."""
     origins = 4.0 * F.normalize(torch.randn(num, 3), dim=-1)
     directions = F.normalize(3.0 * torch.rand(num, 1) * F.normalize(torch.randn(num, 3), dim=-1) - origins, dim=-1)
     near = torch.full((num,), 0.5)
@@ -75,7 +75,7 @@ def behind(model: VolumeModel) -> LearnedBackground:
 
 def test_samples_lie_around_the_region(device: torch.device, color: Tensor) -> None:
     model, rays = make_model("nerf", device), make_rays(device)
-    region = ops.clip_rays_to_box(rays, 1.5)
+    region = ops.clip_rays_to_ball(rays, 1.5)
     hit = region.far > region.near
     assert hit.any()
     assert not hit.all()
@@ -85,7 +85,7 @@ def test_samples_lie_around_the_region(device: torch.device, color: Tensor) -> N
     assert_close(packed.t_starts[first[seen]], rays.near[seen])
     assert (packed.t_ends[last[seen & hit]] > region.far[seen & hit]).sum() > 5
     points = ops.sample_points(rays, packed)
-    inside = (points.abs().amax(-1) < 1.5).int()
+    inside = (points.norm(dim=-1) < 1.5).int()
     assert_close(torch.zeros(len(rays), device=device).index_add(0, packed.ray_index, inside.float()), hit.float())
 
 
@@ -176,7 +176,7 @@ def test_an_opaque_foreground_hides_it_and_needs_no_samples(device: torch.device
 
 def test_a_far_inside_of_the_region_shows_the_colour(device: torch.device, color: Tensor) -> None:
     model, rays = make_model("neus", device), make_rays(device)
-    region = ops.clip_rays_to_box(rays, 1.5)
+    region = ops.clip_rays_to_ball(rays, 1.5)
     rays = replace(rays, far=0.5 * (region.near + region.far))
     hit = region.far > region.near
     model.occupancy.occupied.fill_(False)
@@ -255,6 +255,18 @@ def test_its_occupancy_follows_its_density(device: torch.device) -> None:
     directions = F.normalize(torch.randn(300, 3, device=device), dim=-1)
     cells = ((directions * shell + 2.0) * (grid.shape[0] / 4.0)).long()
     assert grid[cells[:, 0], cells[:, 1], cells[:, 2]].float().mean() > 0.99
+
+
+def test_the_foreground_lies_in_the_ball_alone(device: torch.device) -> None:
+    model = make_model("nerf", device)
+    model.occupancy_value = lambda points: torch.ones_like(points[:, 0])
+    model.occupancy.threshold = 0.5
+    model.update_occupancy(torch.Generator(device).manual_seed(0), every_cell=True)
+    where = (model.occupancy.occupied.nonzero() + 0.5) * (3.0 / 8) - 1.5
+    assert 0.52 < len(where) / 8**3 < 0.9  # of the cube the ball takes 52 %
+    assert where.norm(dim=-1).max() < 1.5 + 2 * model.occupancy.half_diagonal
+    rays = make_rays(device)
+    assert 1.3 < ops.sample_points(rays, model.march(rays, None)).norm(dim=-1).max() < 1.5
 
 
 def test_one_colour_has_no_parts_and_no_state() -> None:

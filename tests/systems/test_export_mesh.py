@@ -107,6 +107,18 @@ def test_a_mesh_that_no_camera_sees_is_said(model, experiment, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_mesh_ends_where_the_background_begins():
+    config = read_experiment(["configs/neus-demo.yaml"], [*SMALL, "model.background.name=learned"]).model
+    model = registry.build(config)
+    model.field_value = lambda points: points[:, 2] - 0.3  # a table that goes on beyond the region
+    mesh = surface_mesh(model, 64, 0.0, 2**17)
+    assert np.linalg.norm(mesh.vertices, axis=1).max() <= config.radius
+    assert 0.85 < face_areas(mesh).sum() / (np.pi * (config.radius**2 - 0.3**2)) < 1.0
+    model.field_value = lambda points: points[:, 2] + points[:, 0] - 1.9 * config.radius  # in a corner of the cube
+    with pytest.raises(ReconstructionError, match="no surface in the region, the ball of radius 1"):
+        surface_mesh(model, 64, 0.0, 2**17)
+
+
 def open_ball() -> Mesh:
     """A ball with a large and a small hole."""
     mesh = sphere_mesh(4)

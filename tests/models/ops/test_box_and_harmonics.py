@@ -1,4 +1,4 @@
-"""Rays cut to a box, spherical harmonics, and the promise that no operation reads a value on the host."""
+"""Rays cut to a box or a ball, spherical harmonics, and the promise that no operation reads a value on the host."""
 
 import math
 
@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from models.ops import (
     GridSpec,
+    clip_rays_to_ball,
     clip_rays_to_box,
     composite,
     distortion,
@@ -36,6 +37,31 @@ def test_clipped_rays_lie_in_the_box_and_end_on_its_faces(backend, device):
     ends = (origins + directions * rays.far[:, None])[hits].abs().amax(-1)
     assert_close(ends, torch.ones_like(ends), atol=1e-5, rtol=0)
     assert 100 < hits.sum() < 500
+
+
+def test_clipped_rays_lie_in_the_ball_and_end_on_it(device):
+    origins = 4.0 * torch.rand(500, 3, device=device) - 2.0
+    directions = normalize(torch.randn(500, 3, device=device), dim=-1)
+    bounds = torch.full((500,), 0.1, device=device), torch.full((500,), torch.inf, device=device)
+    rays = clip_rays_to_ball(Rays(origins, directions, *bounds), 1.5)
+    t = torch.linspace(0.11, 8.9, 400, device=device)
+    inside = (origins[:, None] + directions[:, None] * t[:, None]).norm(dim=-1) < 1.5
+    covered = (t > rays.near[:, None]) & (t < rays.far[:, None])
+    assert (inside == covered).double().mean() > 0.9999
+    hits = rays.near < rays.far
+    assert 100 < hits.sum() < 500
+    assert_close(rays.near[~hits], rays.far[~hits])
+    ends = (origins + directions * rays.far[:, None])[hits].norm(dim=-1)
+    assert_close(ends, torch.full_like(ends, 1.5), atol=1e-5, rtol=0)
+
+
+def test_a_ball_seen_from_far_away(device):
+    origin, far = torch.tensor([[3000.0, 0.8, 0.0]], device=device), torch.tensor([torch.inf], device=device)
+    rays = Rays(origin, torch.tensor([[-1.0, 0.0, 0.0]], device=device), torch.zeros_like(far), far)
+    clipped = clip_rays_to_ball(rays, 1.0)
+    assert_close((clipped.near.item(), clipped.far.item()), (2999.4, 3000.6), atol=1e-3, rtol=0)
+    short = Rays(rays.origins, rays.directions, rays.near, torch.full_like(far, 2999.0))
+    assert clip_rays_to_ball(short, 1.0).near == clip_rays_to_ball(short, 1.0).far == 0.0
 
 
 def test_near_and_far_are_only_ever_tightened(backend, device):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from utils import registry
 from utils.errors import ConfigError
 from utils.registry import name_of, register
+from utils.schedule import Schedule
 from utils.schema import component
 
 _ONE_STEP = (
@@ -182,10 +183,26 @@ class VarianceConfig:
     mod_start_steps: int | None = None  # step at which the cap is what inv_s is then; from there it grows exponentially
     reach_max_steps: int | None = None  # step at which the cap is max_inv_s, as it is from then on
     max_inv_s: float | None = None  # 1 / scene unit
+    # at each step inv_s is raised to this, in 1 / scene unit, so that the surface sharpens where colours do not ask for
+    # it too; None: nothing raises it
+    min_inv_s: Schedule | None = None
 
     def __post_init__(self) -> None:
-        if not self.modulate:
-            return
+        if self.modulate:
+            self._check_cap()
+        if self.min_inv_s is not None:
+            self._check_floor(self.max_inv_s if self.modulate else 1e6)
+
+    def _check_floor(self, most: float) -> None:
+        values = [value for _, value in self.min_inv_s.points]
+        if min(values) <= 0.0 or max(values) > most:
+            raise ConfigError(
+                f"model.variance.min_inv_s: expected more than 0, at most {most:g}"
+                f"{' (model.variance.max_inv_s)' if self.modulate else ''}, at every step; got {min(values):g} to "
+                f"{max(values):g}."
+            )
+
+    def _check_cap(self) -> None:
         for name in ("mod_start_steps", "reach_max_steps", "max_inv_s"):
             if getattr(self, name) is None:
                 raise ConfigError(

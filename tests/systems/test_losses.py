@@ -86,6 +86,15 @@ def test_a_density_has_no_sdf_losses(name: str) -> None:
         loss(name, bare, batch)
 
 
+def test_a_weight_may_warm_up_and_decay() -> None:
+    curvature = [[0, 0.0], [1000, 5.0e-4], [3000, 1.0e-4]]
+    config = LossConfig.from_config({"lambda_curvature": curvature}, "system.loss")
+    weight = config.weights["curvature"]
+    assert [weight.at(step) for step in (0, 500, 2000, 9000)] == pytest.approx([0.0, 2.5e-4, 3e-4, 1e-4])
+    assert not config.is_off("curvature")
+    assert config.to_config()["lambda_curvature"] == curvature
+
+
 def test_every_ray_dead_is_a_zero_not_a_nan() -> None:
     out, batch = example()
     dead = replace(out, alive=torch.zeros(3, dtype=torch.bool))

@@ -42,8 +42,9 @@ class SceneData(pl.LightningDataModule):
 
     def __init__(self, config: Any, per_image: bool, num_val_views: int | float, backend: str) -> None:
         super().__init__()
-        self.per_image, self.num_val_views, self.backend = per_image, num_val_views, backend
-        self.placement = getattr(config, "pixels_on", "auto")
+        self.num_val_views = num_val_views
+        options = {"placement": getattr(config, "pixels_on", "auto"), "mask_band": getattr(config, "mask_band", 0)}
+        self._options = {"per_image": per_image, "backend": backend, **options}
         self.true_mesh = _read_truth(getattr(config, "gt_mesh", None))
         loader = build(config)
         self.scene = cache(loader.load)
@@ -55,8 +56,7 @@ class SceneData(pl.LightningDataModule):
         scene = self.scene(split)
         key = id(scene), device
         if key not in self._samplers:
-            options = {"per_image": self.per_image, "backend": self.backend, "placement": self.placement}
-            self._samplers[key] = RaySampler(scene, device, **options)
+            self._samplers[key] = RaySampler(scene, device, **self._options)
         return self._samplers[key]
 
     @property

@@ -1,9 +1,13 @@
 """Turns a scene into rays: random training batches, whole images, and views from any camera."""
 
+from dataclasses import replace
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.masks import outline_band
 from datasets.options import Placement
 from datasets.placement import place_pixels
 from datasets.scene import Scene
@@ -17,7 +21,8 @@ class RaySampler:
 
     Nothing here reads from the device, and shapes depend on the arguments alone. On the CPU the pixels are shared
     with the scene, not copied. `per_image`: each batch comes from one random image instead of all pixels; `backend`:
-    that of `models.ops`; `placement`: where a GPU finds the pixels, see `place_pixels`."""
+    that of `models.ops`; `placement`: where a GPU finds the pixels, see `place_pixels`; `mask_band`: pixels around the
+    outline of a mask where batches say that it is not to be trusted."""
 
     def __init__(
         self,
@@ -27,10 +32,11 @@ class RaySampler:
         per_image: bool = False,
         backend: str = "auto",
         placement: Placement = "auto",
+        mask_band: int = 0,
     ) -> None:
         self.scene = scene
         self.device = torch.device(device)
-        self.per_image, self.backend = per_image, backend
+        self.per_image, self.backend, self.mask_band = per_image, backend, mask_band
         pixels = place_pixels(scene.pixels, self.device, placement, f"{scene.name}, {len(scene)} images")
         arrays = scene.offsets, scene.sizes[:, 0].copy(), scene.c2w, scene.intrinsics
         tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
@@ -43,6 +49,11 @@ class RaySampler:
         """Whether a CUDA graph may draw rays: only a kernel of our own reads pixels in the host's memory."""
         own = self.photographs.pixels.device.type == "cuda"
         return own or ops.uses_triton(self.backend, self.photographs.c2w)
+
+    @cached_property
+    def band(self) -> Tensor:
+        """(P,) bool on the device, see `outline_band`; made when a batch is drawn first, since views need none."""
+        return torch.from_numpy(outline_band(self.scene, self.mask_band)).to(self.device)
 
     def __len__(self) -> int:
         return len(self.scene)
@@ -73,7 +84,8 @@ class RaySampler:
         else:
             pixel = torch.randint(len(self.photographs.pixels), (num_rays,), **options)
             image = torch.searchsorted(self.ends, pixel, right=True)
-        return ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
+        batch = ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
+        return replace(batch, in_band=self.band[pixel]) if self.mask_band else batch
 
     def image(self, index: int, background: Tensor) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""

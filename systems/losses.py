@@ -69,11 +69,13 @@ def rgb_smooth_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Ten
 
 @register("loss", "mask")
 def mask(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Binary cross entropy of the opacity against the mask (NeuS, eq. 18); 0 without masks."""
+    """Binary cross entropy of the opacity against the mask (NeuS, eq. 18), but within dataset.mask_band pixels of its
+    outline; 0 without masks."""
     if batch.mask is None:
         return out.opacity.sum() * 0.0
     opacity = out.opacity.clamp(1e-3, 1.0 - 1e-3)
-    return mean_over_rays(_binary_cross_entropy(opacity, batch.mask), out)
+    counts = out.alive if batch.in_band is None else out.alive & ~batch.in_band
+    return _mean(_binary_cross_entropy(opacity, batch.mask), counts)
 
 
 @register("loss", "opaque")

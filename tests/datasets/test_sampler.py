@@ -117,6 +117,17 @@ def test_cameras_and_photographs_are_those_of_the_rays():
         np.testing.assert_array_equal(sampler.photograph(index), scene.image(index))
 
 
+def test_a_band_around_the_outline_of_masks_is_marked_in_batches():
+    scene = make_scene()
+    plain, batch = (draw(RaySampler(scene, "cpu", mask_band=width), 300) for width in (0, 1))
+    assert plain.in_band is None
+    assert torch.equal(plain.rays.directions, batch.rays.directions)
+    for (n, x, y), found in zip(pixels_of(scene, batch.rays), batch.in_band.tolist(), strict=True):
+        inside = np.pad(scene.image(n)[..., 3] >= 128, 1, mode="edge")
+        cross = inside[y : y + 3, x + 1], inside[y + 1, x : x + 3]
+        assert found == any((line != inside[y + 1, x + 1]).any() for line in cross)
+
+
 def test_pixels_are_shared_with_the_scene_on_the_cpu():
     scene = make_scene()
     assert RaySampler(scene, "cpu").photographs.pixels.data_ptr() == scene.pixels.ctypes.data
@@ -124,7 +135,8 @@ def test_pixels_are_shared_with_the_scene_on_the_cpu():
 
 @pytest.mark.parametrize("per_image", [False, True])
 def test_drawing_never_reads_from_the_device(per_image):
-    sampler = RaySampler(make_scene(), "meta", per_image=per_image)  # tensors without data: reading one raises
+    # tensors without data: reading one raises
+    sampler = RaySampler(make_scene(), "meta", per_image=per_image, mask_band=2)
     batch = sampler.draw(16, BACKGROUND.to("meta"), torch.Generator())
     assert batch.rgb.shape == batch.rays.directions.shape == (16, 3)
     assert batch.mask.shape == batch.rays.far.shape == (16,)

@@ -78,6 +78,13 @@ def test_without_masks_the_mask_loss_is_zero() -> None:
     assert loss("mask", out, replace(batch, mask=None)) == 0.0
 
 
+def test_the_mask_loss_leaves_out_the_band_around_an_outline() -> None:
+    out, batch = example()
+    for in_band, expected in (([False, True, False], 0.6931472), ([True, False, False], 0.0010005), ([True] * 3, 0.0)):
+        found = loss("mask", out, replace(batch, in_band=torch.tensor(in_band)))
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("name", ["eikonal", "sparsity", "curvature"])
 def test_a_density_has_no_sdf_losses(name: str) -> None:
     out, batch = example()

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from models.configs import VarianceConfig
+from models.variance_config import VarianceConfig
 
 
 class Variance(nn.Module):

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.configs import VarianceConfig
 from models.variance import Variance
+from models.variance_config import VarianceConfig
 from utils import schema
 from utils.errors import ConfigError
 from utils.schedule import Schedule

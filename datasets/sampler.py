@@ -71,21 +71,40 @@ class RaySampler:
         """(H, W, 3|4) uint8 of an image, sRGB, with straight alpha where there is a mask; no copy."""
         return self.scene.image(index)
 
-    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch:
+    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator, paired: bool = False) -> RayBatch:
         """A batch of `num_rays` random pixels, drawn with replacement; each pixel is equally likely.
 
-        background: (3,) sRGB in [0, 1]; generator: on the sampler's device."""
+        background: (3,) sRGB in [0, 1]; generator: on the sampler's device; paired: half as many are drawn, each with
+        a pixel beside it, or below it, as the next ray."""
+        if paired:
+            drawn = self._with_neighbours(*self._random_pixels((num_rays + 1) // 2, generator), generator)
+            pixel, image = (x[:num_rays] for x in drawn)
+        else:
+            pixel, image = self._random_pixels(num_rays, generator)
+        batch = ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
+        return replace(batch, in_band=self.band[pixel] if self.mask_band else None, paired=paired)
+
+    def _random_pixels(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Rows (num,) of the pixels, and the images that they are of."""
         options = {"generator": generator, "device": self.device}
         if self.per_image:
             image = torch.randint(len(self), (1,), **options)
             # the bound lies on the device; the bias of the remainder is below 1e-9
-            within = torch.randint(2**62, (num_rays,), **options) % self.counts[image]
-            pixel, image = self.photographs.starts[image] + within, image.expand(num_rays)
-        else:
-            pixel = torch.randint(len(self.photographs.pixels), (num_rays,), **options)
-            image = torch.searchsorted(self.ends, pixel, right=True)
-        batch = ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
-        return replace(batch, in_band=self.band[pixel]) if self.mask_band else batch
+            within = torch.randint(2**62, (num,), **options) % self.counts[image]
+            return self.photographs.starts[image] + within, image.expand(num)
+        pixel = torch.randint(len(self.photographs.pixels), (num,), **options)
+        return pixel, torch.searchsorted(self.ends, pixel, right=True)
+
+    def _with_neighbours(self, pixel: Tensor, image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(2P,) pixels and images: each of (P,) followed by its neighbour to the right or below, at the border of an
+        image by that on the other side."""
+        within, width = pixel - self.photographs.starts[image], self.photographs.widths[image]
+        beside = torch.rand(pixel.shape, generator=generator, device=self.device) < 0.5
+        step = torch.where(beside, 1, width)
+        fits = torch.where(beside, within % width + 1 < width, within + width < self.counts[image])
+        fits_back = torch.where(beside, within % width, within // width) > 0  # not in an image of one row or column
+        neighbour = pixel + torch.where(fits, step, torch.where(fits_back, -step, 0))
+        return torch.stack([pixel, neighbour], dim=1).flatten(), image.repeat_interleave(2)
 
     def image(self, index: int, background: Tensor) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""

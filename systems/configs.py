@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
-from models.configs import NeRFConfig
+from models.configs import FrequencyConfig, NeRFConfig
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import config, registry, schema
 from utils.errors import ConfigError
@@ -63,7 +63,9 @@ class OptimizerArgs:
     lr: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     eps: float = 1e-15
-    weight_decay: float | None = None  # None: what torch's optimiser of that name does (AdamW 0.01, Adam 0)
+    # None: what torch's optimiser of that name does (AdamW 0.01, Adam 0). Of geometry it draws features of the grid
+    # towards 0, and thus to less detail
+    weight_decay: float | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,12 @@ class Experiment:
             raise ConfigError(
                 "system.loss.lambda_distortion_bg: needs a learned background (model.background.name=learned), got "
                 f"model.background.name={registry.name_of(behind)}. Set it to 0."
+            )
+        encoding = getattr(getattr(self.model, "geometry", None), "xyz_encoding_config", None)
+        if isinstance(encoding, FrequencyConfig) and not self.system.loss.is_off("grid_tv"):
+            raise ConfigError(
+                "system.loss.lambda_grid_tv: needs model.geometry.xyz_encoding_config.otype=HashGrid, got "
+                f"{registry.name_of(encoding)}. Set it to 0."
             )
         for name in _SDF_LOSSES:
             if isinstance(self.model, NeRFConfig) and not self.system.loss.is_off(name):

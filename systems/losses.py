@@ -113,6 +113,15 @@ def curvature(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     return mean_over_samples(values, out)
 
 
+@register("loss", "grid_tv")
+def grid_tv(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Total variation of the hash grid of the geometry: mean squared difference of the features of a level at points a
+    cell of it apart (as for voxels in Plenoxels, arXiv:2112.05131), around a sixteenth of the samples of a step."""
+    values = _require(out.samples.variation, "grid_tv", "a hash grid (xyz_encoding_config.otype=HashGrid)")
+    used = out.samples.packed.valid[: len(values)]
+    return torch.where(used, values, 0.0).sum() / used.sum().clamp(min=1)
+
+
 @register("loss", "normal_smooth")
 def normal_smooth(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean squared difference of the rendered normals of pixels side by side, each pair weighted by its opacities and

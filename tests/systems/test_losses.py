@@ -86,6 +86,17 @@ def test_normals_are_smooth_where_the_photograph_is() -> None:
     assert smooth(replace(out, samples=replace(out.samples, packed=packed)), flat, config).item() == 0.0
 
 
+def test_the_variation_of_the_grid_is_averaged_over_samples_in_use() -> None:
+    out, batch = example()
+    for values, expected in (([1.0, 2.0], 1.5), ([1.0, 2.0, 6.0, 99.0], 3.0)):
+        varied = replace(out, samples=replace(out.samples, variation=torch.tensor(values)))
+        assert loss("grid_tv", varied, batch) == pytest.approx(expected)
+    none = replace(out.samples, packed=replace(out.samples.packed, count=torch.tensor(0)))
+    assert loss("grid_tv", replace(out, samples=replace(none, variation=torch.ones(2))), batch) == 0.0
+    with pytest.raises(ConfigError, match="lambda_grid_tv: needs a hash grid"):
+        loss("grid_tv", out, batch)
+
+
 def test_distortion_falls_when_the_weights_draw_together() -> None:
     out, batch = example()
     sharp = replace(out, samples=replace(out.samples, weights=torch.tensor([1.0, 0.0, 1.0, 0.0])))

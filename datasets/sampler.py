@@ -104,7 +104,7 @@ class RaySampler:
         fits = torch.where(beside, within % width + 1 < width, within + width < self.counts[image])
         fits_back = torch.where(beside, within % width, within // width) > 0  # not in an image of one row or column
         neighbour = pixel + torch.where(fits, step, torch.where(fits_back, -step, 0))
-        return torch.stack([pixel, neighbour], dim=1).flatten(), image.repeat_interleave(2)
+        return torch.stack([pixel, neighbour], dim=1).flatten(), torch.stack([image, image], dim=1).flatten()
 
     def image(self, index: int, background: Tensor) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""

@@ -121,6 +121,8 @@ class VolumeSDFConfig:
     grad_type: Literal["analytic", "finite_difference"] = "analytic"
     # step of finite_difference in scene units; progressive: the cell size of the finest open level of the grid
     finite_difference_eps: float | Literal["progressive"] = 1e-3
+    # in each training step finite_difference_eps is multiplied by a random factor in [1 - jitter, 1 + jitter]; below 1
+    finite_difference_jitter: float = 0.0
     isosurface: IsosurfaceConfig = field(default_factory=IsosurfaceConfig)
 
     def __post_init__(self) -> None:
@@ -132,6 +134,16 @@ class VolumeSDFConfig:
             )
         if self.grad_type == "finite_difference":
             self._check_eps()
+        self._check_jitter()
+
+    def _check_jitter(self) -> None:
+        jitter, where = self.finite_difference_jitter, "model.geometry.finite_difference_jitter"
+        if not 0.0 <= jitter < 1.0:
+            raise ConfigError(f"{where}: expected at least 0 and less than 1, got {jitter:g}.")
+        if jitter and self.grad_type != "finite_difference":
+            raise ConfigError(
+                f"{where}: needs model.geometry.grad_type=finite_difference, got {self.grad_type}. Set it to 0."
+            )
 
     def _check_eps(self) -> None:
         eps, where = self.finite_difference_eps, "model.geometry.finite_difference_eps"

@@ -84,9 +84,8 @@ class HashGrid(PositionEncoding):
         step = torch.where(side < 3, 1.0, -1.0) * self.cells[level]
         moved = (points + axis * step[:, None]).clamp(0.0, 1.0)
         pair = self.features(torch.cat([points, moved])).unflatten(1, (self.spec.num_levels, -1))
-        picked = pair[torch.arange(len(pair), device=points.device), level.repeat(2)]
-        here, there = picked.chunk(2)
-        return (here - there).square().sum(-1)
+        here, there = pair.gather(1, level.repeat(2)[:, None, None].expand(-1, 1, pair.shape[2])).chunk(2)
+        return (here - there).square().sum(dim=(1, 2))
 
 
 class ProgressiveBandHashGrid(HashGrid):

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from datasets.masks import check_band
 from datasets.poses import orbit
 from datasets.sampler import RaySampler
 from datasets.scene import Scene
@@ -54,6 +55,8 @@ class SceneData(pl.LightningDataModule):
     def views(self, split: str, device: torch.device) -> RaySampler:
         """The views of a split for a device; splits of the same scene share them."""
         scene = self.scene(split)
+        if split == "train":
+            check_band(scene, self._options["mask_band"])
         key = id(scene), device
         if key not in self._samplers:
             self._samplers[key] = RaySampler(scene, device, **self._options)

@@ -98,16 +98,18 @@ def check_masks(scene: Scene, folder: Path) -> None:
         )
 
 
-def outline_band(scene: Scene, width: int) -> np.ndarray:
-    """(P,) bool in the order of `scene.pixels`: whether a pixel on the other side of the mask's outline lies within
-    `width` pixels. What is at least half opaque is inside; the border of an image is no outline.
-
-    Raises DataError where the scene has no masks."""
-    if not scene.has_alpha:
+def check_band(scene: Scene, width: int) -> None:
+    """Raises DataError where there is no mask for a band of this many pixels to run along."""
+    if width and not scene.has_alpha:
         raise DataError(
             f"dataset.mask_band={width}: expected images with masks or alpha, {scene.name} has none. Set it to 0, or "
             f"give masks."
         )
+
+
+def outline_band(scene: Scene, width: int) -> np.ndarray:
+    """(P,) bool in the order of `scene.pixels`: whether a pixel on the other side of the mask's outline lies within
+    `width` pixels. What is at least half opaque is inside; the border of an image is no outline."""
     band = np.empty(len(scene.pixels), dtype=bool)
     for index, start in enumerate(scene.offsets):
         inside = (scene.image(index)[..., 3] >= 128).astype(np.uint8)

@@ -82,7 +82,8 @@ class RaySampler:
         else:
             pixel, image = self._random_pixels(num_rays, generator)
         batch = ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
-        return replace(batch, in_band=self.band[pixel] if self.mask_band else None, paired=paired)
+        banded = self.mask_band > 0 and self.scene.has_alpha
+        return replace(batch, in_band=self.band[pixel] if banded else None, paired=paired)
 
     def _random_pixels(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Rows (num,) of the pixels, and the images that they are of."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets.blender import BlenderConfig
-from datasets.masks import outline_band
+from datasets.masks import check_band, outline_band
 from datasets.scene import Scene
 from utils.errors import ConfigError, DataError
 
@@ -50,8 +50,10 @@ def test_a_half_plane_has_a_band_of_twice_the_width() -> None:
 def test_without_masks_a_band_is_refused() -> None:
     scene = make_scene([np.ones((height, width), dtype=bool) for width, height in SIZES])
     bare = Scene("bare", scene.pixels[:, :3], SIZES, scene.c2w, scene.intrinsics, scene.image_names)
+    check_band(scene, 3)
+    check_band(bare, 0)
     with pytest.raises(DataError, match=r"dataset\.mask_band=3: expected images with masks"):
-        outline_band(bare, 3)
+        check_band(bare, 3)
 
 
 def test_a_band_is_not_negative() -> None:

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from datasets.masks import check_band
 from datasets.poses import orbit
 from datasets.sampler import RaySampler
 from datasets.scene import Scene
@@ -42,8 +43,9 @@ class SceneData(pl.LightningDataModule):
 
     def __init__(self, config: Any, per_image: bool, num_val_views: int | float, backend: str) -> None:
         super().__init__()
-        self.per_image, self.num_val_views, self.backend = per_image, num_val_views, backend
-        self.placement = getattr(config, "pixels_on", "auto")
+        self.num_val_views = num_val_views
+        options = {"placement": getattr(config, "pixels_on", "auto"), "mask_band": getattr(config, "mask_band", 0)}
+        self._options = {"per_image": per_image, "backend": backend, **options}
         self.true_mesh = _read_truth(getattr(config, "gt_mesh", None))
         loader = build(config)
         self.scene = cache(loader.load)
@@ -53,10 +55,11 @@ class SceneData(pl.LightningDataModule):
     def views(self, split: str, device: torch.device) -> RaySampler:
         """The views of a split for a device; splits of the same scene share them."""
         scene = self.scene(split)
+        if split == "train":
+            check_band(scene, self._options["mask_band"])
         key = id(scene), device
         if key not in self._samplers:
-            options = {"per_image": self.per_image, "backend": self.backend, "placement": self.placement}
-            self._samplers[key] = RaySampler(scene, device, **options)
+            self._samplers[key] = RaySampler(scene, device, **self._options)
         return self._samplers[key]
 
     @property

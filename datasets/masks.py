@@ -1,9 +1,10 @@
-"""Masks that lie beside images as files of their own: which belongs to which, and whether they say anything."""
+"""Masks: which file belongs to which image, whether they say anything, and where their outlines run."""
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from datasets.assemble import list_images
@@ -95,3 +96,24 @@ def check_masks(scene: Scene, folder: Path) -> None:
             f"only {np.mean(centre):.0%} of the middle. White must mean object. Invert them, "
             f"or set dataset.apply_mask=false."
         )
+
+
+def check_band(scene: Scene, width: int) -> None:
+    """Raises DataError where there is no mask for a band of this many pixels to run along."""
+    if width and not scene.has_alpha:
+        raise DataError(
+            f"dataset.mask_band={width}: expected images with masks or alpha, {scene.name} has none. Set it to 0, or "
+            f"give masks."
+        )
+
+
+def outline_band(scene: Scene, width: int) -> np.ndarray:
+    """(P,) bool in the order of `scene.pixels`: whether a pixel on the other side of the mask's outline lies within
+    `width` pixels. What is at least half opaque is inside; the border of an image is no outline."""
+    band = np.empty(len(scene.pixels), dtype=bool)
+    for index, start in enumerate(scene.offsets):
+        inside = (scene.image(index)[..., 3] >= 128).astype(np.uint8)
+        # one of the two is 0; without an outline the other is huge
+        distance = sum(cv2.distanceTransform(side, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for side in (inside, 1 - inside))
+        band[start : start + inside.size] = (distance <= width).ravel()
+    return band

@@ -67,6 +67,7 @@ class FolderConfig:
     holdout: Holdout = HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
     # where pixels lie for a GPU: on it where they take at most half of its free memory, else in pinned host memory
     pixels_on: Placement = "auto"
+    mask_band: int = 0  # pixels of images as trained: the mask loss leaves out what lies so close to a mask's outline
     n_test_traj_steps: int = 60  # frames of the orbit video; 0: the video shows the test views
     # the true surface in the coordinates of meshes, one file or several, with which the exported mesh is compared
     gt_mesh: str | tuple[str, ...] | None = None
@@ -78,8 +79,9 @@ class FolderConfig:
     def __post_init__(self) -> None:
         check_holdout(self.holdout)
         Resolution(self.img_wh, self.img_downscale)
-        if self.n_test_traj_steps < 0:
-            raise ConfigError(f"dataset.n_test_traj_steps: expected 0 or more, got {self.n_test_traj_steps}.")
+        for name in ("mask_band", "n_test_traj_steps"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"dataset.{name}: expected 0 or more, got {getattr(self, name)}.")
 
     @property
     def resolution(self) -> Resolution:

@@ -1,9 +1,13 @@
 """Turns a scene into rays: random training batches, whole images, and views from any camera."""
 
+from dataclasses import replace
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.masks import outline_band
 from datasets.options import Placement
 from datasets.placement import place_pixels
 from datasets.scene import Scene
@@ -17,7 +21,8 @@ class RaySampler:
 
     Nothing here reads from the device, and shapes depend on the arguments alone. On the CPU the pixels are shared
     with the scene, not copied. `per_image`: each batch comes from one random image instead of all pixels; `backend`:
-    that of `models.ops`; `placement`: where a GPU finds the pixels, see `place_pixels`."""
+    that of `models.ops`; `placement`: where a GPU finds the pixels, see `place_pixels`; `mask_band`: pixels around the
+    outline of a mask where batches say that it is not to be trusted."""
 
     def __init__(
         self,
@@ -27,10 +32,11 @@ class RaySampler:
         per_image: bool = False,
         backend: str = "auto",
         placement: Placement = "auto",
+        mask_band: int = 0,
     ) -> None:
         self.scene = scene
         self.device = torch.device(device)
-        self.per_image, self.backend = per_image, backend
+        self.per_image, self.backend, self.mask_band = per_image, backend, mask_band
         pixels = place_pixels(scene.pixels, self.device, placement, f"{scene.name}, {len(scene)} images")
         arrays = scene.offsets, scene.sizes[:, 0].copy(), scene.c2w, scene.intrinsics
         tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
@@ -43,6 +49,11 @@ class RaySampler:
         """Whether a CUDA graph may draw rays: only a kernel of our own reads pixels in the host's memory."""
         own = self.photographs.pixels.device.type == "cuda"
         return own or ops.uses_triton(self.backend, self.photographs.c2w)
+
+    @cached_property
+    def band(self) -> Tensor:
+        """(P,) bool on the device, see `outline_band`; made when a batch is drawn first, since views need none."""
+        return torch.from_numpy(outline_band(self.scene, self.mask_band)).to(self.device)
 
     def __len__(self) -> int:
         return len(self.scene)
@@ -60,20 +71,41 @@ class RaySampler:
         """(H, W, 3|4) uint8 of an image, sRGB, with straight alpha where there is a mask; no copy."""
         return self.scene.image(index)
 
-    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch:
+    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator, paired: bool = False) -> RayBatch:
         """A batch of `num_rays` random pixels, drawn with replacement; each pixel is equally likely.
 
-        background: (3,) sRGB in [0, 1]; generator: on the sampler's device."""
+        background: (3,) sRGB in [0, 1]; generator: on the sampler's device; paired: half as many are drawn, each with
+        a pixel beside it, or below it, as the next ray."""
+        if paired:
+            drawn = self._with_neighbours(*self._random_pixels((num_rays + 1) // 2, generator), generator)
+            pixel, image = (x[:num_rays] for x in drawn)
+        else:
+            pixel, image = self._random_pixels(num_rays, generator)
+        batch = ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
+        banded = self.mask_band > 0 and self.scene.has_alpha
+        return replace(batch, in_band=self.band[pixel] if banded else None, paired=paired)
+
+    def _random_pixels(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Rows (num,) of the pixels, and the images that they are of."""
         options = {"generator": generator, "device": self.device}
         if self.per_image:
             image = torch.randint(len(self), (1,), **options)
             # the bound lies on the device; the bias of the remainder is below 1e-9
-            within = torch.randint(2**62, (num_rays,), **options) % self.counts[image]
-            pixel, image = self.photographs.starts[image] + within, image.expand(num_rays)
-        else:
-            pixel = torch.randint(len(self.photographs.pixels), (num_rays,), **options)
-            image = torch.searchsorted(self.ends, pixel, right=True)
-        return ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
+            within = torch.randint(2**62, (num,), **options) % self.counts[image]
+            return self.photographs.starts[image] + within, image.expand(num)
+        pixel = torch.randint(len(self.photographs.pixels), (num,), **options)
+        return pixel, torch.searchsorted(self.ends, pixel, right=True)
+
+    def _with_neighbours(self, pixel: Tensor, image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(2P,) pixels and images: each of (P,) followed by its neighbour to the right or below, at the border of an
+        image by that on the other side."""
+        within, width = pixel - self.photographs.starts[image], self.photographs.widths[image]
+        beside = torch.rand(pixel.shape, generator=generator, device=self.device) < 0.5
+        step = torch.where(beside, 1, width)
+        fits = torch.where(beside, within % width + 1 < width, within + width < self.counts[image])
+        fits_back = torch.where(beside, within % width, within // width) > 0  # not in an image of one row or column
+        neighbour = pixel + torch.where(fits, step, torch.where(fits_back, -step, 0))
+        return torch.stack([pixel, neighbour], dim=1).flatten(), torch.stack([image, image], dim=1).flatten()
 
     def image(self, index: int, background: Tensor) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""

@@ -11,6 +11,7 @@ from models.configs import (
     VolumeModelConfig,
     VolumeRadianceConfig,
     VolumeSDFConfig,
+    check_normals,
 )
 from utils.errors import ConfigError
 from utils.registry import register
@@ -120,6 +121,7 @@ def _check_fields(geometry: Any, texture: Any | None, geometry_key: str, texture
     """Raises ConfigError where the fields at two keys do not make a background."""
     if isinstance(geometry, VolumeSDFConfig):
         raise ConfigError(f"{geometry_key}.name: expected volume-density, got volume-sdf, which has no density.")
+    check_normals(texture, texture_key)
     if texture is not None and texture.input_feature_dim != geometry.feature_dim:
         raise ConfigError(
             f"{texture_key}.input_feature_dim: expected {geometry.feature_dim} ({geometry_key}.feature_dim), got "

@@ -15,6 +15,7 @@ from models.occupancy import OccupancyGrid
 from utils.rays import Packed, Rays
 from utils.registry import build
 
+VARIATION_SHARE = 16  # one of so many samples of the budget is asked how the grid varies around it
 MIN_OPACITY = 1e-6  # below it, the depth of a ray fades to 0 instead of being blown up
 
 
@@ -30,6 +31,7 @@ class SampleValues:
     # (S,) >= 0, only where a loss asked for it: |Laplacian| in 1 / scene unit for a gradient by finite differences,
     # otherwise 1 - n . n' of two close normals, see NeuS
     curvature: Tensor | None = None
+    variation: Tensor | None = None  # (M,) >= 0 of the grid around the first samples, only where a loss asked for it
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ class VolumeModel(nn.Module):
 
         Around the foreground lies a learned background where there is one, behind it all that colour."""
         out = self.shade(rays, self.march(rays, generator), generator, needs)
+        if "grid_tv" in needs:
+            out = replace(out, samples=replace(out.samples, variation=self._variation(out.samples.points, generator)))
         if self.background is None:
             return replace(out, rgb=over_background(out.rgb, out.opacity, background))
         seen = self.background(rays, out.rgb, out.opacity, out.alive, background, generator, self.config.randomized)
@@ -143,6 +147,13 @@ class VolumeModel(nn.Module):
 
         needs: names of losses, for what only one of them reads; what is random in that comes from the generator."""
         raise NotImplementedError
+
+    def _variation(self, points: Tensor, generator: torch.Generator | None) -> Tensor | None:
+        """(M,) variation of the grid of features around the first of the points (S, 3), those of the first rays, which
+        are as random as any; None for an encoding that has no grid."""
+        num = max(self.capacity // VARIATION_SHARE, 1)
+        random = torch.rand((num, 2), generator=generator, device=points.device)  # as many, however many points
+        return self.geometry.encoding.variation(self.geometry.unit_cube(points[:num]), random[: len(points)])
 
     def field_value(self, points: Tensor) -> Tensor:
         """(N,) the scalar whose level set is the surface."""

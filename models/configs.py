@@ -4,6 +4,7 @@ before torch is loaded. The classes named in `builds` receive these as their onl
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from models.variance_config import VarianceConfig
 from utils import registry
 from utils.errors import ConfigError
 from utils.registry import name_of, register
@@ -120,6 +121,8 @@ class VolumeSDFConfig:
     grad_type: Literal["analytic", "finite_difference"] = "analytic"
     # step of finite_difference in scene units; progressive: the cell size of the finest open level of the grid
     finite_difference_eps: float | Literal["progressive"] = 1e-3
+    # in each training step finite_difference_eps is multiplied by a random factor in [1 - jitter, 1 + jitter]; below 1
+    finite_difference_jitter: float = 0.0
     isosurface: IsosurfaceConfig = field(default_factory=IsosurfaceConfig)
 
     def __post_init__(self) -> None:
@@ -131,6 +134,16 @@ class VolumeSDFConfig:
             )
         if self.grad_type == "finite_difference":
             self._check_eps()
+        self._check_jitter()
+
+    def _check_jitter(self) -> None:
+        jitter, where = self.finite_difference_jitter, "model.geometry.finite_difference_jitter"
+        if not 0.0 <= jitter < 1.0:
+            raise ConfigError(f"{where}: expected at least 0 and less than 1, got {jitter:g}.")
+        if jitter and self.grad_type != "finite_difference":
+            raise ConfigError(
+                f"{where}: needs model.geometry.grad_type=finite_difference, got {self.grad_type}. Set it to 0."
+            )
 
     def _check_eps(self) -> None:
         eps, where = self.finite_difference_eps, "model.geometry.finite_difference_eps"
@@ -171,35 +184,25 @@ class VolumeRadianceConfig:
     dir_encoding_config: Any = component("direction")
     mlp_network_config: Any = component("network")
     color_activation: Literal["sigmoid", "none"] = "none"
+    needs_normal: ClassVar[bool] = False
 
 
+@register("texture", "volume-reflected-radiance", builds="models.texture:ReflectedRadiance")
 @dataclass(frozen=True)
-class VarianceConfig:
-    """The learned sharpness inv_s = exp(10 v) (Wang et al. 2021)."""
+class ReflectedRadianceConfig(VolumeRadianceConfig):
+    """Colour of a shiny point: as volume-radiance, but it sees the direction in which the view is reflected at the
+    normal, and the cosine between the two, in place of the direction of view (Verbin et al. 2022). For SDFs."""
 
-    init_val: float = 0.3
-    modulate: bool = False  # from mod_start_steps on inv_s is capped, so that it does not grow too fast
-    mod_start_steps: int | None = None  # step at which the cap is what inv_s is then; from there it grows exponentially
-    reach_max_steps: int | None = None  # step at which the cap is max_inv_s, as it is from then on
-    max_inv_s: float | None = None  # 1 / scene unit
+    needs_normal: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        if not self.modulate:
-            return
-        for name in ("mod_start_steps", "reach_max_steps", "max_inv_s"):
-            if getattr(self, name) is None:
-                raise ConfigError(
-                    f"model.variance.{name}: missing, since model.variance.modulate=true. Set it, or modulate to false."
-                )
-        if self.mod_start_steps < 0:
-            raise ConfigError(f"model.variance.mod_start_steps: expected at least 0, got {self.mod_start_steps}.")
-        if self.reach_max_steps <= self.mod_start_steps:
-            raise ConfigError(
-                f"model.variance.reach_max_steps: must exceed model.variance.mod_start_steps ({self.mod_start_steps}), "
-                f"got {self.reach_max_steps}. It counts from the start of training."
-            )
-        if not 0.0 < self.max_inv_s <= 1e6:
-            raise ConfigError(f"model.variance.max_inv_s: expected more than 0, at most 1e6, got {self.max_inv_s:g}.")
+
+def check_normals(texture: Any, where: str) -> None:
+    """Raises ConfigError where a texture, at a key, needs normals, for fields that have none."""
+    if getattr(texture, "needs_normal", False):
+        raise ConfigError(
+            f"{where}.name: expected a texture for a density, which has no normals, got {name_of(texture)}. Use "
+            f"volume-radiance."
+        )
 
 
 @dataclass(frozen=True)
@@ -265,3 +268,7 @@ class NeuSConfig(VolumeModelConfig):
 @dataclass(frozen=True)
 class NeRFConfig(VolumeModelConfig):
     """NeRF (Mildenhall et al. 2020) on a hash grid."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_normals(self.texture, "model.texture")

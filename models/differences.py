@@ -6,16 +6,16 @@ from torch import Tensor
 NUM_TAPS = 7
 
 
-def tap_points(points: Tensor, eps: float) -> Tensor:
+def tap_points(points: Tensor, eps: float | Tensor) -> Tensor:
     """(S, 7, 3): points (S, 3) of the unit cube, each followed by its neighbours at -eps, then at +eps, along x, y, z.
 
-    Neighbours beyond the cube are moved back to its face. Not differentiable in the points."""
+    eps: a number or (). Neighbours beyond the cube are moved back to its face. Not differentiable in the points."""
     axes = eps * torch.eye(3, dtype=points.dtype, device=points.device)
     steps = torch.cat([torch.zeros_like(axes[:1]), -axes, axes])
     return (points.detach()[:, None] + steps).clamp(0.0, 1.0)
 
 
-def central_differences(values: Tensor, taps: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+def central_differences(values: Tensor, taps: Tensor, eps: float | Tensor) -> tuple[Tensor, Tensor]:
     """Gradient (S, 3) and Laplacian (S,) of a field with values (S, 7) at `tap_points` (S, 7, 3).
 
     The gradient is (f(x + eps) - f(x - eps)) / (2 eps) on each axis (Neuralangelo, arXiv:2306.03092, section 3.2), the

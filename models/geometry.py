@@ -42,22 +42,36 @@ class VolumeSDF(_VolumeField):
         wanted = self.config.finite_difference_eps
         return 2.0 * self.radius * self.encoding.cell_size if wanted == "progressive" else wanted
 
-    def forward(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    def forward(
+        self, points: Tensor, count: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """sdf (S,), gradient (S, 3) by scene coordinates, feature (S, feature_dim) of scene points (S, 3), and where
         the gradient is taken by finite differences the Laplacian (S,) from the same values, in 1 / scene unit.
 
-        count: () int64; what is returned for points from there on means nothing, but is finite."""
+        count: () int64; what is returned for points from there on means nothing, but is finite. generator: as in
+        training, the step of finite differences is jittered."""
         unit = self.unit_cube(points)
         if self.config.grad_type == "finite_difference":
-            return self._by_differences(unit, count)
+            return self._by_differences(unit, count, self._jittered_eps(generator))
         features, jacobian = self.encoding.encode(unit, count)
         sdf, feature, gradient = self.network.sdf(unit, features, jacobian)
         # by [0, 1] in units of the radius: radius / (2 radius) makes scene units
         return sdf.float() * self.radius, 0.5 * gradient, feature, None
 
-    def _by_differences(self, unit: Tensor, count: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What `forward` returns, from one query without a Jacobian; the feature is that of the point itself."""
-        eps = self.eps * 0.5 / self.radius
+    def _jittered_eps(self, generator: torch.Generator | None) -> float | Tensor:
+        """`eps`, with a generator times one random factor (), which stays on the device."""
+        jitter = self.config.finite_difference_jitter
+        if generator is None or jitter == 0.0:
+            return self.eps
+        factor = torch.rand((), generator=generator, device=generator.device)
+        return self.eps * (1.0 - jitter + 2.0 * jitter * factor)
+
+    def _by_differences(
+        self, unit: Tensor, count: Tensor | None, step: float | Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `forward` returns, from one query without a Jacobian, with taps a step in scene units away; the feature
+        is that of the point itself."""
+        eps = step * 0.5 / self.radius
         taps = tap_points(unit, eps)
         # A point and its taps lie side by side: they share cells of the grid, and padding stays at the end.
         places, used = taps.flatten(0, 1), None if count is None else NUM_TAPS * count

@@ -51,7 +51,7 @@ class NeuS(VolumeModel):
     ) -> RenderOutput:
         """See VolumeModel.shade; needs: {"curvature"} adds what the curvature loss reads."""
         points = ops.sample_points(rays, packed, backend=self.config.backend)
-        sdf, gradient, feature, laplacian = self.geometry(points, packed.count)
+        sdf, gradient, feature, laplacian = self.geometry(points, packed.count, generator)
         inv_s = self.variance()
         alpha, normal = ops.neus_alpha(
             sdf, gradient, rays.directions, packed, inv_s, self.anneal, backend=self.config.backend

@@ -1,5 +1,7 @@
 """Fields of colour."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,8 @@ from utils.registry import build
 class VolumeRadiance(nn.Module):
     """Colour from a geometry feature, the viewing direction and optional extra inputs such as the normal."""
 
+    num_own: ClassVar[int] = 0  # inputs of the network beside those given and the encoded direction
+
     def __init__(self, config: VolumeRadianceConfig, input_dim: int, backend: str = "auto") -> None:
         super().__init__()
         if config.input_feature_dim != input_dim:
@@ -23,13 +27,41 @@ class VolumeRadiance(nn.Module):
         self.backend = backend
         self.squash = config.color_activation == "sigmoid"
         self.encoding = build(config.dir_encoding_config, backend)
-        self.network = build(config.mlp_network_config, input_dim + self.encoding.output_dim, 3, backend)
+        inputs = input_dim + self.num_own + self.encoding.output_dim
+        self.network = build(config.mlp_network_config, inputs, 3, backend)
 
     def forward(self, directions: Tensor, packed: Packed | None, *inputs: Tensor) -> Tensor:
         """rgb (S, 3) float32 of inputs, together (S, input_dim), seen along unit directions.
 
         directions: (R, 3), one for the samples of each ray; (S, 3) where packed is None."""
-        encoded = self.encoding(directions)
-        joined = ops.join(inputs, encoded, packed, backend=self.backend)
+        joined = self._join(directions, packed, inputs)
         rgb = self.network(joined, None if packed is None else packed.count).float()
         return torch.sigmoid(rgb) if self.squash else rgb
+
+    def _join(self, directions: Tensor, packed: Packed | None, inputs: tuple[Tensor, ...]) -> Tensor:
+        """(S, K) what the network reads."""
+        return ops.join(inputs, self.encoding(directions), packed, backend=self.backend)
+
+
+class ReflectedRadiance(VolumeRadiance):
+    """Colour from a geometry feature, the normal, the direction in which the view is reflected there, and the cosine
+    between view and normal, by which a surface may shine at its rim (Ref-NeRF, arXiv:2112.03907, section 3.1).
+
+    What mirrors a distant light has one colour per reflected direction, wherever it is and from wherever it is seen.
+    The last input is the unit normal (S, 3); colours are differentiable in it, through the reflected direction too."""
+
+    num_own = 1
+
+    def _join(self, directions: Tensor, packed: Packed | None, inputs: tuple[Tensor, ...]) -> Tensor:
+        views = directions if packed is None else directions[packed.ray_index]
+        reflected, cosine = reflect(views, inputs[-1])
+        return ops.join((*inputs, cosine), self.encoding(reflected), None, backend=self.backend)
+
+
+def reflect(directions: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+    """2 (n . v) n - v, and n . v, for views v = -direction and normals n (Ref-NeRF, arXiv:2112.03907, eq. 4).
+
+    directions, normal: (S, 3), unit length. Returns (S, 3), unit length, pointing away from the surface as v does, and
+    (S,) in [-1, 1]. Differentiable in both."""
+    cosine = -(directions * normal).sum(-1)
+    return directions + 2.0 * cosine[:, None] * normal, cosine

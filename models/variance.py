@@ -1,11 +1,11 @@
-"""The sharpness of a NeuS surface: learned, and where asked for held back in its growth."""
+"""The sharpness of a NeuS surface: learned, and where asked for raised to a least value or held back in its growth."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-from models.configs import VarianceConfig
+from models.variance_config import VarianceConfig
 
 
 class Variance(nn.Module):
@@ -29,15 +29,23 @@ class Variance(nn.Module):
 
     @torch.no_grad()
     def on_step(self, step: int) -> None:
-        """Moves the cap: from the inv_s of step mod_start_steps to max_inv_s at reach_max_steps, evenly in log inv_s.
+        """Raises inv_s to the least value of this step, then sets the cap. The host reads nothing."""
+        floor = -math.inf
+        if self.config.min_inv_s is not None:
+            floor = math.log(self.config.min_inv_s.at(step))
+            # The parameter itself, as in projected gradient descent: a clamp in `forward` would leave it without a
+            # gradient below the least value, from where colours could not make it sharper than that.
+            self.variance.clamp_(min=0.1 * floor)
+        if self.config.modulate:
+            self._move_cap(step, floor)
 
-        The host reads nothing."""
+    def _move_cap(self, step: int, floor: float) -> None:
+        """From the inv_s of step mod_start_steps to max_inv_s at reach_max_steps, evenly in log inv_s, but never below
+        the logarithm of the least value."""
         config = self.config
-        if not config.modulate:
-            return
         if step <= config.mod_start_steps:
             self.log_begun.copy_(self.variance * 10.0)
             self.log_cap.fill_(torch.inf)
             return
         share = min((step - config.mod_start_steps) / (config.reach_max_steps - config.mod_start_steps), 1.0)
-        self.log_cap.copy_((1.0 - share) * self.log_begun + share * math.log(config.max_inv_s))
+        self.log_cap.copy_((1.0 - share) * self.log_begun + share * math.log(config.max_inv_s)).clamp_(min=floor)

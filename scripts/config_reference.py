@@ -197,7 +197,8 @@ def losses() -> Iterator[str]:
     yield (
         "## loss\n\nAt `system.loss`. A loss that is absent, or whose weight is 0 at a step, is not computed. A weight "
         "is a number or a schedule, linear between its steps and constant outside: `[start_step, start_value, "
-        "end_value, end_step]` or a list of `[step, value]`."
+        "end_value, end_step]` or a list of `[step, value]`, such as `[[0, 0.], [1000, 5.e-4], [6000, 2.e-5]]` for a "
+        "curvature that warms up and decays."
     )
     weights = [
         Row(f"lambda_{name.replace('-', '_')}", expects(Schedule), "off", note)

@@ -1,12 +1,12 @@
 """What an experiment can be told in YAML beside its dataset and model; free of torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
-from models.configs import NeRFConfig
+from models.configs import FrequencyConfig, NeRFConfig
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import config, registry, schema
 from utils.errors import ConfigError
@@ -16,7 +16,7 @@ from utils.schema import component
 
 # Losses that read a signed distance. A model that is registered elsewhere is asked when it renders, in systems.losses.
 _FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without samples
-_SDF_LOSSES = ("eikonal", "sparsity", "curvature")
+_SDF_LOSSES = ("eikonal", "sparsity", "curvature", "normal_smooth")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class LossConfig:
 
     weights: dict[str, Schedule]
     sparsity_scale: float = 1.0  # sharpness of the sparsity loss, in 1 / scene unit
+    normal_smooth_scale: float = 10.0  # how soon normal_smooth fades with the mean difference of channels, in [0, 1]
 
     @classmethod
     def from_config(cls, value: Any, where: str) -> "LossConfig":
@@ -33,14 +34,15 @@ class LossConfig:
             raise ConfigError(f"{where}: expected a block of lambda_<loss>: weight, got {value!r}.")
         known = [f"lambda_{name.replace('-', '_')}" for name in registry.names("loss")]
         weights, options = {}, {}
+        scales = [item.name for item in fields(cls) if item.name != "weights"]
         for key, item in value.items():
-            if key == "sparsity_scale":
+            if key in scales:
                 options[key] = schema.convert(float, item, f"{where}.{key}")
             elif key in known:
                 weights[key.removeprefix("lambda_")] = Schedule.from_config(item, f"{where}.{key}")
             else:
                 hint = registry.nearest(str(key), known)
-                raise ConfigError(f"{where}.{key}: unknown loss.{hint} Known here: {', '.join(known)}, sparsity_scale.")
+                raise ConfigError(f"{where}.{key}: unknown loss.{hint} Known here: {', '.join([*known, *scales])}.")
         return cls(weights, **options)
 
     def is_off(self, name: str) -> bool:
@@ -51,7 +53,7 @@ class LossConfig:
     def to_config(self) -> dict[str, Any]:
         """The YAML form that `from_config` reads back."""
         weights = {f"lambda_{name}": weight.to_config() for name, weight in self.weights.items()}
-        return {**weights, "sparsity_scale": self.sparsity_scale}
+        return weights | {item.name: getattr(self, item.name) for item in fields(self) if item.name != "weights"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ class OptimizerArgs:
     lr: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     eps: float = 1e-15
-    weight_decay: float | None = None  # None: what torch's optimiser of that name does (AdamW 0.01, Adam 0)
+    # None: what torch's optimiser of that name does (AdamW 0.01, Adam 0). Of geometry it draws features of the grid
+    # towards 0, and thus to less detail
+    weight_decay: float | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,12 @@ class Experiment:
             raise ConfigError(
                 "system.loss.lambda_distortion_bg: needs a learned background (model.background.name=learned), got "
                 f"model.background.name={registry.name_of(behind)}. Set it to 0."
+            )
+        encoding = getattr(getattr(self.model, "geometry", None), "xyz_encoding_config", None)
+        if isinstance(encoding, FrequencyConfig) and not self.system.loss.is_off("grid_tv"):
+            raise ConfigError(
+                "system.loss.lambda_grid_tv: needs model.geometry.xyz_encoding_config.otype=HashGrid, got "
+                f"{registry.name_of(encoding)}. Set it to 0."
             )
         for name in _SDF_LOSSES:
             if isinstance(self.model, NeRFConfig) and not self.system.loss.is_off(name):

@@ -13,7 +13,7 @@ from models.configs import VolumeModelConfig
 from models.exposure import Exposure
 from systems.configs import Experiment
 from systems.graphs import StepGraphs
-from systems.losses import rgb_mse
+from systems.losses import OF_PAIRS, rgb_mse
 from systems.optim import LearningRates
 from utils import registry
 from utils.rays import RayBatch
@@ -31,7 +31,7 @@ class TrainingViews(Protocol):
 
     capturable: bool  # by a CUDA graph
 
-    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch: ...
+    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator, paired: bool = False) -> RayBatch: ...
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ class TrainingStep:
     def _loss(self, names: tuple[str, ...]) -> Figures:
         """Draws rays, renders them and weighs the named losses."""
         background, config = self._background(), self.experiment.system.loss
-        batch = self.views.draw(self.model.num_rays, background, self.generator)
+        paired = not OF_PAIRS.isdisjoint(names)
+        batch = self.views.draw(self.model.num_rays, background, self.generator, paired)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
         if self.exposure is not None:
             out = replace(out, rgb=self.exposure(out, batch))

@@ -11,7 +11,7 @@ import trimesh
 from scenes_on_disk import write_dtu
 from shapes import ball
 from sphere_scene import RADIUS, write_sphere_scene
-from variants import DIFFERENCES, GRID, MODULATE, PROGRESSIVE
+from variants import DIFFERENCES, GRID, LEVERS, MODULATE, PROGRESSIVE
 
 import launch
 from utils.images import read_image
@@ -164,7 +164,9 @@ def test_a_learned_background_shows_what_no_colour_can(
     assert found["psnr"] > one_color + margin
 
 
-@pytest.mark.parametrize("variant", [[*DIFFERENCES, *MODULATE], PROGRESSIVE], ids=["fixed-modulate", "progressive"])
+@pytest.mark.parametrize(
+    "variant", [[*DIFFERENCES, *MODULATE], PROGRESSIVE, LEVERS], ids=["fixed-modulate", "progressive", "levers"]
+)
 def test_variants_train(scene: Path, tmp_path: Path, variant: list[str]) -> None:
     small = ["system.warmup_steps=5", "model.geometry.isosurface.resolution=32", "model.train_num_rays=16"]
     assert run(scene, tmp_path, "--train", "trainer.max_steps=30", *small, *variant) == 0
@@ -176,6 +178,10 @@ def test_variants_train(scene: Path, tmp_path: Path, variant: list[str]) -> None
         assert all(np.isfinite(float(row["train/loss/curvature"])) for row in rows)
     sharpness = [float(row["train/inv_s"]) for row in rows]
     assert (max(sharpness[2:]) <= 50.0 + 1e-3) == ("model.variance.modulate=true" in variant)  # it starts at 55
+    if variant is LEVERS:
+        assert sharpness[-1] > 85.0
+        assert [row["train/loss/normal_smooth"] != "" for row in rows] == [False, *[True] * 5]
+        assert all(float(row["train/loss/grid_tv"]) > 0.0 for row in rows)
 
 
 def test_the_neuralangelo_config_trains(tmp_path: Path) -> None:
@@ -186,7 +192,7 @@ def test_the_neuralangelo_config_trains(tmp_path: Path) -> None:
     assert only(tmp_path, "exp/neuralangelo-dtu-wmask-dtu/@*/save/it6-mc64.ply").is_file()
 
 
-@pytest.mark.parametrize("variant", [[], [*PROGRESSIVE, *MODULATE]], ids=["plain", "variant"])
+@pytest.mark.parametrize("variant", [[], [*PROGRESSIVE, *MODULATE], LEVERS], ids=["plain", "variant", "levers"])
 def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path, variant: list[str]) -> None:
     steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10", *variant]
     assert run(scene, tmp_path / "a", *steps) == 0
@@ -224,8 +230,9 @@ def test_exposure_is_learned_resumed_and_left_out_of_tests(scene: Path, tmp_path
         ("neus-demo", BACKGROUND),
         ("nerf-blender", BACKGROUND),
         ("neus-demo", [*PROGRESSIVE, f"{GRID}.update_steps=20", *MODULATE]),
+        ("neus-demo", LEVERS),
     ],
-    ids=["neus", "nerf", "neus-background", "nerf-background", "neus-variant"],
+    ids=["neus", "nerf", "neus-background", "nerf-background", "neus-variant", "neus-levers"],
 )
 def test_captured_and_eager_steps_give_the_same_results(
     scene: Path, tmp_path: Path, config: str, variant: list[str]

@@ -16,3 +16,12 @@ MODULATE = [
     "model.variance.reach_max_steps=12",
     "model.variance.max_inv_s=50",
 ]
+LEVERS = [
+    *DIFFERENCES,
+    "model.geometry.finite_difference_jitter=0.5",
+    "model.variance.min_inv_s=[0,60,90,20]",
+    "model.texture.name=volume-reflected-radiance",
+    "system.loss.lambda_normal_smooth=[[0,0],[5,0],[10,0.1]]",
+    "system.loss.lambda_grid_tv=0.1",
+    "dataset.mask_band=2",
+]

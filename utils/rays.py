@@ -31,6 +31,8 @@ class RayBatch:
     mask: Tensor | None  # (R,) float32 in [0, 1]; None when the images have neither alpha nor masks
     background: Tensor  # (3,) float32, sRGB in [0, 1]
     image: Tensor  # (R,) int64, the photograph that each ray is of
+    in_band: Tensor | None = None  # (R,) bool, so close to the outline of a mask that it says nothing; None: none is
+    paired: bool = False  # whether rays 2i and 2i + 1 pass through pixels side by side
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,38 @@ def test_cameras_and_photographs_are_those_of_the_rays():
         np.testing.assert_array_equal(sampler.photograph(index), scene.image(index))
 
 
+def test_a_band_around_the_outline_of_masks_is_marked_in_batches():
+    scene = make_scene()
+    plain, batch = (draw(RaySampler(scene, "cpu", mask_band=width), 300) for width in (0, 1))
+    assert plain.in_band is None
+    assert torch.equal(plain.rays.directions, batch.rays.directions)
+    for (n, x, y), found in zip(pixels_of(scene, batch.rays), batch.in_band.tolist(), strict=True):
+        inside = np.pad(scene.image(n)[..., 3] >= 128, 1, mode="edge")
+        cross = inside[y : y + 3, x + 1], inside[y + 1, x : x + 3]
+        assert found == any((line != inside[y + 1, x + 1]).any() for line in cross)
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+@pytest.mark.parametrize("num", [400, 401])
+def test_pairs_are_pixels_side_by_side(per_image, num):
+    scene = make_scene()
+    sampler = RaySampler(scene, "cpu", per_image=per_image)
+    batch = sampler.draw(num, BACKGROUND, torch.Generator().manual_seed(0), paired=True)
+    assert batch.paired
+    assert not draw(sampler, num).paired
+    places = pixels_of(scene, batch.rays)
+    assert len(places) == num
+    steps = set()
+    for (n, x, y), (m, u, v) in zip(places[::2], places[1::2], strict=False):
+        assert n == m
+        assert abs(x - u) + abs(y - v) == 1
+        steps.add((u - x, v - y))
+    assert steps == {(1, 0), (0, 1), (-1, 0), (0, -1)}
+    assert len(set(places[::2])) > (50 if not per_image else 10)
+    pixels = np.array([scene.image(n)[y, x] for n, x, y in places]) / 255.0
+    assert_close(batch.mask, torch.tensor(pixels[:, 3], dtype=torch.float32))
+
+
 def test_pixels_are_shared_with_the_scene_on_the_cpu():
     scene = make_scene()
     assert RaySampler(scene, "cpu").photographs.pixels.data_ptr() == scene.pixels.ctypes.data
@@ -124,10 +156,13 @@ def test_pixels_are_shared_with_the_scene_on_the_cpu():
 
 @pytest.mark.parametrize("per_image", [False, True])
 def test_drawing_never_reads_from_the_device(per_image):
-    sampler = RaySampler(make_scene(), "meta", per_image=per_image)  # tensors without data: reading one raises
+    # tensors without data: reading one raises
+    sampler = RaySampler(make_scene(), "meta", per_image=per_image, mask_band=2)
     batch = sampler.draw(16, BACKGROUND.to("meta"), torch.Generator())
     assert batch.rgb.shape == batch.rays.directions.shape == (16, 3)
     assert batch.mask.shape == batch.rays.far.shape == (16,)
+    paired = sampler.draw(15, BACKGROUND.to("meta"), torch.Generator(), paired=True)
+    assert paired.rgb.shape == (15, 3)
 
 
 def test_the_backend_is_the_one_asked_for():

@@ -66,6 +66,10 @@ def test_older_keys_mean_the_component() -> None:
          ["model.background.num_samples_per_ray", "1 or more", "0"]),
         ({"background": {"name": "learned", "num_samples_in_front": -1}},
          ["model.background.num_samples_in_front", "0 or more", "-1"]),
+        ({"texture": {**BASE["texture"], "name": "volume-reflected-radiance"}},
+         ["model.texture.name: expected a texture for a density", "got volume-reflected-radiance"]),
+        ({"background": {"name": "learned", "texture": {**TEXTURE_BG, "name": "volume-reflected-radiance"}}},
+         ["model.background.texture.name: expected a texture for a density"]),
         ({"geometry": {**BASE["geometry"], "isosurface": None}}, ["model.geometry.isosurface", "null"]),
     ],
 )  # fmt: skip

@@ -22,6 +22,7 @@ from models.configs import (
 from models.differences import central_differences, tap_points
 from models.geometry import VolumeSDF
 from models.neus import NeuS
+from utils.errors import ConfigError
 
 LEVELS = {"n_levels": 4, "log2_hashmap_size": 10, "base_resolution": 4, "per_level_scale": 1.6, "include_xyz": True}
 GRID = HashGridConfig(**LEVELS)
@@ -195,3 +196,61 @@ def test_points_beyond_the_cube_are_finite_and_leave_no_trace_in_the_gradients()
     (field(inside)[1].norm(dim=-1) - 1.0).square().sum().backward()
     for a, parameter in zip(with_padding, field.parameters(), strict=True):
         assert_close(a, parameter.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_the_step_is_jittered_by_one_factor_per_training_step() -> None:
+    config = replace(differences(GRID, SPHERE, 0.02), finite_difference_jitter=0.5)
+    field, points = VolumeSDF(config), double_points(10, 1.0).float()
+    places: list[Tensor] = []
+    field.encoding.register_forward_pre_hook(lambda module, inputs: places.append(inputs[0]))
+    factors = []
+    for seed in range(200):
+        field(points, None, torch.Generator().manual_seed(seed))
+        steps = (places[-1].unflatten(0, (-1, 7))[:, 1:] - field.unit_cube(points)[:, None]).norm(dim=-1) * 3.0
+        assert_close(steps, steps.mean().expand_as(steps), rtol=1e-3, atol=0.0)  # of all samples and taps
+        factors.append(steps.mean().item() / 0.02)
+    factors = torch.tensor(factors)
+    assert factors.min() >= 0.5 - 1e-3
+    assert factors.max() <= 1.5 + 1e-3
+    assert factors.mean().item() == pytest.approx(1.0, abs=0.08)
+    assert factors.std().item() == pytest.approx(1.0 / 12.0**0.5, abs=0.04)  # of a uniform factor
+    again = field(points, None, torch.Generator().manual_seed(3))
+    for a, b in zip(again, field(points, None, torch.Generator().manual_seed(3)), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_only_training_is_jittered_and_only_where_it_is_asked() -> None:
+    plain, points = VolumeSDF(differences(GRID, SPHERE, 0.02)), double_points(10, 1.0).float()
+    jittered = VolumeSDF(replace(plain.config, finite_difference_jitter=0.5))
+    jittered.load_state_dict(plain.state_dict())
+    generator = torch.Generator().manual_seed(0)
+    before, expected = generator.get_state(), plain(points)
+    for found in (plain(points, None, generator), jittered(points)):
+        for a, b in zip(found, expected, strict=True):
+            assert torch.equal(a, b)
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_a_jittered_laplacian_is_that_of_its_own_step() -> None:
+    """Taps that are nearer or farther are divided by their own distances: the curvature of a sphere stays 2 / r."""
+    field = VolumeSDF(replace(differences(GRID, SPHERE, 0.05), finite_difference_jitter=0.9)).double()
+    field.network.forward = lambda x, count, exact: (x[:, :3] * 1.5).norm(dim=-1, keepdim=True) / 1.5
+    points = torch.nn.functional.normalize(double_points(50, 1.0), dim=-1)
+    for seed in range(5):
+        sdf, gradient, _, laplacian = field(points, None, torch.Generator().manual_seed(seed))
+        assert_close(sdf, torch.ones_like(sdf), rtol=1e-5, atol=0.0)
+        assert_close(gradient, points, rtol=0.0, atol=5e-3)
+        assert_close(laplacian, torch.full_like(laplacian, 2.0), rtol=0.02, atol=0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"finite_difference_jitter": 1.0}, "expected at least 0 and less than 1, got 1"),
+        ({"finite_difference_jitter": -0.1}, "expected at least 0 and less than 1, got -0.1"),
+        ({"finite_difference_jitter": 0.5, "grad_type": "analytic"}, "needs model.geometry.grad_type=finite_diff"),
+    ],
+)
+def test_a_jitter_that_cannot_be_is_refused(changes: dict, said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"model\.geometry\.finite_difference_jitter: {said}"):
+        replace(differences(GRID, SPHERE, 0.02), **changes)

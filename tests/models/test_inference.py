@@ -41,7 +41,9 @@ class Sphere(nn.Module):
         super().__init__()
         self.with_sdf = with_sdf
 
-    def forward(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(
+        self, points: Tensor, count: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, ...]:
         sdf = points.norm(dim=-1) - RADIUS
         feature = torch.cat([sdf[:, None], points], dim=-1)
         normal = F.normalize(points, dim=-1)

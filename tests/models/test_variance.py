@@ -1,4 +1,4 @@
-"""The cap on inv_s: where it lies at each step, and what it does to gradients and to a run that is resumed."""
+"""The bounds of inv_s: where they lie at each step, and what they do to gradients and to a run that is resumed."""
 
 import math
 from dataclasses import replace
@@ -6,10 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.configs import VarianceConfig
 from models.variance import Variance
+from models.variance_config import VarianceConfig
+from utils import schema
+from utils.errors import ConfigError
+from utils.schedule import Schedule
 
 CONFIG = VarianceConfig(0.3, modulate=True, mod_start_steps=10, reach_max_steps=30, max_inv_s=1000.0)
+RISING = VarianceConfig(0.3, min_inv_s=Schedule(((10, 30.0), (20, 130.0))))
 
 
 def at_begin(value: float, config: VarianceConfig = CONFIG) -> Variance:
@@ -62,3 +66,46 @@ def test_without_modulate_there_is_nothing_but_the_parameter() -> None:
     assert list(variance.state_dict()) == ["variance"]
     variance.on_step(100)
     assert variance().item() == pytest.approx(math.exp(3.0))
+
+
+def test_inv_s_is_raised_to_its_least_value_and_no_further() -> None:
+    variance, found = Variance(RISING), {}
+    for step in (0, 10, 15, 20, 500):
+        variance.on_step(step)
+        found[step] = variance().item()
+    assert found == pytest.approx({0: 30.0, 10: 30.0, 15: 80.0, 20: 130.0, 500: 130.0}, rel=1e-5)
+    variance.variance.data.fill_(0.6)
+    variance.on_step(500)
+    assert variance().item() == pytest.approx(math.exp(6.0))
+
+
+def test_colours_may_sharpen_it_from_its_least_value_on() -> None:
+    variance = Variance(RISING)
+    variance.variance.data.fill_(0.1)
+    variance.on_step(15)
+    variance().backward()
+    assert variance.variance.grad.item() == pytest.approx(10.0 * 80.0, rel=1e-5)
+
+
+def test_the_cap_gives_way_to_the_least_value() -> None:
+    least = Schedule(((0, 1.0), (12, 500.0)))
+    variance = at_begin(0.2, replace(CONFIG, min_inv_s=least))
+    found = {}
+    for step in (12, 30):
+        variance.on_step(step)
+        found[step] = variance().item()
+    assert found == pytest.approx({12: 500.0, 30: 1000.0}, rel=1e-4)  # the cap alone would be 454 at step 12
+    assert variance.variance.item() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0, 2000.0])
+def test_a_least_value_that_cannot_be_is_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match=r"model\.variance\.min_inv_s: expected more than 0, at most 1000 \(model"):
+        replace(CONFIG, min_inv_s=Schedule(((0, 20.0), (5, value))))
+
+
+def test_the_least_value_is_read_from_yaml_and_written_back() -> None:
+    node = {"min_inv_s": [0, 20, 400, 1000]}
+    config = schema.parse(VarianceConfig, node)
+    assert config.min_inv_s.at(500) == pytest.approx(210.0)
+    assert schema.to_dict(config)["min_inv_s"] == node["min_inv_s"]

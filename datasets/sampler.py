@@ -4,12 +4,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.neighbours import nearest_views
 from datasets.options import Placement
 from datasets.placement import place_pixels
 from datasets.scene import Scene
 from models import ops
 from utils.cameras import Camera, pixel_rays
-from utils.rays import Photographs, RayBatch, Rays
+from utils.errors import DataError
+from utils.rays import Photographs, RayBatch, Rays, SourceViews
 
 
 class RaySampler:
@@ -74,6 +76,23 @@ class RaySampler:
             pixel = torch.randint(len(self.photographs.pixels), (num_rays,), **options)
             image = torch.searchsorted(self.ends, pixel, right=True)
         return ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
+
+    def sources(self, num: int) -> SourceViews:
+        """The photographs with up to `num` neighbours of each. Raises DataError where a GPU could not read them."""
+        pixels = self.photographs.pixels
+        if pixels.device.type != self.device.type:
+            raise DataError(
+                f"{self.scene.name}: system.loss.lambda_ncc needs the pixels in the memory of the GPU, they lie in the "
+                f"host's. Set dataset.pixels_on=device, make them fewer with dataset.img_downscale, or set lambda_ncc "
+                f"to 0."
+            )
+        if len(self) < 2:
+            raise DataError(
+                f"{self.scene.name}: system.loss.lambda_ncc compares photographs, and there is only one to train on. "
+                f"Add views, or set lambda_ncc to 0."
+            )
+        neighbours = torch.from_numpy(nearest_views(self.scene.c2w, num)).to(self.device)
+        return SourceViews(self.photographs, torch.div(self.counts, self.photographs.widths).long(), neighbours)
 
     def image(self, index: int, background: Tensor) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""

@@ -1,7 +1,7 @@
 """What an experiment can be told in YAML beside its dataset and model; free of torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +16,7 @@ from utils.schema import component
 
 # Losses that read a signed distance. A model that is registered elsewhere is asked when it renders, in systems.losses.
 _FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without samples
-_SDF_LOSSES = ("eikonal", "sparsity", "curvature")
+_SDF_LOSSES = ("eikonal", "sparsity", "curvature", "ncc")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,22 @@ class LossConfig:
 
     weights: dict[str, Schedule]
     sparsity_scale: float = 1.0  # sharpness of the sparsity loss, in 1 / scene unit
+    ncc_rays: int = 512  # of a step whose patches are compared, at most
+    ncc_patch: int = 11  # pixels along the side of a patch, odd
+    ncc_views: int = 8  # neighbours of a photograph that its patches are compared with
+    ncc_best: int = 4  # of these, the views that show a patch most alike count: others may not see it
+
+    def __post_init__(self) -> None:
+        for name, least in (("ncc_rays", 1), ("ncc_patch", 3), ("ncc_best", 1), ("ncc_views", self.ncc_best)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"system.loss.{name}: expected at least {least}, got {getattr(self, name)}.")
+        if self.ncc_patch % 2 == 0:
+            raise ConfigError(f"system.loss.ncc_patch: expected an odd number of pixels, got {self.ncc_patch}.")
+
+    @classmethod
+    def options(cls) -> dict[str, type]:
+        """The keys beside the weights, with their types."""
+        return {item.name: item.type for item in fields(cls) if item.name != "weights"}
 
     @classmethod
     def from_config(cls, value: Any, where: str) -> "LossConfig":
@@ -32,15 +48,16 @@ class LossConfig:
         if not isinstance(value, dict):
             raise ConfigError(f"{where}: expected a block of lambda_<loss>: weight, got {value!r}.")
         known = [f"lambda_{name.replace('-', '_')}" for name in registry.names("loss")]
-        weights, options = {}, {}
+        weights, options, settings = {}, {}, cls.options()
         for key, item in value.items():
-            if key == "sparsity_scale":
-                options[key] = schema.convert(float, item, f"{where}.{key}")
+            if key in settings:
+                options[key] = schema.convert(settings[key], item, f"{where}.{key}")
             elif key in known:
                 weights[key.removeprefix("lambda_")] = Schedule.from_config(item, f"{where}.{key}")
             else:
+                known += settings
                 hint = registry.nearest(str(key), known)
-                raise ConfigError(f"{where}.{key}: unknown loss.{hint} Known here: {', '.join(known)}, sparsity_scale.")
+                raise ConfigError(f"{where}.{key}: unknown loss.{hint} Known here: {', '.join(known)}.")
         return cls(weights, **options)
 
     def is_off(self, name: str) -> bool:
@@ -51,7 +68,7 @@ class LossConfig:
     def to_config(self) -> dict[str, Any]:
         """The YAML form that `from_config` reads back."""
         weights = {f"lambda_{name}": weight.to_config() for name, weight in self.weights.items()}
-        return {**weights, "sparsity_scale": self.sparsity_scale}
+        return weights | {name: getattr(self, name) for name in self.options()}
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ def mean_over_samples(values: Tensor, out: RenderOutput) -> Tensor:
     return torch.where(packed.valid, values, 0.0).sum() / packed.count.clamp(min=1)
 
 
-def _require(value: T | None, name: str, what: str) -> T:
+def require(value: T | None, name: str, what: str) -> T:
+    """The value, which a loss needs. Raises ConfigError where the model does not have it."""
     if value is None:
         raise ConfigError(f"system.loss.lambda_{name}: needs {what}. Set it to 0.")
     return value
@@ -90,14 +91,14 @@ def _binary_cross_entropy(p: Tensor, target: Tensor) -> Tensor:
 @register("loss", "eikonal")
 def eikonal(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean squared distance of |gradient| from 1 (IGR, arXiv:2002.10099)."""
-    gradient = _require(out.samples.gradient, "eikonal", "a signed distance field (model.name=neus)")
+    gradient = require(out.samples.gradient, "eikonal", "a signed distance field (model.name=neus)")
     return mean_over_samples((gradient.norm(dim=-1) - 1.0).square(), out)
 
 
 @register("loss", "sparsity")
 def sparsity(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean of exp(-sparsity_scale |sdf|): surfaces that no image asks for cost something (SparseNeuS, eq. 10)."""
-    sdf = _require(out.samples.sdf, "sparsity", "a signed distance field (model.name=neus)")
+    sdf = require(out.samples.sdf, "sparsity", "a signed distance field (model.name=neus)")
     return mean_over_samples(torch.exp(-config.sparsity_scale * sdf.abs()), out)
 
 
@@ -106,7 +107,7 @@ def curvature(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean curvature of the level sets. With analytic gradients 1 - n . n' of normals a small step apart along the
     surface, for one more query of the field (PermutoSDF, arXiv:2211.12562); with finite differences the |Laplacian|
     that their values give for nothing (Neuralangelo, arXiv:2306.03092, section 3.4), in 1 / scene unit."""
-    values = _require(out.samples.curvature, "curvature", "a signed distance field (model.name=neus)")
+    values = require(out.samples.curvature, "curvature", "a signed distance field (model.name=neus)")
     return mean_over_samples(values, out)
 
 
@@ -119,5 +120,5 @@ def distortion(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor
 @register("loss", "distortion_bg")
 def distortion_bg(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Spread of the weights of a learned background along a ray, by inverse distance in [0, 1] as in Mip-NeRF 360."""
-    backdrop = _require(out.backdrop, "distortion_bg", "a learned background (model.background.name=learned)")
+    backdrop = require(out.backdrop, "distortion_bg", "a learned background (model.background.name=learned)")
     return mean_over_rays(ops.distortion(backdrop.weights, backdrop.shares), out)

@@ -16,7 +16,7 @@ from systems.graphs import StepGraphs
 from systems.losses import rgb_mse
 from systems.optim import LearningRates
 from utils import registry
-from utils.rays import RayBatch
+from utils.rays import RayBatch, SourceViews
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}  # what a view is compared over
 
@@ -32,6 +32,7 @@ class TrainingViews(Protocol):
     capturable: bool  # by a CUDA graph
 
     def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch: ...
+    def sources(self, num: int) -> SourceViews: ...
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class TrainingStep:
         self.model, self.experiment, self.views, self.optimizer = model, experiment, views, optimizer
         self.device, self.captured, self.exposure = device, captured, exposure
         self.losses = {name: registry.find("loss", name).target for name in experiment.system.loss.weights}
+        config = experiment.system.loss
+        self.sources = None if config.is_off("ncc") else views.sources(config.ncc_views)
         self.rates = LearningRates(optimizer)
         self.generator = torch.Generator(device)
         self._graphs = StepGraphs(self.generator)
@@ -105,6 +108,7 @@ class TrainingStep:
         """Draws rays, renders them and weighs the named losses."""
         background, config = self._background(), self.experiment.system.loss
         batch = self.views.draw(self.model.num_rays, background, self.generator)
+        batch = replace(batch, sources=self.sources)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
         if self.exposure is not None:
             out = replace(out, rgb=self.exposure(out, batch))

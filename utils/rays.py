@@ -31,6 +31,8 @@ class RayBatch:
     mask: Tensor | None  # (R,) float32 in [0, 1]; None when the images have neither alpha nor masks
     background: Tensor  # (3,) float32, sRGB in [0, 1]
     image: Tensor  # (R,) int64, the photograph that each ray is of
+    pixel: Tensor | None = None  # (R,) int64, rows of the photographs' pixels; None for rays that were not looked up
+    sources: "SourceViews | None" = None  # only where a loss compares photographs
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,15 @@ class Photographs:
     intrinsics: Tensor  # (N, 4) float32: fx, fy, cx, cy in pixels
     near: float  # scene units along the ray
     far: float
+
+
+@dataclass(frozen=True)
+class SourceViews:
+    """Photographs, and for each of them those that see the object from a similar side."""
+
+    photographs: Photographs  # pixels on the device
+    heights: Tensor  # (N,) int64, of the images in pixels
+    neighbours: Tensor  # (N, K) int64, K photographs other than the one of the row, the nearest first
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from datasets.neighbours import nearest_views
 from datasets.options import Placement
 from datasets.placement import place_pixels
 from datasets.scene import Scene
+from datasets.sparse_points import points_on_object
 from models import ops
 from utils.cameras import Camera, pixel_rays
 from utils.errors import DataError
@@ -93,6 +94,10 @@ class RaySampler:
             )
         neighbours = torch.from_numpy(nearest_views(self.scene.c2w, num)).to(self.device)
         return SourceViews(self.photographs, torch.div(self.counts, self.photographs.widths).long(), neighbours)
+
+    def sparse_points(self, radius: float) -> Tensor:
+        """(K, 3) points on the object, see `points_on_object`. Raises DataError where there are none."""
+        return torch.from_numpy(points_on_object(self.scene, radius)).to(self.device)
 
     def image(self, index: int, background: Tensor) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""

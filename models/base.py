@@ -1,6 +1,6 @@
 """What systems know of a model: rays and a background go in, a `RenderOutput` comes out."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -45,6 +45,7 @@ class RenderOutput:
     samples: SampleValues
     inv_s: Tensor | None = None  # () sharpness of a NeuS
     backdrop: Backdrop | None = None  # of a learned background; None: one colour lies behind the foreground
+    field: Callable[[Tensor], Tensor] | None = None  # the sdf (K,) of more points (K, 3); None for a density
 
 
 class VolumeModel(nn.Module):

@@ -16,7 +16,7 @@ from utils.schema import component
 
 # Losses that read a signed distance. A model that is registered elsewhere is asked when it renders, in systems.losses.
 _FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without samples
-_SDF_LOSSES = ("eikonal", "sparsity", "curvature", "ncc")
+_SDF_LOSSES = ("eikonal", "sparsity", "curvature", "ncc", "sparse_points")
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,20 @@ class LossConfig:
 
     weights: dict[str, Schedule]
     sparsity_scale: float = 1.0  # sharpness of the sparsity loss, in 1 / scene unit
+    sparse_points_num: int = 1024  # of them in a step
     ncc_rays: int = 512  # of a step whose patches are compared, at most
     ncc_patch: int = 11  # pixels along the side of a patch, odd
     ncc_views: int = 8  # neighbours of a photograph that its patches are compared with
     ncc_best: int = 4  # of these, the views that show a patch most alike count: others may not see it
 
     def __post_init__(self) -> None:
-        for name, least in (("ncc_rays", 1), ("ncc_patch", 3), ("ncc_best", 1), ("ncc_views", self.ncc_best)):
+        for name, least in (
+            ("sparse_points_num", 1),
+            ("ncc_rays", 1),
+            ("ncc_patch", 3),
+            ("ncc_best", 1),
+            ("ncc_views", self.ncc_best),
+        ):
             if getattr(self, name) < least:
                 raise ConfigError(f"system.loss.{name}: expected at least {least}, got {getattr(self, name)}.")
         if self.ncc_patch % 2 == 0:

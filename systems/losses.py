@@ -102,6 +102,17 @@ def sparsity(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     return mean_over_samples(torch.exp(-config.sparsity_scale * sdf.abs()), out)
 
 
+@register("loss", "sparse_points")
+def sparse_points(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Mean |sdf| at points that structure from motion found on the object (Geo-NeuS, arXiv:2205.15848, eq. 7), where
+    those far off for the present count little: weights of Cauchy, 1 / (1 + (sdf / (3 median))^2)."""
+    field = require(out.field, "sparse_points", "a signed distance field (model.name=neus)")
+    distance = field(batch.points).abs()
+    scale = 3.0 * distance.detach().sort().values[len(distance) // 2]
+    weight = 1.0 / (1.0 + (distance.detach() / scale.clamp(min=1e-6)).square())
+    return (weight * distance).sum() / weight.sum()
+
+
 @register("loss", "curvature")
 def curvature(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean curvature of the level sets. With analytic gradients 1 - n . n' of normals a small step apart along the

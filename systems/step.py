@@ -33,6 +33,7 @@ class TrainingViews(Protocol):
 
     def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch: ...
     def sources(self, num: int) -> SourceViews: ...
+    def sparse_points(self, radius: float) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class TrainingStep:
         self.losses = {name: registry.find("loss", name).target for name in experiment.system.loss.weights}
         config = experiment.system.loss
         self.sources = None if config.is_off("ncc") else views.sources(config.ncc_views)
+        no_points = config.is_off("sparse_points")
+        self.points = None if no_points else views.sparse_points(experiment.model.radius)
         self.rates = LearningRates(optimizer)
         self.generator = torch.Generator(device)
         self._graphs = StepGraphs(self.generator)
@@ -108,7 +111,8 @@ class TrainingStep:
         """Draws rays, renders them and weighs the named losses."""
         background, config = self._background(), self.experiment.system.loss
         batch = self.views.draw(self.model.num_rays, background, self.generator)
-        batch = replace(batch, sources=self.sources)
+        points = self._some_points() if "sparse_points" in names else None
+        batch = replace(batch, sources=self.sources, points=points)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
         if self.exposure is not None:
             out = replace(out, rgb=self.exposure(out, batch))
@@ -119,6 +123,12 @@ class TrainingStep:
             mse = found["rgb_mse"].detach() if "rgb_mse" in found else rgb_mse(out, batch, config)
             inv_s = None if out.inv_s is None else out.inv_s.detach()
         return Figures(names, loss, terms.detach(), mse, out.alive.sum(), out.samples.packed.count, inv_s)
+
+    def _some_points(self) -> Tensor:
+        """(K, 3) sparse points, drawn with replacement."""
+        count = self.experiment.system.loss.sparse_points_num
+        chosen = torch.randint(len(self.points), (count,), generator=self.generator, device=self.device)
+        return self.points[chosen]
 
     def _optimised(self, names: tuple[str, ...]) -> Figures:
         """Loss, gradients and the step of the optimiser."""

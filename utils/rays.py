@@ -33,6 +33,7 @@ class RayBatch:
     image: Tensor  # (R,) int64, the photograph that each ray is of
     pixel: Tensor | None = None  # (R,) int64, rows of the photographs' pixels; None for rays that were not looked up
     sources: "SourceViews | None" = None  # only where a loss compares photographs
+    points: Tensor | None = None  # (K, 3) sparse points in scene units, only where a loss reads them
 
 
 @dataclass(frozen=True)

@@ -78,12 +78,32 @@ def test_without_masks_the_mask_loss_is_zero() -> None:
     assert loss("mask", out, replace(batch, mask=None)) == 0.0
 
 
-@pytest.mark.parametrize("name", ["eikonal", "sparsity", "curvature"])
+@pytest.mark.parametrize("name", ["eikonal", "sparsity", "curvature", "ncc", "sparse_points"])
 def test_a_density_has_no_sdf_losses(name: str) -> None:
     out, batch = example()
     bare = replace(out, samples=SampleValues(out.samples.packed, out.samples.points, out.samples.weights))
     with pytest.raises(ConfigError, match=f"lambda_{name}"):
         loss(name, bare, batch)
+
+
+def through_points(points: torch.Tensor) -> torch.Tensor:
+    """The radius of the sphere that the loss alone finds, from another one."""
+    out, batch = example()
+    radius = torch.tensor(0.9, requires_grad=True)
+    out = replace(out, field=lambda places: places.norm(dim=-1) - radius)
+    optimizer = torch.optim.SGD([radius], lr=0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        registry.find("loss", "sparse_points").target(out, replace(batch, points=points), CONFIG).backward()
+        optimizer.step()
+    return radius.detach()
+
+
+def test_the_surface_goes_through_sparse_points_and_past_strays() -> None:
+    points = 0.5 * torch.nn.functional.normalize(torch.randn(200, 3), dim=-1)
+    strays = torch.cat([points, 8.0 * points[:60]])
+    assert through_points(points) == pytest.approx(0.5, abs=0.03)
+    assert through_points(strays) == pytest.approx(0.5, abs=0.03)
 
 
 def test_every_ray_dead_is_a_zero_not_a_nan() -> None:

@@ -12,7 +12,7 @@ from datasets.sparse_points import points_on_object
 from models import ops
 from utils.cameras import Camera, pixel_rays
 from utils.errors import DataError
-from utils.rays import Photographs, RayBatch, Rays, SourceViews
+from utils.rays import Photographs, RayBatch, Rays, Redirect, SourceViews
 
 
 class RaySampler:
@@ -39,6 +39,7 @@ class RaySampler:
         tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
         self.photographs = Photographs(pixels, *tensors, scene.near, scene.far)
         self.counts = torch.from_numpy(scene.sizes.prod(axis=1)).to(self.device)  # (N,) pixels of each image
+        self.heights = torch.from_numpy(scene.sizes[:, 1].copy()).to(self.device)  # (N,) pixels
         self.ends = self.photographs.starts + self.counts
 
     @property
@@ -63,10 +64,12 @@ class RaySampler:
         """(H, W, 3|4) uint8 of an image, sRGB, with straight alpha where there is a mask; no copy."""
         return self.scene.image(index)
 
-    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch:
+    def draw(
+        self, num_rays: int, background: Tensor, generator: torch.Generator, redirect: Redirect | None = None
+    ) -> RayBatch:
         """A batch of `num_rays` random pixels, drawn with replacement; each pixel is equally likely.
 
-        background: (3,) sRGB in [0, 1]; generator: on the sampler's device."""
+        background: (3,) sRGB in [0, 1]; generator: on the sampler's device; redirect: puts others in their place."""
         options = {"generator": generator, "device": self.device}
         if self.per_image:
             image = torch.randint(len(self), (1,), **options)
@@ -76,6 +79,8 @@ class RaySampler:
         else:
             pixel = torch.randint(len(self.photographs.pixels), (num_rays,), **options)
             image = torch.searchsorted(self.ends, pixel, right=True)
+        if redirect is not None:
+            pixel, image = redirect(pixel, image, generator)
         return ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
 
     def sources(self, num: int) -> SourceViews:
@@ -93,7 +98,7 @@ class RaySampler:
                 f"Add views, or set lambda_ncc to 0."
             )
         neighbours = torch.from_numpy(nearest_views(self.scene.c2w, num)).to(self.device)
-        return SourceViews(self.photographs, torch.div(self.counts, self.photographs.widths).long(), neighbours)
+        return SourceViews(self.photographs, self.heights, neighbours)
 
     def sparse_points(self, radius: float) -> Tensor:
         """(K, 3) points on the object, see `points_on_object`. Raises DataError where there are none."""

@@ -114,9 +114,14 @@ class SystemConfig:
     loss: LossConfig
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     exposure: bool = False  # learns a gain and an offset of each channel for each training image
+    error_guided: float = 0.0  # share of the rays that go where colours are most wrong, in cells of 16 x 16 pixels
     scheduler: SchedulerConfig = field(default_factory=lambda: SchedulerConfig(ConstantLR()))
     constant_steps: int | None = None  # for interpolation in the scheduler
     warmup_steps: int | None = None  # likewise
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.error_guided <= 1.0:
+            raise ConfigError(f"system.error_guided: expected a share from 0 to 1, got {self.error_guided:g}.")
 
 
 @register("system", "neus-system", builds="systems.reconstruction:ReconstructionSystem")
@@ -205,6 +210,11 @@ class Experiment:
     def __post_init__(self) -> None:
         self._check_steps()
         self._check_losses()
+        if self.system.error_guided > 0.0 and not self.model.batch_image_sampling:
+            raise ConfigError(
+                "system.error_guided: draws rays from all images, but model.batch_image_sampling=false wants those of "
+                "a step from one. Set it to true, or system.error_guided to 0."
+            )
 
     def _check_steps(self) -> None:
         for name in ("warmup_steps", "constant_steps"):

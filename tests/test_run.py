@@ -186,7 +186,9 @@ def test_the_neuralangelo_config_trains(tmp_path: Path) -> None:
     assert only(tmp_path, "exp/neuralangelo-dtu-wmask-dtu/@*/save/it6-mc64.ply").is_file()
 
 
-@pytest.mark.parametrize("variant", [[], [*PROGRESSIVE, *MODULATE]], ids=["plain", "variant"])
+@pytest.mark.parametrize(
+    "variant", [[], [*PROGRESSIVE, *MODULATE], ["system.error_guided=0.5"]], ids=["plain", "variant", "error-guided"]
+)
 def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path, variant: list[str]) -> None:
     steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10", *variant]
     assert run(scene, tmp_path / "a", *steps) == 0

@@ -1,9 +1,13 @@
 """The typed values that travel between sampler, model and losses: rays, batches, packed samples."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+# Pixels (R,) and the images (R,) that they lie in to others, with random numbers of the generator.
+Redirect = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from models.background import Backdrop
 from models.configs import VolumeModelConfig
 from models.marching import draw_jitter, without_padding
 from models.occupancy import OccupancyGrid
-from utils.rays import Packed, Rays
+from utils.rays import Packed, RayBatch, Rays
 from utils.registry import build
 
+TRANSPARENT = 0.1  # opacity of a ray below which it has met nothing to speak of
+VISIBLE = 0.1  # mean difference of sRGB from which on such a ray has missed something
 MIN_OPACITY = 1e-6  # below it, the depth of a ray fades to 0 instead of being blown up
 
 
@@ -103,6 +105,14 @@ class VolumeModel(nn.Module):
         self.occupancy.update(self.occupancy_value, generator, every_cell)
         if self.background is not None:
             self.background.update_occupancy(generator, every_cell)
+
+    def reseed(self, batch: RayBatch, out: RenderOutput) -> None:
+        """Opens cells at the next refresh along rays that meet next to nothing though their photograph shows something.
+
+        A ray without samples has one constant colour, and one that sees the back of a surface from within has no
+        opacity there: no gradient would close the hole that they pass through."""
+        wrong = (out.rgb.detach() - batch.rgb).abs().mean(-1) > VISIBLE if batch.mask is None else batch.mask > 0.5
+        self.occupancy.reopen(batch.rays, out.alive & (out.opacity.detach() < TRANSPARENT) & wrong, self.config.backend)
 
     def occupancy_value(self, points: Tensor) -> Tensor:
         """(N,) opacity of one step around points (N, 3), for the occupancy grid."""

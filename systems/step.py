@@ -118,6 +118,8 @@ class TrainingStep:
         points = self._some_points() if "sparse_points" in names else None
         batch = replace(batch, sources=self.sources, points=points)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
+        if self.experiment.model.grid_reseed:
+            self.model.reseed(batch, out)
         if self.exposure is not None:
             out = replace(out, rgb=self.exposure(out, batch))
         if self.error_map is not None:

@@ -187,7 +187,9 @@ def test_the_neuralangelo_config_trains(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "variant", [[], [*PROGRESSIVE, *MODULATE], ["system.error_guided=0.5"]], ids=["plain", "variant", "error-guided"]
+    "variant",
+    [[], [*PROGRESSIVE, *MODULATE], ["system.error_guided=0.5", "model.grid_reseed=true"]],
+    ids=["plain", "variant", "error-guided"],
 )
 def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path, variant: list[str]) -> None:
     steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10", *variant]

@@ -25,15 +25,19 @@ class ErrorMap(nn.Module):
         self.sizes = torch.stack([photographs.widths, heights], dim=-1)  # (N, 2)
         self.columns, rows = (torch.div(self.sizes + CELL - 1, CELL, rounding_mode="floor")).unbind(-1)
         self.ends = (self.columns * rows).cumsum(0)
-        cells = torch.arange(int(self.ends[-1]), device=self.ends.device)
-        self.image = torch.searchsorted(self.ends, cells, right=True)
         self.first = self.ends - self.columns * rows
-        within, columns = cells - self.first[self.image], self.columns[self.image]
-        row = torch.div(within, columns, rounding_mode="floor")
-        self.corner = CELL * torch.stack([within % columns, row], dim=-1)  # (C, 2) x, y
-        self.extent = (self.sizes[self.image] - self.corner).clamp(max=CELL)  # (C, 2) pixels
+        cells = torch.arange(int(self.ends[-1]), device=self.ends.device)
+        self.area = self._place(cells)[2].prod(-1)  # (C,) pixels
         self.register_buffer("error", torch.zeros(len(cells), device=cells.device))
         self.register_buffer("met", torch.zeros_like(cells, dtype=torch.bool))
+
+    def _place(self, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The image (R,) of cells (R,), their corner (R, 2) x, y and their extent (R, 2) in pixels."""
+        image = torch.searchsorted(self.ends, cell, right=True)
+        within, columns = cell - self.first[image], self.columns[image]
+        row = torch.div(within, columns, rounding_mode="floor")
+        corner = CELL * torch.stack([within % columns, row], dim=-1)
+        return image, corner, (self.sizes[image] - corner).clamp(max=CELL)
 
     def forward(self, pixel: Tensor, image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """pixel (R,) and image (R,), as a sampler draws them, with a share of them redirected."""
@@ -41,9 +45,8 @@ class ErrorMap(nn.Module):
         place = torch.rand(4, len(pixel), dtype=torch.float64, **options)
         total = self._weights().cumsum(0)
         cell = torch.searchsorted(total, place[0] * total[-1], right=True).clamp(max=len(total) - 1)
-        extent = self.extent[cell]
-        xy = self.corner[cell] + torch.minimum((place[1:3].T * extent).long(), extent - 1)
-        there = self.image[cell]
+        there, corner, extent = self._place(cell)
+        xy = corner + torch.minimum((place[1:3].T * extent).long(), extent - 1)
         found = self.starts[there] + xy[:, 1] * self.sizes[there, 0] + xy[:, 0]
         redirected = place[3] < self.share
         return torch.where(redirected, found, pixel), torch.where(redirected, there, image)
@@ -52,7 +55,7 @@ class ErrorMap(nn.Module):
         """(C,) float64 > 0, by which cells are drawn."""
         mean = (self.error * self.met).sum() / self.met.sum().clamp(min=1)
         error = torch.where(self.met, self.error, mean).clamp(min=LEAST)
-        return error.double() * self.extent.prod(-1)
+        return error.double() * self.area
 
     @torch.no_grad()
     def update(self, pixel: Tensor, image: Tensor, error: Tensor, counts: Tensor) -> None:

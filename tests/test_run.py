@@ -11,7 +11,7 @@ import trimesh
 from scenes_on_disk import write_dtu
 from shapes import ball
 from sphere_scene import RADIUS, write_sphere_scene
-from variants import DIFFERENCES, GRID, MODULATE, PROGRESSIVE
+from variants import DIFFERENCES, GRID, LEVERS, MODULATE, PROGRESSIVE
 
 import launch
 from utils.images import read_image
@@ -164,7 +164,9 @@ def test_a_learned_background_shows_what_no_colour_can(
     assert found["psnr"] > one_color + margin
 
 
-@pytest.mark.parametrize("variant", [[*DIFFERENCES, *MODULATE], PROGRESSIVE], ids=["fixed-modulate", "progressive"])
+@pytest.mark.parametrize(
+    "variant", [[*DIFFERENCES, *MODULATE], PROGRESSIVE, LEVERS], ids=["fixed-modulate", "progressive", "levers"]
+)
 def test_variants_train(scene: Path, tmp_path: Path, variant: list[str]) -> None:
     small = ["system.warmup_steps=5", "model.geometry.isosurface.resolution=32", "model.train_num_rays=16"]
     assert run(scene, tmp_path, "--train", "trainer.max_steps=30", *small, *variant) == 0
@@ -188,8 +190,8 @@ def test_the_neuralangelo_config_trains(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "variant",
-    [[], [*PROGRESSIVE, *MODULATE], ["system.error_guided=0.5", "model.grid_reseed=true"]],
-    ids=["plain", "variant", "error-guided"],
+    [[], [*PROGRESSIVE, *MODULATE], LEVERS],
+    ids=["plain", "variant", "levers"],
 )
 def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path, variant: list[str]) -> None:
     steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10", *variant]
@@ -228,8 +230,9 @@ def test_exposure_is_learned_resumed_and_left_out_of_tests(scene: Path, tmp_path
         ("neus-demo", BACKGROUND),
         ("nerf-blender", BACKGROUND),
         ("neus-demo", [*PROGRESSIVE, f"{GRID}.update_steps=20", *MODULATE]),
+        ("neus-demo", LEVERS),
     ],
-    ids=["neus", "nerf", "neus-background", "nerf-background", "neus-variant"],
+    ids=["neus", "nerf", "neus-background", "nerf-background", "neus-variant", "neus-levers"],
 )
 def test_captured_and_eager_steps_give_the_same_results(
     scene: Path, tmp_path: Path, config: str, variant: list[str]

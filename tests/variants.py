@@ -16,3 +16,10 @@ MODULATE = [
     "model.variance.reach_max_steps=12",
     "model.variance.max_inv_s=50",
 ]
+LEVERS = [  # for surfaces, from the middle of a short run on
+    "system.loss.lambda_ncc=[[9,0],[10,0.1]]",
+    "system.loss.ncc_rays=64",
+    "system.loss.ncc_patch=5",
+    "system.error_guided=0.5",
+    "model.grid_reseed=true",
+]

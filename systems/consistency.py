@@ -16,6 +16,7 @@ from utils.registry import register
 
 LEAST_FACING = 0.1  # cosine between a normal and the way to a camera, below which a patch is too oblique to compare
 LEAST_CONTRAST = 0.01  # standard deviation of grey in [0, 1], below which a patch says nothing
+LEAST_SHARE = 0.25  # of the pixels of a patch that lie within the mask, below which it is not compared
 LEAST_DEPTH = 0.01  # of a patch in a source view, as a share of its depth in its own
 NO_SCORE = 2.0  # in place of the error of a pair that cannot be compared; a true one is at most 1
 
@@ -64,14 +65,16 @@ def first_crossings(packed: Packed, sdf: Tensor, gradient: Tensor, num: int) -> 
     share = outside / (outside - inside)
     t_mids = packed.t_mids.to(sdf.dtype)
     distance = torch.lerp(t_mids[before], t_mids[before + 1], share)
-    normal = F.normalize(torch.lerp(gradient[before], gradient[before + 1], share[:, None]), dim=-1, eps=1e-6)
+    normal = F.normalize(
+        torch.lerp(*(gradient[before + k].to(sdf.dtype) for k in (0, 1)), share[:, None]), dim=-1, eps=1e-6
+    )
     return Crossings(ray, usable, distance, normal)
 
 
 def patch_errors(found: Crossings, batch: RayBatch, size: int) -> Tensor:
     """(n, K) in [0, 1]: 1 - NCC, at most 1, of the patch of size * size pixels around each ray with that in each of the
-    K neighbours of its photograph; NO_SCORE where there is nothing to compare: a patch without contrast or mask, beyond
-    the edge of an image, seen from behind or at a grazing angle."""
+    K neighbours of its photograph, over the pixels that its mask shows; NO_SCORE where there is nothing to compare: a
+    patch without contrast or mask, beyond the edge of an image, seen from behind or at a grazing angle."""
     sources, image = batch.sources, batch.image[found.ray]
     around = _patch_positions(batch.pixel[found.ray], image, sources.photographs, size).to(found.distance.dtype)
     own, opaque = grey_at(sources, image[:, None], around)
@@ -83,9 +86,9 @@ def patch_errors(found: Crossings, batch: RayBatch, size: int) -> Tensor:
     focal, centre = sources.photographs.intrinsics[neighbours][:, :, None].split(2, dim=-1)
     there = moved[..., :2] / depth.clamp(min=LEAST_DEPTH) * focal + centre
     other, _ = grey_at(sources, neighbours[:, :, None], there)
-    score, contrast = correlation(own[:, None], other)
-    valid = found.usable & opaque.all(1) & _within(around, image[:, None], sources).all(1)
-    valid = valid & (contrast[:, 0] > LEAST_CONTRAST**2)
+    score, contrast = correlation(own[:, None], other, opaque[:, None].to(own.dtype))
+    valid = found.usable & (contrast[:, 0] > LEAST_CONTRAST**2) & _within(around, image[:, None], sources).all(1)
+    valid = valid & (opaque.to(own.dtype).mean(1) > LEAST_SHARE)
     inside = (_within(there, neighbours[:, :, None], sources) & (depth[..., 0] > LEAST_DEPTH)).all(2)
     return torch.where(valid[:, None] & inside & seen, (1.0 - score).clamp(max=1.0), NO_SCORE)
 
@@ -151,8 +154,10 @@ def grey_at(sources: SourceViews, image: Tensor, xy: Tensor) -> tuple[Tensor, Te
     return torch.lerp(torch.lerp(grey[0], grey[1], x), torch.lerp(grey[2], grey[3], x), y), opaque
 
 
-def correlation(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Normalised cross-correlation (...) in [-1, 1] of patches (..., P), and the variance (...) of the first."""
-    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
-    own, other = a.square().mean(-1), b.square().mean(-1)
-    return (a * b).mean(-1) / ((own + 1e-6) * (other + 1e-6)).sqrt(), own
+def correlation(a: Tensor, b: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Normalised cross-correlation (...) in [-1, 1] of patches (..., P) whose pixels count by weights (..., P) >= 0,
+    and the variance (...) of the first."""
+    weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
+    a, b = (x - (weights * x).sum(-1, keepdim=True) for x in (a, b))
+    own, other, both = ((weights * x).sum(-1) for x in (a.square(), b.square(), a * b))
+    return both / ((own + 1e-6) * (other + 1e-6)).sqrt(), own

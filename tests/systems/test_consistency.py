@@ -218,9 +218,17 @@ def test_grey_between_pixels_is_linear_and_stays_within_its_image() -> None:
 
 
 def test_correlation_knows_neither_brightness_nor_contrast() -> None:
-    a = torch.rand(5, 49, dtype=torch.float64)
-    assert_close(correlation(a, 0.3 * a + 0.2)[0], torch.ones(5, dtype=torch.float64), atol=1e-3, rtol=0)
-    assert (correlation(a, -a)[0] < -0.99).all()
+    a, ones = torch.rand(5, 49, dtype=torch.float64), torch.ones(5, 49, dtype=torch.float64)
+    assert_close(correlation(a, 0.3 * a + 0.2, ones)[0], ones[:, 0], atol=1e-3, rtol=0)
+    assert (correlation(a, -a, ones)[0] < -0.99).all()
+
+
+def test_pixels_beside_the_mask_do_not_count() -> None:
+    a, b = torch.rand(2, 5, 49, dtype=torch.float64)
+    weights = (torch.arange(49) < 30).double().expand(5, 49)
+    assert_close(correlation(a, b, weights)[0], correlation(a[:, :30], b[:, :30], weights[:, :30])[0])
+    spoiled = torch.where(weights > 0, a, 7.0)
+    assert_close(correlation(spoiled, b, weights)[0], correlation(a, b, weights)[0])
 
 
 @pytest.mark.parametrize(("option", "value"), [("ncc_patch", 10), ("ncc_patch", 1), ("ncc_rays", 0), ("ncc_views", 3)])

@@ -61,6 +61,8 @@ class VolumeModel(nn.Module):
         self.geometry = build(config.geometry, config.backend)
         self.occupancy = OccupancyGrid(config.radius, config.grid_resolution, config.grid_prune_occ_thre)
         self.background = build(config.background, config.radius, self.num_rays, config.backend)
+        if config.grid_reseed:
+            self.register_buffer("reseeding", torch.tensor(True), persistent=False)  # on the device: changes with steps
         self.step_length = 2.0 * 3.0**0.5 * config.radius / config.num_samples_per_ray
 
     @property
@@ -85,6 +87,8 @@ class VolumeModel(nn.Module):
         """Sets whatever depends on the training step."""
         for geometry in self._geometries():
             geometry.on_step(step)
+        if self.config.grid_reseed:
+            self.reseeding.fill_(step >= self.config.grid_warmup_steps)
 
     @property
     def graph_key(self) -> Hashable:
@@ -110,9 +114,11 @@ class VolumeModel(nn.Module):
         """Opens cells at the next refresh along rays that meet next to nothing though their photograph shows something.
 
         A ray without samples has one constant colour, and one that sees the back of a surface from within has no
-        opacity there: no gradient would close the hole that they pass through."""
+        opacity there: no gradient would close the hole that they pass through. Until grid_warmup_steps no hole is
+        overlooked, and a surface that is still soft would open most of the grid: nothing is done."""
         wrong = (out.rgb.detach() - batch.rgb).abs().mean(-1) > VISIBLE if batch.mask is None else batch.mask > 0.5
-        self.occupancy.reopen(batch.rays, out.alive & (out.opacity.detach() < TRANSPARENT) & wrong, self.config.backend)
+        missed = out.alive & (out.opacity.detach() < TRANSPARENT) & wrong & self.reseeding
+        self.occupancy.reopen(batch.rays, missed, self.config.backend)
 
     def occupancy_value(self, points: Tensor) -> Tensor:
         """(N,) opacity of one step around points (N, 3), for the occupancy grid."""

@@ -220,7 +220,7 @@ class VolumeModelConfig:
     grid_resolution: int = 128
     grid_update_every: int = 16  # steps
     # cells are opened again along rays that meet nothing though the mask, or without masks the colour, shows something
-    # there: a hole that was pruned heals
+    # there, from grid_warmup_steps on: a hole that was pruned heals
     grid_reseed: bool = False
     grid_warmup_steps: int = 256  # until then every cell is evaluated, afterwards a sample of them
     ray_chunk: int = 4096  # rays rendered at a time outside training, 40 times as many on a GPU

@@ -43,6 +43,21 @@ def emptied_in_a_part(experiment: Experiment) -> VolumeModel:
     return model
 
 
+def test_nothing_is_opened_while_every_cell_is_looked_at(scene: Path) -> None:
+    overrides = [f"dataset.root_dir={scene}", *SMALL, "model.grid_reseed=true", "model.grid_warmup_steps=32"]
+    experiment = read_experiment(["configs/neus-demo.yaml"], overrides)
+    model = emptied_in_a_part(experiment)
+    batch = RaySampler(registry.build(experiment.dataset).load("train"), "cpu").image(0, torch.zeros(3))
+    with torch.no_grad():
+        out = model.render(batch.rays, torch.zeros(3))
+    worth = [model.occupancy.value.sum().item()]
+    for step in (31, 32):
+        model.on_step(step)
+        model.reseed(batch, out)
+        worth.append(model.occupancy.value.sum().item())
+    assert worth[0] == worth[1] < worth[2]
+
+
 def seen_share(model: VolumeModel, views: RaySampler) -> float:
     """The share of the pixels within the masks of some views that the model shows."""
     opacity = []

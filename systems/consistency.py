@@ -64,11 +64,9 @@ def first_crossings(packed: Packed, sdf: Tensor, gradient: Tensor, num: int) -> 
     outside, inside = (torch.where(usable, sdf[before + k], 1.0 - k) for k in (0, 1))
     share = outside / (outside - inside)
     t_mids = packed.t_mids.to(sdf.dtype)
-    distance = torch.lerp(t_mids[before], t_mids[before + 1], share)
-    normal = F.normalize(
-        torch.lerp(*(gradient[before + k].to(sdf.dtype) for k in (0, 1)), share[:, None]), dim=-1, eps=1e-6
-    )
-    return Crossings(ray, usable, distance, normal)
+    distance = torch.where(usable, torch.lerp(t_mids[before], t_mids[before + 1], share), 1.0)
+    slope = torch.lerp(*(gradient[before + k].to(sdf.dtype) for k in (0, 1)), share[:, None])
+    return Crossings(ray, usable, distance, F.normalize(slope, dim=-1, eps=1e-6))
 
 
 def patch_errors(found: Crossings, batch: RayBatch, size: int) -> Tensor:

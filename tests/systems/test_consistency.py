@@ -189,6 +189,20 @@ def test_there_is_nothing_to_compare_without_contrast_and_without_a_crossing() -
     assert float(loss(shape, replace(batch, sources=sources), shape.truth + 0.1)) == 0.0
 
 
+def test_a_batch_of_padding_alone_gives_zero_and_no_gradient() -> None:
+    batch = batch_of(plane())
+    R, zeros = len(batch.rays), torch.zeros(6, dtype=torch.float64)
+    none = torch.zeros(R, dtype=torch.int64)
+    packed = Packed(zeros.long(), zeros, zeros, none, none, none.bool(), torch.tensor(0))
+    sdf, gradient = torch.zeros(6, dtype=torch.float64), torch.zeros(6, 3, dtype=torch.float64)
+    samples = SampleValues(packed, gradient, zeros, sdf.requires_grad_(), gradient.requires_grad_())
+    value = ncc(RenderOutput(torch.zeros(R, 3), none, none, None, none.bool(), samples), batch, CONFIG)
+    value.backward()
+    assert float(value.detach()) == 0.0
+    assert not sdf.grad.any()  # a NaN is not zero either
+    assert not gradient.grad.any()
+
+
 def test_crossings_are_the_first_of_rays_and_lie_between_adjoining_samples() -> None:
     index = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 0])
     starts = torch.tensor([1.0, 2, 3, 4, 1, 2, 1, 5, 1, 2, 0])

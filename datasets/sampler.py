@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from datasets.masks import outline_band
+from datasets.neighbours import nearest_views
 from datasets.options import Placement
 from datasets.placement import place_pixels
 from datasets.scene import Scene
+from datasets.sparse_points import points_on_object
 from models import ops
 from utils.cameras import Camera, pixel_rays
-from utils.rays import Photographs, RayBatch, Rays
+from utils.errors import DataError
+from utils.rays import Photographs, RayBatch, Rays, Redirect, SourceViews
 
 
 class RaySampler:
@@ -42,6 +45,7 @@ class RaySampler:
         tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
         self.photographs = Photographs(pixels, *tensors, scene.near, scene.far)
         self.counts = torch.from_numpy(scene.sizes.prod(axis=1)).to(self.device)  # (N,) pixels of each image
+        self.heights = torch.from_numpy(scene.sizes[:, 1].copy()).to(self.device)  # (N,) pixels
         self.ends = self.photographs.starts + self.counts
 
     @property
@@ -71,16 +75,23 @@ class RaySampler:
         """(H, W, 3|4) uint8 of an image, sRGB, with straight alpha where there is a mask; no copy."""
         return self.scene.image(index)
 
-    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator, paired: bool = False) -> RayBatch:
+    def draw(
+        self,
+        num_rays: int,
+        background: Tensor,
+        generator: torch.Generator,
+        paired: bool = False,
+        redirect: Redirect | None = None,
+    ) -> RayBatch:
         """A batch of `num_rays` random pixels, drawn with replacement; each pixel is equally likely.
 
         background: (3,) sRGB in [0, 1]; generator: on the sampler's device; paired: half as many are drawn, each with
-        a pixel beside it, or below it, as the next ray."""
+        a pixel beside it, or below it, as the next ray; redirect: puts others in the place of what is drawn."""
+        pixel, image = self._random_pixels((num_rays + 1) // 2 if paired else num_rays, generator)
+        if redirect is not None:
+            pixel, image = redirect(pixel, image, generator)
         if paired:
-            drawn = self._with_neighbours(*self._random_pixels((num_rays + 1) // 2, generator), generator)
-            pixel, image = (x[:num_rays] for x in drawn)
-        else:
-            pixel, image = self._random_pixels(num_rays, generator)
+            pixel, image = (x[:num_rays] for x in self._with_neighbours(pixel, image, generator))
         batch = ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
         banded = self.mask_band > 0 and self.scene.has_alpha
         return replace(batch, in_band=self.band[pixel] if banded else None, paired=paired)
@@ -106,6 +117,27 @@ class RaySampler:
         fits_back = torch.where(beside, within % width, within // width) > 0  # not in an image of one row or column
         neighbour = pixel + torch.where(fits, step, torch.where(fits_back, -step, 0))
         return torch.stack([pixel, neighbour], dim=1).flatten(), torch.stack([image, image], dim=1).flatten()
+
+    def sources(self, num: int) -> SourceViews:
+        """The photographs with up to `num` neighbours of each. Raises DataError where a GPU could not read them."""
+        pixels = self.photographs.pixels
+        if pixels.device.type != self.device.type:
+            raise DataError(
+                f"{self.scene.name}: system.loss.lambda_ncc needs the pixels in the memory of the GPU, they lie in the "
+                f"host's. Set dataset.pixels_on=device, make them fewer with dataset.img_downscale, or set lambda_ncc "
+                f"to 0."
+            )
+        if len(self) < 2:
+            raise DataError(
+                f"{self.scene.name}: system.loss.lambda_ncc compares photographs, and there is only one to train on. "
+                f"Add views, or set lambda_ncc to 0."
+            )
+        neighbours = torch.from_numpy(nearest_views(self.scene.c2w, num)).to(self.device)
+        return SourceViews(self.photographs, self.heights, neighbours)
+
+    def sparse_points(self, radius: float) -> Tensor:
+        """(K, 3) points on the object, see `points_on_object`. Raises DataError where there are none."""
+        return torch.from_numpy(points_on_object(self.scene, radius)).to(self.device)
 
     def image(self, index: int, background: Tensor) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""

@@ -1,6 +1,6 @@
 """What systems know of a model: rays and a background go in, a `RenderOutput` comes out."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -12,10 +12,12 @@ from models.background import Backdrop
 from models.configs import VolumeModelConfig
 from models.marching import draw_jitter, without_padding
 from models.occupancy import OccupancyGrid
-from utils.rays import Packed, Rays
+from utils.rays import Packed, RayBatch, Rays
 from utils.registry import build
 
 VARIATION_SHARE = 16  # one of so many samples of the budget is asked how the grid varies around it
+TRANSPARENT = 0.1  # opacity of a ray below which it has met nothing to speak of
+VISIBLE = 0.1  # mean difference of sRGB from which on such a ray has missed something
 MIN_OPACITY = 1e-6  # below it, the depth of a ray fades to 0 instead of being blown up
 
 
@@ -47,6 +49,7 @@ class RenderOutput:
     samples: SampleValues
     inv_s: Tensor | None = None  # () sharpness of a NeuS
     backdrop: Backdrop | None = None  # of a learned background; None: one colour lies behind the foreground
+    field: Callable[[Tensor], Tensor] | None = None  # the sdf (K,) of more points (K, 3); None for a density
 
 
 class VolumeModel(nn.Module):
@@ -60,6 +63,8 @@ class VolumeModel(nn.Module):
         self.geometry = build(config.geometry, config.backend)
         self.occupancy = OccupancyGrid(config.radius, config.grid_resolution, config.grid_prune_occ_thre)
         self.background = build(config.background, config.radius, self.num_rays, config.backend)
+        if config.grid_reseed:
+            self.register_buffer("reseeding", torch.tensor(True), persistent=False)  # on the device: changes with steps
         self.step_length = 2.0 * 3.0**0.5 * config.radius / config.num_samples_per_ray
 
     @property
@@ -84,6 +89,8 @@ class VolumeModel(nn.Module):
         """Sets whatever depends on the training step."""
         for geometry in self._geometries():
             geometry.on_step(step)
+        if self.config.grid_reseed:
+            self.reseeding.fill_(step >= self.config.grid_warmup_steps)
 
     @property
     def graph_key(self) -> Hashable:
@@ -111,6 +118,16 @@ class VolumeModel(nn.Module):
 
         self.occupancy.update(within_ball, generator, every_cell)
         self.background.update_occupancy(generator, every_cell)
+
+    def reseed(self, batch: RayBatch, out: RenderOutput) -> None:
+        """Opens cells at the next refresh along rays that meet next to nothing though their photograph shows something.
+
+        A ray without samples has one constant colour, and one that sees the back of a surface from within has no
+        opacity there: no gradient would close the hole that they pass through. Until grid_warmup_steps no hole is
+        overlooked, and a surface that is still soft would open most of the grid: nothing is done."""
+        wrong = (out.rgb.detach() - batch.rgb).abs().mean(-1) > VISIBLE if batch.mask is None else batch.mask > 0.5
+        missed = out.alive & (out.opacity.detach() < TRANSPARENT) & wrong & self.reseeding
+        self.occupancy.reopen(batch.rays, missed, self.config.backend)
 
     def occupancy_value(self, points: Tensor) -> Tensor:
         """(N,) opacity of one step around points (N, 3), for the occupancy grid."""

@@ -223,6 +223,9 @@ class VolumeModelConfig:
     grid_prune_occ_thre: float = 0.001
     grid_resolution: int = 128
     grid_update_every: int = 16  # steps
+    # cells are opened again along rays that meet nothing though the mask, or without masks the colour, shows something
+    # there, from grid_warmup_steps on: a hole that was pruned heals
+    grid_reseed: bool = False
     grid_warmup_steps: int = 256  # until then every cell is evaluated, afterwards a sample of them
     ray_chunk: int = 4096  # rays rendered at a time outside training, 40 times as many on a GPU
     background: Any = component("background", preset="color")  # what lies outside of the region
@@ -242,6 +245,11 @@ class VolumeModelConfig:
             raise ConfigError(
                 "model.geometry.isosurface: expected a block, since a mesh is taken from this field; got null. Leave "
                 "it out for its defaults."
+            )
+        if self.grid_reseed and not self.grid_prune:
+            raise ConfigError(
+                "model.grid_reseed: opens cells that were pruned, but model.grid_prune=false keeps them all. Set "
+                "grid_prune to true or grid_reseed to false."
             )
         learned = registry.find("background", "learned").target
         object.__setattr__(self, "background", learned.from_older_keys(self))

@@ -1,11 +1,17 @@
 """A grid of cells that may hold surface, so that rays are sampled only there."""
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from models import ops
+from utils.rays import Rays
+
 DECAY = 0.95
+REOPENED = 1.5  # times the threshold: what a cell is worth that is opened again; it closes after 8 looks in vain
+MOST_REOPENING = 256  # rays of a step, since all cells that each crosses are walked
 
 
 class OccupancyGrid(nn.Module):
@@ -36,6 +42,28 @@ class OccupancyGrid(nn.Module):
         self.value.copy_(decayed.scatter_reduce(0, cells, new, "amax"))
         level = self.value.mean().clamp(max=self.threshold)
         self.occupied.copy_((self.value > level).view_as(self.occupied))
+
+    @torch.no_grad()
+    def reopen(self, rays: Rays, wanted: Tensor, backend: str) -> None:
+        """Opens, at the next update, the cells that the first MOST_REOPENING of the wanted rays, (R,) bool, cross."""
+        R, size = len(rays), self.resolution
+        order = torch.arange(1, min(MOST_REOPENING, R) + 1, device=wanted.device)
+        rank = wanted.cumsum(0)
+        chosen = torch.searchsorted(rank, order).clamp(max=R - 1)
+        picked = Rays(rays.origins[chosen], rays.directions[chosen], rays.near[chosen], rays.far[chosen])
+        inside = ops.clip_rays_to_box(picked, self.radius, backend=backend)
+        counts = (order <= rank[-1]) & (inside.far > inside.near)
+        num = math.ceil(3.0**0.5 * size)  # along the diagonal of the cube one point per length of a cell
+        share = (torch.arange(num, device=wanted.device) + 0.5) / num
+        t = (
+            torch.where(counts, inside.near, 0.0)[:, None]
+            + share * torch.where(counts, inside.far - inside.near, 0.0)[:, None]
+        )
+        points = picked.origins[:, None] + t[..., None] * picked.directions[:, None]
+        index = ((points / self.radius + 1.0) * (0.5 * size)).long().clamp(0, size - 1)
+        cells = (index[..., 0] * size + index[..., 1]) * size + index[..., 2]
+        worth = (REOPENED * self.threshold * counts)[:, None].expand_as(cells)
+        self.value.scatter_reduce_(0, cells.flatten(), worth.flatten(), "amax")
 
     def _draw(self, generator: torch.Generator) -> Tensor:
         num = self.value.shape[0] // 8

@@ -27,7 +27,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def weights_of(content: dict[str, Any]) -> dict[str, Tensor]:
     """The parameters of a checkpoint that a system has before it knows its training images."""
-    return {name: value for name, value in content["state_dict"].items() if not name.startswith("exposure.")}
+    return {
+        name: value for name, value in content["state_dict"].items() if not name.startswith(("exposure.", "error_map."))
+    }
 
 
 def check_fit(path: Path, state: dict[str, Tensor], module: nn.Module) -> None:

@@ -16,7 +16,7 @@ from utils.schema import component
 
 # Losses that read a signed distance. A model that is registered elsewhere is asked when it renders, in systems.losses.
 _FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without samples
-_SDF_LOSSES = ("eikonal", "sparsity", "curvature", "normal_smooth")
+_SDF_LOSSES = ("eikonal", "sparsity", "curvature", "normal_smooth", "ncc", "sparse_points")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,29 @@ class LossConfig:
     weights: dict[str, Schedule]
     sparsity_scale: float = 1.0  # sharpness of the sparsity loss, in 1 / scene unit
     normal_smooth_scale: float = 10.0  # how soon normal_smooth fades with the mean difference of channels, in [0, 1]
+    sparse_points_num: int = 1024  # of them in a step
+    ncc_rays: int = 512  # of a step whose patches are compared, at most
+    ncc_patch: int = 11  # pixels along the side of a patch, odd
+    ncc_views: int = 8  # neighbours of a photograph that its patches are compared with
+    ncc_best: int = 4  # of these, the views that show a patch most alike count: others may not see it
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("sparse_points_num", 1),
+            ("ncc_rays", 1),
+            ("ncc_patch", 3),
+            ("ncc_best", 1),
+            ("ncc_views", self.ncc_best),
+        ):
+            if getattr(self, name) < least:
+                raise ConfigError(f"system.loss.{name}: expected at least {least}, got {getattr(self, name)}.")
+        if self.ncc_patch % 2 == 0:
+            raise ConfigError(f"system.loss.ncc_patch: expected an odd number of pixels, got {self.ncc_patch}.")
+
+    @classmethod
+    def options(cls) -> dict[str, type]:
+        """The keys beside the weights, with their types."""
+        return {item.name: item.type for item in fields(cls) if item.name != "weights"}
 
     @classmethod
     def from_config(cls, value: Any, where: str) -> "LossConfig":
@@ -33,16 +56,16 @@ class LossConfig:
         if not isinstance(value, dict):
             raise ConfigError(f"{where}: expected a block of lambda_<loss>: weight, got {value!r}.")
         known = [f"lambda_{name.replace('-', '_')}" for name in registry.names("loss")]
-        weights, options = {}, {}
-        scales = [item.name for item in fields(cls) if item.name != "weights"]
+        weights, options, settings = {}, {}, cls.options()
         for key, item in value.items():
-            if key in scales:
-                options[key] = schema.convert(float, item, f"{where}.{key}")
+            if key in settings:
+                options[key] = schema.convert(settings[key], item, f"{where}.{key}")
             elif key in known:
                 weights[key.removeprefix("lambda_")] = Schedule.from_config(item, f"{where}.{key}")
             else:
+                known += settings
                 hint = registry.nearest(str(key), known)
-                raise ConfigError(f"{where}.{key}: unknown loss.{hint} Known here: {', '.join([*known, *scales])}.")
+                raise ConfigError(f"{where}.{key}: unknown loss.{hint} Known here: {', '.join(known)}.")
         return cls(weights, **options)
 
     def is_off(self, name: str) -> bool:
@@ -53,7 +76,7 @@ class LossConfig:
     def to_config(self) -> dict[str, Any]:
         """The YAML form that `from_config` reads back."""
         weights = {f"lambda_{name}": weight.to_config() for name, weight in self.weights.items()}
-        return weights | {item.name: getattr(self, item.name) for item in fields(self) if item.name != "weights"}
+        return weights | {name: getattr(self, name) for name in self.options()}
 
 
 @dataclass(frozen=True)
@@ -94,9 +117,14 @@ class SystemConfig:
     loss: LossConfig
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     exposure: bool = False  # learns a gain and an offset of each channel for each training image
+    error_guided: float = 0.0  # share of the rays that go where colours are most wrong, in cells of 16 x 16 pixels
     scheduler: SchedulerConfig = field(default_factory=lambda: SchedulerConfig(ConstantLR()))
     constant_steps: int | None = None  # for interpolation in the scheduler
     warmup_steps: int | None = None  # likewise
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.error_guided <= 1.0:
+            raise ConfigError(f"system.error_guided: expected a share from 0 to 1, got {self.error_guided:g}.")
 
 
 @register("system", "neus-system", builds="systems.reconstruction:ReconstructionSystem")
@@ -185,6 +213,11 @@ class Experiment:
     def __post_init__(self) -> None:
         self._check_steps()
         self._check_losses()
+        if self.system.error_guided > 0.0 and not self.model.batch_image_sampling:
+            raise ConfigError(
+                "system.error_guided: draws rays from all images, but model.batch_image_sampling=false wants those of "
+                "a step from one. Set it to true, or system.error_guided to 0."
+            )
 
     def _check_steps(self) -> None:
         for name in ("warmup_steps", "constant_steps"):

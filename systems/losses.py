@@ -43,7 +43,8 @@ def mean_over_samples(values: Tensor, out: RenderOutput) -> Tensor:
     return torch.where(packed.valid, values, 0.0).sum() / packed.count.clamp(min=1)
 
 
-def _require(value: T | None, name: str, what: str) -> T:
+def require(value: T | None, name: str, what: str) -> T:
+    """The value, which a loss needs. Raises ConfigError where the model does not have it."""
     if value is None:
         raise ConfigError(f"system.loss.lambda_{name}: needs {what}. Set it to 0.")
     return value
@@ -93,15 +94,26 @@ def _binary_cross_entropy(p: Tensor, target: Tensor) -> Tensor:
 @register("loss", "eikonal")
 def eikonal(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean squared distance of |gradient| from 1 (IGR, arXiv:2002.10099)."""
-    gradient = _require(out.samples.gradient, "eikonal", "a signed distance field (model.name=neus)")
+    gradient = require(out.samples.gradient, "eikonal", "a signed distance field (model.name=neus)")
     return mean_over_samples((gradient.norm(dim=-1) - 1.0).square(), out)
 
 
 @register("loss", "sparsity")
 def sparsity(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean of exp(-sparsity_scale |sdf|): surfaces that no image asks for cost something (SparseNeuS, eq. 10)."""
-    sdf = _require(out.samples.sdf, "sparsity", "a signed distance field (model.name=neus)")
+    sdf = require(out.samples.sdf, "sparsity", "a signed distance field (model.name=neus)")
     return mean_over_samples(torch.exp(-config.sparsity_scale * sdf.abs()), out)
+
+
+@register("loss", "sparse_points")
+def sparse_points(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """Mean |sdf| at points that structure from motion found on the object (Geo-NeuS, arXiv:2205.15848, eq. 7), where
+    those far off for the present count little: weights of Cauchy, 1 / (1 + (sdf / (3 median))^2)."""
+    field = require(out.field, "sparse_points", "a signed distance field (model.name=neus)")
+    distance = field(batch.points).abs()
+    scale = 3.0 * distance.detach().sort().values[len(distance) // 2]
+    weight = 1.0 / (1.0 + (distance.detach() / scale.clamp(min=1e-6)).square())
+    return (weight * distance).sum() / weight.sum()
 
 
 @register("loss", "curvature")
@@ -109,7 +121,7 @@ def curvature(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean curvature of the level sets. With analytic gradients 1 - n . n' of normals a small step apart along the
     surface, for one more query of the field (PermutoSDF, arXiv:2211.12562); with finite differences the |Laplacian|
     that their values give for nothing (Neuralangelo, arXiv:2306.03092, section 3.4), in 1 / scene unit."""
-    values = _require(out.samples.curvature, "curvature", "a signed distance field (model.name=neus)")
+    values = require(out.samples.curvature, "curvature", "a signed distance field (model.name=neus)")
     return mean_over_samples(values, out)
 
 
@@ -117,7 +129,7 @@ def curvature(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
 def grid_tv(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Total variation of the hash grid of the geometry: mean squared difference of the features of a level at points a
     cell of it apart (as for voxels in Plenoxels, arXiv:2112.05131), around a sixteenth of the samples of a step."""
-    values = _require(out.samples.variation, "grid_tv", "a hash grid (xyz_encoding_config.otype=HashGrid)")
+    values = require(out.samples.variation, "grid_tv", "a hash grid (xyz_encoding_config.otype=HashGrid)")
     used = out.samples.packed.valid[: len(values)]
     return torch.where(used, values, 0.0).sum() / used.sum().clamp(min=1)
 
@@ -130,7 +142,7 @@ def normal_smooth(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Ten
     many rays, half as many are independent.
 
     The opacities are taken as they are; the average is over pairs that both have samples."""
-    normal = _require(out.normal, "normal_smooth", "a signed distance field (model.name=neus)")
+    normal = require(out.normal, "normal_smooth", "a signed distance field (model.name=neus)")
     assert batch.paired, "without pairs there is no neighbour to compare with"
     pairs = len(normal) // 2
     normal, rgb, opacity, counts = (
@@ -151,5 +163,5 @@ def distortion(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor
 @register("loss", "distortion_bg")
 def distortion_bg(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Spread of the weights of a learned background along a ray, by inverse distance in [0, 1] as in Mip-NeRF 360."""
-    backdrop = _require(out.backdrop, "distortion_bg", "a learned background (model.background.name=learned)")
+    backdrop = require(out.backdrop, "distortion_bg", "a learned background (model.background.name=learned)")
     return mean_over_rays(ops.distortion(backdrop.weights, backdrop.shares), out)

@@ -13,6 +13,7 @@ from torch import Tensor
 from models.base import VolumeModel
 from models.exposure import Exposure
 from systems.configs import Experiment
+from systems.error_map import ErrorMap
 from systems.evaluation import View, evaluate_view, mesh_metrics, render_view
 from systems.export import CapturedViews, export_mesh
 from systems.optim import build_optimizer, check_parts
@@ -22,7 +23,7 @@ from systems.step import Figures, TrainingStep, TrainingViews, view_background
 from utils.errors import DataError, ReconstructionError
 from utils.images import read_image, write_png
 from utils.mesh import Mesh
-from utils.rays import RayBatch, Rays
+from utils.rays import Photographs, RayBatch, Rays
 from utils.video import write_video
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 class Views(TrainingViews, CapturedViews, Protocol):
     """The posed photographs of a split, as rays."""
+
+    photographs: Photographs
+    heights: Tensor  # (N,) int64, of the images in pixels
 
     def image(self, index: int, background: Tensor) -> RayBatch: ...
     def size(self, index: int) -> tuple[int, int]: ...
@@ -54,6 +58,7 @@ class ReconstructionSystem(pl.LightningModule):
         self.config, self.experiment, self.save_dir = config, experiment, save_dir
         self.model = model
         self.exposure: Exposure | None = None  # of the training images, which `setup` counts
+        self.error_map: ErrorMap | None = None  # likewise
         check_parts(config, self._parts())
         self.frames: list[Path] = []
         self.view_metrics: list[dict[str, float]] = []
@@ -75,8 +80,13 @@ class ReconstructionSystem(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Makes what depends on the training images, which no other pass needs."""
-        if stage == "fit" and self.config.exposure:
-            self.exposure = Exposure(len(self.data.views("train", self.device))).to(self.device)
+        if stage != "fit":
+            return
+        views = self.data.views("train", self.device)
+        if self.config.exposure:
+            self.exposure = Exposure(len(views)).to(self.device)
+        if self.config.error_guided > 0.0:
+            self.error_map = ErrorMap(self.config.error_guided, views.photographs, views.heights)
 
     def _parts(self) -> dict[str, list[torch.nn.Parameter]]:
         """Parameters by the names that `system.optimizer.params` uses."""
@@ -98,8 +108,8 @@ class ReconstructionSystem(pl.LightningModule):
         self.captured = self.captured and views.capturable
         if self.captured:
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
-        step = self.model, self.experiment, views, optimizer, self.device, self.captured, self.exposure
-        self.step = TrainingStep(*step)
+        step = self.model, self.experiment, views, optimizer, self.device, self.captured
+        self.step = TrainingStep(*step, self.exposure, self.error_map)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step: rays, render, weighted losses. The host waits for nothing, and logs figures when they arrive."""

@@ -12,11 +12,12 @@ from models.base import VolumeModel
 from models.configs import VolumeModelConfig
 from models.exposure import Exposure
 from systems.configs import Experiment
+from systems.error_map import ErrorMap
 from systems.graphs import StepGraphs
 from systems.losses import OF_PAIRS, rgb_mse
 from systems.optim import LearningRates
 from utils import registry
-from utils.rays import RayBatch
+from utils.rays import RayBatch, Redirect, SourceViews
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}  # what a view is compared over
 
@@ -31,7 +32,16 @@ class TrainingViews(Protocol):
 
     capturable: bool  # by a CUDA graph
 
-    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator, paired: bool = False) -> RayBatch: ...
+    def draw(
+        self,
+        num_rays: int,
+        background: Tensor,
+        generator: torch.Generator,
+        paired: bool = False,
+        redirect: Redirect | None = None,
+    ) -> RayBatch: ...
+    def sources(self, num: int) -> SourceViews: ...
+    def sparse_points(self, radius: float) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -61,10 +71,15 @@ class TrainingStep:
         device: torch.device,
         captured: bool,
         exposure: Exposure | None = None,
+        error_map: ErrorMap | None = None,
     ) -> None:
         self.model, self.experiment, self.views, self.optimizer = model, experiment, views, optimizer
-        self.device, self.captured, self.exposure = device, captured, exposure
+        self.device, self.captured, self.exposure, self.error_map = device, captured, exposure, error_map
         self.losses = {name: registry.find("loss", name).target for name in experiment.system.loss.weights}
+        config = experiment.system.loss
+        self.sources = None if config.is_off("ncc") else views.sources(config.ncc_views)
+        no_points = config.is_off("sparse_points")
+        self.points = None if no_points else views.sparse_points(experiment.model.radius)
         self.rates = LearningRates(optimizer)
         self.generator = torch.Generator(device)
         self._graphs = StepGraphs(self.generator)
@@ -105,10 +120,16 @@ class TrainingStep:
         """Draws rays, renders them and weighs the named losses."""
         background, config = self._background(), self.experiment.system.loss
         paired = not OF_PAIRS.isdisjoint(names)
-        batch = self.views.draw(self.model.num_rays, background, self.generator, paired)
+        batch = self.views.draw(self.model.num_rays, background, self.generator, paired, self.error_map)
+        points = self._some_points() if "sparse_points" in names else None
+        batch = replace(batch, sources=self.sources, points=points)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
+        if self.experiment.model.grid_reseed:
+            self.model.reseed(batch, out)
         if self.exposure is not None:
             out = replace(out, rgb=self.exposure(out, batch))
+        if self.error_map is not None:
+            self.error_map.update(batch.pixel, batch.image, (out.rgb - batch.rgb).abs().mean(-1), out.alive)
         found = {name: self.losses[name](out, batch, config) for name in names}
         terms = torch.stack(list(found.values()))
         loss = (terms * torch.stack([self._weights[name][1] for name in names])).sum()
@@ -116,6 +137,12 @@ class TrainingStep:
             mse = found["rgb_mse"].detach() if "rgb_mse" in found else rgb_mse(out, batch, config)
             inv_s = None if out.inv_s is None else out.inv_s.detach()
         return Figures(names, loss, terms.detach(), mse, out.alive.sum(), out.samples.packed.count, inv_s)
+
+    def _some_points(self) -> Tensor:
+        """(K, 3) sparse points, drawn with replacement."""
+        count = self.experiment.system.loss.sparse_points_num
+        chosen = torch.randint(len(self.points), (count,), generator=self.generator, device=self.device)
+        return self.points[chosen]
 
     def _optimised(self, names: tuple[str, ...]) -> Figures:
         """Loss, gradients and the step of the optimiser."""

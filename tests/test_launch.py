@@ -55,6 +55,13 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
         (["--config", "configs/neus-blender.yaml", "--train"], ["dataset.scene", "???"]),
         (["--config", "configs/neus-blendr.yaml", "--train"], ["neus-blendr.yaml", "neus-blender.yaml"]),
         ([*DEMO, "--train", "system.loss.sparsity_scale=abc"], ["sparsity_scale", "a number", "'abc'"]),
+        ([*DEMO, "--train", "system.loss.ncc_patch=4"], ["system.loss.ncc_patch", "odd"]),
+        ([*DEMO, "--train", "model.grid_reseed=true", "model.grid_prune=false"], ["model.grid_reseed", "grid_prune"]),
+        ([*DEMO, "--train", "system.error_guided=1.5"], ["system.error_guided", "0 to 1"]),
+        (
+            [*DEMO, "--train", "system.error_guided=0.5", "model.batch_image_sampling=false"],
+            ["system.error_guided", "batch_image_sampling=false"],
+        ),
         ([*DEMO, "--train", "trainer.val_check_interval=.inf"], ["val_check_interval", "whole number"]),
         ([*DEMO, "--train", "system.loss.lambda_mask=.nan"], ["lambda_mask", "schedule"]),
         ([*DEMO, "--train", "model.backend=tinycudann"], ["model.backend=tinycudann", "GPU", "--gpu"]),

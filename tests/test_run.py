@@ -11,7 +11,7 @@ import trimesh
 from scenes_on_disk import write_dtu
 from shapes import ball
 from sphere_scene import RADIUS, write_sphere_scene
-from variants import DIFFERENCES, GRID, LEVERS, MODULATE, PROGRESSIVE
+from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, MODULATE, PROGRESSIVE
 
 import launch
 from utils.images import read_image
@@ -192,7 +192,11 @@ def test_the_neuralangelo_config_trains(tmp_path: Path) -> None:
     assert only(tmp_path, "exp/neuralangelo-dtu-wmask-dtu/@*/save/it6-mc64.ply").is_file()
 
 
-@pytest.mark.parametrize("variant", [[], [*PROGRESSIVE, *MODULATE], LEVERS], ids=["plain", "variant", "levers"])
+@pytest.mark.parametrize(
+    "variant",
+    [[], [*PROGRESSIVE, *MODULATE], LEVERS, LATE_LEVERS],
+    ids=["plain", "variant", "levers", "late levers"],
+)
 def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path, variant: list[str]) -> None:
     steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10", *variant]
     assert run(scene, tmp_path / "a", *steps) == 0
@@ -231,8 +235,9 @@ def test_exposure_is_learned_resumed_and_left_out_of_tests(scene: Path, tmp_path
         ("nerf-blender", BACKGROUND),
         ("neus-demo", [*PROGRESSIVE, f"{GRID}.update_steps=20", *MODULATE]),
         ("neus-demo", LEVERS),
+        ("neus-demo", LATE_LEVERS),
     ],
-    ids=["neus", "nerf", "neus-background", "nerf-background", "neus-variant", "neus-levers"],
+    ids=["neus", "nerf", "neus-background", "nerf-background", "neus-variant", "neus-levers", "neus-late-levers"],
 )
 def test_captured_and_eager_steps_give_the_same_results(
     scene: Path, tmp_path: Path, config: str, variant: list[str]

@@ -25,3 +25,10 @@ LEVERS = [
     "system.loss.lambda_grid_tv=0.1",
     "dataset.mask_band=2",
 ]
+LATE_LEVERS = [  # for surfaces, from the middle of a short run on
+    "system.loss.lambda_ncc=[[9,0],[10,0.1]]",
+    "system.loss.ncc_rays=64",
+    "system.loss.ncc_patch=5",
+    "system.error_guided=0.5",
+    "model.grid_reseed=true",
+]

@@ -36,12 +36,17 @@ class Camera:
         return within.all(axis=1) & (pixels[:, 2] > 0.0)
 
 
-def pixel_directions(xy: Tensor, intrinsics: Tensor) -> Tensor:
-    """(R, 3) unit directions in the camera frame (x right, y down, z forward).
+def plane_positions(xy: Tensor, intrinsics: Tensor) -> Tensor:
+    """(..., 3) points of the camera frame (x right, y down, z forward) at depth 1 behind pixel positions (..., 2).
 
-    xy: (R, 2) pixel positions; intrinsics: (R, 4) or (4,) fx, fy, cx, cy in pixels."""
+    intrinsics: (..., 4), such that it broadcasts, fx, fy, cx, cy in pixels."""
     plane = (xy - intrinsics[..., 2:]) / intrinsics[..., :2]
-    return F.normalize(torch.cat([plane, torch.ones_like(plane[:, :1])], dim=-1), dim=-1)
+    return torch.cat([plane, torch.ones_like(plane[..., :1])], dim=-1)
+
+
+def pixel_directions(xy: Tensor, intrinsics: Tensor) -> Tensor:
+    """(R, 3) unit directions in the camera frame of pixel positions (R, 2); intrinsics: (R, 4) or (4,)."""
+    return F.normalize(plane_positions(xy, intrinsics), dim=-1)
 
 
 def camera_rays(xy: Tensor, c2w: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,13 @@
 """The typed values that travel between sampler, model and losses: rays, batches, packed samples."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+# Pixels (R,) and the images (R,) that they lie in to others, with random numbers of the generator.
+Redirect = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class RayBatch:
     mask: Tensor | None  # (R,) float32 in [0, 1]; None when the images have neither alpha nor masks
     background: Tensor  # (3,) float32, sRGB in [0, 1]
     image: Tensor  # (R,) int64, the photograph that each ray is of
+    pixel: Tensor | None = None  # (R,) int64, rows of the photographs' pixels; None for rays that were not looked up
+    sources: "SourceViews | None" = None  # only where a loss compares photographs
+    points: Tensor | None = None  # (K, 3) sparse points in scene units, only where a loss reads them
     in_band: Tensor | None = None  # (R,) bool, so close to the outline of a mask that it says nothing; None: none is
     paired: bool = False  # whether rays 2i and 2i + 1 pass through pixels side by side
 
@@ -47,6 +54,15 @@ class Photographs:
     intrinsics: Tensor  # (N, 4) float32: fx, fy, cx, cy in pixels
     near: float  # scene units along the ray
     far: float
+
+
+@dataclass(frozen=True)
+class SourceViews:
+    """Photographs, and for each of them those that see the object from a similar side."""
+
+    photographs: Photographs  # pixels on the device
+    heights: Tensor  # (N,) int64, of the images in pixels
+    neighbours: Tensor  # (N, K) int64, K photographs other than the one of the row, the nearest first
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ def look_up(photographs: Photographs, pixel: Tensor, image: Tensor, background: 
     pixels = photographs.pixels
     colour = pixels[pixel.to(pixels.device)].to(pixel.device).float() / 255.0
     if colour.shape[1] == 3:
-        return RayBatch(rays, colour, None, background, image)
+        return RayBatch(rays, colour, None, background, image, pixel)
     alpha = colour[:, 3:]
-    return RayBatch(rays, colour[:, :3] * alpha + background * (1.0 - alpha), alpha[:, 0], background, image)
+    rgb = colour[:, :3] * alpha + background * (1.0 - alpha)
+    return RayBatch(rays, rgb, alpha[:, 0], background, image, pixel)

@@ -23,7 +23,7 @@ def look_up(photographs: Photographs, pixel: Tensor, image: Tensor, background: 
             pixel, image.contiguous(), photographs.pixels, *cameras, background, *out, *bounds, R, channels, BLOCK
         )
     rays = Rays(origins, directions, near, far)
-    return RayBatch(rays, rgb, mask if channels == 4 else None, background, image)
+    return RayBatch(rays, rgb, mask if channels == 4 else None, background, image, pixel)
 
 
 @triton.jit

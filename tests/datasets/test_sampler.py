@@ -1,14 +1,17 @@
 """Rays and colours of the sampler against the scene that it was made from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scenes_on_disk import ring_of_cameras
 from torch.testing import assert_close
 
+from datasets.neighbours import nearest_views
 from datasets.sampler import RaySampler
 from datasets.scene import Scene
-from utils.errors import ConfigError
+from utils.errors import ConfigError, DataError
 
 SIZES = np.array([[7, 5], [3, 4], [6, 2]])
 BACKGROUND = torch.tensor([0.2, 0.5, 0.9])
@@ -55,6 +58,7 @@ def test_drawn_colour_is_that_of_the_pixel_the_ray_passes(per_image):
     expected = pixels[:, :3] * pixels[:, 3:] + BACKGROUND.numpy() * (1 - pixels[:, 3:])
     assert_close(batch.rgb, torch.tensor(expected, dtype=torch.float32))
     assert_close(batch.mask, torch.tensor(pixels[:, 3], dtype=torch.float32))
+    assert_close(torch.from_numpy(scene.pixels)[batch.pixel].numpy() / 255.0, pixels)
     assert len({n for n, _, _ in places}) == (1 if per_image else 3)
 
 
@@ -163,6 +167,26 @@ def test_drawing_never_reads_from_the_device(per_image):
     assert batch.mask.shape == batch.rays.far.shape == (16,)
     paired = sampler.draw(15, BACKGROUND.to("meta"), torch.Generator(), paired=True)
     assert paired.rgb.shape == (15, 3)
+
+
+def test_sources_are_the_other_views_by_angle_and_those_too_close_come_last():
+    turn = np.radians([0.0, 1.0, 20.0, 50.0, 90.0])
+    c2w = np.zeros((5, 3, 4), np.float32)
+    c2w[:, 0, 3], c2w[:, 1, 3] = 2.0 * np.cos(turn), 3.0 * np.sin(turn)
+    assert nearest_views(c2w, 3)[0].tolist() == [2, 3, 4]
+    assert nearest_views(c2w, 9)[0].tolist() == [2, 3, 4, 1]
+    sources = RaySampler(make_scene(), "cpu").sources(8)
+    assert [set(row) | {n} for n, row in enumerate(sources.neighbours.tolist())] == [{0, 1, 2}] * 3
+    assert sources.heights.tolist() == SIZES[:, 1].tolist()
+
+
+def test_sources_are_refused_where_there_are_none():
+    scene = make_scene()
+    single = replace(
+        scene, pixels=scene.pixels[:35], **{k: getattr(scene, k)[:1] for k in ("sizes", "c2w", "intrinsics")}
+    )
+    with pytest.raises(DataError, match="only one to train on"):
+        RaySampler(single, "cpu").sources(8)
 
 
 def test_the_backend_is_the_one_asked_for():

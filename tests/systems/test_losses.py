@@ -115,7 +115,7 @@ def test_the_mask_loss_leaves_out_the_band_around_an_outline() -> None:
         assert found == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["eikonal", "sparsity", "curvature", "normal_smooth"])
+@pytest.mark.parametrize("name", ["eikonal", "sparsity", "curvature", "normal_smooth", "ncc", "sparse_points"])
 def test_a_density_has_no_sdf_losses(name: str) -> None:
     out, batch = example()
     bare = replace(out, samples=SampleValues(out.samples.packed, out.samples.points, out.samples.weights))
@@ -130,6 +130,26 @@ def test_a_weight_may_warm_up_and_decay() -> None:
     assert [weight.at(step) for step in (0, 500, 2000, 9000)] == pytest.approx([0.0, 2.5e-4, 3e-4, 1e-4])
     assert not config.is_off("curvature")
     assert config.to_config()["lambda_curvature"] == curvature
+
+
+def through_points(points: torch.Tensor) -> torch.Tensor:
+    """The radius of the sphere that the loss alone finds, from another one."""
+    out, batch = example()
+    radius = torch.tensor(0.9, requires_grad=True)
+    out = replace(out, field=lambda places: places.norm(dim=-1) - radius)
+    optimizer = torch.optim.SGD([radius], lr=0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        registry.find("loss", "sparse_points").target(out, replace(batch, points=points), CONFIG).backward()
+        optimizer.step()
+    return radius.detach()
+
+
+def test_the_surface_goes_through_sparse_points_and_past_strays() -> None:
+    points = 0.5 * torch.nn.functional.normalize(torch.randn(200, 3), dim=-1)
+    strays = torch.cat([points, 8.0 * points[:60]])
+    assert through_points(points) == pytest.approx(0.5, abs=0.03)
+    assert through_points(strays) == pytest.approx(0.5, abs=0.03)
 
 
 def test_every_ray_dead_is_a_zero_not_a_nan() -> None:

@@ -1,0 +1,43 @@
+"""Sparse points are kept where the masks of nearly all views show the object."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from analytic_shapes import cameras_around, photograph
+
+from datasets.scene import Scene
+from datasets.sparse_points import points_on_object
+from utils.errors import DataError
+
+
+def scene(points: np.ndarray | None) -> Scene:
+    """Photographs with alpha of a sphere of radius 0.5."""
+    cameras = cameras_around(8, 3.0)
+    return Scene(
+        name="ball",
+        pixels=np.concatenate([photograph(camera, 0.5).reshape(-1, 4) for camera in cameras]),
+        sizes=np.array([camera.size for camera in cameras]),
+        c2w=np.stack([camera.c2w for camera in cameras]).astype(np.float32),
+        intrinsics=np.stack([camera.intrinsics for camera in cameras]).astype(np.float32),
+        image_names=tuple(map(str, range(len(cameras)))),
+        points=points,
+    )
+
+
+def test_points_on_the_object_are_kept_and_others_are_not():
+    random = np.random.default_rng(0).normal(size=(50, 3))
+    sphere = random / np.linalg.norm(random, axis=1, keepdims=True)
+    on, off, away = 0.45 * sphere, 0.8 * sphere, 5.0 * sphere
+    found = scene(np.concatenate([on, off, away]).astype(np.float32))
+    np.testing.assert_allclose(points_on_object(found, 1.0), on, rtol=1e-6)
+    without_masks = replace(found, pixels=np.ascontiguousarray(found.pixels[:, :3]))
+    np.testing.assert_allclose(points_on_object(without_masks, 1.0), np.concatenate([on, off]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"), [(None, "brings none"), (np.full((4, 3), 0.9, np.float32), "none on the object")]
+)
+def test_a_scene_without_points_is_refused(points, message):
+    with pytest.raises(DataError, match=f"lambda_sparse_points.*{message}"):
+        points_on_object(scene(points), 1.0)

@@ -70,7 +70,7 @@ class NeuS(VolumeModel):
             alive=packed.alive,
             samples=SampleValues(packed, points, weights, sdf, gradient, curvature),
             inv_s=inv_s,
-            field=self.geometry.sdf,
+            field=self.field_value,
         )
 
     def _tangent_curvature(self, points: Tensor, normal: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets.coverage import count_views
 from datasets.masks import outline_band
 from datasets.neighbours import nearest_views
 from datasets.options import Placement
@@ -117,6 +118,10 @@ class RaySampler:
         fits_back = torch.where(beside, within % width, within // width) > 0  # not in an image of one row or column
         neighbour = pixel + torch.where(fits, step, torch.where(fits_back, -step, 0))
         return torch.stack([pixel, neighbour], dim=1).flatten(), torch.stack([image, image], dim=1).flatten()
+
+    def count_views(self, points: Tensor, reach: Tensor) -> Tensor:
+        """(P,) int64: the photographs with some of the balls of radius reach (P,) around points (P, 3) in frame."""
+        return count_views(points, reach, self.photographs, self.heights)
 
     def sources(self, num: int) -> SourceViews:
         """The photographs with up to `num` neighbours of each. Raises DataError where a GPU could not read them."""

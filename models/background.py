@@ -3,6 +3,7 @@
 Space is contracted into a ball (mip-NeRF 360, arXiv:2111.12077, eq. 10), and the last sample of each ray is opaque (as
 the last interval in NeRF++, arXiv:2010.07492, is infinite): nothing shines through a background."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -140,6 +141,18 @@ class LearnedBackground(nn.Module):
         border, norm = 1.0 - 4.0 / self.occupancy.resolution, points.norm(dim=-1)
         sampled = (norm > border) & (norm < 2.0)
         return ops.alpha_from_density(density, 1.0 / self.num_samples[1]) * sampled
+
+    def keep_to_views(self, count_views: Callable[[Tensor, Tensor], Tensor], least: int) -> None:
+        """Leaves empty what fewer than `least` training cameras have in frame; see VolumeModel.keep_to_views."""
+
+        def framed(contracted: Tensor) -> Tensor:
+            inside = contracted * (1.999 / contracted.norm(dim=-1, keepdim=True).clamp(min=1.999))
+            points = ops.uncontract(inside)
+            # a cell grows at most with |x|^2, along the radius
+            reach = self.occupancy.half_diagonal * points.square().sum(-1).clamp(min=1.0)
+            return count_views(points * self.radius, reach * self.radius) >= least
+
+        self.occupancy.restrict(framed)
 
     def update_occupancy(self, generator: torch.Generator, every_cell: bool) -> None:
         """Refreshes the occupancy grid: all of it, or a sample of its cells."""

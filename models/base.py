@@ -49,6 +49,8 @@ class RenderOutput:
     samples: SampleValues
     inv_s: Tensor | None = None  # () sharpness of a NeuS
     backdrop: Backdrop | None = None  # of a learned background; None: one colour lies behind the foreground
+    # (K, 3) of the sdf at random points of the region, only where a loss asked for it
+    volume_gradient: Tensor | None = None
     field: Callable[[Tensor], Tensor] | None = None  # the sdf (K,) of more points (K, 3); None for a density
 
 
@@ -118,6 +120,20 @@ class VolumeModel(nn.Module):
 
         self.occupancy.update(within_ball, generator, every_cell)
         self.background.update_occupancy(generator, every_cell)
+
+    def keep_to_views(self, count_views: Callable[[Tensor, Tensor], Tensor]) -> None:
+        """Leaves empty, from now on, what fewer than grid_min_views training cameras have in frame, the background's
+        cells too: such a place is free to hold anything, and a new view shows it.
+
+        count_views: scene points (N, 3) and the radii (N,) of balls around them -> (N,) cameras."""
+
+        def framed(points: Tensor) -> Tensor:
+            reach = torch.full_like(points[:, 0], self.occupancy.half_diagonal)
+            return count_views(points, reach) >= self.config.grid_min_views
+
+        self.occupancy.restrict(framed)
+        if self.background is not None:
+            self.background.keep_to_views(count_views, self.config.grid_min_views)
 
     def reseed(self, batch: RayBatch, out: RenderOutput) -> None:
         """Opens cells at the next refresh along rays that meet next to nothing though their photograph shows something.

@@ -226,6 +226,8 @@ class VolumeModelConfig:
     # cells are opened again along rays that meet nothing though the mask, or without masks the colour, shows something
     # there, from grid_warmup_steps on: a hole that was pruned heals
     grid_reseed: bool = False
+    # cells that fewer training cameras have in frame are left empty: what no photograph shows is free to hold anything
+    grid_min_views: int = 0
     grid_warmup_steps: int = 256  # until then every cell is evaluated, afterwards a sample of them
     ray_chunk: int = 4096  # rays rendered at a time outside training, 40 times as many on a GPU
     background: Any = component("background", preset="color")  # what lies outside of the region

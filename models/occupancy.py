@@ -24,6 +24,7 @@ class OccupancyGrid(nn.Module):
         self.radius, self.resolution, self.threshold = radius, resolution, threshold
         self.register_buffer("value", torch.zeros(resolution**3))
         self.register_buffer("occupied", torch.ones(resolution, resolution, resolution, dtype=torch.bool))
+        self._allowed: Tensor | None = None  # like occupied; None: any cell may be
 
     @property
     def half_diagonal(self) -> float:
@@ -41,7 +42,15 @@ class OccupancyGrid(nn.Module):
         decayed = torch.where(visited, self.value * DECAY, self.value)
         self.value.copy_(decayed.scatter_reduce(0, cells, new, "amax"))
         level = self.value.mean().clamp(max=self.threshold)
-        self.occupied.copy_((self.value > level).view_as(self.occupied))
+        occupied = (self.value > level).view_as(self.occupied)
+        self.occupied.copy_(occupied if self._allowed is None else occupied & self._allowed)
+
+    def restrict(self, allowed: Callable[[Tensor], Tensor]) -> None:
+        """Keeps cells empty, from now on, for whose middles (N, 3) in scene units `allowed` gives (N,) False."""
+        cells = torch.arange(self.value.shape[0], device=self.value.device)
+        parts = [allowed(self._places(part, 0.5)) for part in cells.split(2**18)]
+        self._allowed = torch.cat(parts).view_as(self.occupied)
+        self.occupied &= self._allowed
 
     @torch.no_grad()
     def reopen(self, rays: Rays, wanted: Tensor, backend: str) -> None:
@@ -75,7 +84,10 @@ class OccupancyGrid(nn.Module):
 
     def _points(self, cells: Tensor, generator: torch.Generator) -> Tensor:
         """A random scene point (N, 3) in each cell (N,)."""
+        return self._places(cells, torch.rand((len(cells), 3), generator=generator, device=cells.device))
+
+    def _places(self, cells: Tensor, share: Tensor | float) -> Tensor:
+        """Scene points (N, 3) in cells (N,), a share (N, 3) in [0, 1] of the way through each along x, y and z."""
         size = self.resolution
         index = torch.stack([cells // (size * size), cells // size % size, cells % size], dim=-1)
-        jitter = torch.rand(index.shape, generator=generator, device=cells.device)
-        return ((index + jitter) * (2.0 / size) - 1.0) * self.radius
+        return ((index + share) * (2.0 / size) - 1.0) * self.radius

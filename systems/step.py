@@ -40,6 +40,7 @@ class TrainingViews(Protocol):
         paired: bool = False,
         redirect: Redirect | None = None,
     ) -> RayBatch: ...
+    def count_views(self, points: Tensor, reach: Tensor) -> Tensor: ...
     def sources(self, num: int) -> SourceViews: ...
     def sparse_points(self, radius: float) -> Tensor: ...
 
@@ -80,6 +81,8 @@ class TrainingStep:
         self.sources = None if config.is_off("ncc") else views.sources(config.ncc_views)
         no_points = config.is_off("sparse_points")
         self.points = None if no_points else views.sparse_points(experiment.model.radius)
+        if experiment.model.grid_min_views:
+            model.keep_to_views(views.count_views)
         self.rates = LearningRates(optimizer)
         self.generator = torch.Generator(device)
         self._graphs = StepGraphs(self.generator)

@@ -58,6 +58,11 @@ def make_rays(device: torch.device, num: int = 30) -> Rays:
     return Rays(*(part.to(device) for part in (origins, directions, near, torch.full_like(near, torch.inf))))
 
 
+def batch_of(rays: Rays, rgb: Tensor) -> RayBatch:
+    """The rays with the colours (R, 3) of an image without a mask."""
+    return RayBatch(rays, rgb, None, rgb.new_tensor(COLOR), torch.zeros_like(rays.near, dtype=torch.int64))
+
+
 @pytest.fixture(params=["neus", "nerf"])
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
@@ -189,13 +194,7 @@ def test_gradients_reach_its_parameters(name: str, device: torch.device, color: 
     model, rays = make_model(name, device), make_rays(device)
     generator = torch.Generator(device).manual_seed(0)
     out = model.render(rays, color, generator)
-    batch = RayBatch(
-        rays,
-        torch.rand(len(rays), 3, device=device),
-        None,
-        color,
-        torch.zeros(len(rays), dtype=torch.int64, device=device),
-    )
+    batch = batch_of(rays, torch.rand(len(rays), 3, device=device))
     (rgb_mse(out, batch, None) + distortion_bg(out, batch, None)).backward()
     parts = model.parts()
     assert {"geometry_bg", "texture_bg"} <= parts.keys()
@@ -214,10 +213,7 @@ def test_rays_beyond_either_budget_leave_the_losses(device: torch.device, color:
     assert 0 < out.alive.sum() < len(rays)
     assert (packed.ray_count[out.alive & (out.opacity < 0.999)] > 0).all()
     truth = torch.where(out.alive[:, None], out.rgb.detach(), 9.0)  # wrong only where nothing counts
-    assert (
-        rgb_mse(out, RayBatch(rays, truth, None, color, torch.zeros(len(rays), dtype=torch.int64, device=device)), None)
-        == 0.0
-    )
+    assert rgb_mse(out, batch_of(rays, truth), None) == 0.0
     lost = out.samples.packed.alive.clone()
     lost[3:] = False
     model.march = lambda rays, generator: replace(out.samples.packed, alive=lost)
@@ -231,10 +227,7 @@ def test_all_rays_count_in_the_colour(device: torch.device, color: Tensor) -> No
     model.occupancy.occupied.fill_(False)
     out = model.render(rays, color)
     assert not out.samples.packed.ray_count.any()
-    batch = RayBatch(
-        rays, out.rgb.detach() + 0.5, None, color, torch.zeros(len(rays), dtype=torch.int64, device=device)
-    )
-    assert_close(rgb_mse(out, batch, None).item(), 0.25)
+    assert_close(rgb_mse(out, batch_of(rays, out.rgb.detach() + 0.5), None).item(), 0.25)
 
 
 def test_its_occupancy_follows_its_density(device: torch.device) -> None:
@@ -255,18 +248,6 @@ def test_its_occupancy_follows_its_density(device: torch.device) -> None:
     directions = F.normalize(torch.randn(300, 3, device=device), dim=-1)
     cells = ((directions * shell + 2.0) * (grid.shape[0] / 4.0)).long()
     assert grid[cells[:, 0], cells[:, 1], cells[:, 2]].float().mean() > 0.99
-
-
-def test_the_foreground_lies_in_the_ball_alone(device: torch.device) -> None:
-    model = make_model("nerf", device)
-    model.occupancy_value = lambda points: torch.ones_like(points[:, 0])
-    model.occupancy.threshold = 0.5
-    model.update_occupancy(torch.Generator(device).manual_seed(0), every_cell=True)
-    where = (model.occupancy.occupied.nonzero() + 0.5) * (3.0 / 8) - 1.5
-    assert 0.52 < len(where) / 8**3 < 0.9  # of the cube the ball takes 52 %
-    assert where.norm(dim=-1).max() < 1.5 + 2 * model.occupancy.half_diagonal
-    rays = make_rays(device)
-    assert 1.3 < ops.sample_points(rays, model.march(rays, None)).norm(dim=-1).max() < 1.5
 
 
 def test_one_colour_has_no_parts_and_no_state() -> None:

@@ -64,7 +64,7 @@ class ReconstructionSystem(pl.LightningModule):
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
         self.readout = Readout()
-        self.shown: dict[str, float] = {}  # for the progress bar
+        self.shown: dict[str, float] = {}  # beside the progress
         self.failure: ReconstructionError | None = None  # raised once everything else is written
         self.loaded_step = 0  # of the checkpoint that the weights come from
 
@@ -158,7 +158,7 @@ class ReconstructionSystem(pl.LightningModule):
         if not values:
             return {}
         values["psnr"] = -10.0 * math.log10(max(values.pop("mse"), 1e-10))
-        self.shown = {name: values[name] for name in ("loss", "psnr", "inv_s", "rays") if name in values}
+        self.shown = {name: values[name] for name in ("loss", "psnr")}
         named = {f"train/{name}": value for name, value in values.items()}
         for logger in self.loggers:  # not through Lightning: it would log them under a later step
             logger.log_metrics(named, step)

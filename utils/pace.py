@@ -24,10 +24,14 @@ class Pace:
         self._per_step: list[float] = []  # of each segment
 
     def add(self, step: int, now: float) -> float | None:
-        """Seconds left after a step, interruptions that are due included; None while that is unknown."""
+        """Takes the moment at which a step ended into account; returns what is left after it, see `left`."""
         if step - self._step >= self._size:
             self._per_step.append((now - self._since - self._paused) / (step - self._step))
             self._step, self._since, self._paused = step, now, 0.0
+        return self.left(step)
+
+    def left(self, step: int) -> float | None:
+        """Seconds left after a step, interruptions that are due included; None while that is unknown."""
         if self.seconds_per_step is None:
             return None
         return (self.last - step) * self.seconds_per_step + self._due * self._latest

@@ -107,6 +107,18 @@ def test_without_progress_there_is_silence(trained: Shown, tmp_path: Path) -> No
     assert len(found.out) == 2
 
 
+@pytest.mark.parametrize(("mode", "last"), [("--validate", "view 2 of 2"), ("--predict", "view 3 of 3")])
+def test_other_passes_count_their_views(
+    trained: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, last: str
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    run = next((trained.folder / "exp/neus-demo").iterdir())
+    found = shown(tmp_path, "--resume", str(run), mode, "dataset.n_test_traj_steps=3")
+    assert found.code == 0
+    assert found.err[-1].startswith(f"{last} (100 %): ")
+    assert len(found.out) <= 4
+
+
 @pytest.fixture(scope="module")
 def events(trained: Shown) -> EventAccumulator:
     """What TensorBoard reads of the training."""

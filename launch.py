@@ -18,7 +18,7 @@ from utils.errors import CheckpointError, ConfigError, InputError
 from utils.pace import in_words
 
 log = logging.getLogger("photosurf")
-MODES = ("train", "validate", "test", "predict")
+MODES = {"train": ("train", "val", "test"), "validate": ("val",), "test": ("test",), "predict": ("test",)}  # and splits
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,7 +124,7 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
 
     from datasets.datamodule import SceneData
     from systems.checkpoints import check_fit, read_checkpoint, weights_of
-    from systems.opening import describe_work, opening
+    from systems.opening import announce
     from systems.training import check_backend, make_trainer, pick_device, write_metrics
 
     if not args.verbose:
@@ -135,8 +135,8 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
     check_backend(experiment.model.backend, device)
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
-    splits = ("train", "val", "test") if args.train else ("val" if args.validate else "test",)
-    scenes = {split: data.scene(split) for split in splits}
+    mode = next(name for name in MODES if getattr(args, name))
+    scenes = {split: data.scene(split) for split in MODES[mode]}
     torch.manual_seed(experiment.seed)
     run = run_of(checkpoint) if checkpoint and not args.resume_weights_only else None
     if run is None:
@@ -157,10 +157,7 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
     )
     trainer = make_trainer(experiment, run, args.runs_dir, device)
     system.to(device)
-    mode = next(name for name in MODES if getattr(args, name))
-    work, board = describe_work(mode, experiment, system.loaded_step), Path(trainer.logger.log_dir)
-    for line in opening(experiment, scenes, system.model, device, work, run, board):
-        log.info(line)
+    announce(experiment, mode, scenes, system, run, Path(trainer.logger.log_dir))
     if args.train:
         whole = str(checkpoint) if checkpoint and not args.resume_weights_only else None
         trainer.fit(system, datamodule=data, ckpt_path=whole, weights_only=True)

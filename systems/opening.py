@@ -1,5 +1,6 @@
 """What is about to happen, in a few lines: experiment, photographs, model, device, steps, and where results go."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -8,10 +9,12 @@ import numpy as np
 import torch
 
 from systems.configs import Experiment
+from systems.reconstruction import ReconstructionSystem
 from systems.runs import RunFolder
 from utils import registry
 from utils.environment import device_name
 
+log = logging.getLogger(__name__)
 _USES = {"train": "to train on", "val": "to validate", "test": "to test"}
 
 
@@ -24,27 +27,26 @@ class Photographed(Protocol):
     def __len__(self) -> int: ...
 
 
-def opening(
+def announce(
     experiment: Experiment,
+    mode: str,
     scenes: Mapping[str, Photographed],
-    model: torch.nn.Module,
-    device: torch.device,
-    work: str,
+    system: ReconstructionSystem,
     run: RunFolder,
     board: Path,
-) -> list[str]:
-    """The lines; scenes: the splits in use; work: what will be done; board: where TensorBoard finds the run."""
-    names = {part: registry.name_of(getattr(experiment, part)) for part in ("model", "dataset")}
-    size = sum(parameter.numel() for parameter in model.parameters())
-    threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
-    return [
-        f"experiment: {experiment.name}, {names['model']} on {names['dataset']}",
-        f"dataset:    {describe_photographs(scenes)}",
-        f"model:      {names['model']}, {size:,} parameters",
-        f"device:     {device_name(device)}{threads}",
-        f"steps:      {work}",
-        f"results:    {run.path}, curves and pictures in {board}",
-    ]
+) -> None:
+    """Logs what a mode of the command line is about to do.
+
+    scenes: the splits in use; system: with its weights and on its device; board: where TensorBoard finds the run."""
+    model, dataset = registry.name_of(experiment.model), registry.name_of(experiment.dataset)
+    size = sum(parameter.numel() for parameter in system.model.parameters())
+    threads = "" if system.device.type == "cuda" else f", {torch.get_num_threads()} threads"
+    log.info("experiment: %s, %s on %s", experiment.name, model, dataset)
+    log.info("dataset:    %s", describe_photographs(scenes))
+    log.info("model:      %s, %s parameters", model, f"{size:,}")
+    log.info("device:     %s%s", device_name(system.device), threads)
+    log.info("steps:      %s", describe_work(mode, experiment, system.current_step))
+    log.info("results:    %s, curves and pictures in %s", run.path, board)
 
 
 def describe_photographs(scenes: Mapping[str, Photographed]) -> str:

@@ -15,9 +15,10 @@ from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder, find_checkpoint, new_trial, run_of
 from utils import registry, schema
 from utils.errors import CheckpointError, ConfigError, InputError
+from utils.pace import in_words
 
 log = logging.getLogger("photosurf")
-MODES = ("train", "validate", "test", "predict")
+MODES = {"train": ("train", "val", "test"), "validate": ("val",), "test": ("test",), "predict": ("test",)}  # and splits
 
 
 class _Parser(argparse.ArgumentParser):
@@ -123,6 +124,7 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
 
     from datasets.datamodule import SceneData
     from systems.checkpoints import check_fit, read_checkpoint, weights_of
+    from systems.opening import announce
     from systems.training import check_backend, make_trainer, pick_device, write_metrics
 
     if not args.verbose:
@@ -133,8 +135,8 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
     check_backend(experiment.model.backend, device)
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
-    for split in ("train", "val", "test") if args.train else ("val" if args.validate else "test",):
-        log.info("%s: %d views", split, len(data.scene(split)))
+    mode = next(name for name in MODES if getattr(args, name))
+    scenes = {split: data.scene(split) for split in MODES[mode]}
     torch.manual_seed(experiment.seed)
     run = run_of(checkpoint) if checkpoint and not args.resume_weights_only else None
     if run is None:
@@ -155,6 +157,7 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
     )
     trainer = make_trainer(experiment, run, args.runs_dir, device)
     system.to(device)
+    announce(experiment, mode, scenes, system, run, Path(trainer.logger.log_dir))
     if args.train:
         whole = str(checkpoint) if checkpoint and not args.resume_weights_only else None
         trainer.fit(system, datamodule=data, ckpt_path=whole, weights_only=True)
@@ -164,25 +167,26 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
         trainer.predict(system, datamodule=data, return_predictions=False)
     else:
         trainer.test(system, datamodule=data, verbose=False)
-    report = write_metrics(trainer, system, run, device, next(name for name in MODES if getattr(args, name)))
+    report = write_metrics(trainer, system, run, device, mode)
     if system.failure is not None:
         raise system.failure
     return report
 
 
-def summarise(report: dict[str, Any]) -> str:
-    """Where the results lie, in a few lines."""
-    folder = Path(report["file"]).parent
-    lines = [f"{name}: {report[name]:.4g}" for name in ("psnr", "ssim", "train_seconds") if name in report]
-    lines = [", ".join(lines)] if lines else []
-    mesh = report.get("mesh", {})
-    lines += [f"mesh:    {folder / name}" for name in mesh.get("files", [])]
+def summarise(report: dict[str, Any], seconds: float) -> str:
+    """What was made in so many seconds and where it lies, in four lines at most."""
+    folder, figures = Path(report["file"]).parent, [f"done in {in_words(seconds)}"]
+    figures += [f"training {in_words(report['train_seconds'])}"] if "train_seconds" in report else []
+    figures += [f"{name} {report[name]:.4g}" for name in ("psnr", "ssim") if name in report]
     if "mesh_against_gt" in report:
         found = report["mesh_against_gt"]
-        lines.append(
-            f"against the true mesh: chamfer {found['chamfer']:.4g} ({found['chamfer_permille']:.3g} per mille of its "
-            f"diagonal), F-score {found['fscore_0.5pct']:.4f} at 0.5 %, {found['fscore_1pct']:.4f} at 1 %"
+        figures.append(
+            f"chamfer {found['chamfer']:.4g} ({found['chamfer_permille']:.3g} per mille of the true mesh's diagonal), "
+            f"F-score {found['fscore_0.5pct']:.4f} at 0.5 %, {found['fscore_1pct']:.4f} at 1 %"
         )
+    lines = [", ".join(figures)]
+    if files := report.get("mesh", {}).get("files"):
+        lines.append(f"mesh:    {', '.join([str(folder / files[0]), *files[1:]])}")
     lines += [f"video:   {folder / report['video']}"] if "video" in report else []
     lines += [f"metrics: {report['file']}"]
     return "\n".join(lines)
@@ -212,8 +216,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         started = time.perf_counter()
         report = execute(args, experiment)
-        log.info("done in %.1f s", time.perf_counter() - started)
-        print(summarise(report))
+        print(summarise(report, time.perf_counter() - started))
     except InputError as error:
         if "--verbose" in argv:
             logging.getLogger("photosurf").exception("traceback")

@@ -25,7 +25,7 @@ def place_pixels(pixels: np.ndarray, device: torch.device, placement: Placement,
     fits = pixels.nbytes <= SHARE * free
     sizes = f"{pixels.nbytes / 2**30:.2f} GiB of pixels, {free / 2**30:.1f} GiB free on the GPU"
     if placement == "device" or (placement == "auto" and fits):
-        log.info("%s: %s: kept there", name, sizes)
+        log.debug("%s: %s: kept there", name, sizes)
         return tensor.to(device)
     log.info("%s: %s: kept in pinned memory of the host", name, sizes)
     return pinned(tensor) if len(tensor) else tensor.to(device)

@@ -186,7 +186,7 @@ class TrainerConfig:
     log_every_n_steps: int = 100
     val_check_interval: int = 5000  # steps
     limit_val_batches: int | float = 2  # validation views: a number, or a share of them as 0.1
-    enable_progress_bar: bool = True
+    enable_progress_bar: bool = True  # in a terminal; in a log a line every few seconds instead
     precision: Literal["32", "16", "bf16"] = "32"
     cuda_graph: bool = True  # on a GPU the training step is recorded once and replayed; false: launched piece by piece
     UNUSED: ClassVar[dict[str, str]] = {

@@ -21,6 +21,7 @@ from utils.isosurface import extract_isosurface
 from utils.mesh import Mesh, transform, vertex_normals
 from utils.projection import project_to_level
 from utils.rays import RayBatch
+from utils.visualise import to_uint8
 
 log = logging.getLogger(__name__)
 CPU_CHUNK = 2**17  # points at a time on a CPU, and wherever gradients or colours are asked for
@@ -42,12 +43,18 @@ Splits = Callable[[str], CapturedViews]  # loads a split when it is asked for on
 
 @torch.no_grad()
 def export_mesh(
-    model: VolumeModel, experiment: Experiment, stem: Path, world_from_scene: np.ndarray, views: Splits | None = None
+    model: VolumeModel,
+    experiment: Experiment,
+    stem: Path,
+    world_from_scene: np.ndarray,
+    views: Splits | None = None,
+    show: Callable[[Mesh], None] | None = None,
 ) -> dict[str, Any]:
     """Writes `<stem>-mc<R>.<format>` for each export format and returns what was made.
 
     views: what the level of a density, `export.crop` and `export.texture=views` look at; None where none of these is
-    asked for. Raises ReconstructionError when the field has no surface; nothing is written then."""
+    asked for; show: gets the mesh in scene coordinates once it is written. Raises ReconstructionError when the field
+    has no surface; nothing is written then."""
     started = time.perf_counter()
     surface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}
@@ -56,12 +63,12 @@ def export_mesh(
     spacing = 2.0 * model.config.radius / (surface.resolution - 1)
     mesh, made = _finished(mesh, model, config, level, spacing, world_from_scene, views)
     mesh = _colored(mesh, model, config, level, spacing, views)
-    mesh = transform(mesh, world_from_scene)
+    shown, mesh = mesh, transform(mesh, world_from_scene)
     extracted = time.perf_counter()
     paths = [stem.with_name(f"{stem.name}-mc{surface.resolution}.{name}") for name in writers]
     for path, write in zip(paths, writers.values(), strict=True):
         write(mesh, path)
-    return {
+    report = {
         "files": [path.name for path in paths],
         "resolution": surface.resolution,
         "level": level,
@@ -71,6 +78,9 @@ def export_mesh(
         "seconds": round(time.perf_counter() - started, 2),
         "extraction_seconds": round(extracted - started, 2),  # without the writing of the files
     }
+    if show is not None:
+        show(shown)
+    return report
 
 
 def surface_level(model: VolumeModel, threshold: float | str, views: Splits | None) -> float:
@@ -135,8 +145,7 @@ def _colored(
 ) -> Mesh:
     """The mesh with colours at its vertices and, where it is asked for, a texture."""
     if config.export_vertex_color:
-        colors = surface_colors(model, mesh.vertices, mesh.normals)
-        mesh = replace(mesh, colors=(colors.clip(0.0, 1.0) * 255.0).round().astype(np.uint8))
+        mesh = colored(mesh, model)
     if config.texture == "none":
         return mesh
     from systems.texturing import texture_mesh
@@ -150,6 +159,11 @@ def _colored(
         train = views("train")
         photos = ((train.camera(index), train.photograph(index)) for index in range(len(train)))
     return texture_mesh(mesh, config.texture_size, colors_near, photos)
+
+
+def colored(mesh: Mesh, model: VolumeModel) -> Mesh:
+    """A mesh in scene coordinates, with normals, in the colours that the model has at its vertices."""
+    return replace(mesh, colors=to_uint8(surface_colors(model, mesh.vertices, mesh.normals)))
 
 
 def surface_colors(

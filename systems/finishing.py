@@ -42,7 +42,7 @@ def crop(mesh: Mesh, kind: str, cameras: Iterable[Camera]) -> Mesh:
             f"export.crop={kind}: no training camera sees any of the mesh's {len(mesh.faces)} faces. Check the "
             "cameras, or set export.crop=none to look at the mesh."
         )
-    log.info(
+    log.debug(
         "mesh: dropped %d of %d faces (export.crop=%s)", len(mesh.faces) - len(cropped.faces), len(mesh.faces), kind
     )
     return cropped
@@ -53,7 +53,7 @@ def drop_small(mesh: Mesh, min_share: float) -> tuple[Mesh, int]:
     mesh, dropped = drop_floaters(mesh, min_share, welded=True)
     if dropped:
         faces = sum(num_faces for num_faces, _ in dropped)
-        log.info("mesh: dropped %d floaters with %d faces (export.min_component=%g)", len(dropped), faces, min_share)
+        log.debug("mesh: dropped %d floaters with %d faces (export.min_component=%g)", len(dropped), faces, min_share)
     return mesh, len(dropped)
 
 
@@ -72,7 +72,7 @@ def close_holes(mesh: Mesh, limit: float, world_per_scene: float) -> tuple[Mesh,
         mesh = close_loops(mesh, small)
         left = boundary_loops(mesh)
     found = [float(f"{length * world_per_scene:.4g}") for length in perimeters[:LISTED_HOLES]]
-    log.info(
+    log.debug(
         "mesh: %d holes, the longest %s around, %.3g of the box's diagonal; %d closed (export.close_holes=%g)",
         *(len(loops), found[0], perimeters[0] / diagonal, len(loops) - len(left), limit),
     )
@@ -94,7 +94,7 @@ def within_budget(mesh: Mesh, config: ExportConfig) -> Mesh:
     limit = config.max_faces or (len(mesh.faces) if config.texture == "none" else TEXTURED_FACES)
     small = decimate(mesh, limit)
     if len(small.faces) < len(mesh.faces):
-        log.info("mesh: %d faces of %d are left (export.max_faces)", len(small.faces), len(mesh.faces))
+        log.debug("mesh: %d faces of %d are left (export.max_faces)", len(small.faces), len(mesh.faces))
     return small
 
 

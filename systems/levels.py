@@ -36,7 +36,7 @@ def density_level(model: VolumeModel, rays: Rays) -> float:
     levels = torch.logspace(-3.0, 0.0, CANDIDATES, dtype=torch.float64) * float(highest.median())
     errors = [_error(model, parts, half, level) for level in levels.tolist()]
     best = min(range(CANDIDATES), key=errors.__getitem__)
-    log.info(
+    log.debug(
         "mesh: level %.3g of the density, %.3g steps from where %d rays lose half of their light",
         *(levels[best], errors[best], int(opaque.sum())),
     )

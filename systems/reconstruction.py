@@ -2,6 +2,8 @@
 
 import logging
 import math
+import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from models.base import VolumeModel
 from models.exposure import Exposure
+from systems.board import Board, preview
 from systems.configs import Experiment
 from systems.error_map import ErrorMap
 from systems.evaluation import View, evaluate_view, mesh_metrics, render_view
@@ -64,7 +67,7 @@ class ReconstructionSystem(pl.LightningModule):
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
         self.readout = Readout()
-        self.shown: dict[str, float] = {}  # for the progress bar
+        self.shown: dict[str, float] = {}  # beside the progress
         self.failure: ReconstructionError | None = None  # raised once everything else is written
         self.loaded_step = 0  # of the checkpoint that the weights come from
 
@@ -77,6 +80,11 @@ class ReconstructionSystem(pl.LightningModule):
     def data(self) -> Data:
         """The datamodule of the trainer."""
         return self.trainer.datamodule
+
+    @cached_property
+    def board(self) -> Board:
+        """What is shown beside the curves."""
+        return Board(self.loggers, self.experiment)
 
     def setup(self, stage: str) -> None:
         """Makes what depends on the training images, which no other pass needs."""
@@ -110,6 +118,7 @@ class ReconstructionSystem(pl.LightningModule):
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
         step = self.model, self.experiment, views, optimizer, self.device, self.captured
         self.step = TrainingStep(*step, self.exposure, self.error_map)
+        self._rated = self.global_step - 1, time.perf_counter()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step: rays, render, weighted losses. The host waits for nothing, and logs figures when they arrive."""
@@ -158,11 +167,9 @@ class ReconstructionSystem(pl.LightningModule):
         if not values:
             return {}
         values["psnr"] = -10.0 * math.log10(max(values.pop("mse"), 1e-10))
-        self.shown = {name: values[name] for name in ("loss", "psnr", "inv_s", "rays") if name in values}
-        named = {f"train/{name}": value for name, value in values.items()}
-        for logger in self.loggers:  # not through Lightning: it would log them under a later step
-            logger.log_metrics(named, step)
-            logger.save()
+        self.shown = {name: values[name] for name in ("loss", "psnr")}
+        named = {f"train/{name}": value for name, value in values.items()} | self._rates(step, values["rays"])
+        self._log(named, step)
         if values["samples"] == 0:
             log.warning(
                 "step %d: no sample lies in an occupied cell, so nothing is learned. Check model.radius against the "
@@ -170,6 +177,19 @@ class ReconstructionSystem(pl.LightningModule):
                 step,
             )
         return named
+
+    def _log(self, named: dict[str, float], step: int) -> None:
+        for logger in self.loggers:  # not through Lightning: it would log them under another step
+            logger.log_metrics(named, step)
+            logger.save()
+
+    def _rates(self, step: int, rays: float) -> dict[str, float]:
+        """Rays per second between the arrival of earlier figures, or a validation pass, and that of a step's."""
+        now, (since, then) = time.perf_counter(), self._rated
+        if step <= since:
+            return {}
+        self._rated = step, now
+        return {"perf/rays_per_s": rays * (step - since) / (now - then)}
 
     def _view(self, split: str, index: int) -> View:
         views = self.data.views(split, self.device)
@@ -183,19 +203,17 @@ class ReconstructionSystem(pl.LightningModule):
     on_validation_start = on_predict_start = on_test_start
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
-        """Renders one validation view beside the truth; logs PSNR and SSIM."""
+        """Renders one validation view beside the truth and keeps its metrics."""
         view = self._view("val", int(batch))
-        self.log_dict({f"val/{name}": value for name, value in view.metrics.items()}, batch_size=1)
+        self.log_dict({f"val/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
         self.view_metrics.append(view.metrics)
         write_png(self.save_dir / f"it{self.current_step}-val" / f"{int(batch):03d}.png", view.panel)
-        for logger in self.loggers:
-            if isinstance(logger, pl.loggers.TensorBoardLogger):
-                logger.experiment.add_image(f"val/{int(batch):03d}", view.panel, self.current_step, dataformats="HWC")
+        self.board.show_view(int(batch), view.panel, self.current_step)
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         """Renders one held-out view beside the truth and keeps its metrics."""
         view = self._view("test", int(batch))
-        self.log_dict({f"test/{name}": value for name, value in view.metrics.items()}, batch_size=1)
+        self.log_dict({f"test/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
         self.view_metrics.append(view.metrics)
         self._keep_frame(f"it{self.current_step}-test", int(batch), view.panel)
 
@@ -211,14 +229,18 @@ class ReconstructionSystem(pl.LightningModule):
         self.frames.append(self.save_dir / folder / f"{index:03d}.png")
         write_png(self.frames[-1], panel)
 
-    def _mean_metrics(self) -> dict[str, Any]:
+    def _mean_metrics(self, split: str) -> dict[str, Any]:
+        """Means over the views of a pass, which are logged, and their number."""
         names = self.view_metrics[0] if self.view_metrics else {}
         means = {name: float(np.mean([view[name] for view in self.view_metrics])) for name in names}
+        self._log({f"{split}/{name}": mean for name, mean in means.items()}, self.current_step)
         return {**means, "views": len(self.view_metrics)}
 
     def on_validation_end(self) -> None:
         """Leaves the mean figures in `report`."""
-        self.report = self._mean_metrics()
+        self.report = self._mean_metrics("val")
+        self.board.show_config(self.current_step)
+        self._rated = self.global_step - 1, time.perf_counter()
 
     def on_test_end(self) -> None:
         """Writes the video of the test pass and the mesh; leaves the figures in `report`."""
@@ -228,15 +250,20 @@ class ReconstructionSystem(pl.LightningModule):
             frames = (self._orbit_panel(index) for index in range(self.data.orbit_views))
         video = self.save_dir / f"{stem}-test.mp4"
         write_video(video, frames, self.experiment.export.video_fps)
-        self.report = {**self._mean_metrics(), "video": video.name}
+        self.report = {**self._mean_metrics("test"), "video": video.name}
         try:
             frame, views = self.data.world_from_scene, lambda split: self.data.views(split, self.device)
-            mesh = export_mesh(self.model, self.experiment, self.save_dir / stem, frame, views)
+            mesh = export_mesh(self.model, self.experiment, self.save_dir / stem, frame, views, self._show_mesh)
         except ReconstructionError as error:
             self.failure, mesh = error, {"error": str(error)}
         self.report["mesh"] = mesh
         if self.data.true_mesh is not None and self.failure is None:
             self.report |= self._against_truth(mesh["files"])
+        self.board.show_config(self.current_step)
+        self.board.show_figures(self.report, self.current_step)
+
+    def _show_mesh(self, mesh: Mesh) -> None:
+        self.board.show_mesh(preview(mesh, self.model), self.current_step)
 
     def _against_truth(self, files: list[str]) -> dict[str, Any]:
         """What the report says of the exported mesh, as it stands in one of its files; nothing if none can be read."""

@@ -32,7 +32,7 @@ def texture_mesh(mesh: Mesh, size: int, colors: Colors, photos: Photos | None = 
         rgb = colors(texels.points, texels.normals)
     else:
         rgb, seen = blend_views(mesh, texels, photos)
-        log.info("texture: photographs show %.1f %% of the surface, the model colours the rest", 100.0 * seen.mean())
+        log.debug("texture: photographs show %.1f %% of the surface, the model colours the rest", 100.0 * seen.mean())
         rgb[~seen] = colors(texels.points[~seen], texels.normals[~seen])
     return replace(mesh, texture=Texture(paint(texels, rgb, size), places, corners))
 

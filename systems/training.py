@@ -15,10 +15,11 @@ from models import ops
 from systems.configs import Experiment
 from systems.reconstruction import ReconstructionSystem
 from systems.runs import RunFolder
-from utils.callbacks import FinalCheckpoint, ProgressBar, TrainingClock
+from utils.callbacks import FinalCheckpoint, TrainingClock
 from utils.environment import describe_environment, peak_memory
 from utils.errors import ConfigError
 from utils.files import replacing
+from utils.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def make_trainer(experiment: Experiment, run: RunFolder, runs_dir: Path, device:
         FinalCheckpoint(run.ckpt),
     ]
     if config.enable_progress_bar:
-        callbacks.append(ProgressBar(refresh_rate=20))
+        callbacks.append(Progress())
     loggers = [
         TensorBoardLogger(runs_dir, name=experiment.name, version=trial),
         CSVLogger(run.path, name="csv_logs"),
@@ -69,7 +70,7 @@ def make_trainer(experiment: Experiment, run: RunFolder, runs_dir: Path, device:
         num_sanity_val_steps=0,
         logger=loggers,
         callbacks=callbacks,
-        enable_progress_bar=config.enable_progress_bar,
+        enable_progress_bar=False,  # of Lightning's bars, which show each validation pass
         enable_model_summary=False,
         default_root_dir=run.path,
     )

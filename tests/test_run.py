@@ -114,7 +114,7 @@ def test_the_mesh_is_compared_with_the_true_one(
     assert found["chamfer"] == pytest.approx(0.001 * found["chamfer_permille"] * RADIUS * np.sqrt(12), rel=0.01)
     assert 0.0 < found["chamfer"] < 0.03 * RADIUS
     assert (found["components"], found["holes"], found["watertight"]) == (1, 0, True)
-    assert "against the true mesh: chamfer" in capsys.readouterr().out
+    assert "per mille of the true mesh's diagonal" in capsys.readouterr().out
     assert run(scene, tmp_path, *test, "dataset.gt_mesh=[none.ply]") == 2
     assert "none.ply: no such file" in capsys.readouterr().err
 

@@ -1,11 +1,11 @@
-"""Small Lightning callbacks: training time, a last checkpoint, a calm progress bar."""
+"""Small Lightning callbacks: training time, a last checkpoint."""
 
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback
 
 
 class TrainingClock(Callback):
@@ -47,11 +47,3 @@ class FinalCheckpoint(Callback):
         path = self.folder / f"epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
         if not any(self.folder.glob(f"*-step={trainer.global_step}.ckpt")):
             trainer.save_checkpoint(path)
-
-
-class ProgressBar(TQDMProgressBar):
-    """One line with the figures that tell whether training goes well."""
-
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """What the module last put into `shown`: loss, psnr, inv_s, rays."""
-        return dict(pl_module.shown)

@@ -14,16 +14,20 @@ from utils.registry import ROOT
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Hardware, versions and commit, as plain values."""
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
-        "device": gpu or _cpu_name(),
+        "device": device_name(device),
         "cpu_threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "cuda": torch.version.cuda if gpu else None,
+        "cuda": torch.version.cuda if device.type == "cuda" else None,
         "pytorch_lightning": version("pytorch-lightning"),
         "commit": commit(),
     }
+
+
+def device_name(device: torch.device) -> str:
+    """What the maker calls a device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:

@@ -205,7 +205,7 @@ def test_a_cpu_shares_the_pixels_with_the_scene_wherever_they_are_asked_for():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="pins memory for a GPU")
 @pytest.mark.parametrize("backend", ["auto", "reference"])
 def test_pixels_in_host_memory_give_the_same_batches(backend, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG", logger="datasets")
     scene, batches = make_scene(), []
     for placement in ("device", "host"):
         sampler = RaySampler(scene, "cuda", backend=backend, placement=placement)

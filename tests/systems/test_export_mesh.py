@@ -154,7 +154,7 @@ def test_the_budget_of_faces():
 
 def test_cropping_and_dropping_what_is_small(caplog):
     mesh = joined(sphere_mesh(3, 0.5), sphere_mesh(2, 0.05, (0.0, 1.2, 0.0)), sphere_mesh(2, 0.3, (0.0, 9.0, 0.0)))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG", logger="systems"):
         seen = finishing.crop(mesh, "frame", [camera_at((4.0, 0.0, 0.0))])
         kept, dropped = finishing.drop_small(seen, 0.05)
     assert len(mesh.faces) - len(seen.faces) == 320

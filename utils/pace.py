@@ -1,0 +1,61 @@
+"""How long a loop will still take, from the time that its steps took."""
+
+import statistics
+
+MOST_SEGMENTS = 5  # whose median is the time per step
+PERIOD = 32  # steps: work that recurs within them, such as that of an occupancy grid, is in each segment alike
+
+
+class Pace:
+    """Time left of a loop of `last` steps that begins at `first`; interruptions every `every` steps are not its steps.
+
+    The time per step is the median over the last few segments of steps, fewer while there are few: what happens once,
+    such as compiling in the first steps, does not count, and a lasting change does soon. Time is in seconds on any
+    clock that rises."""
+
+    def __init__(self, first: int, last: int, now: float, every: int | None = None) -> None:
+        self.last = last
+        total = last - first
+        self._size = max(total // 200, min(PERIOD, total // 40), 1)  # steps of a segment, at least
+        self._step, self._since = first, now  # where the segment begins
+        self._paused = 0.0  # seconds of interruptions in this segment
+        self._due = last // every - first // every if every else 0  # interruptions to come
+        self._latest = 0.0  # seconds of the latest one; the next ones will be like it
+        self._per_step: list[float] = []  # of each segment
+
+    def add(self, step: int, now: float) -> float | None:
+        """Takes the moment at which a step ended into account; returns what is left after it, see `left`."""
+        if step - self._step >= self._size:
+            self._per_step.append((now - self._since - self._paused) / (step - self._step))
+            self._step, self._since, self._paused = step, now, 0.0
+        return self.left(step)
+
+    def left(self, step: int) -> float | None:
+        """Seconds left after a step, interruptions that are due included; None while that is unknown."""
+        if self.seconds_per_step is None:
+            return None
+        return (self.last - step) * self.seconds_per_step + self._due * self._latest
+
+    def pause(self, seconds: float) -> None:
+        """Says that an interruption of this length has ended."""
+        self._paused += seconds
+        self._latest, self._due = seconds, max(self._due - 1, 0)
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Seconds, without interruptions; None before two segments are through, since the first may hold anything."""
+        count = len(self._per_step)
+        if count < 2:
+            return None
+        recent = self._per_step[-min(MOST_SEGMENTS, max(3, count // 2)) :]
+        return statistics.median_low(recent)
+
+
+def in_words(seconds: float) -> str:
+    """A duration as it is said: 42 s, 3 min 05 s, 2 h 10 min."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

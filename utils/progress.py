@@ -1,0 +1,131 @@
+"""What a pass shows while it runs: one bar in a terminal, a line every few seconds in a log."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from shutil import get_terminal_size
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from utils.pace import Pace, in_words
+
+log = logging.getLogger(__name__)
+BAR_SECONDS, LINE_SECONDS = 0.25, 5.0  # between two drawings of the bar, and between two lines of a log, at least
+Show = Callable[[int, str], None]  # how far a pass is, and what there is to say
+
+
+@contextmanager
+def bar(unit: str, first: int, last: int) -> Iterator[Show]:
+    """Draws a line at the foot of the terminal, which log lines pass above; that of steps stays when they are done."""
+    form = f"{unit} {{n_fmt}} of {{total_fmt}} {{percentage:3.0f}} % |{{bar}}| {{desc}}"
+    sizes = {"total": last, "initial": first, "ncols": get_terminal_size().columns}
+    with logging_redirect_tqdm(), tqdm(bar_format=form, leave=unit == "step", **sizes) as drawn:
+
+        def show(step: int, text: str) -> None:
+            drawn.n, drawn.desc = step, text
+            drawn.ncols = get_terminal_size().columns  # not what tqdm finds: nothing, where a terminal has no size
+            drawn.refresh()
+
+        yield show
+
+
+@contextmanager
+def lines(unit: str, first: int, last: int) -> Iterator[Show]:
+    """Writes lines into the log."""
+    yield lambda step, text: log.info("%s %d of %d (%d %%): %s", unit, step, last, 100 * step // max(last, 1), text)
+
+
+class Progress(Callback):
+    """Shows how far a pass is, what the module put into `shown`, the rate and the time left.
+
+    Nothing is asked of the device, and validation passes within a training show nothing of their own."""
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
+        self._open = ExitStack()  # holds the bar
+
+    def _start(self, unit: str, first: int, last: int, every: int | None = None) -> None:
+        self._unit, self._step = unit, first
+        self._begun = self._drawn = self._now()
+        self._pace = Pace(first, last, self._begun, every)
+        self._is_bar = sys.stderr.isatty()
+        self._show = self._open.enter_context((bar if self._is_bar else lines)(unit, first, last))
+
+    def _advance(self, step: int, shown: dict[str, float], measured: bool = True) -> None:
+        now, self._step = self._now(), step
+        if measured:
+            self._pace.add(step, now)
+        if now - self._drawn >= (BAR_SECONDS if self._is_bar else LINE_SECONDS):
+            self._drawn = now
+            self._show(step, ", ".join([*_figures(shown), *self._prospect(step)]))
+
+    def _prospect(self, step: int) -> list[str]:
+        left, per_step = self._pace.left(step), self._pace.seconds_per_step
+        if left is None:
+            return ["time left not known yet"]
+        return [f"{1.0 / max(per_step, 1e-9):.3g} {self._unit}s/s", f"{in_words(left)} left"]
+
+    def _finish(self, *args: Any) -> None:
+        self._open.close()
+
+    on_test_end = on_predict_end = on_exception = _finish
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begins at the step at which the training does."""
+        # A host that launches work for a GPU runs ahead of it, and is in step where it waits for earlier figures.
+        self._measured_every = trainer.log_every_n_steps if pl_module.device.type == "cuda" else 1
+        self._start("step", trainer.global_step, trainer.max_steps, trainer.val_check_interval)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """Another step is through."""
+        step = trainer.global_step
+        self._advance(step, pl_module.shown, step % self._measured_every == 0)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leaves the bar with the last figures and the time that the training took."""
+        if self._is_bar:
+            took = f"took {in_words(self._now() - self._begun)}"
+            self._show(trainer.global_step, ", ".join([*_figures(pl_module.shown), took]))
+        self._finish()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begins a pass of its own, or interrupts the training."""
+        self._interrupted = self._now()
+        if trainer.state.fn == "validate":
+            self._start("view", 0, sum(trainer.num_val_batches))
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Another view is rendered; within a training that shows nothing."""
+        if trainer.state.fn == "validate":
+            self._advance(self._step + 1, {})
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """All is shown, or the training goes on."""
+        if trainer.state.fn == "validate":
+            self._finish()
+        else:
+            self._pace.pause(self._now() - self._interrupted)
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begins with the test views."""
+        self._start("view", 0, sum(trainer.num_test_batches))
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begins with the frames of the orbit."""
+        self._start("view", 0, sum(trainer.num_predict_batches))
+
+    def on_test_batch_end(self, *args: Any) -> None:
+        """Another view is rendered."""
+        self._advance(self._step + 1, {})
+
+    on_predict_batch_end = on_test_batch_end
+
+
+def _figures(shown: dict[str, float]) -> list[str]:
+    return [f"{name} {value:.4g}" for name, value in shown.items()]

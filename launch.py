@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder, find_checkpoint, new_trial, run_of
 from utils import registry, schema
 from utils.errors import CheckpointError, ConfigError, InputError
+from utils.log_lines import warnings_logged
 
 log = logging.getLogger("photosurf")
 MODES = ("train", "validate", "test", "predict")
@@ -114,8 +116,10 @@ def _describe(item: Any) -> str:
     return f"{item.name}: {kind}" + ("" if value is schema.REQUIRED else f" = {value!r}")
 
 
-def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
-    """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on."""
+def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[str]) -> dict[str, Any]:
+    """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on.
+
+    warned: what was logged as a warning so far; it grows meanwhile."""
     from utils.imports import import_lightning
 
     import_lightning()  # before all that imports it
@@ -123,6 +127,7 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
 
     from datasets.datamodule import SceneData
     from systems.checkpoints import check_fit, read_checkpoint, weights_of
+    from systems.report.page import leave_report
     from systems.training import check_backend, make_trainer, pick_device, write_metrics
 
     if not args.verbose:
@@ -164,7 +169,10 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
         trainer.predict(system, datamodule=data, return_predictions=False)
     else:
         trainer.test(system, datamodule=data, verbose=False)
-    report = write_metrics(trainer, system, run, device, next(name for name in MODES if getattr(args, name)))
+    mode = next(name for name in MODES if getattr(args, name))
+    report = write_metrics(trainer, system, run, device, mode, warned)
+    if experiment.export.report and mode in ("train", "test"):
+        report |= leave_report(run.path, experiment)
     if system.failure is not None:
         raise system.failure
     return report
@@ -184,6 +192,7 @@ def summarise(report: dict[str, Any]) -> str:
             f"diagonal), F-score {found['fscore_0.5pct']:.4f} at 0.5 %, {found['fscore_1pct']:.4f} at 1 %"
         )
     lines += [f"video:   {folder / report['video']}"] if "video" in report else []
+    lines += [f"report:  {folder / report['page']}"] if "page" in report else []
     lines += [f"metrics: {report['file']}"]
     return "\n".join(lines)
 
@@ -211,7 +220,8 @@ def main(argv: list[str] | None = None) -> int:
             print(OmegaConf.to_yaml(schema.to_dict(experiment)), end="")
             return 0
         started = time.perf_counter()
-        report = execute(args, experiment)
+        with warnings_logged() as warned:
+            report = execute(args, experiment, warned)
         log.info("done in %.1f s", time.perf_counter() - started)
         print(summarise(report))
     except InputError as error:

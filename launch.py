@@ -127,7 +127,6 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
 
     from datasets.datamodule import SceneData
     from systems.checkpoints import check_fit, read_checkpoint, weights_of
-    from systems.report.page import leave_report
     from systems.training import check_backend, make_trainer, pick_device, write_metrics
 
     if not args.verbose:
@@ -172,6 +171,8 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
     mode = next(name for name in MODES if getattr(args, name))
     report = write_metrics(trainer, system, run, device, mode, warned)
     if experiment.export.report and mode in ("train", "test"):
+        from systems.report.page import leave_report  # only now: what it imports would delay the first step
+
         report |= leave_report(run.path, experiment)
     if system.failure is not None:
         raise system.failure

@@ -17,13 +17,8 @@ _HEADLINE = {
     "mesh_against_gt.fscore_0.5pct": "F-score at 0.5 %",
     "mesh_against_gt.fscore_1pct": "F-score at 1 %",
 }
-_HIGHER = (
-    "psnr",
-    "ssim",
-    "fscore_0.5pct",
-    "fscore_1pct",
-    "normal_consistency",
-)  # keys within their block, higher is better
+# Keys within their blocks; whether a higher or a lower value is better.
+_HIGHER = "psnr", "ssim", "fscore_0.5pct", "fscore_1pct", "normal_consistency"
 _LOWER = "chamfer", "chamfer_permille", "accuracy", "completeness", "train_seconds", "seconds", "extraction_seconds"
 _LOWER += "peak_memory_mib", "peak_gpu_memory_mib"
 

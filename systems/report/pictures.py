@@ -14,10 +14,9 @@ from PIL import Image
 
 from systems.report.results import RunResults
 from utils.images import read_image, resize_area
-from utils.visualise import to_uint8
+from utils.visualise import taken_apart, to_uint8
 
 FULL_SCALE = 0.25  # error that is shown brightest: the mean over the channels, of colours in [0, 1]
-_GAP = 4  # white pixels between the pictures of a panel, as `side_by_side` leaves
 _LARGEST_VIDEO = 5 * 2**20  # bytes; a larger one is encoded again
 _VIDEO_WIDTH = 1280
 
@@ -50,15 +49,9 @@ def read_held_out(results: RunResults, index: int) -> HeldOut | None:
     path = results.folder.save / view["file"]
     if not path.is_file():
         return None
-    parts = dict(zip(shown, _split(read_image(path)[..., :3], len(shown)), strict=True))
+    parts = dict(zip(shown, taken_apart(read_image(path), len(shown)), strict=True))
     pictures = {"truth": parts["truth"], "rgb": parts["rgb"], "error": error_map(parts["truth"], parts["rgb"])}
     return HeldOut(view["file"], {name: value for name, value in view.items() if name != "file"}, pictures | parts)
-
-
-def _split(panel: np.ndarray, num_parts: int) -> list[np.ndarray]:
-    """The pictures of a panel (H, W', 3)."""
-    width = (panel.shape[1] + _GAP) // num_parts - _GAP
-    return [panel[:, start : start + width] for start in range(0, num_parts * (width + _GAP), width + _GAP)]
 
 
 def error_map(truth: np.ndarray, rendered: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder, find_checkpoint, new_trial, run_of
 from utils import registry, schema
 from utils.errors import CheckpointError, ConfigError, InputError
+from utils.log_lines import warnings_logged
 from utils.pace import in_words
 
 log = logging.getLogger("photosurf")
@@ -115,8 +117,10 @@ def _describe(item: Any) -> str:
     return f"{item.name}: {kind}" + ("" if value is schema.REQUIRED else f" = {value!r}")
 
 
-def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
-    """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on."""
+def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[str]) -> dict[str, Any]:
+    """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on.
+
+    warned: what was logged as a warning so far; it grows meanwhile."""
     from utils.imports import import_lightning
 
     import_lightning()  # before all that imports it
@@ -167,7 +171,11 @@ def execute(args: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
         trainer.predict(system, datamodule=data, return_predictions=False)
     else:
         trainer.test(system, datamodule=data, verbose=False)
-    report = write_metrics(trainer, system, run, device, mode)
+    report = write_metrics(trainer, system, run, device, mode, warned)
+    if experiment.export.report and mode in ("train", "test"):
+        from systems.report.page import leave_report  # only now: what it imports would delay the first step
+
+        report |= leave_report(run.path, experiment)
     if system.failure is not None:
         raise system.failure
     return report
@@ -188,7 +196,10 @@ def summarise(report: dict[str, Any], seconds: float) -> str:
     if files := report.get("mesh", {}).get("files"):
         lines.append(f"mesh:    {', '.join([str(folder / files[0]), *files[1:]])}")
     lines += [f"video:   {folder / report['video']}"] if "video" in report else []
-    lines += [f"metrics: {report['file']}"]
+    if "page" in report:
+        lines.append(f"report:  {folder / report['page']}, {Path(report['file']).name}")
+    else:
+        lines.append(f"metrics: {report['file']}")
     return "\n".join(lines)
 
 
@@ -215,7 +226,8 @@ def main(argv: list[str] | None = None) -> int:
             print(OmegaConf.to_yaml(schema.to_dict(experiment)), end="")
             return 0
         started = time.perf_counter()
-        report = execute(args, experiment)
+        with warnings_logged() as warned:
+            report = execute(args, experiment, warned)
         print(summarise(report, time.perf_counter() - started))
     except InputError as error:
         if "--verbose" in argv:

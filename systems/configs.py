@@ -164,6 +164,7 @@ class ExportConfig:
     texture: Literal["none", "field", "views"] = "none"
     texture_size: int = 2048  # texels along each side of it
     video_fps: int = 30
+    report: bool = True  # save/report.html, figures, views, curves and the mesh in one file that needs no network
 
     def __post_init__(self) -> None:
         least = {"min_component": 0.0, "close_holes": 0.0, "projection_steps": 0, "max_faces": 4, "texture_size": 16}

@@ -27,7 +27,8 @@ class View:
     """One rendered view with what was measured on it."""
 
     rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
-    panel: np.ndarray  # (H, W', 3) uint8: truth (where there is one), rgb, normal (for an SDF), depth
+    panel: np.ndarray  # (H, W', 3) uint8, pictures of the same size side by side
+    shown: tuple[str, ...]  # what they are: truth (where there is one), rgb, normal (for an SDF), depth
     metrics: dict[str, float]
 
 
@@ -36,13 +37,16 @@ def evaluate_view(model: VolumeModel, batch: RayBatch, size: tuple[int, int]) ->
     width, height = size
     images = _render(model, batch.rays, batch.background, size)
     truth = batch.rgb.view(height, width, 3).cpu().numpy()
-    return View(images["rgb"], _panel(images, truth), image_metrics(images["rgb"], truth))
+    parts = _parts(images, truth)
+    metrics = image_metrics(images["rgb"], truth)
+    return View(images["rgb"], side_by_side(list(parts.values())), tuple(parts), metrics)
 
 
 def render_view(model: VolumeModel, rays: Rays, background: Tensor, size: tuple[int, int]) -> View:
     """Renders rays that have no photograph, size = (W, H)."""
     images = _render(model, rays, background, size)
-    return View(images["rgb"], _panel(images, None), {})
+    parts = _parts(images, None)
+    return View(images["rgb"], side_by_side(list(parts.values())), tuple(parts), {})
 
 
 def image_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -67,10 +71,11 @@ def _render(model: VolumeModel, rays: Rays, background: Tensor, size: tuple[int,
     return {name: image.view(height, width, *image.shape[1:]).cpu().numpy() for name, image in images.items()}
 
 
-def _panel(images: dict[str, np.ndarray], truth: np.ndarray | None) -> np.ndarray:
-    parts = [truth] if truth is not None else []
-    parts.append(images["rgb"].clip(0.0, 1.0))
+def _parts(images: dict[str, np.ndarray], truth: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The pictures of a panel by what they are."""
+    parts = {"truth": truth} if truth is not None else {}
+    parts["rgb"] = images["rgb"].clip(0.0, 1.0)
     if "normal" in images:
-        parts.append(normal_to_rgb(images["normal"], images["opacity"]))
-    parts.append(depth_to_rgb(images["depth"], images["opacity"]))
-    return side_by_side(parts)
+        parts["normal"] = normal_to_rgb(images["normal"], images["opacity"])
+    parts["depth"] = depth_to_rgb(images["depth"], images["opacity"])
+    return parts

@@ -64,6 +64,7 @@ class ReconstructionSystem(pl.LightningModule):
         self.error_map: ErrorMap | None = None  # likewise
         check_parts(config, self._parts())
         self.frames: list[Path] = []
+        self.shown_in_frames: tuple[str, ...] = ()  # from left to right
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
         self.readout = Readout()
@@ -198,7 +199,7 @@ class ReconstructionSystem(pl.LightningModule):
     def on_test_start(self) -> None:
         """The model is looked at as it is at this step; the results of an earlier pass are dropped."""
         self.model.on_step(self.current_step)
-        self.frames, self.view_metrics = [], []
+        self.frames, self.view_metrics, self.shown_in_frames = [], [], ()
 
     on_validation_start = on_predict_start = on_test_start
 
@@ -216,6 +217,7 @@ class ReconstructionSystem(pl.LightningModule):
         self.log_dict({f"test/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
         self.view_metrics.append(view.metrics)
         self._keep_frame(f"it{self.current_step}-test", int(batch), view.panel)
+        self.shown_in_frames = view.shown
 
     def predict_step(self, batch: int, batch_idx: int) -> None:
         """Renders one frame of the orbit."""
@@ -236,6 +238,12 @@ class ReconstructionSystem(pl.LightningModule):
         self._log({f"{split}/{name}": mean for name, mean in means.items()}, self.current_step)
         return {**means, "views": len(self.view_metrics)}
 
+    def _held_out(self) -> dict[str, Any]:
+        """Where the panels of the held-out views lie, what they show, and what was measured on each."""
+        pairs = zip(self.frames, self.view_metrics, strict=True)
+        files = [{"file": frame.relative_to(self.save_dir).as_posix(), **metrics} for frame, metrics in pairs]
+        return {"panel": list(self.shown_in_frames), "views": files}
+
     def on_validation_end(self) -> None:
         """Leaves the mean figures in `report`."""
         self.report = self._mean_metrics("val")
@@ -250,7 +258,7 @@ class ReconstructionSystem(pl.LightningModule):
             frames = (self._orbit_panel(index) for index in range(self.data.orbit_views))
         video = self.save_dir / f"{stem}-test.mp4"
         write_video(video, frames, self.experiment.export.video_fps)
-        self.report = {**self._mean_metrics("test"), "video": video.name}
+        self.report = {**self._mean_metrics("test"), "video": video.name, "held_out": self._held_out()}
         try:
             frame, views = self.data.world_from_scene, lambda split: self.data.views(split, self.device)
             mesh = export_mesh(self.model, self.experiment, self.save_dir / stem, frame, views, self._show_mesh)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,17 @@ def _precision(experiment: Experiment, device: torch.device) -> dict[str, Any]:
 
 
 def write_metrics(
-    trainer: pl.Trainer, system: ReconstructionSystem, run: RunFolder, device: torch.device, mode: str
+    trainer: pl.Trainer,
+    system: ReconstructionSystem,
+    run: RunFolder,
+    device: torch.device,
+    mode: str,
+    warned: Sequence[str],
 ) -> dict[str, Any]:
     """Writes save/metrics.json, or save/metrics-<mode>.json after --validate and --predict, and returns its content.
 
-    A later test pass at the same step keeps what it does not measure anew, such as the training time."""
+    A later test pass at the same step keeps what it does not measure anew, such as the training time.
+    warned: what was logged as a warning."""
     path = run.save / ("metrics.json" if mode in ("train", "test") else f"metrics-{mode}.json")
     clock = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingClock))
     report = {**system.report, "steps": system.current_step}
@@ -103,7 +110,8 @@ def write_metrics(
     report |= peak_memory(device) | {"environment": describe_environment(device)}
     earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if earlier.get("steps") == report["steps"]:
-        report = earlier | report
+        report, warned = earlier | report, dict.fromkeys([*earlier.get("warnings", []), *warned])
+    report["warnings"] = list(warned)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return {**report, "file": str(path)}

@@ -92,7 +92,7 @@ def test_between_start_and_end_there_is_progress_alone(trained: Shown) -> None:
 def test_the_end_says_what_was_made_and_where_in_four_lines(trained: Shown) -> None:
     assert len(trained.out) == 4, trained.out
     assert re.fullmatch(r"done in [^,]+, training [^,]+, psnr [\d.]+, ssim [\d.]+", trained.out[0])
-    for line, kind in zip(trained.out[1:], ("mesh", "video", "metrics"), strict=True):
+    for line, kind in zip(trained.out[1:], ("mesh", "video", "report"), strict=True):
         name, path = line.split(",")[0].split(":", 1)
         assert name == kind
         assert Path(path.strip()).is_file()

@@ -77,6 +77,7 @@ def test_a_run_leaves_everything_it_promises(trained: Path) -> None:
         "code/launch.py",
         "save/it200-mc64.ply",
         "save/it200-test.mp4",
+        "save/report.html",
         "save/it200-test/001.png",
         "save/it100-val/000.png",
     ):
@@ -93,6 +94,19 @@ def test_a_run_leaves_everything_it_promises(trained: Path) -> None:
     assert {"device", "torch", "commit"} <= metrics["environment"].keys()
 
 
+def test_the_report_of_a_run_holds_its_figures(trained: Path) -> None:
+    page = (trained / "save/report.html").read_text(encoding="utf-8")
+    metrics = json.loads((trained / "save/metrics.json").read_text())
+    for name in ("psnr", "ssim", "train_seconds", "peak_memory_mib"):
+        assert f"{metrics[name]:.5g}" in page, name
+    assert f"{metrics['mesh']['faces']} faces" in page
+    assert [view["psnr"] for view in metrics["held_out"]["views"]] == pytest.approx([metrics["psnr"]] * 2, abs=5.0)
+    assert metrics["held_out"]["panel"] == ["truth", "rgb", "normal", "depth"]
+    assert page.count("data:image/webp") == 2 * 5
+    assert page.count("data:video/mp4") == page.count("<canvas") == 1
+    assert page.count("<polyline") == 6  # the loss, its three parts; PSNR in training and in validation
+
+
 def test_resume_exports_again_and_keeps_what_was_there(trained: Path, scene: Path, tmp_path: Path) -> None:
     seconds = json.loads((trained / "save/metrics.json").read_text())["train_seconds"]
     assert run(scene, tmp_path, "--resume", str(trained), "--test", "model.geometry.isosurface.resolution=48") == 0
@@ -100,6 +114,11 @@ def test_resume_exports_again_and_keeps_what_was_there(trained: Path, scene: Pat
     assert (trained / "save/it200-mc64.obj").is_file()
     assert json.loads((trained / "save/metrics.json").read_text())["train_seconds"] == seconds
     assert not (tmp_path / "exp").exists()
+    (trained / "save/report.html").unlink()
+    assert run(scene, tmp_path, "--resume", str(trained), "--test", "export.report=false") == 0
+    assert not (trained / "save/report.html").exists()
+    assert run(scene, tmp_path, "--resume", str(trained), "--test", "export.video_fps=17") == 0
+    assert "export.video_fps</th><td>17</td>" in (trained / "save/report.html").read_text(encoding="utf-8")
 
 
 def test_the_mesh_is_compared_with_the_true_one(
@@ -158,7 +177,9 @@ def test_a_learned_background_shows_what_no_colour_can(
     sizes = ["model.num_samples_per_ray=64", "model.train_num_rays=32", "model.max_train_num_rays=256"]
     run(painted, tmp_path, *steps, *sizes, "model.radius=0.8", *BACKGROUND, config=config)
     # The density of a NeRF has no surface yet after so few steps; the figures are written before that is said.
-    found = json.loads((only(tmp_path, "exp/*/@*") / "save/metrics.json").read_text())
+    folder = only(tmp_path, "exp/*/@*") / "save"
+    found = json.loads((folder / "metrics.json").read_text())
+    assert (folder / "report.html").is_file()
     pixels = np.stack([read_image(path) for path in sorted((painted / "test").glob("*.png"))]) / 255.0
     one_color = -10.0 * np.log10(pixels.var(axis=(0, 1, 2)).mean())  # PSNR of the best single colour
     assert found["psnr"] > one_color + margin

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+_GAP = 4  # pixels between pictures
+
 
 def normal_to_rgb(normal: np.ndarray, opacity: np.ndarray | None = None) -> np.ndarray:
     """(H, W, 3) uint8: direction x, y, z in [-1, 1] as red, green, blue in [0, 255], white where empty.
@@ -33,7 +35,7 @@ def depth_to_rgb(
     return _over_white(bgr[..., ::-1] / 255.0, opacity)
 
 
-def side_by_side(images: Sequence[np.ndarray], gap: int = 4) -> np.ndarray:
+def side_by_side(images: Sequence[np.ndarray], gap: int = _GAP) -> np.ndarray:
     """(H, W', 3) uint8: the pictures from left to right, `gap` white pixels between them, top edges aligned.
 
     images: (h, w, 3) uint8 or floats in [0, 1], or (h, w) for grey."""
@@ -46,6 +48,12 @@ def side_by_side(images: Sequence[np.ndarray], gap: int = 4) -> np.ndarray:
         canvas[: image.shape[0], x : x + image.shape[1]] = image if image.ndim == 3 else image[..., None]
         x += image.shape[1] + gap
     return canvas
+
+
+def taken_apart(panel: np.ndarray, num_images: int) -> list[np.ndarray]:
+    """The pictures (H, W, 3) of which `side_by_side` made a panel, all of the same size."""
+    width = (panel.shape[1] + _GAP) // num_images - _GAP
+    return [panel[:, k * (width + _GAP) :][:, :width] for k in range(num_images)]
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:

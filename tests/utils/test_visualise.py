@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side, to_uint8
+from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side, taken_apart, to_uint8
 
 
 def test_normals_map_to_the_colour_cube_whatever_their_length():
@@ -49,6 +49,13 @@ def test_side_by_side_mixes_types_and_heights():
     assert (out[:, 3:5] == 255).all()
     assert (out[:, 5:10] == 128).all()
     assert (out[:, 12] == 7).all()
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_a_panel_is_taken_apart_into_what_it_was_made_of(count):
+    pictures = [np.full((5, 7, 3), 10 * index, np.uint8) for index in range(count)]
+    found = taken_apart(side_by_side(pictures), count)
+    assert all(np.array_equal(one, other) for one, other in zip(found, pictures, strict=True))
 
 
 def test_to_uint8_rounds_and_clips():

@@ -1,0 +1,140 @@
+"""Writes save/report.html of a run: all that is worth a look, in one file that opens without a network."""
+
+import logging
+import time
+from base64 import b64encode
+from dataclasses import replace
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from omegaconf import OmegaConf
+
+from systems.configs import Experiment
+from systems.report.figures import headline, is_cost, label_of, numbers, text_of
+from systems.report.pictures import choose_views, picture_uri, read_held_out, video_uri
+from systems.report.results import RunResults, read_results
+from systems.runs import quickest
+from utils import schema
+from utils.config_difference import changes
+from utils.curves import Curve, Plot, plot
+from utils.files import replacing
+from utils.mesh_files import read_mesh
+from utils.mesh_packing import pack_mesh
+
+log = logging.getLogger(__name__)
+MAX_FACES = 60_000  # of a mesh that is shown
+_VIEWS = 6
+_WIDTH = 480  # pixels of a picture
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def leave_report(run: Path, experiment: Experiment) -> dict[str, Any]:
+    """Writes save/report.html of a finished run and returns its name; one log line and nothing where that fails."""
+    started = time.perf_counter()
+    try:
+        path = write_report(read_results(run), experiment)
+    except Exception as error:  # whatever it is: the results of the run are complete without
+        log.warning("save/report.html is not written: %s: %s", type(error).__name__, " ".join(str(error).split()))
+        return {}
+    size = path.stat().st_size / 2**20
+    log.debug("%s: %.1f MiB in %.1f s", path.name, size, time.perf_counter() - started)
+    return {"page": path.name}
+
+
+def write_report(results: RunResults, experiment: Experiment) -> Path:
+    """Writes save/report.html and returns its path. Raises DataError for damaged files of the run."""
+    metrics, save = results.metrics, results.folder.save
+    video = save / metrics["video"] if "video" in metrics else None
+    chosen = [read_held_out(results, index) for index in choose_views(results, _VIEWS)]
+    packed, caption = packed_mesh(results, MAX_FACES) or (None, "")
+    content = {
+        "headline": headline(metrics),
+        "warnings": shown_warnings(metrics),
+        "packed": packed,
+        "mesh_caption": caption,
+        "video": video_uri(video) if video and video.is_file() else None,
+        "video_name": video.name if video else "",
+        "video_shows": metrics.get("held_out", {}).get("panel", ()),
+        "plots": training_plots({"": results}),
+        "views": [replace(view, pictures=_uris(view.pictures)) for view in chosen if view],
+        "num_views": len(metrics.get("held_out", {}).get("views", ())),
+        "tables": _tables(metrics),
+        "changes": [(found.key, text_of(found.value), text_of(found.default)) for found in changes(experiment)],
+        "yaml": OmegaConf.to_yaml(schema.to_dict(experiment)),
+    }
+    return write_page(save / "report.html", "report.html", results.name, **content)
+
+
+def _uris(pictures: dict[str, np.ndarray]) -> list[tuple[str, str]]:
+    return [(name, picture_uri(image, _WIDTH)) for name, image in pictures.items()]
+
+
+def shown_warnings(metrics: dict[str, Any]) -> list[str]:
+    """What went wrong: why there is no mesh, and what was logged as a warning."""
+    failure = metrics.get("mesh", {}).get("error")
+    return [*([failure] if failure else []), *metrics.get("warnings", ())]
+
+
+def packed_mesh(results: RunResults, max_faces: int) -> tuple[dict[str, Any], str] | None:
+    """The mesh of a run for the viewer, and what to say of it; None where there is none. Raises DataError."""
+    found = [results.folder.save / name for name in results.metrics.get("mesh", {}).get("files", ())]
+    found = [path for path in found if path.is_file()]
+    if not found:
+        return None
+    path = quickest(found)
+    packed = pack_mesh(read_mesh(path), max_faces)
+    shown, whole = packed["faces"], packed["faces_of_file"]
+    return packed, f"{path.name}: {whole} faces" + (f", shown with {shown}." if shown < whole else ".")
+
+
+def training_plots(runs: dict[str, RunResults]) -> list[Plot]:
+    """Loss and PSNR over the steps; of several runs, by name, in the same pictures. One alone shows its parts too."""
+    losses: dict[str, Curve] = {}
+    psnrs: dict[str, Curve] = {}
+    for name, results in runs.items():
+        for column, curve in results.curves.items():
+            label = f"{name} {column}".strip()
+            if column == "train/loss" or (column.startswith("train/loss/") and len(runs) == 1):
+                losses[label] = curve
+            elif column in ("train/psnr", "val/psnr"):
+                psnrs[label] = curve
+    drawn = plot("Loss, logarithmic, over steps", losses, logarithmic=True), plot("PSNR in dB over steps", psnrs)
+    return [found for found in drawn if found]
+
+
+def _tables(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Headings, and rows of names and values."""
+    found = {label_of(key): (is_cost(key), text_of(value)) for key, value in numbers(metrics).items()}
+    quality, cost = ([(key, text) for key, (is_it, text) in found.items() if is_it == costs] for costs in (False, True))
+    environment = [(key.replace("_", " "), text_of(value)) for key, value in metrics.get("environment", {}).items()]
+    return [("Figures", quality), ("Time and memory", cost), ("Environment", environment)]
+
+
+def write_page(path: Path, template: str, title: str, **content: Any) -> Path:
+    """Writes a page that a template describes; all values are escaped, and no page may load anything from elsewhere."""
+    style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "viewer.js"))
+    policy = "default-src 'none'; img-src data:; media-src data:; "
+    policy += f"style-src {_source_of(style)}; script-src {_source_of(script)}"
+    shared = {"title": title, "policy": Markup(policy), "style": Markup(style), "script": Markup(script)}
+    with replacing(path) as temporary:
+        page = _environment().get_template(template).render(**shared, **content)
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+    return path
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+
+
+def _source_of(text: str) -> str:
+    """What a content security policy calls an inline text that it allows."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}'"

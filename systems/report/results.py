@@ -1,0 +1,77 @@
+"""Reads what a run has left in its folder: figures, configuration and curves."""
+
+import csv
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from systems.runs import RunFolder
+from utils.config import collect, resolve
+from utils.curves import Curve
+from utils.errors import DataError
+
+_HINT = "Give the folder of a run that was tested, such as exp/<name>/<tag>@<time>."
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """One run, as it lies on disk."""
+
+    folder: RunFolder
+    name: str  # [name]/[tag]@[timestamp]
+    metrics: dict[str, Any]  # of save/metrics.json
+    config: dict[str, Any]  # of config/parsed.yaml
+    curves: dict[str, Curve]  # of csv_logs, by column
+
+
+def read_results(path: Path) -> RunResults:
+    """The results in a run's folder. Raises DataError where it holds none, or damaged ones."""
+    run = RunFolder(path)
+    metrics = run.save / "metrics.json"
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder. {_HINT}")
+    if not metrics.is_file():
+        raise DataError(f"{path}: expected save/metrics.json in it, got none. {_HINT}")
+    try:
+        figures = json.loads(metrics.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(
+            f"{metrics}: expected JSON, got a damaged file ({error}). Run launch.py --test again."
+        ) from error
+    if not isinstance(figures, dict):
+        raise DataError(f"{metrics}: expected a block of figures, got {type(figures).__name__}. {_HINT}")
+    name = "/".join(path.resolve().parts[-2:])
+    return RunResults(run, name, figures, resolve(collect([run.parsed_config])), read_curves(path / "csv_logs"))
+
+
+def read_curves(folder: Path) -> dict[str, Curve]:
+    """The columns of all logs of a run, the first training and those that went on, by name.
+
+    Where a step was logged twice, as after a resume from before the end, the later log counts."""
+    found: dict[str, dict[float, float]] = {}
+    logs = sorted(folder.glob("version_*/metrics.csv"), key=lambda log: int(re.sub(r"\D", "", log.parent.name) or 0))
+    for log in logs:
+        with open(log, encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                for column, text in row.items():
+                    value = _number(text)
+                    if column not in ("step", "epoch") and math.isfinite(value + _number(row.get("step"))):
+                        found.setdefault(column, {})[float(row["step"])] = value
+    curves = {}
+    for column, values in found.items():
+        steps = sorted(values)
+        curves[column] = Curve(np.array(steps), np.array([values[step] for step in steps]))
+    return curves
+
+
+def _number(text: str | list[str] | None) -> float:
+    """NaN for what is not a number; a damaged row has lists, or nothing."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return math.nan

@@ -1,0 +1,204 @@
+// Shows the packed meshes of a page. Drag or arrow keys turn, wheel or two fingers zoom, right drag or shift moves,
+// a double click goes back. All meshes of a page share one point of view, so that they can be compared.
+"use strict";
+(() => {
+  const VERTEX = `#version 300 es
+    in vec3 position, normal, color;
+    uniform mat3 rotation;
+    uniform vec3 center;
+    uniform vec2 pan;
+    uniform float radius, zoom, aspect;
+    out vec3 tint, seen, own;
+    void main() {
+      vec3 at = rotation * ((position - center) / radius);
+      at.xy += pan;
+      at.z -= 3.2;
+      float near = 1.0, far = 6.0, focal = 3.0 * zoom * min(1.0, aspect);
+      gl_Position = vec4(at.x * focal / aspect, at.y * focal,
+        (at.z * (far + near) + 2.0 * far * near) / (near - far), -at.z);
+      tint = color;
+      own = normal;
+      seen = rotation * normal;
+    }`;
+  const FRAGMENT = `#version 300 es
+    precision highp float;
+    in vec3 tint, seen, own;
+    uniform int mode;
+    out vec4 result;
+    void main() {
+      float facing = abs(normalize(seen).z);
+      vec3 shown = tint;
+      if (mode == 1) shown = vec3(0.82) * (0.25 + 0.75 * facing);
+      if (mode == 2) shown = 0.5 + 0.5 * normalize(own);
+      if (!gl_FrontFacing) shown *= vec3(0.55, 0.45, 0.45);
+      result = vec4(shown, 1.0);
+    }`;
+  const MODES = ["colour", "shape", "normals"];
+  const UPWARD = { z: [[1, 0, 0], [0, 0, 1], [0, -1, 0]], y: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]], "-z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]] };
+  const view = { rotation: null, zoom: 1, pan: [0, 0], mode: 0, up: "z" };
+  const viewers = [];
+  let waiting = false;
+
+  const multiply = (a, b) =>
+    a.map((row) => [0, 1, 2].map((k) => row[0] * b[0][k] + row[1] * b[1][k] + row[2] * b[2][k]));
+  const aboutX = (t) => [[1, 0, 0], [0, Math.cos(t), -Math.sin(t)], [0, Math.sin(t), Math.cos(t)]];
+  const aboutY = (t) => [[Math.cos(t), 0, Math.sin(t)], [0, 1, 0], [-Math.sin(t), 0, Math.cos(t)]];
+
+  function reset() {
+    view.rotation = multiply(aboutX(0.35), multiply(aboutY(-0.6), UPWARD[view.up]));
+    view.zoom = 1;
+    view.pan = [0, 0];
+    redraw();
+  }
+
+  function turn(right, down) {
+    view.rotation = multiply(aboutX(down), multiply(aboutY(right), view.rotation));
+    redraw();
+  }
+
+  function enlarge(factor) {
+    view.zoom = Math.min(40, Math.max(0.2, view.zoom * factor));
+    redraw();
+  }
+
+  function redraw() {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      viewers.forEach((draw) => draw());
+    });
+  }
+
+  function bytes(text) {
+    const decoded = atob(text), out = new Uint8Array(decoded.length);
+    for (let k = 0; k < decoded.length; k++) out[k] = decoded.charCodeAt(k);
+    return out;
+  }
+
+  function build(gl) {
+    const program = gl.createProgram();
+    for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+      const shader = gl.createShader(kind);
+      gl.shaderSource(shader, text);
+      gl.compileShader(shader);
+      gl.attachShader(program, shader);
+    }
+    gl.linkProgram(program);
+    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program));
+    return program;
+  }
+
+  function upload(gl, program, mesh) {
+    const attribute = (name, text, kind) => {
+      const place = gl.getAttribLocation(program, name);
+      if (place < 0) return;
+      if (text === null) {
+        gl.vertexAttrib3f(place, 0.8, 0.8, 0.8);
+        return;
+      }
+      gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+      gl.bufferData(gl.ARRAY_BUFFER, bytes(text), gl.STATIC_DRAW);
+      gl.enableVertexAttribArray(place);
+      gl.vertexAttribPointer(place, 3, kind, true, 0, 0);
+    };
+    attribute("position", mesh.positions, gl.UNSIGNED_SHORT);
+    attribute("normal", mesh.normals, gl.BYTE);
+    attribute("color", mesh.colors, gl.UNSIGNED_BYTE);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, bytes(mesh.indices), gl.STATIC_DRAW);
+  }
+
+  function prepare(canvas, gl, mesh) {
+    const program = build(gl);
+    gl.useProgram(program);
+    gl.enable(gl.DEPTH_TEST);
+    upload(gl, program, mesh);
+    const place = (name) => gl.getUniformLocation(program, name);
+    gl.uniform3f(place("center"), ...mesh.extent.map((length) => 0.5 * length));
+    gl.uniform1f(place("radius"), 0.5 * Math.hypot(...mesh.extent));
+    return () => {
+      const sharpness = Math.min(2, window.devicePixelRatio || 1);
+      const width = Math.round(canvas.clientWidth * sharpness), height = Math.round(canvas.clientHeight * sharpness);
+      if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+      gl.viewport(0, 0, width, height);
+      gl.clearColor(0.94, 0.95, 0.96, 1);
+      gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+      const columns = [0, 1, 2].flatMap((k) => view.rotation.map((row) => row[k]));
+      gl.uniformMatrix3fv(place("rotation"), false, columns);
+      gl.uniform2f(place("pan"), ...view.pan);
+      gl.uniform1f(place("zoom"), view.zoom);
+      gl.uniform1f(place("aspect"), width / height);
+      gl.uniform1i(place("mode"), view.mode === 0 && mesh.colors === null ? 1 : view.mode);
+      gl.drawElements(gl.TRIANGLES, 3 * mesh.faces, mesh.wide ? gl.UNSIGNED_INT : gl.UNSIGNED_SHORT, 0);
+    };
+  }
+
+  function listen(canvas) {
+    const held = new Map();
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      held.set(event.pointerId, [event.clientX, event.clientY]);
+    });
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (e) => held.delete(e.pointerId));
+    canvas.addEventListener("pointermove", (event) => {
+      const before = held.get(event.pointerId), now = [event.clientX, event.clientY];
+      if (!before) return;
+      const [x, y] = [now[0] - before[0], now[1] - before[1]];
+      if (held.size === 2) {
+        const other = [...held].find(([id]) => id !== event.pointerId)[1];
+        const apart = (point) => Math.max(1, Math.hypot(point[0] - other[0], point[1] - other[1]));
+        enlarge(apart(now) / apart(before));
+      } else if (event.shiftKey || event.buttons === 2) {
+        const unit = 2.1 / (view.zoom * Math.min(canvas.clientWidth, canvas.clientHeight));
+        view.pan = [view.pan[0] + x * unit, view.pan[1] - y * unit];
+        redraw();
+      } else {
+        turn(0.008 * x, 0.008 * y);
+      }
+      held.set(event.pointerId, now);
+    });
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      enlarge(Math.exp(-0.0012 * event.deltaY));
+    }, { passive: false });
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    canvas.addEventListener("dblclick", reset);
+    canvas.addEventListener("keydown", (event) => {
+      const steps = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] };
+      if (steps[event.key]) turn(...steps[event.key]);
+      else if (event.key === "+" || event.key === "-") enlarge(event.key === "+" ? 1.15 : 1 / 1.15);
+      else return;
+      event.preventDefault();
+    });
+  }
+
+  function start(figure) {
+    const canvas = figure.querySelector("canvas"), gl = canvas.getContext("webgl2", { antialias: true });
+    if (!gl) {
+      figure.querySelector(".missing").hidden = false;
+      canvas.hidden = true;
+      return;
+    }
+    const mesh = JSON.parse(figure.querySelector("script").textContent);
+    viewers.push(prepare(canvas, gl, mesh));
+    listen(canvas);
+    figure.querySelector(".modes").addEventListener("click", (event) => {
+      const { mode, up } = event.target.dataset;
+      if (mode !== undefined) {
+        view.mode = MODES.indexOf(mode);
+        redraw();
+      } else if (up !== undefined) {
+        const names = Object.keys(UPWARD);
+        view.up = names[(names.indexOf(view.up) + 1) % names.length];
+        document.querySelectorAll("[data-up]").forEach((button) => { button.textContent = `up: ${view.up}`; });
+        reset();
+      }
+    });
+    new ResizeObserver(redraw).observe(canvas);
+  }
+
+  document.querySelectorAll("figure.mesh").forEach(start);
+  reset();
+})();

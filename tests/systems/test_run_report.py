@@ -1,0 +1,156 @@
+"""The report of a run holds its results in one file, escapes what users write, loads nothing, and never fails a run."""
+
+import json
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from finished_run import SIZE, write_finished_run
+
+from systems.configs import read_experiment
+from systems.report.page import leave_report, training_plots, write_report
+from systems.report.pictures import FULL_SCALE, choose_views, error_map, picture_uri, read_held_out, video_uri
+from systems.report.results import RunResults, read_curves, read_results
+from utils.errors import DataError
+from utils.video import write_video
+
+EVIL = "<script>alert('x')</script><img src=http://example.org/x.png onerror=alert(1)>"
+
+
+def report_of(run: Path) -> str:
+    results = read_results(run)
+    path = write_report(results, read_experiment([results.folder.parsed_config], []))
+    assert path == run / "save" / "report.html"
+    return path.read_text(encoding="utf-8")
+
+
+def outside(page: str) -> list[str]:
+    """What a page would load, or run, from elsewhere."""
+    found = [uri for uri in re.findall(r"(?:src|href)\s*=\s*[\"']?([^\"'\s>]*)", page) if not uri.startswith("data:")]
+    found += re.findall(r"url\(|@import|<link|<iframe|\bfetch\(|XMLHttpRequest|WebSocket|\bimport\(|https?://", page)
+    return found
+
+
+def test_a_report_holds_the_results(tmp_path):
+    page = report_of(write_finished_run(tmp_path / "cow" / "a@1", "trainer.max_steps=1234", warnings=["too dark"]))
+    for text in ("cow/a@1", "20.5", "0.9", "12.5", "320", "too dark", "trainer.max_steps", "1234", "20000", "100"):
+        assert text in page, text
+    assert page.count("data:image/webp;base64,") == 3 * 5  # truth, rgb, error, normal, depth
+    assert page.count("data:video/mp4;base64,") == 1
+    assert page.count("<polyline") == 3  # loss, PSNR in training and in validation
+    packed = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)[1])
+    assert (packed["faces"], packed["faces_of_file"]) == (320, 320)
+    assert len(page) < 200_000
+
+
+def test_what_users_write_is_escaped_and_nothing_is_loaded(tmp_path):
+    run = write_finished_run(
+        tmp_path / "cow" / "<b>@1", f"dataset.scene={json.dumps(EVIL)}", warnings=[EVIL], environment={"device": EVIL}
+    )
+    page = report_of(run)
+    assert "&lt;script&gt;alert" in page
+    assert "<script>alert" not in page
+    assert "<b>@1" not in page
+    assert "<img src=http" not in page
+    assert outside(report_of(write_finished_run(tmp_path / "cow" / "a@2"))) == []
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+    assert policy.startswith("default-src 'none'; img-src data:; media-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+def test_what_is_missing_is_left_out(tmp_path):
+    bare = {"video": "none.mp4", "held_out": {"panel": [], "views": []}, "mesh": {"error": "no zero crossing"}}
+    run = write_finished_run(tmp_path / "cow" / "a@1", **bare)
+    (run / "csv_logs" / "version_0" / "metrics.csv").unlink()
+    page = report_of(run)
+    assert "no zero crossing" in page
+    for text in ("<canvas", "<video", "<polyline", "data:image", "Held-out"):
+        assert text not in page, text
+
+
+def test_a_failing_report_is_one_log_line(tmp_path, caplog):
+    run = write_finished_run(tmp_path / "cow" / "a@1")
+    experiment = read_experiment([run / "config" / "parsed.yaml"], [])
+    with caplog.at_level(logging.DEBUG, "systems.report.page"):
+        assert leave_report(run, experiment) == {"page": "report.html"}
+        (run / "save" / "it9-mc8.ply").write_text("no mesh")
+        (run / "save" / "report.html").unlink()
+        assert leave_report(run, experiment) == {}
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("report.html: 0.")
+    assert second.startswith("save/report.html is not written: DataError: ")
+    assert not (run / "save" / "report.html").exists()
+
+
+def test_views_are_spread_and_the_worst_is_among_them():
+    def chosen(psnrs, most):
+        return choose_views(RunResults(None, "", {"held_out": {"views": [{"psnr": x} for x in psnrs]}}, {}, {}), most)
+
+    assert chosen([], 6) == []
+    assert chosen([20.0], 6) == [0]
+    assert chosen([20.0, 19.0, 21.0], 6) == [0, 1, 2]
+    assert chosen([20.0] * 50 + [10.0] + [20.0] * 50, 5) == [0, 25, 50, 75, 100]
+    many = chosen([20.0] * 7 + [10.0] + [20.0] * 93, 5)
+    assert many == [0, 7, 25, 50, 75]
+    assert chosen([20.0, 19.0], 1) == [1]
+
+
+def test_a_panel_is_taken_apart(tmp_path):
+    results = read_results(write_finished_run(tmp_path / "a@1"))
+    view = read_held_out(results, 2)
+    assert list(view.pictures) == ["truth", "rgb", "error", "normal", "depth"]
+    assert {picture.shape for picture in view.pictures.values()} == {(SIZE, SIZE, 3)}
+    difference = view.pictures["rgb"].astype(int) - view.pictures["truth"]
+    assert np.abs(difference - 25.5).max() <= 1.0
+    assert (view.pictures["normal"] == 128).all()
+    assert (view.pictures["depth"] == 204).all()
+    assert view.figures == {"psnr": 22.0, "ssim": 0.9}
+    assert read_held_out(results, 3) is None
+
+
+def test_errors_grow_brighter_up_to_full_scale():
+    truth = np.zeros((1, 4, 3), np.uint8)
+    rendered = np.rint(255.0 * FULL_SCALE * np.array([0.0, 0.5, 1.0, 3.0])).astype(np.uint8)[None, :, None] + truth
+    shown = error_map(truth, rendered)[0].astype(int).sum(axis=1)
+    assert shown[0] < 5
+    assert shown[0] < shown[1] < shown[2]
+    assert abs(shown[3] - shown[2]) < 10
+
+
+def test_large_pictures_and_videos_shrink(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 480, 1600, 3), np.uint8)
+    assert len(picture_uri(noise[0], 100)) < 10_000
+    write_video(tmp_path / "noise.mp4", noise, 10)
+    assert (tmp_path / "noise.mp4").stat().st_size > 5 * 2**20
+    assert 10_000 < len(video_uri(tmp_path / "noise.mp4")) < 4 / 3 * 5.5 * 2**20
+
+
+def test_curves_of_resumed_runs_are_joined(tmp_path):
+    for version, text in enumerate(
+        ("step,train/loss\n4,3\n9,2\n", "step,train/loss,val/psnr\n9,1,\n14,0.5,20\n,7,\n19,inf,\n")
+    ):
+        (tmp_path / f"version_{version}").mkdir()
+        (tmp_path / f"version_{version}" / "metrics.csv").write_text(text, encoding="utf-8")
+    curves = read_curves(tmp_path)
+    assert curves["train/loss"].steps.tolist() == [4, 9, 14]
+    assert curves["train/loss"].values.tolist() == [3, 1, 0.5]
+    assert curves["val/psnr"].steps.tolist() == [14]
+    assert read_curves(tmp_path / "none") == {}
+
+
+def test_plots_of_one_run_show_the_parts_of_its_loss(tmp_path):
+    results = read_results(write_finished_run(tmp_path / "a@1"))
+    results.curves["train/loss/mask"] = results.curves["train/loss"]
+    alone, together = (training_plots(dict.fromkeys(names, results)) for names in (("",), ("a", "b")))
+    assert [line.name for line in alone[0].lines] == ["train/loss", "train/loss/mask"]
+    assert [line.name for line in together[0].lines] == ["a train/loss", "b train/loss"]
+
+
+@pytest.mark.parametrize(("content", "expected"), [("{", "expected JSON"), ("[1]", "expected a block of figures")])
+def test_damaged_metrics_are_named(tmp_path, content, expected):
+    run = write_finished_run(tmp_path / "a@1")
+    (run / "save" / "metrics.json").write_text(content)
+    with pytest.raises(DataError, match=expected):
+        read_results(run)

@@ -1,0 +1,111 @@
+"""Reports in a real browser, from disk and without a network: no error, a mesh that is drawn and turns."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from finished_run import write_finished_run
+
+from scripts.compare import main
+from systems.configs import read_experiment
+from systems.report.page import write_report
+from systems.report.results import read_results
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+pytestmark = pytest.mark.browser
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with playwright.sync_playwright() as session:
+        if path is None and not Path(session.chromium.executable_path).exists():
+            pytest.skip("needs Chromium: playwright install chromium, or its path in CHROMIUM")
+        found = session.chromium.launch(executable_path=path, args=FLAGS)
+        yield found
+        found.close()
+
+
+class Opened:
+    """A page that was opened from disk, and all that went wrong on it."""
+
+    def __init__(self, browser: Any, path: Path) -> None:
+        self.page = browser.new_context(offline=True).new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url.split(":")[0]))
+        self.page.goto(path.as_uri())
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until two frames were drawn."""
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.page.wait_for_timeout(100)
+
+    def canvas(self, index: int = 0) -> np.ndarray:
+        """(H, W, 3) uint8, what a canvas shows."""
+        shot = self.page.locator("canvas").nth(index).screenshot()
+        return cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR)
+
+    def drag(self, index: int, right: int, down: int) -> None:
+        """Moves the pressed pointer from the middle of a canvas."""
+        box = self.page.locator("canvas").nth(index).bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + right, y + down, steps=3)
+        self.page.mouse.up()
+        self.settle()
+
+
+def differing(one: np.ndarray, other: np.ndarray) -> int:
+    """The number of pixels that changed."""
+    return int((np.abs(one.astype(int) - other).max(axis=2) > 8).sum())
+
+
+def test_a_report_opens_and_its_mesh_turns(browser: Any, tmp_path: Path) -> None:
+    results = read_results(write_finished_run(tmp_path / "cow" / "a@1"))
+    opened = Opened(browser, write_report(results, read_experiment([results.folder.parsed_config], [])))
+    first = opened.canvas()
+    height, width = first.shape[:2]
+    assert differing(first, np.broadcast_to(first[5, width // 2], first.shape)) > 0.1 * height * width
+    opened.drag(0, 120, 20)
+    turned = opened.canvas()
+    assert differing(first, turned) > 0.03 * height * width
+    opened.page.locator("canvas").dblclick()
+    opened.settle()
+    assert differing(first, opened.canvas()) < 50
+    opened.page.click("[data-mode=shape]")
+    opened.settle()
+    shape = opened.canvas()[height // 2, width // 2]
+    assert shape.max() - shape.min() < 3  # grey
+    opened.page.click("[data-mode=normals]")
+    opened.page.locator("canvas").hover()
+    opened.page.mouse.wheel(0, -600)
+    opened.settle()
+    assert differing(opened.canvas(), first) > 0.2 * height * width
+    assert opened.page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+    opened.page.wait_for_function("document.querySelector('video').readyState >= 1")
+    assert set(opened.asked) <= {"file", "data"}
+    assert opened.said == []
+
+
+def test_meshes_of_a_comparison_turn_together(browser: Any, tmp_path: Path) -> None:
+    runs = [str(write_finished_run(tmp_path / "cow" / name)) for name in ("a@1", "b@2")]
+    assert main([*runs, "--out", str(tmp_path / "both.html")]) == 0
+    opened = Opened(browser, tmp_path / "both.html")
+    before = [opened.canvas(index) for index in (0, 1)]
+    assert differing(*before) < 50
+    opened.drag(0, 150, 0)
+    after = [opened.canvas(index) for index in (0, 1)]
+    assert differing(before[1], after[1]) > 0.03 * before[1].shape[0] * before[1].shape[1]
+    assert differing(*after) < 50
+    assert opened.said == []

@@ -1,0 +1,105 @@
+"""Turns curves into the lines, ticks and labels of a plot, in the coordinates of a picture."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+WIDTH, HEIGHT = 640, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 30  # margins for the labels
+_COLORS = "#3366cc", "#dc6900", "#109618", "#990099", "#0099c6", "#dd4477", "#66aa00", "#b82e2e"
+_MOST = 600  # points that are drawn of a curve
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values over steps."""
+
+    steps: np.ndarray  # (K,) float64, ascending
+    values: np.ndarray  # (K,) float64, finite
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve as it is drawn."""
+
+    name: str
+    color: str
+    points: str  # "x,y x,y ..." of an SVG polyline
+    last: float  # the value at its end
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A place on an axis and its label."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """All that a template needs to draw."""
+
+    title: str
+    lines: list[Line]
+    across: list[Tick]
+    upward: list[Tick]
+    box: tuple[int, int, int, int] = (_LEFT, _TOP, WIDTH - _RIGHT, HEIGHT - _BOTTOM)
+    size: tuple[int, int] = (WIDTH, HEIGHT)
+
+
+def plot(title: str, curves: Mapping[str, Curve], logarithmic: bool = False) -> Plot | None:
+    """The curves in one picture; None where there is nothing to draw.
+
+    logarithmic: the values are drawn by their logarithms, and those of 0 and less are left out."""
+    kept = {name: _thinned(_positive(curve) if logarithmic else curve) for name, curve in curves.items()}
+    kept = {name: curve for name, curve in kept.items() if len(curve.steps)}
+    if not kept:
+        return None
+    scale = np.log10 if logarithmic else np.asarray
+    steps = np.concatenate([curve.steps for curve in kept.values()])
+    values = scale(np.concatenate([curve.values for curve in kept.values()]))
+    span = _widened(0.0, float(steps.max())), _widened(float(values.min()), float(values.max()))
+    lines = []
+    for (name, curve), color in zip(kept.items(), _COLORS * len(kept), strict=False):
+        x, y = _across(curve.steps, span[0]), _upward(scale(curve.values), span[1])
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        lines.append(Line(name, color, points, float(curve.values[-1])))
+    across = [Tick(float(_across(value, span[0])), f"{value:g}") for value in _ticks(*span[0], 8)]
+    marks = [(value, f"{10.0**value if logarithmic else value:.3g}") for value in _ticks(*span[1], 6)]
+    return Plot(title, lines, across, [Tick(float(_upward(value, span[1])), label) for value, label in marks])
+
+
+def _positive(curve: Curve) -> Curve:
+    return Curve(curve.steps[curve.values > 0.0], curve.values[curve.values > 0.0])
+
+
+def _thinned(curve: Curve) -> Curve:
+    """Every so many points, the last one among them."""
+    stride = max(1, math.ceil(len(curve.steps) / _MOST))
+    first = (len(curve.steps) - 1) % stride if len(curve.steps) else 0
+    return Curve(curve.steps[first::stride], curve.values[first::stride])
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """Bounds with some distance between them."""
+    least = max(1e-6, 1e-3 * abs(high))
+    return (low, high) if high - low > least else (low - least, high + least)
+
+
+def _across(steps: np.ndarray | float, span: tuple[float, float]) -> np.ndarray:
+    return _LEFT + (np.asarray(steps) - span[0]) / (span[1] - span[0]) * (WIDTH - _LEFT - _RIGHT)
+
+
+def _upward(values: np.ndarray | float, span: tuple[float, float]) -> np.ndarray:
+    return HEIGHT - _BOTTOM - (np.asarray(values) - span[0]) / (span[1] - span[0]) * (HEIGHT - _TOP - _BOTTOM)
+
+
+def _ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers from low to high, `most` at most: multiples of 1, 2 or 5 times a power of ten."""
+    raw = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= raw * (1.0 - 1e-9))
+    return [step * k for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]

@@ -49,8 +49,6 @@ class RenderOutput:
     samples: SampleValues
     inv_s: Tensor | None = None  # () sharpness of a NeuS
     backdrop: Backdrop | None = None  # of a learned background; None: one colour lies behind the foreground
-    # (K, 3) of the sdf at random points of the region, only where a loss asked for it
-    volume_gradient: Tensor | None = None
     field: Callable[[Tensor], Tensor] | None = None  # the sdf (K,) of more points (K, 3); None for a density
 
 

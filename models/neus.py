@@ -11,7 +11,6 @@ from models.variance import Variance
 from utils.rays import Packed, Rays
 from utils.registry import build
 
-VOLUME_SHARE = 64  # samples of the budget to a random point of the region
 CURVATURE_STEP = 0.01  # distance of the second gradient, as a share of the radius
 
 
@@ -71,15 +70,8 @@ class NeuS(VolumeModel):
             alive=packed.alive,
             samples=SampleValues(packed, points, weights, sdf, gradient, curvature),
             inv_s=inv_s,
-            volume_gradient=self._volume_gradient(generator, points) if "eikonal_volume" in needs else None,
             field=self.field_value,
         )
-
-    def _volume_gradient(self, generator: torch.Generator | None, like: Tensor) -> Tensor:
-        """(K, 3) gradient of the sdf at random points of the region."""
-        size = self.capacity // VOLUME_SHARE, 3
-        places = 2.0 * torch.rand(size, generator=generator, device=like.device, dtype=like.dtype) - 1.0
-        return self.geometry(places * self.config.radius)[1]
 
     def _tangent_curvature(self, points: Tensor, normal: Tensor, generator: torch.Generator | None) -> Tensor:
         """(S,) 1 - n . n' with the normal n' a small step along a random tangent (PermutoSDF, arXiv:2211.12562)."""

@@ -16,7 +16,7 @@ from utils.schema import component
 
 # Losses that read a signed distance. A model that is registered elsewhere is asked when it renders, in systems.losses.
 _FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without samples
-_SDF_LOSSES = ("eikonal", "eikonal_volume", "sparsity", "curvature", "normal_smooth", "ncc", "sparse_points")
+_SDF_LOSSES = ("eikonal", "sparsity", "curvature", "normal_smooth", "ncc", "sparse_points")
 
 
 @dataclass(frozen=True)

@@ -98,14 +98,6 @@ def eikonal(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     return mean_over_samples((gradient.norm(dim=-1) - 1.0).square(), out)
 
 
-@register("loss", "eikonal_volume")
-def eikonal_volume(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """The same at random points of the region, as in IGR: where no ray takes samples, above all inside of objects,
-    nothing else keeps a hash grid from changing its sign as its entries change for the sake of other places."""
-    gradient = require(out.volume_gradient, "eikonal_volume", "a signed distance field (model.name=neus)")
-    return (gradient.norm(dim=-1) - 1.0).square().mean()
-
-
 @register("loss", "sparsity")
 def sparsity(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean of exp(-sparsity_scale |sdf|): surfaces that no image asks for cost something (SparseNeuS, eq. 10)."""

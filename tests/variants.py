@@ -32,5 +32,4 @@ LATE_LEVERS = [  # for surfaces, from the middle of a short run on
     "system.error_guided=0.5",
     "model.grid_reseed=true",
     "model.grid_min_views=2",
-    "system.loss.lambda_eikonal_volume=0.1",
 ]

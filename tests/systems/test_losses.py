@@ -68,12 +68,6 @@ def test_value_by_hand(name: str, expected: float) -> None:
     assert loss(name, *example()) == pytest.approx(expected, rel=1e-4)
 
 
-def test_gradients_count_in_the_whole_region() -> None:
-    out, batch = example()
-    out = replace(out, volume_gradient=torch.tensor([[0.0, 3.0, 4.0], [0.0, 0.0, 1.0]]))
-    assert loss("eikonal_volume", out, batch) == pytest.approx(8.0)
-
-
 def test_normals_are_smooth_where_the_photograph_is() -> None:
     out, batch = example()
     normal = torch.tensor([[0.0, 0.0, 0.5], [0.0, 0.6, 0.8], [1.0, 0.0, 0.0]], requires_grad=True)
@@ -121,9 +115,7 @@ def test_the_mask_loss_leaves_out_the_band_around_an_outline() -> None:
         assert found == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    "name", ["eikonal", "eikonal_volume", "sparsity", "curvature", "normal_smooth", "ncc", "sparse_points"]
-)
+@pytest.mark.parametrize("name", ["eikonal", "sparsity", "curvature", "normal_smooth", "ncc", "sparse_points"])
 def test_a_density_has_no_sdf_losses(name: str) -> None:
     out, batch = example()
     bare = replace(out, samples=SampleValues(out.samples.packed, out.samples.points, out.samples.weights))

@@ -141,7 +141,7 @@ class VolumeModel(nn.Module):
         overlooked, and a surface that is still soft would open most of the grid: nothing is done."""
         wrong = (out.rgb.detach() - batch.rgb).abs().mean(-1) > VISIBLE if batch.mask is None else batch.mask > 0.5
         missed = out.alive & (out.opacity.detach() < TRANSPARENT) & wrong & self.reseeding
-        self.occupancy.reopen(batch.rays, missed, self.config.backend)
+        self.occupancy.reopen(self.cut_to_region(batch.rays), missed)
 
     def occupancy_value(self, points: Tensor) -> Tensor:
         """(N,) opacity of one step around points (N, 3), for the occupancy grid."""

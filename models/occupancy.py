@@ -6,7 +6,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models import ops
 from utils.rays import Rays
 
 DECAY = 0.95
@@ -53,14 +52,15 @@ class OccupancyGrid(nn.Module):
         self.occupied &= self._allowed
 
     @torch.no_grad()
-    def reopen(self, rays: Rays, wanted: Tensor, backend: str) -> None:
-        """Opens, at the next update, the cells that the first MOST_REOPENING of the wanted rays, (R,) bool, cross."""
+    def reopen(self, rays: Rays, wanted: Tensor) -> None:
+        """Opens, at the next update, the cells that the first MOST_REOPENING of the wanted rays, (R,) bool, cross.
+
+        rays: cut to the grid or to a part of it, near >= far where they miss it."""
         R, size = len(rays), self.resolution
         order = torch.arange(1, min(MOST_REOPENING, R) + 1, device=wanted.device)
         rank = wanted.cumsum(0)
         chosen = torch.searchsorted(rank, order).clamp(max=R - 1)
-        picked = Rays(rays.origins[chosen], rays.directions[chosen], rays.near[chosen], rays.far[chosen])
-        inside = ops.clip_rays_to_box(picked, self.radius, backend=backend)
+        inside = Rays(rays.origins[chosen], rays.directions[chosen], rays.near[chosen], rays.far[chosen])
         counts = (order <= rank[-1]) & (inside.far > inside.near)
         num = math.ceil(3.0**0.5 * size)  # along the diagonal of the cube one point per length of a cell
         share = (torch.arange(num, device=wanted.device) + 0.5) / num
@@ -68,7 +68,7 @@ class OccupancyGrid(nn.Module):
             torch.where(counts, inside.near, 0.0)[:, None]
             + share * torch.where(counts, inside.far - inside.near, 0.0)[:, None]
         )
-        points = picked.origins[:, None] + t[..., None] * picked.directions[:, None]
+        points = inside.origins[:, None] + t[..., None] * inside.directions[:, None]
         index = ((points / self.radius + 1.0) * (0.5 * size)).long().clamp(0, size - 1)
         cells = (index[..., 0] * size + index[..., 1]) * size + index[..., 2]
         worth = (REOPENED * self.threshold * counts)[:, None].expand_as(cells)

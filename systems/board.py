@@ -1,6 +1,6 @@
 """What TensorBoard shows beside the curves: views, the mesh, the config and its figures as hyperparameters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from models.base import VolumeModel
 from systems.configs import Experiment
 from systems.export import colored
+from utils.config_difference import flatten
 from utils.decimation import decimate
 from utils.mesh import Mesh, vertex_normals
 from utils.schema import to_dict
@@ -51,19 +52,16 @@ class Board:
         found = report | report.get("mesh_against_gt", {})
         named = {f"hparam/{name}": found[name] for name in _COMPARED if name in found}
         for logger in self._loggers:
-            logger.log_hyperparams(flatten(self._config), named, step)
+            logger.log_hyperparams(hyperparameters(self._config), named, step)
             logger.save()
 
 
-def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, bool | int | float | str]:
-    """Dotted key -> value of nested plain values, as on the command line; lists and null as text."""
-    flat = {}
-    for name, value in node.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value if isinstance(value, bool | int | float | str) else str(value)
-    return flat
+def hyperparameters(config: dict[str, Any]) -> dict[str, bool | int | float | str]:
+    """Dotted key -> value of a plain tree; lists, null and empty blocks as text."""
+    return {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in flatten(config).items()
+    }
 
 
 def preview(mesh: Mesh, model: VolumeModel) -> Mesh:

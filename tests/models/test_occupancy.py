@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from models.occupancy import MOST_REOPENING, OccupancyGrid
+from models.ops import clip_rays_to_box
 from utils.rays import Rays
 
 
@@ -48,7 +49,7 @@ def test_the_cells_along_wanted_rays_open_at_the_next_update_and_close_after_a_w
     origins = torch.tensor([[-2.0, 0.05, 0.3], [-2.0, -0.3, -0.3], [-2.0, 3.0, 0.0], [0.3, 0.3, 9.0]])
     directions = torch.tensor([[1.0, 0.0, 0.0]] * 3 + [[0.0, 0.0, -1.0]])
     rays = Rays(origins, directions, torch.zeros(4), torch.full((4,), float("inf")))
-    grid.reopen(rays, torch.tensor([True, False, True, True]), "auto")  # the third misses the grid
+    grid.reopen(clip_rays_to_box(rays, 0.5), torch.tensor([True, False, True, True]))  # the third misses the grid
     assert not grid.occupied.any()
     grid.update(nothing, generator, every_cell=True)
     expected = torch.zeros_like(grid.occupied)
@@ -69,7 +70,7 @@ def test_an_oblique_ray_opens_a_chain_of_cells_and_no_step_opens_more_than_its_r
     origins[MOST_REOPENING:] *= -1.0
     directions = F.normalize(-origins + torch.tensor([0.0, 0.05, 0.1]), dim=-1)
     rays = Rays(origins, directions, torch.zeros(num), torch.full((num,), 9.0))
-    grid.reopen(rays, torch.ones(num, dtype=torch.bool), "auto")
+    grid.reopen(clip_rays_to_box(rays, 0.5), torch.ones(num, dtype=torch.bool))
     grid.update(nothing, torch.Generator().manual_seed(0), every_cell=True)
     cells = grid.occupied.nonzero().float()
     steps = (cells[1:] - cells[:-1]).abs().amax(-1)
@@ -82,6 +83,6 @@ def test_an_oblique_ray_opens_a_chain_of_cells_and_no_step_opens_more_than_its_r
 def test_no_wanted_ray_opens_nothing() -> None:
     grid = closed_grid()
     rays = Rays(torch.zeros(3, 3), F.normalize(torch.randn(3, 3), dim=-1), torch.zeros(3), torch.ones(3))
-    grid.reopen(rays, torch.zeros(3, dtype=torch.bool), "auto")
+    grid.reopen(clip_rays_to_box(rays, 0.5), torch.zeros(3, dtype=torch.bool))
     grid.update(nothing, torch.Generator().manual_seed(0), every_cell=True)
     assert not grid.occupied.any()

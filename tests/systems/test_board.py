@@ -8,7 +8,7 @@ import torch
 from shapes import ball
 
 from systems import board
-from systems.board import flatten, preview
+from systems.board import hyperparameters, preview
 from utils.mesh import vertex_normals
 
 
@@ -37,4 +37,4 @@ def test_a_small_mesh_without_colours_gets_some() -> None:
 
 def test_nested_keys_are_those_of_the_command_line() -> None:
     node = {"a": {"b": {"c": 1, "d": [0, 0.5]}, "e": None}, "f": True, "g": "x"}
-    assert flatten(node) == {"a.b.c": 1, "a.b.d": "[0, 0.5]", "a.e": "None", "f": True, "g": "x"}
+    assert hyperparameters(node) == {"a.b.c": 1, "a.b.d": "[0, 0.5]", "a.e": "None", "f": True, "g": "x"}

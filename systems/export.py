@@ -54,8 +54,8 @@ def export_mesh(
     """Writes `<stem>-mc<R>.<format>` for each export format and returns what was made.
 
     views: what the level of a density, `export.crop` and `export.texture=views` look at; None where none of these is
-    asked for; show: gets the mesh in scene coordinates once it is written; shape: changes the level set before all else,
-    in scene coordinates. Raises ReconstructionError when the field has no surface; nothing is written then."""
+    asked for; show: gets the mesh in scene coordinates once it is written; shape: changes the level set, in scene
+    coordinates, before all else. Raises ReconstructionError when the field has no surface; nothing is written then."""
     started = time.perf_counter()
     surface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}

@@ -11,7 +11,8 @@ from systems.viewer.photos import Photographed, reach, shrunk, upwards
 MOST_CAMERAS = 200  # evenly chosen among more
 MOST_POINTS = 100_000
 THUMBNAIL = 96  # pixels across
-FRUSTUM = 0.06  # its length, in distances of the cameras from the middle
+FRUSTUM = 0.04  # its length, in distances of the cameras from the middle
+BEHIND, BESIDE = 1.2, 0.2  # of the first camera, where visitors begin: times its distance, and radians around
 COLOR, POINTS, REGION = (60, 60, 70), (90, 110, 160), (120, 140, 190)
 
 
@@ -68,12 +69,12 @@ def add_region(server: viser.ViserServer, radius: float, is_ball: bool) -> list[
 
 
 def place_visitors(server: viser.ViserServer, scene: Photographed) -> None:
-    """Up is where it is for the cameras; visitors begin a little behind one that looks slightly down."""
+    """Up is where it is for the cameras; visitors begin behind one that looks slightly down, and beside it."""
     up, places = upwards(scene), scene.c2w[:, :, 3].astype(np.float64)
     lengths = np.maximum(np.linalg.norm(places, axis=1), 1e-6)
-    first = np.abs(places @ up / lengths - 0.35).argmin()
+    first = places[np.abs(places @ up / lengths - 0.35).argmin()]
     server.scene.set_up_direction(up)
     server.initial_camera.up = up
-    server.initial_camera.position = 1.3 * places[first]
+    server.initial_camera.position = BEHIND * (SO3.exp(BESIDE * up).as_matrix() @ first)
     server.initial_camera.look_at = np.zeros(3)
     server.initial_camera.fov = 0.8

@@ -26,7 +26,7 @@ JPEG_QUALITY = 85
 
 
 class ViserPage:
-    """Called by the thread of a session; viser's own threads put what visitors do into the mailbox, and nothing more."""
+    """Called by the thread of a session; viser's own threads do nothing but fill the mailbox."""
 
     def __init__(self, subject: Subject, mailbox: Mailbox, address: Address, steps: Sequence[int], live: bool) -> None:
         """steps: of the training from first to last, or of the checkpoints among which visitors choose."""

@@ -150,7 +150,7 @@ class Session:
         """Writes the mesh as launch.py does, at the level and within the box of the page; says which files."""
         subject, box = self.subject, self.mailbox.box
         level = chosen_level(subject.model, subject.experiment, subject.views, self.mailbox.surface.level)
-        stem = subject.save_dir / f"it{subject.step()}-view"
+        stem = subject.save_dir / f"view-it{subject.step()}"
         made = export_mesh(
             subject.model,
             at_level(subject.experiment, level),

@@ -1,4 +1,4 @@
-"""The mesh that visitors see: coarse, at the level and within the box that they have chosen; and the one they export."""
+"""The mesh that visitors see: coarse, at the level and within the box that they have chosen."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def chosen_level(model: VolumeModel, experiment: Experiment, views: Splits, slid
 
 @torch.no_grad()
 def coarse_mesh(model: VolumeModel, experiment: Experiment, level: float, resolution: int) -> Mesh:
-    """The level set in scene coordinates, as marching cubes gives it. Raises ReconstructionError where there is none."""
+    """The level set in scene coordinates, as marching cubes gives it. Raises ReconstructionError for none."""
     return surface_mesh(model, resolution, level, experiment.export.chunk_size)
 
 

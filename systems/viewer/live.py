@@ -66,7 +66,7 @@ class LiveView(Callback):
             seen = time.perf_counter() if len(self.mailbox) else seen
             if time.perf_counter() - seen > ALONE:
                 log.info("viewer: the last visitor has left, so the training goes on")
-                self.mailbox.ask("resume")
+                self.session.pause(False)
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingClock):
                 callback.seconds -= time.perf_counter() - begun

@@ -141,6 +141,11 @@ class Session:
             self.mailbox.wait(0.1)
         self._since = None
 
+    def pause(self, paused: bool) -> None:
+        """Whether the training waits; the owner of the session looks at `paused`."""
+        self.paused = paused
+        self.page.show_paused(paused)
+
     def forget(self) -> None:
         """The model is another one: everything is shown anew."""
         self._shown.clear()
@@ -164,8 +169,7 @@ class Session:
     def _obey(self) -> None:
         for command in self.mailbox.take_commands():
             if command in ("pause", "resume"):
-                self.paused = command == "pause"
-                self.page.show_paused(self.paused)
+                self.pause(command == "pause")
             elif command in self.actions:
                 self._do(command)
 

@@ -25,6 +25,7 @@ def open_server(address: Address) -> viser.ViserServer:
     rich.get_console().quiet = True  # stdout is for what a run says at its end
     logging.getLogger("websockets").setLevel(logging.CRITICAL)  # else a traceback for each malformed message
     warnings.filterwarnings("ignore", message="Queued a .* on a closed connection")  # a visitor left meanwhile
+    warnings.filterwarnings("ignore", message=r"\[viser\] .* does not match")  # a malformed message
     server = viser.ViserServer(address.host, address.port, label="PhotoSurf", verbose=False)
     server.gui.configure_theme(show_logo=False, show_share_button=False)
     web = server._websock_server

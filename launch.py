@@ -177,7 +177,7 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
     if address is not None:
         from systems.viewer.live import LiveView  # only now: a run without it does not need viser
 
-        trainer.callbacks.append(LiveView(scenes["train"], run.ckpt, address))
+        trainer.callbacks.append(LiveView(address))
     if args.train:
         whole = str(checkpoint) if checkpoint and not args.resume_weights_only else None
         trainer.fit(system, datamodule=data, ckpt_path=whole, weights_only=True)

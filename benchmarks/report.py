@@ -27,6 +27,7 @@ python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego
 python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego --against PATH_TO_INSTANT_NSR_PL
 python -m benchmarks.export --resume RUN
 python -m benchmarks.memory --config configs/neus-blender.yaml dataset.scene=none
+python -m benchmarks.view --config configs/neus-demo.yaml
 python -m benchmarks.report
 ```"""
 
@@ -185,6 +186,16 @@ def _memory(result: Json) -> Iterator[str]:
     )
 
 
+def _view(result: Json) -> Iterator[str]:
+    yield f"{result['steps']} steps of `{result['config']['name']}`, the first {result['warm']} left out."
+    first = result["rows"][0]["steps_per_s"]["median"]
+    rows = [
+        [row["viewer"], timing(row["steps_per_s"]), f"{100.0 * (first / row['steps_per_s']['median'] - 1.0):.1f} %"]
+        for row in result["rows"]
+    ]
+    yield table(["viewer", "steps per second", "slower by"], rows)
+
+
 def _demo(result: Json) -> Iterator[str]:
     """A run's metrics.json as launch.py leaves it, with the command beside."""
     mesh = result.get("mesh", {})
@@ -206,6 +217,7 @@ SECTIONS = (
     ("train", "Training", _train),
     ("export", "Export", _export),
     ("memory", "Memory of images", _memory),
+    ("view", "Live viewer", _view),
     (None, "Runs of launch.py", _demo),
 )
 

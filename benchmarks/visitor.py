@@ -1,5 +1,11 @@
-"""A visitor of the viewer without a browser: speaks to its websocket as the page does."""
+"""A visitor of the viewer without a browser: speaks to its websocket as the page does.
 
+    python -m benchmarks.visitor PORT
+
+circles around the scene until the page is closed, and never stands still for long."""
+
+import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,6 +17,7 @@ import numpy as np
 import viser
 import zstandard
 from viser.transforms import SO3
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 WINDOW = 640, 480  # pixels
@@ -108,3 +115,30 @@ def unpacked(data: bytes) -> list[dict[str, Any]]:
     """The messages of a packet as viser sends it; pictures in them stay references."""
     size = int.from_bytes(data[8:16], "little")
     return msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(data[16 : 16 + size]))["messages"]
+
+
+def circle(port: int) -> None:
+    """Visits the page as soon as there is one, with its mesh shown; moves ten times a second, every other second."""
+    while True:
+        try:
+            visitor = ScriptedVisitor(port)
+            break
+        except OSError:
+            time.sleep(0.2)
+    with visitor:
+        begun = time.perf_counter()
+        visitor.stand((3.0, 0.0, 1.0))
+        visitor.set("mesh", True)
+        while True:
+            seconds = time.perf_counter() - begun
+            if int(seconds) % 2 == 0:
+                visitor.stand((3.0 * math.cos(seconds), 3.0 * math.sin(seconds), 1.0))
+            for _ in visitor.listen(0.1):
+                visitor.messages.clear()
+
+
+if __name__ == "__main__":
+    try:
+        circle(int(sys.argv[1]))
+    except ConnectionClosed:
+        sys.exit(0)

@@ -2,16 +2,15 @@
 
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from systems.reconstruction import ReconstructionSystem
+from systems.runs import RunFolder
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
-from systems.viewer.photos import Photographed
 from systems.viewer.session import Session, Subject
 from systems.viewer.wishes import Mailbox
 from utils.callbacks import TrainingClock
@@ -23,10 +22,8 @@ ALONE = 10.0  # seconds after which a training that was paused goes on without v
 class LiveView(Callback):
     """Shows a training to visitors. Nothing that goes wrong here ends the training."""
 
-    def __init__(self, scene: Photographed, ckpt_dir: Path, address: Address) -> None:
-        """scene: the training views; ckpt_dir: where the button puts checkpoints."""
-        self.scene, self.ckpt_dir, self.address = scene, ckpt_dir, address
-        self.mailbox = Mailbox()
+    def __init__(self, address: Address) -> None:
+        self.address, self.mailbox = address, Mailbox()
         self.page: ViserPage | None = None
         self.session: Session | None = None
 
@@ -35,7 +32,7 @@ class LiveView(Callback):
         subject = Subject(
             model=pl_module.model,
             experiment=pl_module.experiment,
-            scene=self.scene,
+            scene=trainer.datamodule.scene("train"),
             views=lambda split: pl_module.data.views(split, pl_module.device),
             save_dir=pl_module.save_dir,
             world_from_scene=pl_module.data.world_from_scene,
@@ -44,7 +41,7 @@ class LiveView(Callback):
             precision=trainer.precision_plugin.val_step_context,
         )
         self.page = ViserPage(subject, self.mailbox, self.address, range(trainer.max_steps + 1), live=True)
-        self.session = Session(subject, self.mailbox, self.page, {"save": lambda: self._save(trainer)})
+        self.session = Session(subject, self.mailbox, self.page, {"save": lambda: _save(trainer, pl_module)})
         log.info("viewer:     %s", self.page.address.url)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
@@ -71,11 +68,6 @@ class LiveView(Callback):
             if isinstance(callback, TrainingClock):
                 callback.seconds -= time.perf_counter() - begun
 
-    def _save(self, trainer: pl.Trainer) -> str:
-        path = self.ckpt_dir / f"epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
-        trainer.save_checkpoint(path)
-        return f"saved {path}"
-
     def on_train_end(self, *args: Any) -> None:
         """Tells visitors that the page has nothing more to come."""
         if self.page is not None:
@@ -90,6 +82,12 @@ class LiveView(Callback):
         if self.page is not None:
             self.page.close()
         self.page = self.session = None
+
+
+def _save(trainer: pl.Trainer, system: ReconstructionSystem) -> str:
+    path = RunFolder(system.save_dir.parent).ckpt / f"epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
+    trainer.save_checkpoint(path)
+    return f"saved {path}"
 
 
 def _figures(shown: dict[str, float]) -> str:

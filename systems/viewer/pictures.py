@@ -1,5 +1,6 @@
 """What a visitor's camera sees of the model: rendered as a validation view is, in the size that there is time for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from utils.cameras import pixel_rays
 from utils.rays import Rays
 from utils.visualise import depth_to_rgb, normal_to_rgb, to_uint8
 
+RAYS = {"cpu": 4096, "cuda": 2**18}  # rendered between two questions whether to go on
 EMPTY = 1e4  # depth of a pixel through which more shines than not: behind all that the page draws
 
 
@@ -35,14 +37,18 @@ def render_sight(
     picture: Picture,
     size: tuple[int, int],
     box: Box | None = None,
-) -> Seen:
+    go_on: Callable[[], bool] = lambda: True,
+) -> Seen | None:
     """The picture of a kind, other than "none", and size = (width, height) that fills the window of a visitor.
 
-    background: (3,) on the model's device; box: what lies outside of it is left out. A density has no normals: its
-    colours are shown in their place. Draws no random numbers and changes nothing in the model."""
+    background: (3,) on the model's device; box: what lies outside of it is left out; go_on: asked several times a
+    second, None is returned when it says no. A density has no normals: its colours are shown in their place. Draws no
+    random numbers and changes nothing in the model."""
     width, height = size
     rays = sight_rays(sight, size, scene.far, background)
-    images = _render(model, cut_to_box(rays, box) if box else rays, background, clipped=box is not None)
+    images = _render(model, cut_to_box(rays, box) if box else rays, background, go_on)
+    if images is None:
+        return None
     images = {name: image.view(height, width, *image.shape[1:]).cpu().numpy() for name, image in images.items()}
     solid = images["opacity"] > 0.5
     forward = torch.as_tensor(sight.c2w[:, 2], dtype=torch.float32, device=background.device)
@@ -82,15 +88,17 @@ def cut_to_box(rays: Rays, box: Box) -> Rays:
     return Rays(rays.origins, rays.directions, torch.maximum(rays.near, near), torch.minimum(rays.far, far))
 
 
-def _render(model: VolumeModel, rays: Rays, background: Tensor, clipped: bool) -> dict[str, Tensor]:
-    """What `render_rays` returns; where rays are clipped, of those that are left, and the background elsewhere."""
-    if not clipped:
-        return render_rays(model, rays, background)
+def _render(model: VolumeModel, rays: Rays, background: Tensor, go_on: Callable[[], bool]) -> dict[str, Tensor] | None:
+    """What `render_rays` returns, with the background where rays are empty; None when it was interrupted."""
     hit = rays.near < rays.far
     part = Rays(rays.origins[hit], rays.directions[hit], rays.near[hit], rays.far[hit])
-    found = render_rays(model, part, background)
-    whole = {name: image.new_zeros(len(rays), *image.shape[1:]) for name, image in found.items()}
+    size, parts = RAYS[rays.near.device.type], []
+    for start in range(0, max(len(part), 1), size):
+        if not go_on():
+            return None
+        parts.append(render_rays(model, part[start : start + size], background))
+    whole = {name: image.new_zeros(len(rays), *image.shape[1:]) for name, image in parts[0].items()}
     whole["rgb"][:] = background
-    for name, image in found.items():
-        whole[name][hit] = image
+    for name, image in whole.items():
+        image[hit] = torch.cat([found[name] for found in parts])
     return whole

@@ -39,12 +39,13 @@ class Pace:
     """Seconds that one piece of work may take, about."""
 
     moving: float  # a picture for a camera that moves
-    still: float  # and for one that stands still
+    still: tuple[float, ...]  # those for one that stands still, one after the other
     mesh: float
+    yields: bool  # whether a picture of a still camera is given up when something else comes
 
 
-BESIDE_TRAINING = Pace(moving=0.03, still=0.3, mesh=0.4)
-AT_LEISURE = Pace(moving=0.08, still=0.8, mesh=1.5)
+BESIDE_TRAINING = Pace(moving=0.03, still=(0.3,), mesh=0.4, yields=False)
+AT_LEISURE = Pace(moving=0.08, still=(0.8, 8.0), mesh=1.5, yields=True)
 
 
 class Page(Protocol):
@@ -207,7 +208,9 @@ class Session:
                 continue
             size = self._due(visitor, self._shown.get(number), pace)
             if size is not None:
-                self._show(number, visitor, size)
+                shown = self._shown.get(number)
+                again = shown is not None and shown.version == visitor.version
+                self._show(number, visitor, size, yields=again and pace.yields)
                 return True
         return False
 
@@ -218,18 +221,25 @@ class Session:
             return self._picture_size.within(pace.moving, window)
         if self.now() - visitor.changed < STILL_AFTER or visitor.picture == "none":
             return None
-        fine = self._picture_size.within(pace.still, window)
         is_old = shown.step != step and self.now() - shown.when > REFRESHED_AFTER
-        return fine if is_old or fine[0] * fine[1] > GROWN * shown.pixels else None
+        for seconds in pace.still:
+            width, height = self._picture_size.within(seconds, window)
+            if is_old or width * height > GROWN * shown.pixels:
+                return width, height
+        return None
 
-    def _show(self, number: int, visitor: Visitor, size: tuple[int, int]) -> None:
+    def _show(self, number: int, visitor: Visitor, size: tuple[int, int], yields: bool) -> None:
         subject, seen = self.subject, None
         if visitor.picture != "none":
             self._settle()
-            begun = self.now()
+            begun, changes = self.now(), self.mailbox.changes
             with torch.no_grad(), subject.precision():
                 args = subject.scene, visitor.sight, visitor.picture, size, self.mailbox.box
-                seen = render_sight(subject.model, self._background, *args)
+                seen = render_sight(
+                    subject.model, self._background, *args, lambda: not yields or self.mailbox.changes == changes
+                )
+            if seen is None:
+                return
             self._picture_size.measured(size, self.now() - begun)
         self.page.show_picture(number, seen)
         self._shown[number] = Shown(visitor.version, size[0] * size[1], subject.step(), self.now())

@@ -95,6 +95,7 @@ class Mailbox:
     surface: Surface = field(default_factory=Surface)
     box: Box | None = None  # None for all of the region
     checkpoint: int = 0  # which one of a finished run
+    changes: int = 0  # grows with everything that comes
     _visitors: dict[int, Visitor] = field(default_factory=dict)
     _commands: dict[Command, None] = field(default_factory=dict)  # in the order in which they came
     _condition: threading.Condition = field(default_factory=threading.Condition)
@@ -106,6 +107,7 @@ class Mailbox:
         """Another visitor is there."""
         with self._condition:
             self._visitors[visitor] = Visitor(changed=self.now())
+            self._changed()
 
     def leave(self, visitor: int) -> None:
         """A visitor is gone; one that never came may be."""
@@ -118,7 +120,7 @@ class Mailbox:
             if (old := self._visitors.get(visitor)) is not None:
                 seen, kind = sight or old.sight, picture or old.picture
                 self._visitors[visitor] = Visitor(seen, kind, old.version + 1, self.now())
-                self._condition.notify_all()
+                self._changed()
 
     def show(self, surface: Surface | None = None, box: Box | None = None, checkpoint: int | None = None) -> None:
         """Something that all visitors share is another: the surface, the box that is left, the checkpoint."""
@@ -128,13 +130,13 @@ class Mailbox:
             self.checkpoint = self.checkpoint if checkpoint is None else checkpoint
             for visitor, old in self._visitors.items():
                 self._visitors[visitor] = replace(old, version=old.version + 1)
-            self._condition.notify_all()
+            self._changed()
 
     def ask(self, command: Command) -> None:
         """A button was pressed; twice before it is heard counts once."""
         with self._condition:
             self._commands[command] = None
-            self._condition.notify_all()
+            self._changed()
 
     def take_commands(self) -> list[Command]:
         """The buttons that were pressed since the last call."""
@@ -152,3 +154,7 @@ class Mailbox:
         """Sleeps until something is wished for, or the seconds are over."""
         with self._condition:
             self._condition.wait(seconds)
+
+    def _changed(self) -> None:
+        self.changes += 1
+        self._condition.notify_all()

@@ -1,5 +1,8 @@
 """Who is served when, and what it costs the training; with a clock that only work moves."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +10,8 @@ from viewed_scene import FRONT, NotedPage, make_subject
 
 from systems.viewer import session as sessions
 from systems.viewer.pictures import Seen
-from systems.viewer.session import Session
-from systems.viewer.wishes import Box, Mailbox, Surface
+from systems.viewer.session import STILL_AFTER, Session
+from systems.viewer.wishes import Box, Mailbox, Sight, Surface
 from utils.errors import DataError
 
 STEP = 0.05  # seconds of training
@@ -41,7 +44,7 @@ class Viewed:
         self.session = Session(subject, self.mailbox, self.page, {"save": lambda: "saved"}, now=self.clock)
         monkeypatch.setattr(sessions, "render_sight", self._render)
 
-    def _render(self, model, background, scene, sight, picture, size, box) -> Seen:
+    def _render(self, model, background, scene, sight, picture, size, box, go_on) -> Seen:
         self.clock.seconds += PIXEL * size[0] * size[1]
         self.sizes.append(size)
         return Seen(np.zeros((size[1], size[0], 3), np.uint8), np.zeros(size[::-1], np.float32))
@@ -64,7 +67,7 @@ def viewed(subject, monkeypatch):
 
 def come(viewed, visitor: int, size=(1200, 900)) -> None:
     viewed.mailbox.welcome(visitor)
-    viewed.mailbox.look(visitor, sight=type(FRONT)(FRONT.c2w, FRONT.fov, size))
+    viewed.mailbox.look(visitor, sight=Sight(FRONT.c2w, FRONT.fov, size))
 
 
 def test_without_visitors_nothing_is_done(viewed):
@@ -97,6 +100,24 @@ def test_a_still_picture_of_an_unchanged_model_is_left_alone(viewed):
         viewed.mailbox.wait = lambda seconds: None
         viewed.session.at_leisure()
     assert 1 <= len(viewed.page.pictures) <= 3
+
+
+def test_whoever_moves_does_not_wait_for_a_fine_picture(subject):
+    page, mailbox = NotedPage(), Mailbox()
+    session = Session(subject, mailbox, page, {})
+    mailbox.welcome(1)
+    mailbox.look(1, sight=Sight(FRONT.c2w, FRONT.fov, (1200, 900)))
+    session.at_leisure()
+    assert len(page.pictures) == 1
+    time.sleep(STILL_AFTER)
+    mover = threading.Timer(0.2, lambda: mailbox.look(1))
+    mover.start()
+    session.at_leisure()  # begins a fine picture, and gives it up
+    mover.join()
+    assert len(page.pictures) == 1
+    session.at_leisure()
+    assert len(page.pictures) == 2
+    assert page.pictures[1][1].image.size < 3 * 1200 * 900 / 4
 
 
 def test_visitors_take_turns(viewed):

@@ -188,12 +188,13 @@ def _memory(result: Json) -> Iterator[str]:
 
 def _view(result: Json) -> Iterator[str]:
     yield f"{result['steps']} steps of `{result['config']['name']}`, the first {result['warm']} left out."
-    first = result["rows"][0]["steps_per_s"]["median"]
-    rows = [
-        [row["viewer"], timing(row["steps_per_s"]), f"{100.0 * (first / row['steps_per_s']['median'] - 1.0):.1f} %"]
-        for row in result["rows"]
-    ]
-    yield table(["viewer", "steps per second", "slower by"], rows)
+    names = ("steps_per_s", "cpu_ms_per_step")
+    rate, time = (result["rows"][0][name]["median"] for name in names)
+    rows = []
+    for row in result["rows"]:
+        slower = rate / row["steps_per_s"]["median"] - 1.0, row["cpu_ms_per_step"]["median"] / time - 1.0
+        rows.append([row["viewer"], *(timing(row[name]) for name in names), *(f"{100.0 * x:.1f} %" for x in slower)])
+    yield table(["viewer", "steps per second", "CPU ms per step", "slower by the clock", "by CPU time"], rows)
 
 
 def _demo(result: Json) -> Iterator[str]:

@@ -25,7 +25,7 @@ from utils.errors import InputError, ReconstructionError
 from utils.mesh import Mesh
 
 log = logging.getLogger(__name__)
-PICTURE_SHARE, MESH_SHARE = 0.06, 0.02  # of the time of training; together with the server's threads below a tenth
+PICTURE_SHARE, MESH_SHARE = 0.05, 0.02  # of the time of training; together with the server's threads below a tenth
 MOST_SAVED = 0.5  # seconds of either
 STILL_AFTER = 0.3  # seconds after the last movement from which on a picture may be fine
 REFRESHED_AFTER = 1.0  # seconds between two pictures of a camera that stands still

@@ -55,6 +55,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume_weights_only", action="store_true", help="take the weights, start at step 0")
     parser.add_argument("--exp_dir", type=Path, default=Path("exp"), help="where results go (default: exp)")
     parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="where TensorBoard logs go (default: runs)")
+    parser.add_argument(
+        "--view", nargs="?", const="", metavar="PORT", help="with --train: a live page in the browser (default: 8080)"
+    )
+    parser.add_argument(
+        "--view_host", default="127.0.0.1", metavar="HOST", help="who reaches it (default: this machine)"
+    )
     parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
     return parser
 
@@ -66,6 +72,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     args.config = args.config or []
     args.overrides = [item for item in [*args.config, *rest] if "=" in item and not item.startswith("-")]
     args.config = [item for item in args.config if item not in args.overrides]
+    if args.view and "=" in args.view:  # an override after --view, which takes the next word for a port
+        args.overrides, args.view = [args.view, *args.overrides], ""
     for item in rest:
         if item not in args.overrides:
             flags = [flag for action in parser._actions for flag in action.option_strings]
@@ -79,6 +87,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         raise ConfigError("command line: --resume_weights_only needs --resume CKPT.")
     if args.resume is None and (args.validate or args.test or args.predict):
         raise ConfigError("command line: --validate, --test and --predict need --resume CKPT or --resume RUN.")
+    if args.view is not None and not args.train:
+        raise ConfigError("command line: --view goes with --train. For a finished run: python scripts/view.py RUN.")
     return args
 
 
@@ -130,9 +140,11 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
     from systems.checkpoints import check_fit, read_checkpoint, weights_of
     from systems.opening import announce
     from systems.training import check_backend, make_trainer, pick_device, write_metrics
+    from systems.viewer.address import find_address, parse_port
 
     if not args.verbose:
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # importing it had set its own level
+    address = find_address(args.view_host, parse_port(args.view)) if args.view is not None else None
     checkpoint = find_checkpoint(args.resume) if args.resume is not None else None
     content = read_checkpoint(checkpoint) if checkpoint else None
     device = pick_device(args.gpu)
@@ -162,6 +174,10 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
     trainer = make_trainer(experiment, run, args.runs_dir, device)
     system.to(device)
     announce(experiment, mode, scenes, system, run, Path(trainer.logger.log_dir))
+    if address is not None:
+        from systems.viewer.live import LiveView  # only now: a run without it does not need viser
+
+        trainer.callbacks.append(LiveView(address))
     if args.train:
         whole = str(checkpoint) if checkpoint and not args.resume_weights_only else None
         trainer.fit(system, datamodule=data, ckpt_path=whole, weights_only=True)

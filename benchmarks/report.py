@@ -27,6 +27,7 @@ python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego
 python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego --against PATH_TO_INSTANT_NSR_PL
 python -m benchmarks.export --resume RUN
 python -m benchmarks.memory --config configs/neus-blender.yaml dataset.scene=none
+python -m benchmarks.view --config configs/neus-demo.yaml
 python -m benchmarks.report
 ```"""
 
@@ -185,6 +186,17 @@ def _memory(result: Json) -> Iterator[str]:
     )
 
 
+def _view(result: Json) -> Iterator[str]:
+    yield f"{result['steps']} steps of `{result['config']['name']}`, the first {result['warm']} left out."
+    names = ("steps_per_s", "cpu_ms_per_step")
+    rate, time = (result["rows"][0][name]["median"] for name in names)
+    rows = []
+    for row in result["rows"]:
+        slower = rate / row["steps_per_s"]["median"] - 1.0, row["cpu_ms_per_step"]["median"] / time - 1.0
+        rows.append([row["viewer"], *(timing(row[name]) for name in names), *(f"{100.0 * x:.1f} %" for x in slower)])
+    yield table(["viewer", "steps per second", "CPU ms per step", "slower by the clock", "by CPU time"], rows)
+
+
 def _demo(result: Json) -> Iterator[str]:
     """A run's metrics.json as launch.py leaves it, with the command beside."""
     mesh = result.get("mesh", {})
@@ -206,6 +218,7 @@ SECTIONS = (
     ("train", "Training", _train),
     ("export", "Export", _export),
     ("memory", "Memory of images", _memory),
+    ("view", "Live viewer", _view),
     (None, "Runs of launch.py", _demo),
 )
 

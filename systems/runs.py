@@ -80,6 +80,12 @@ def _step_of(file: Path) -> int:
     return int(match[1] or match[2]) if match else -1
 
 
+def checkpoints_beside(checkpoint: Path) -> dict[int, Path]:
+    """A checkpoint and the others of its folder, by their steps from the first to the last."""
+    found = {_step_of(file): file for file in checkpoint.parent.glob("*.ckpt")} | {_step_of(checkpoint): checkpoint}
+    return {step: found[step] for step in sorted(found)}
+
+
 def run_of(checkpoint: Path) -> RunFolder | None:
     """The run that a checkpoint belongs to; None when it lies outside a run's folder."""
     run = RunFolder(checkpoint.resolve().parent.parent)

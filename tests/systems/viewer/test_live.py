@@ -1,0 +1,189 @@
+"""A training with visitors: the same weights to the bit, whatever they do; launch.py's own entry point throughout."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from sphere_scene import write_sphere_scene
+from viewed_scene import SMALL
+from websockets.exceptions import ConnectionClosed
+
+import launch
+from benchmarks.visitor import ScriptedVisitor
+from systems.viewer import live
+
+STEPS = 40
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sphere_scene(tmp_path_factory.mktemp("sphere"))
+
+
+def train(scene: Path, out: Path, *args: str, steps: int = STEPS) -> Path:
+    """The folder of a run."""
+    folders = ["--exp_dir", str(out / "exp"), "--runs_dir", str(out / "runs"), "--gpu", "cpu"]
+    own = [f"dataset.root_dir={scene}", f"trainer.max_steps={steps}", "system.warmup_steps=10"]
+    own += ["export.report=false", "tag=t", *SMALL]
+    assert launch.main(["--config", "configs/neus-demo.yaml", "--train", *folders, *own, *args]) == 0
+    return next(out.glob("exp/neus-demo/t@*"))
+
+
+def weights(run: Path, step: int = STEPS) -> dict[str, torch.Tensor]:
+    return torch.load(run / f"ckpt/epoch=0-step={step}.ckpt", weights_only=True)["state_dict"]
+
+
+class Company:
+    """A visitor in a thread of its own, there before the first step and for as long as it wants."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, visit: Callable[[ScriptedVisitor], None]) -> None:
+        self.port, self.error = free_port(), None
+        self._visit, self._thread = visit, threading.Thread(target=self._come)
+        opened = live.LiveView.on_fit_start
+
+        def open_and_wait(view: live.LiveView, *args: object) -> None:
+            opened(view, *args)
+            self._thread.start()
+            end = time.perf_counter() + 20.0
+            while not len(view.mailbox) and time.perf_counter() < end:
+                time.sleep(0.01)
+
+        monkeypatch.setattr(live.LiveView, "on_fit_start", open_and_wait)
+
+    def _come(self) -> None:
+        try:
+            with ScriptedVisitor(self.port) as visitor:
+                visitor.stand((3.0, 0.0, 1.0))
+                self._visit(visitor)
+        except ConnectionClosed:
+            pass  # the training was over first
+        except Exception as error:
+            self.error = error
+
+    def leave(self) -> None:
+        self._thread.join(30.0)
+        assert self.error is None, self.error
+
+
+@pytest.fixture(scope="module")
+def alone(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The weights of a training that nobody could watch."""
+    return weights(train(scene, tmp_path_factory.mktemp("alone")))
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_viewer_without_visitors_changes_no_bit(scene, alone, tmp_path):
+    assert same(alone, weights(train(scene, tmp_path, "--view", str(free_port()))))
+
+
+def test_a_busy_visitor_changes_no_bit(scene, alone, tmp_path, monkeypatch):
+    pictures = []
+
+    def visit(visitor: ScriptedVisitor) -> None:
+        visitor.set("mesh", True)
+        for kind in ("rgb", "normal", "depth", "error"):
+            visitor.set("picture", kind)
+            visitor.wait_for_picture()
+            pictures.append(kind)
+        visitor.set("iso level", 0.05)
+        visitor.set("crop x", [0.0, 1.0])
+        visitor.set("pause", True)
+        visitor.set("save checkpoint", True)
+        visitor.value("last", lambda value: str(value).startswith("saved"))
+        visitor.set("export mesh", True)
+        visitor.value("last", lambda value: str(value).startswith("exported"))
+        visitor.set("resume", True)
+        list(visitor.listen(30.0))
+
+    company = Company(monkeypatch, visit)
+    run = train(scene, tmp_path, "--view", str(company.port))
+    company.leave()
+    assert pictures == ["rgb", "normal", "depth", "error"]
+    assert same(alone, weights(run))
+    saved = [int(path.stem.split("step=")[1]) for path in run.glob("ckpt/*.ckpt")]
+    assert len(saved) == 2
+    assert list(run.glob(f"save/view-it{min(saved)}-mc64.ply"))
+    assert (run / "save/metrics.json").is_file()
+
+
+def test_a_saved_checkpoint_goes_on_where_it_was(scene, alone, tmp_path, monkeypatch):
+    def visit(visitor: ScriptedVisitor) -> None:
+        visitor.set("pause", True)
+        visitor.set("save checkpoint", True)
+        visitor.value("last", lambda value: str(value).startswith("saved"))
+
+    company = Company(monkeypatch, visit)
+    monkeypatch.setattr(live, "ALONE", 0.2)
+    run = train(scene, tmp_path, "--view", str(company.port))
+    company.leave()
+    monkeypatch.undo()
+    checkpoint = min(run.glob("ckpt/*.ckpt"), key=lambda path: int(path.stem.split("step=")[1]))
+    final = next(run.glob(f"ckpt/*step={STEPS}.ckpt"))
+    final.unlink()
+    args = ["--resume", str(checkpoint), "--gpu", "cpu", "--exp_dir", str(tmp_path / "exp")]
+    assert launch.main([*args, "--runs_dir", str(tmp_path / "runs"), "--train", "export.report=false"]) == 0
+    assert same(alone, weights(run))
+
+
+def test_who_pauses_and_vanishes_does_not_stop_the_training(scene, alone, tmp_path, monkeypatch, caplog):
+    def visit(visitor: ScriptedVisitor) -> None:
+        visitor.set("pause", True)
+        visitor.value("state", lambda value: "step" in str(value))
+        visitor.socket.socket.close()  # the cable is pulled: no farewell
+
+    monkeypatch.setattr(live, "ALONE", 0.3)
+    company = Company(monkeypatch, visit)
+    with caplog.at_level("INFO"):
+        run = train(scene, tmp_path, "--view", str(company.port))
+    assert caplog.text.count("the last visitor has left, so the training goes on") == 1
+    assert same(alone, weights(run))
+
+
+def test_a_visitor_who_never_reads_is_not_waited_for(scene, alone, tmp_path, monkeypatch):
+    over = threading.Event()
+
+    def visit(visitor: ScriptedVisitor) -> None:
+        visitor.control("pause")
+        visitor.stand((3.0, 0.0, 1.0), size=(2000, 1500))
+        over.wait(60.0)  # the buffers of the connection fill
+
+    company = Company(monkeypatch, visit)
+    run = train(scene, tmp_path, "--view", str(company.port))
+    over.set()
+    company.leave()
+    assert same(alone, weights(run))
+
+
+def test_a_port_in_use_does_not_keep_a_training_from_running(scene, alone, tmp_path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        run = train(scene, tmp_path, "--view", str(port))
+    assert f"port {port} is in use" in capsys.readouterr().err
+    assert same(alone, weights(run))
+
+
+def test_an_error_of_the_viewer_closes_it_and_nothing_else(scene, alone, tmp_path, monkeypatch, capsys):
+    def broken(*args: object) -> None:
+        raise RuntimeError("a picture that cannot be")
+
+    monkeypatch.setattr("systems.viewer.session.render_sight", broken)
+    company = Company(monkeypatch, lambda visitor: list(visitor.listen(30.0)))
+    run = train(scene, tmp_path, "--view", str(company.port))
+    company.leave()
+    assert "closed after an error of its own; the training goes on" in capsys.readouterr().err
+    assert same(alone, weights(run))

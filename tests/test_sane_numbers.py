@@ -23,8 +23,12 @@ def poison(step: TrainingStep) -> None:
 def test_nan_takes_the_run_back_to_its_last_good_state(
     scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    seen = strike(monkeypatch, 12, poison)
+    seen, seeds = strike(monkeypatch, 12, poison), []
+    struck = TrainingStep.run
+    monkeypatch.setattr(TrainingStep, "run", lambda own, step: (seeds.append(own.experiment.seed), struck(own, step))[1])
     assert start(scene, tmp_path) == 0
+    assert len(set(seeds[:15])) == 1
+    assert seeds[0] != seeds[-1]  # other rays
     assert seen[:13] == list(range(13))
     assert seen.count(8) == 2, seen
     assert max(index for index, step in enumerate(seen) if step == 8) - 13 <= 3  # noticed at the next figures

@@ -57,7 +57,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     from systems.viewer.finished import FinishedRun
 
     checkpoints = checkpoints_beside(checkpoint)
-    trainer = make_trainer(experiment, run, Path("runs"), device)  # for the precision of its passes alone
+    trainer = make_trainer(experiment, run, Path("runs"), device, Interrupts())  # for the precision of its passes alone
     finished = FinishedRun(
         experiment=experiment,
         run=run,

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder, find_checkpoint, new_trial, run_of
+from systems.viewer.address import find_address, parse_port
 from utils import registry, schema
 from utils.errors import CheckpointError, ConfigError, InputError
 from utils.log_lines import warnings_logged
@@ -140,11 +141,9 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
     from systems.checkpoints import check_fit, read_checkpoint, weights_of
     from systems.opening import announce
     from systems.training import check_backend, make_trainer, pick_device, write_metrics
-    from systems.viewer.address import find_address, parse_port
 
     if not args.verbose:
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # importing it had set its own level
-    address = find_address(args.view_host, parse_port(args.view)) if args.view is not None else None
     checkpoint = find_checkpoint(args.resume) if args.resume is not None else None
     content = read_checkpoint(checkpoint) if checkpoint else None
     device = pick_device(args.gpu)
@@ -174,10 +173,7 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
     trainer = make_trainer(experiment, run, args.runs_dir, device)
     system.to(device)
     announce(experiment, mode, scenes, system, run, Path(trainer.logger.log_dir))
-    if address is not None:
-        from systems.viewer.live import LiveView  # only now: a run without it does not need viser
-
-        trainer.callbacks.append(LiveView(address))
+    trainer.callbacks += watching(args)
     if args.train:
         whole = str(checkpoint) if checkpoint and not args.resume_weights_only else None
         trainer.fit(system, datamodule=data, ckpt_path=whole, weights_only=True)
@@ -195,6 +191,15 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
     if system.failure is not None:
         raise system.failure
     return report
+
+
+def watching(args: argparse.Namespace) -> list[Any]:
+    """The callback that shows the training on the page of --view; none without it, which does not import viser."""
+    if args.address is None:
+        return []
+    from systems.viewer.live import LiveView
+
+    return [LiveView(args.address)]
 
 
 def summarise(report: dict[str, Any], seconds: float) -> str:
@@ -243,6 +248,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         started = time.perf_counter()
         with warnings_logged() as warned:
+            args.address = None if args.view is None else find_address(args.view_host, parse_port(args.view))
             report = execute(args, experiment, warned)
         print(summarise(report, time.perf_counter() - started))
     except InputError as error:

@@ -111,6 +111,7 @@ class Session:
         self._made_of: tuple[int, Surface] | None = None  # step and wish of that mesh
         self._box: Box | None = None  # to which it was cropped
         self._since: float | None = None  # when training went on
+        self._waited = 0.0  # seconds for steps under way, during a piece of work
         self._status_at = -STATUS_EVERY
 
     def between_steps(self) -> None:
@@ -121,8 +122,7 @@ class Session:
         self._obey()
         begun = self.now()
         if self._since is not None:
-            self.pictures.earn(begun - self._since)
-            self.meshes.earn(begun - self._since)
+            self._earn(begun - self._since)
         if self.pictures.seconds >= 0.0:
             self._charged(self.pictures, self._tell_status)
             self._charged(self.pictures, partial(self._next_picture, BESIDE_TRAINING))
@@ -183,15 +183,22 @@ class Session:
         log.info("viewer: %s", said)
         self.page.tell(said)
 
+    def _earn(self, seconds: float) -> None:
+        self.pictures.earn(seconds)
+        self.meshes.earn(seconds)
+
     def _charged(self, credit: Credit, work: Callable[[], object]) -> None:
-        begun = self.now()
+        begun, self._waited = self.now(), 0.0
         work()
-        credit.spend(self.now() - begun)
+        credit.spend(self.now() - begun - self._waited)
+        self._earn(self._waited)
 
     def _settle(self) -> None:
-        """Waits for the steps that the host has launched: their time is not that of a visitor."""
+        """Waits for the steps that the host has launched: that time belongs to the training, not to a visitor."""
+        begun = self.now()
         if self.subject.device.type == "cuda":
             torch.cuda.synchronize(self.subject.device)
+        self._waited += self.now() - begun
 
     def _tell_status(self) -> None:
         if self.now() - self._status_at >= STATUS_EVERY:

@@ -1,6 +1,8 @@
 """A training with visitors: the same weights to the bit, whatever they do; launch.py's own entry point throughout."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 import launch
 from benchmarks.visitor import ScriptedVisitor
 from systems.viewer import live
+from utils.registry import ROOT
 
 STEPS = 40
 
@@ -83,6 +86,48 @@ def alone(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, to
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_without_view_the_library_is_not_needed(scene, tmp_path):
+    settings = [
+        f"dataset.root_dir={scene}",
+        "trainer.max_steps=3",
+        "system.warmup_steps=1",
+        "export.report=false",
+        *SMALL,
+    ]
+    folders = ["--exp_dir", str(tmp_path / "exp"), "--runs_dir", str(tmp_path / "runs"), "--gpu", "cpu"]
+    argv = ["--config", "configs/neus-demo.yaml", "--train", *folders, *settings]
+    code = f"import sys; sys.modules['viser'] = None; import launch; sys.exit(launch.main({argv!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--view", "http"], "--view http: expected a port"),
+        (["--view", "0", "--view_host", "192.0.2.1"], "cannot listen there"),
+        (["--view", "--verbos"], "unknown flag"),
+    ],
+)
+def test_a_page_that_cannot_be_is_an_error_before_anything_is_read(args, said, tmp_path, capsys):
+    settings = ["dataset.root_dir=nowhere", "--exp_dir", str(tmp_path)]
+    assert launch.main(["--config", "configs/neus-demo.yaml", "--train", *settings, *args]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_missing_library_is_an_error_that_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("systems.viewer.address.find_spec", lambda name: None)
+    assert launch.main(["--config", "configs/neus-demo.yaml", "--train", "--view", "dataset.root_dir=nowhere"]) == 2
+    assert capsys.readouterr().err.endswith("pip install viser\n")
+
+
+def test_view_needs_a_training_and_leaves_overrides_alone(capsys):
+    assert launch.main(["--resume", "RUN", "--test", "--view"]) == 2
+    assert "scripts/view.py RUN" in capsys.readouterr().err
+    args = launch.parse_args(["--config", "a.yaml", "--train", "--view", "model.radius=2", "seed=1"])
+    assert (args.view, args.overrides) == ("", ["model.radius=2", "seed=1"])
 
 
 def test_a_viewer_without_visitors_changes_no_bit(scene, alone, tmp_path):

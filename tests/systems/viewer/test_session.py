@@ -1,8 +1,5 @@
 """Who is served when, and what it costs the training; with a clock that only work moves."""
 
-import threading
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +7,7 @@ from viewed_scene import FRONT, NotedPage, make_subject
 
 from systems.viewer import session as sessions
 from systems.viewer.pictures import Seen
-from systems.viewer.session import STILL_AFTER, Session
+from systems.viewer.session import Session
 from systems.viewer.wishes import Box, Mailbox, Sight, Surface
 from utils.errors import DataError
 
@@ -83,6 +80,17 @@ def test_visitors_take_less_than_a_tenth_of_the_time(viewed):
     assert len({visitor for visitor, _ in viewed.page.pictures}) == 2
 
 
+def test_waiting_for_steps_under_way_is_time_of_the_training(viewed, monkeypatch):
+    def wait() -> None:  # as a GPU is waited for, that is ten steps behind
+        viewed.clock.seconds += 10 * STEP
+        viewed.session._waited += 10 * STEP
+
+    monkeypatch.setattr(viewed.session, "_settle", wait)
+    come(viewed, 1)
+    viewed.train(300, lambda step: viewed.mailbox.look(1))
+    assert len(viewed.sizes) > 50  # not one in each ten steps' twentieth
+
+
 def test_a_camera_that_moves_gets_quick_pictures_and_one_at_rest_fine_ones(viewed):
     come(viewed, 1)
     viewed.train(60, lambda step: viewed.mailbox.look(1))
@@ -102,22 +110,25 @@ def test_a_still_picture_of_an_unchanged_model_is_left_alone(viewed):
     assert 1 <= len(viewed.page.pictures) <= 3
 
 
-def test_whoever_moves_does_not_wait_for_a_fine_picture(subject):
-    page, mailbox = NotedPage(), Mailbox()
-    session = Session(subject, mailbox, page, {})
-    mailbox.welcome(1)
-    mailbox.look(1, sight=Sight(FRONT.c2w, FRONT.fov, (1200, 900)))
-    session.at_leisure()
-    assert len(page.pictures) == 1
-    time.sleep(STILL_AFTER)
-    mover = threading.Timer(0.2, lambda: mailbox.look(1))
-    mover.start()
-    session.at_leisure()  # begins a fine picture, and gives it up
-    mover.join()
-    assert len(page.pictures) == 1
-    session.at_leisure()
-    assert len(page.pictures) == 2
-    assert page.pictures[1][1].image.size < 3 * 1200 * 900 / 4
+def test_whoever_moves_does_not_wait_for_a_fine_picture(viewed, monkeypatch):
+    viewed.mailbox.wait = lambda seconds: None
+    come(viewed, 1)
+    viewed.session.at_leisure()
+    viewed.clock.seconds += 1.0
+    whole = viewed._render
+
+    def interrupted(*args):
+        assert args[-1]()
+        viewed.mailbox.look(1)
+        return whole(*args) if args[-1]() else None
+
+    monkeypatch.setattr(sessions, "render_sight", interrupted)
+    viewed.session.at_leisure()  # begins a fine picture, and gives it up
+    assert len(viewed.page.pictures) == 1
+    monkeypatch.setattr(sessions, "render_sight", whole)
+    viewed.session.at_leisure()
+    assert len(viewed.page.pictures) == 2
+    assert viewed.sizes[-1][0] * viewed.sizes[-1][1] * PIXEL < 0.1  # a quick one
 
 
 def test_visitors_take_turns(viewed):

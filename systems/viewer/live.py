@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -29,6 +31,10 @@ class LiveView(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: ReconstructionSystem) -> None:
         """Opens the page; everything is on its device by now."""
+        with self._harmless():
+            self._open(trainer, pl_module)
+
+    def _open(self, trainer: pl.Trainer, pl_module: ReconstructionSystem) -> None:
         subject = Subject(
             model=pl_module.model,
             experiment=pl_module.experiment,
@@ -48,10 +54,15 @@ class LiveView(Callback):
         """Serves visitors, and stays here while they have the training paused."""
         if self.session is None:
             return
-        try:
+        with self._harmless():
             self.session.between_steps()
             if self.session.paused:
                 self._pause(trainer)
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        try:
+            yield
         except Exception:
             log.exception("viewer: closed after an error of its own; the training goes on")
             self._close()

@@ -183,7 +183,7 @@ def test_a_saved_checkpoint_goes_on_where_it_was(scene, alone, tmp_path, monkeyp
     assert same(alone, weights(run))
 
 
-def test_who_pauses_and_vanishes_does_not_stop_the_training(scene, alone, tmp_path, monkeypatch, caplog):
+def test_who_pauses_and_vanishes_does_not_stop_the_training(scene, alone, tmp_path, monkeypatch, capsys):
     def visit(visitor: ScriptedVisitor) -> None:
         visitor.set("pause", True)
         visitor.value("state", lambda value: "step" in str(value))
@@ -191,9 +191,8 @@ def test_who_pauses_and_vanishes_does_not_stop_the_training(scene, alone, tmp_pa
 
     monkeypatch.setattr(live, "ALONE", 0.3)
     company = Company(monkeypatch, visit)
-    with caplog.at_level("INFO"):
-        run = train(scene, tmp_path, "--view", str(company.port))
-    assert caplog.text.count("the last visitor has left, so the training goes on") == 1
+    run = train(scene, tmp_path, "--view", str(company.port))
+    assert capsys.readouterr().err.count("the last visitor has left, so the training goes on") == 1
     assert same(alone, weights(run))
 
 
@@ -219,6 +218,16 @@ def test_a_port_in_use_does_not_keep_a_training_from_running(scene, alone, tmp_p
         port = taken.getsockname()[1]
         run = train(scene, tmp_path, "--view", str(port))
     assert f"port {port} is in use" in capsys.readouterr().err
+    assert same(alone, weights(run))
+
+
+def test_a_page_that_does_not_open_is_said_and_the_training_runs(scene, alone, tmp_path, monkeypatch, capsys):
+    def broken(*args: object, **options: object) -> None:
+        raise RuntimeError("no page today")
+
+    monkeypatch.setattr(live, "ViserPage", broken)
+    run = train(scene, tmp_path, "--view", "0")
+    assert "no page today" in capsys.readouterr().err
     assert same(alone, weights(run))
 
 

@@ -26,7 +26,7 @@ from utils import schema
 from utils.registry import ROOT
 
 KINDS = ("off", "on, nobody there", "on, a visitor moving")
-WARM, WINDOW, SKIPPED, TURNS = 250, 60, 20, 20  # steps before the first window, of one, at its start; windows of a kind
+WARM, WINDOW, SKIPPED, TURNS = 250, 300, 60, 8  # steps before the first window, of one, at its start; windows of a kind
 QUICK_WARM, QUICK_WINDOW, QUICK_SKIPPED, QUICK_TURNS = 5, 6, 2, 2
 
 

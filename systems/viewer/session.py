@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +31,7 @@ STILL_AFTER = 0.3  # seconds after the last movement from which on a picture may
 REFRESHED_AFTER = 1.0  # seconds between two pictures of a camera that stands still
 STATUS_EVERY = 0.5  # seconds
 NEVER = -1  # no step
+IN_FRONT = 0.05  # radii by which a mesh is drawn before the picture, whose surface would else show through in patches
 GROWN = 1.3  # times the pixels that are worth another picture of the same
 
 
@@ -248,6 +249,8 @@ class Session:
             if seen is None:
                 return
             self._picture_size.measured(size, self.now() - begun)
+            if self.mailbox.surface.shown:
+                seen = replace(seen, depth=seen.depth + IN_FRONT * subject.model.config.radius)
         self.page.show_picture(number, seen)
         self._shown[number] = Shown(visitor.version, size[0] * size[1], subject.step(), self.now())
 

@@ -198,6 +198,15 @@ def test_the_mesh_follows_level_box_and_step(viewed):
     assert len(viewed.page.meshes) <= shown + 1
 
 
+def test_a_mesh_is_drawn_before_the_picture_of_the_same_surface(viewed):
+    come(viewed, 1)
+    viewed.train(1)
+    viewed.mailbox.show(surface=Surface())
+    viewed.train(30)
+    (_, before), *_, (_, after) = viewed.page.pictures
+    assert after.depth.min() - before.depth.max() == pytest.approx(0.05 * 1.1)
+
+
 def test_a_field_without_a_surface_shows_none(viewed):
     come(viewed, 1)
     with torch.no_grad():

@@ -109,6 +109,7 @@ class Session:
         self._background = view_background(subject.experiment.model, subject.device)
         self._shown: dict[int, Shown] = {}
         self._whole: Mesh | None = None  # the last mesh, before it was cropped
+        self._resolution = 0  # and how fine it was
         self._made_of: tuple[int, Surface] | None = None  # step and wish of that mesh
         self._box: Box | None = None  # to which it was cropped
         self._since: float | None = None  # when training went on
@@ -263,13 +264,15 @@ class Session:
         """Extracts or cuts the mesh anew where the model or the wishes are others; whether something was done."""
         surface, box = self.mailbox.surface, self.mailbox.box
         made_of = self.subject.step() if surface.shown else NEVER, surface
-        if not len(self.mailbox) or (made_of == self._made_of and box == self._box):
+        resolution = self._mesh_size.within(pace.mesh)
+        is_finer = surface.shown and resolution > self._resolution
+        if not len(self.mailbox) or (made_of == self._made_of and box == self._box and not is_finer):
             return False
         only_cut = self._made_of is not None and self._made_of[1] == surface and box != self._box
         if surface.shown and not only_cut:
             self._settle()
-            begun, resolution = self.now(), self._mesh_size.within(pace.mesh)
-            self._whole = self._extract(surface, resolution)
+            begun = self.now()
+            self._whole, self._resolution = self._extract(surface, resolution), resolution
             self._mesh_size.measured(resolution, self.now() - begun)
         if not only_cut:
             self._made_of = made_of

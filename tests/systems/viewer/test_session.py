@@ -8,11 +8,13 @@ from viewed_scene import FRONT, NotedPage, make_subject
 from systems.viewer import session as sessions
 from systems.viewer.pictures import Seen
 from systems.viewer.session import Session
+from systems.viewer.surface import coarse_mesh
 from systems.viewer.wishes import Box, Mailbox, Sight, Surface
 from utils.errors import DataError
 
 STEP = 0.05  # seconds of training
 PIXEL = 3e-5  # seconds of a visitor's picture
+MESH = 0.02  # seconds of the coarsest mesh
 
 
 class Clock:
@@ -35,16 +37,22 @@ class Viewed:
 
     def __init__(self, subject, monkeypatch) -> None:
         self.clock, self.page = Clock(), NotedPage()
-        self.steps, self.sizes = 0, []
+        self.steps, self.sizes, self.resolutions = 0, [], []
         subject = type(subject)(**{**vars(subject), "step": lambda: self.steps})
         self.mailbox = Mailbox(now=self.clock, surface=Surface(shown=False))
         self.session = Session(subject, self.mailbox, self.page, {"save": lambda: "saved"}, now=self.clock)
         monkeypatch.setattr(sessions, "render_sight", self._render)
+        monkeypatch.setattr(sessions, "coarse_mesh", self._extract)
 
     def _render(self, model, background, scene, sight, picture, size, box, go_on) -> Seen:
         self.clock.seconds += PIXEL * size[0] * size[1]
         self.sizes.append(size)
         return Seen(np.zeros((size[1], size[0], 3), np.uint8), np.zeros(size[::-1], np.float32))
+
+    def _extract(self, model, experiment, level, resolution):
+        self.clock.seconds += MESH * (resolution / 32) ** 2.5
+        self.resolutions.append(resolution)
+        return coarse_mesh(model, experiment, level, 32)
 
     def train(self, num: int, each=lambda step: None) -> float:
         """Seconds that visitors took of so many steps."""
@@ -180,22 +188,36 @@ def test_what_goes_wrong_with_a_button_is_said(viewed):
 def test_the_mesh_follows_level_box_and_step(viewed):
     come(viewed, 1)
     viewed.mailbox.show(surface=Surface())
-    viewed.train(2)
+    viewed.train(40)
     ball = viewed.page.meshes[-1]
     first = size_of(ball.vertices)
     viewed.mailbox.show(surface=Surface(level=0.5))
-    viewed.train(2)
+    viewed.train(40)
     assert size_of(viewed.page.meshes[-1].vertices) == pytest.approx(first + 0.06, abs=0.02)  # a tenth of radius 1.1
     viewed.mailbox.show(box=Box((0.0, -1.1, -1.1), (1.1, 1.1, 1.1)))
-    viewed.train(2)
+    viewed.train(40)
     assert viewed.page.meshes[-1].vertices[:, 0].min() >= 0.0
     viewed.mailbox.show(box=Box((1.0, 1.0, 1.0), (1.1, 1.1, 1.1)))
-    viewed.train(2)
+    viewed.train(40)
     assert viewed.page.meshes[-1] is None
     shown = len(viewed.page.meshes)
     viewed.mailbox.show(surface=Surface(shown=False))
     viewed.train(50)
     assert len(viewed.page.meshes) <= shown + 1
+
+
+def test_the_mesh_becomes_as_fine_as_there_is_time_for(viewed):
+    come(viewed, 1)
+    viewed.mailbox.show(surface=Surface())
+    taken = viewed.train(2000)
+    assert taken / (2000 * STEP) < 0.09
+    assert viewed.resolutions[0] == 32
+    assert set(viewed.resolutions[2:]) == {96}  # 0.3 of 0.4 seconds
+    viewed.mailbox.wait = lambda seconds: None
+    for _ in range(20):
+        viewed.session.at_leisure()
+    assert viewed.resolutions[-1] == 128  # of a model that stands still, once
+    assert viewed.resolutions.count(128) == 1
 
 
 def test_a_mesh_is_drawn_before_the_picture_of_the_same_surface(viewed):

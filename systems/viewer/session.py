@@ -41,12 +41,13 @@ class Pace:
 
     moving: float  # a picture for a camera that moves
     still: tuple[float, ...]  # those for one that stands still, one after the other
+    wished_mesh: float  # a mesh that somebody waits for, and one that may be finer
     mesh: float
     yields: bool  # whether a picture of a still camera is given up when something else comes
 
 
-BESIDE_TRAINING = Pace(moving=0.03, still=(0.3,), mesh=0.4, yields=False)
-AT_LEISURE = Pace(moving=0.08, still=(0.8, 8.0), mesh=1.5, yields=True)
+BESIDE_TRAINING = Pace(moving=0.03, still=(0.3,), wished_mesh=0.05, mesh=0.4, yields=False)
+AT_LEISURE = Pace(moving=0.08, still=(0.8, 8.0), wished_mesh=0.2, mesh=1.5, yields=True)
 
 
 class Page(Protocol):
@@ -129,10 +130,9 @@ class Session:
             self._charged(self.pictures, self._tell_status)
             self._charged(self.pictures, partial(self._next_picture, BESIDE_TRAINING))
         # Whoever moves a slider waits for it; a mesh that only follows the training waits until it is paid for.
-        wished = self._is_wished() and self.pictures.seconds >= 0.0
-        resolution = self._mesh_size.within(BESIDE_TRAINING.mesh)
-        if wished or self.meshes.seconds >= self._mesh_size.predicted(resolution):
-            credit = self.pictures if wished else self.meshes
+        cost = 0.0 if self._is_wished() else self._mesh_size.predicted(self._mesh_size.within(BESIDE_TRAINING.mesh))
+        credit = self.pictures if cost == 0.0 and self.meshes.seconds < 0.0 else self.meshes
+        if credit.seconds >= cost:
             self._charged(credit, partial(self._next_mesh, BESIDE_TRAINING))
         self._since = self.now()
 
@@ -264,7 +264,7 @@ class Session:
         """Extracts or cuts the mesh anew where the model or the wishes are others; whether something was done."""
         surface, box = self.mailbox.surface, self.mailbox.box
         made_of = self.subject.step() if surface.shown else NEVER, surface
-        resolution = self._mesh_size.within(pace.mesh)
+        resolution = self._mesh_size.within(pace.wished_mesh if self._is_wished() else pace.mesh)
         is_finer = surface.shown and resolution > self._resolution
         if not len(self.mailbox) or (made_of == self._made_of and box == self._box and not is_finer):
             return False

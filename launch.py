@@ -5,20 +5,25 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
 from systems.configs import Experiment, read_experiment
-from systems.runs import RunFolder, find_checkpoint, new_trial, run_of
-from systems.viewer.address import find_address, parse_port
+from systems.resuming import find_start, going_on_told
+from systems.runs import RunFolder, new_trial, resumed_run
 from utils import registry, schema
 from utils.errors import CheckpointError, ConfigError, InputError
+from utils.interrupts import Interrupts, Stopped
 from utils.log_lines import warnings_logged
 from utils.pace import in_words
+
+if TYPE_CHECKING:
+    from datasets.datamodule import SceneData
+    from systems.attempts import Job
 
 log = logging.getLogger("photosurf")
 MODES = {"train": ("train", "val", "test"), "validate": ("val",), "test": ("test",), "predict": ("test",)}  # and splits
@@ -70,6 +75,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     """Flags, and `overrides` for all key=value. Raises ConfigError for anything else."""
     parser = make_parser()
     args, rest = parser.parse_known_args(argv)
+    args.argv = argv
     args.config = args.config or []
     args.overrides = [item for item in [*args.config, *rest] if "=" in item and not item.startswith("-")]
     args.config = [item for item in args.config if item not in args.overrides]
@@ -97,7 +103,7 @@ def load_experiment(args: argparse.Namespace) -> Experiment:
     """The checked experiment that the arguments describe; reads neither data nor device. Raises ConfigError."""
     paths = list(args.config)
     if not paths and args.resume is not None:
-        run = run_of(find_checkpoint(args.resume))
+        run = resumed_run(args.resume)
         if run is None:
             raise ConfigError(f"--resume {args.resume}: no config/parsed.yaml beside it; give the YAML with --config.")
         paths = [run.parsed_config]
@@ -128,78 +134,78 @@ def _describe(item: Any) -> str:
     return f"{item.name}: {kind}" + ("" if value is schema.REQUIRED else f" = {value!r}")
 
 
-def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[str]) -> dict[str, Any]:
+def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[str], interrupts: Interrupts) -> dict:
     """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on.
 
     warned: what was logged as a warning so far; it grows meanwhile."""
     from utils.imports import import_lightning
 
     import_lightning()  # before all that imports it
-    import torch
-
     from datasets.datamodule import SceneData
-    from systems.checkpoints import check_fit, read_checkpoint, weights_of
-    from systems.opening import announce
-    from systems.training import check_backend, make_trainer, pick_device, write_metrics
+    from systems.attempts import Job
+    from systems.training import check_backend, pick_device
+    from systems.viewer.address import find_address, parse_port
 
     if not args.verbose:
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # importing it had set its own level
-    checkpoint = find_checkpoint(args.resume) if args.resume is not None else None
-    content = read_checkpoint(checkpoint) if checkpoint else None
+    address = find_address(args.view_host, parse_port(args.view)) if args.view is not None else None
+    start = find_start(args.resume, args.train, args.resume_weights_only)
     device = pick_device(args.gpu)
     check_backend(experiment.model.backend, device)
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
     mode = next(name for name in MODES if getattr(args, name))
     scenes = {split: data.scene(split) for split in MODES[mode]}
-    torch.manual_seed(experiment.seed)
-    run = run_of(checkpoint) if checkpoint and not args.resume_weights_only else None
+    run = start.run
     if run is None:
         experiment = replace(experiment, trial_name=experiment.trial_name or new_trial(experiment.tag))
         run = RunFolder(args.exp_dir / experiment.name / experiment.trial_name)
-    system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
-    if content:
-        check_fit(checkpoint, weights_of(content), system)
-        system.load_state_dict(weights_of(content))
-        system.loaded_step = 0 if args.resume_weights_only else content["global_step"]
-    if args.train and system.loaded_step >= experiment.trainer.max_steps:
+    if args.train and start.step >= experiment.trainer.max_steps and run.finished_step == start.step:
         raise CheckpointError(
-            f"{checkpoint}: is at step {system.loaded_step}, trainer.max_steps is {experiment.trainer.max_steps}: "
+            f"{start.checkpoint}: is at step {start.step}, trainer.max_steps is {experiment.trainer.max_steps}: "
             f"nothing is left to train. Raise trainer.max_steps, or use --test to export again."
         )
-    run.create(
-        "\n---\n".join(Path(path).read_text(encoding="utf-8") for path in args.config), schema.to_dict(experiment)
-    )
-    trainer = make_trainer(experiment, run, args.runs_dir, device)
-    system.to(device)
-    announce(experiment, mode, scenes, system, run, Path(trainer.logger.log_dir))
-    trainer.callbacks += watching(args)
-    if args.train:
-        whole = str(checkpoint) if checkpoint and not args.resume_weights_only else None
-        trainer.fit(system, datamodule=data, ckpt_path=whole, weights_only=True)
-    if args.validate:
+    job = Job(experiment, run, args.runs_dir, device, interrupts, start.checkpoint, args.resume_weights_only)
+    if address is not None:
+        from systems.viewer.live import LiveView  # only now: a run without it does not need viser
+
+        job = replace(job, callbacks=(LiveView(address),))
+    with going_on_told(args.argv, run, is_new=start.run is None):
+        return perform(job, data, scenes, mode, warned, args.config)
+
+
+def perform(
+    job: "Job", data: "SceneData", scenes: Mapping[str, Any], mode: str, warned: Sequence[str], configs: Sequence[str]
+) -> dict[str, Any]:
+    """Trains, validates, tests or predicts; see `execute`. scenes: the splits in use; configs: files of the YAML."""
+    from systems.attempts import train
+    from systems.opening import announce
+    from systems.training import write_metrics
+
+    run, experiment = job.run, job.experiment
+    attempt = job.prepare()
+    run.create("\n---\n".join(Path(path).read_text(encoding="utf-8") for path in configs), schema.to_dict(experiment))
+    announce(experiment, mode, scenes, attempt.system, run, Path(attempt.trainer.logger.log_dir))
+    if mode == "train":
+        run.check_room(attempt.checkpoint_bytes)
+        attempt = train(job, attempt, data)
+    system, trainer = attempt.system, attempt.trainer
+    if mode == "validate":
         trainer.validate(system, datamodule=data, verbose=False)
-    elif args.predict:
+    elif mode == "predict":
         trainer.predict(system, datamodule=data, return_predictions=False)
     else:
         trainer.test(system, datamodule=data, verbose=False)
-    report = write_metrics(trainer, system, run, device, mode, warned)
+    report = write_metrics(trainer, system, run, job.device, mode, warned)
     if experiment.export.report and mode in ("train", "test"):
         from systems.report.page import leave_report  # only now: what it imports would delay the first step
 
         report |= leave_report(run.path, experiment)
+    if mode == "train":
+        attempt.saver.check_saved(trainer)
     if system.failure is not None:
         raise system.failure
     return report
-
-
-def watching(args: argparse.Namespace) -> list[Any]:
-    """The callback that shows the training on the page of --view; none without it, which does not import viser."""
-    if args.address is None:
-        return []
-    from systems.viewer.live import LiveView
-
-    return [LiveView(args.address)]
 
 
 def summarise(report: dict[str, Any], seconds: float) -> str:
@@ -234,7 +240,8 @@ def set_up_logging(verbose: bool) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for input that must be mended."""
+    """Runs the command line; returns its exit code: 2 for input that must be mended, 130 and 143 for one that was told
+    to stop by Ctrl-C or SIGTERM."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         args = parse_args(argv)
@@ -247,10 +254,11 @@ def main(argv: list[str] | None = None) -> int:
             print(OmegaConf.to_yaml(schema.to_dict(experiment)), end="")
             return 0
         started = time.perf_counter()
-        with warnings_logged() as warned:
-            args.address = None if args.view is None else find_address(args.view_host, parse_port(args.view))
-            report = execute(args, experiment, warned)
+        with warnings_logged() as warned, Interrupts() as interrupts:
+            report = execute(args, experiment, warned, interrupts)
         print(summarise(report, time.perf_counter() - started))
+    except Stopped as stop:
+        return stop.exit_code
     except InputError as error:
         if "--verbose" in argv:
             logging.getLogger("photosurf").exception("traceback")

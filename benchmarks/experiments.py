@@ -18,6 +18,7 @@ from systems.runs import RunFolder, find_checkpoint, run_of
 from systems.training import make_trainer
 from utils import registry, schema
 from utils.errors import CheckpointError
+from utils.interrupts import Interrupts
 
 
 def load_trained(path: Path, overrides: Sequence[str], device: torch.device) -> tuple[Experiment, VolumeModel, int]:
@@ -38,7 +39,7 @@ def train(experiment: Experiment, device: torch.device, callbacks: Sequence[Call
 
     The callbacks come before those of the trainer, so that they see a step before its checkpoint is written. The
     validation passes are left out: a benchmark evaluates on its own, with its clock stopped."""
-    never = replace(experiment.trainer, val_check_interval=experiment.trainer.max_steps + 1)
+    never = replace(experiment.trainer, val_check_interval=experiment.trainer.max_steps + 1, save_every_minutes=0.0)
     experiment = replace(experiment, trainer=never)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim")
@@ -51,7 +52,7 @@ def train(experiment: Experiment, device: torch.device, callbacks: Sequence[Call
         run = RunFolder(Path(folder) / "exp" / experiment.name / "benchmark")
         system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
         run.create("", schema.to_dict(experiment))
-        trainer = make_trainer(experiment, run, Path(folder) / "runs", device)
+        trainer = make_trainer(experiment, run, Path(folder) / "runs", device, Interrupts())
         trainer.callbacks[:0] = callbacks
         system.to(device)
         trainer.fit(system, datamodule=data)

@@ -99,16 +99,23 @@ class ScriptedVisitor:
         return (next(filter(is_it, self.messages), None) or self.wait_for(is_it, seconds))["uuid"]
 
     def value(self, label: str, accepted: Callable[[Any], bool], seconds: float = 20.0) -> Any:
-        """The next value of a control that is accepted. Raises TimeoutError."""
+        """The value of a control, as soon as it is one that is accepted. Raises TimeoutError."""
         uuid = self.control(label)
-        found = self.wait_for(
-            lambda message: message.get("uuid") == uuid and accepted(message.get("updates", {}).get("value")), seconds
-        )
-        return found["updates"]["value"]
+
+        def is_it(message: dict[str, Any]) -> bool:
+            return message.get("uuid") == uuid and accepted(_value(message))
+
+        own = [message for message in self.messages if message.get("uuid") == uuid]
+        return _value(own[-1] if is_it(own[-1]) else self.wait_for(is_it, seconds))
 
     def set(self, label: str, value: Any) -> None:
         """Presses a button (True), ticks a box, moves a slider, chooses in a list."""
         self.send("GuiUpdateMessage", uuid=self.control(label), updates={"value": value})
+
+
+def _value(message: dict[str, Any]) -> Any:
+    """What a control had when it was made, or has become."""
+    return message.get("updates", message).get("value")
 
 
 def unpacked(data: bytes) -> list[dict[str, Any]]:

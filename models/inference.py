@@ -3,7 +3,7 @@
 A window of samples along each ray is shaded as if nothing else were there; windows are then blended front to back as
 samples are (NeRF, arXiv:2003.08934, eq. 3), with the opacity of a window in the place of alpha."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,10 @@ from torch import Tensor
 from models import ops
 from models.base import MIN_OPACITY, RenderOutput, VolumeModel, over_background
 from models.marching import MIN_TRANSMITTANCE
+from utils.memory import Pieces
 from utils.rays import Packed, Rays
+
+LEAST_CHUNK = 64  # rays: with fewer a view would take hours
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,22 @@ ON_GPU = Pace(chunks=40, window=12)  # few rays leave the kernels idle; of each 
 
 def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:
     """rgb (R, 3) over the background, (3,) or learned, opacity (R,), depth (R,) and, for an SDF, normal (R, 3) of any
-    number of rays: those of `VolumeModel.render`, up to what MIN_TRANSMITTANCE lets through. Not differentiable."""
+    number of rays: those of `VolumeModel.render`, up to what MIN_TRANSMITTANCE lets through. Not differentiable.
+
+    Where memory runs out, `ray_chunk` of the model's config is halved."""
     # Plain PyTorch marches over all intervals of all rays at once: large chunks are for the kernels only.
     fast = rays.near.device.type != "cpu" and ops.uses_triton(model.config.backend, rays.near)
     pace = ON_GPU if fast else ON_CPU
-    size = pace.chunks * model.config.ray_chunk
-    with torch.no_grad():
+
+    def render(ray_chunk: int) -> dict[str, Tensor]:
+        model.config = replace(model.config, ray_chunk=ray_chunk)  # for the next view too, where memory ran out
+        size = pace.chunks * ray_chunk
         starts = range(0, max(len(rays), 1), size)  # no rays at all are one empty chunk
         parts = [_render_chunk(model, rays[start : start + size], background, pace.window) for start in starts]
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    with torch.no_grad():
+        return Pieces("model.ray_chunk", model.config.ray_chunk, LEAST_CHUNK).run(render)
 
 
 def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int) -> dict[str, Tensor]:

@@ -47,7 +47,7 @@ class OccupancyGrid(nn.Module):
     def restrict(self, allowed: Callable[[Tensor], Tensor]) -> None:
         """Keeps cells empty, from now on, for whose middles (N, 3) in scene units `allowed` gives (N,) False."""
         cells = torch.arange(self.value.shape[0], device=self.value.device)
-        parts = [allowed(self._places(part, 0.5)) for part in cells.split(2**18)]
+        parts = [allowed(self.places(part, 0.5)) for part in cells.split(2**18)]
         self._allowed = torch.cat(parts).view_as(self.occupied)
         self.occupied &= self._allowed
 
@@ -84,9 +84,9 @@ class OccupancyGrid(nn.Module):
 
     def _points(self, cells: Tensor, generator: torch.Generator) -> Tensor:
         """A random scene point (N, 3) in each cell (N,)."""
-        return self._places(cells, torch.rand((len(cells), 3), generator=generator, device=cells.device))
+        return self.places(cells, torch.rand((len(cells), 3), generator=generator, device=cells.device))
 
-    def _places(self, cells: Tensor, share: Tensor | float) -> Tensor:
+    def places(self, cells: Tensor, share: Tensor | float) -> Tensor:
         """Scene points (N, 3) in cells (N,), a share (N, 3) in [0, 1] of the way through each along x, y and z."""
         size = self.resolution
         index = torch.stack([cells // (size * size), cells // size % size, cells % size], dim=-1)

@@ -48,6 +48,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     from datasets.datamodule import SceneData
     from systems.training import check_backend, make_trainer, pick_device
     from systems.viewer.address import find_address, parse_port
+    from utils.interrupts import Interrupts
 
     address = find_address(args.host, parse_port(args.port))
     device = pick_device(args.gpu)
@@ -57,7 +58,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     from systems.viewer.finished import FinishedRun
 
     checkpoints = checkpoints_beside(checkpoint)
-    trainer = make_trainer(experiment, run, Path("runs"), device)  # for the precision of its passes alone
+    trainer = make_trainer(experiment, run, Path("runs"), device, Interrupts())  # for the precision of its passes alone
     finished = FinishedRun(
         experiment=experiment,
         run=run,

@@ -1,6 +1,10 @@
-"""Reads checkpoints safely, and says in one line why one does not fit."""
+"""Writes checkpoints whole and sealed, reads them safely, and says in one line why one does not fit."""
 
+import hashlib
+import logging
 import pickle
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +12,82 @@ import torch
 from torch import Tensor, nn
 
 from utils.errors import CheckpointError
+from utils.files import flush_to_disk, replacing
+
+log = logging.getLogger(__name__)
+_SEAL = b"photosurf sha256 "  # then 64 hexadecimal digits: the comment at the end of the zip file that torch writes
+_SEAL_BYTES = len(_SEAL) + 64
+_UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Writes a checkpoint that is there whole, with the SHA-256 of its bytes, or not at all, whatever happens.
+
+    Raises OSError, or RuntimeError from torch, where the disk is full or the folder closed; an older file stays."""
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+        _seal(temporary)
+        flush_to_disk(temporary)
+    flush_to_disk(path.parent)
+
+
+def _seal(path: Path) -> None:
+    """Puts the digest of a zip file into its comment, the length of which is the last field of the file."""
+    with open(path, "r+b") as file:
+        file.seek(-2, 2)
+        file.write(_SEAL_BYTES.to_bytes(2, "little"))
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0, 2)
+        file.write(_SEAL + digest.encode("ascii"))
+
+
+def _is_broken(path: Path) -> bool:
+    """Whether the bytes of a sealed file are others than those that were written; a file without a seal may be good."""
+    with open(path, "rb") as file:
+        size = file.seek(0, 2) - _SEAL_BYTES
+        file.seek(max(size, 0))
+        seal = file.read()
+        if not seal.startswith(_SEAL):
+            return False
+        file.seek(0)
+        found = hashlib.sha256()
+        while size > 0:
+            part = file.read(min(size, 2**20))
+            found.update(part)
+            size -= len(part)
+        return seal[len(_SEAL) :] != found.hexdigest().encode("ascii")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU; no code in it is run. Raises CheckpointError for a broken file."""
     try:
+        if _is_broken(path):
+            raise ValueError("its bytes are not those that were written, by their checksum.")
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except _UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"{path}: not a readable checkpoint ({path.stat().st_size} bytes): {reason} "
             f"If writing it was interrupted, resume from an older one in {path.parent}."
         ) from None
-    if not isinstance(content, dict) or "state_dict" not in content or "global_step" not in content:
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    whole = isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())
+    if not whole or not isinstance(content.get("global_step"), int):
         raise CheckpointError(f"{path}: expected a checkpoint with state_dict and global_step, got something else.")
     return content
+
+
+def read_newest(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
+    """The first of the checkpoints, newest first, that can be read, and its content; says which ones cannot.
+
+    Raises CheckpointError where none can."""
+    for path, older in pairwise(paths):
+        try:
+            return path, read_checkpoint(path)
+        except CheckpointError as error:
+            log.warning("%s So the one before it is used, %s.", str(error).split(" If writing")[0], older.name)
+    return paths[-1], read_checkpoint(paths[-1])
 
 
 def weights_of(content: dict[str, Any]) -> dict[str, Tensor]:

@@ -141,7 +141,7 @@ class NeRFSystemConfig(SystemConfig):
 
 @dataclass(frozen=True)
 class CheckpointConfig:
-    """When checkpoints are written; the last step always is."""
+    """When checkpoints are written; the last step always is. See trainer.save_every_minutes too."""
 
     save_top_k: Literal[-1, 1] = -1  # -1 keeps all, 1 the newest
     every_n_train_steps: int = 5000
@@ -186,6 +186,9 @@ class TrainerConfig:
     max_steps: int = 20000
     log_every_n_steps: int = 100
     val_check_interval: int = 5000  # steps
+    # minutes after a checkpoint that another one is written, however many steps that is; the two newest of these are
+    # kept; 0: never
+    save_every_minutes: float = 10.0
     limit_val_batches: int | float = 2  # validation views: a number, or a share of them as 0.1
     enable_progress_bar: bool = True  # in a terminal; in a log a line every few seconds instead
     precision: Literal["32", "16", "bf16"] = "32"
@@ -194,6 +197,10 @@ class TrainerConfig:
         "limit_train_batches": "rays are drawn on the device, there are no training batches to limit",
         "num_sanity_val_steps": "the dataset is checked when it is loaded, before training",
     }
+
+    def __post_init__(self) -> None:
+        if self.save_every_minutes < 0.0:
+            raise ConfigError(f"trainer.save_every_minutes: expected 0 or more, got {self.save_every_minutes:g}.")
 
 
 @dataclass(frozen=True)

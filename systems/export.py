@@ -18,6 +18,7 @@ from systems.levels import density_level
 from utils import registry
 from utils.cameras import Camera
 from utils.isosurface import extract_isosurface
+from utils.memory import Pieces
 from utils.mesh import Mesh, transform, vertex_normals
 from utils.projection import project_to_level
 from utils.rays import RayBatch
@@ -60,7 +61,8 @@ def export_mesh(
     surface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}
     level = surface_level(model, surface.threshold, views)
-    mesh = shape(surface_mesh(model, surface.resolution, level, config.chunk_size))
+    chunks = Pieces("export.chunk_size", config.chunk_size, finishing.LEAST_CHUNK)
+    mesh = shape(chunks.run(lambda chunk: surface_mesh(model, surface.resolution, level, chunk)))
     spacing = 2.0 * model.config.radius / (surface.resolution - 1)
     mesh, made = _finished(mesh, model, config, level, spacing, world_from_scene, views)
     mesh = _colored(mesh, model, config, level, spacing, views)

@@ -14,11 +14,13 @@ from utils.cameras import Camera
 from utils.cropping import crop_to_frames, crop_to_visible
 from utils.decimation import decimate
 from utils.errors import ReconstructionError
+from utils.memory import Pieces
 from utils.mesh import Mesh, drop_floaters, submesh
 from utils.projection import project_to_level
 
 log = logging.getLogger(__name__)
 TEXTURED_FACES = 100_000  # of a textured mesh for which export.max_faces gives no number
+LEAST_CHUNK = 2**12  # points at a time where memory runs out: with fewer a mesh would take hours
 LISTED_HOLES = 10  # whose perimeters are reported
 PointMap = Callable[[torch.Tensor], torch.Tensor]
 
@@ -101,5 +103,9 @@ def within_budget(mesh: Mesh, config: ExportConfig) -> Mesh:
 @torch.no_grad()
 def over_points(points: np.ndarray, function: PointMap, device: torch.device, chunk: int) -> np.ndarray:
     """What a function of scene points gives, (N, K) float32, evaluated on a device in parts."""
-    parts = torch.from_numpy(points.astype(np.float32)).split(chunk)
-    return torch.cat([function(part.to(device)).float().cpu() for part in parts]).numpy()
+    whole = torch.from_numpy(points.astype(np.float32))
+
+    def evaluate(size: int) -> torch.Tensor:
+        return torch.cat([function(part.to(device)).float().cpu() for part in whole.split(size)])
+
+    return Pieces("the points at a time", chunk, LEAST_CHUNK).run(evaluate).numpy()

@@ -23,7 +23,9 @@ from systems.optim import build_optimizer, check_parts
 from systems.readout import Readout
 from systems.runs import quickest
 from systems.step import Figures, TrainingStep, TrainingViews, view_background
+from systems.watch import CHECKED_EVERY, Watch
 from utils.errors import DataError, ReconstructionError
+from utils.files import Spared
 from utils.images import read_image, write_png
 from utils.mesh import Mesh
 from utils.rays import Photographs, RayBatch, Rays
@@ -67,7 +69,7 @@ class ReconstructionSystem(pl.LightningModule):
         self.shown_in_frames: tuple[str, ...] = ()  # from left to right
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
-        self.readout = Readout()
+        self.readout, self.spared = Readout(), Spared()
         self.shown: dict[str, float] = {}  # beside the progress
         self.failure: ReconstructionError | None = None  # raised once everything else is written
         self.loaded_step = 0  # of the checkpoint that the weights come from
@@ -119,17 +121,21 @@ class ReconstructionSystem(pl.LightningModule):
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
         step = self.model, self.experiment, views, optimizer, self.device, self.captured
         self.step = TrainingStep(*step, self.exposure, self.error_map)
+        self.watch = Watch(self, self.model, self.experiment.trainer.max_steps)
         self._rated = self.global_step - 1, time.perf_counter()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step: rays, render, weighted losses. The host waits for nothing, and logs figures when they arrive."""
         figures = self.step.run(self.global_step)
-        if (self.global_step + 1) % self.experiment.trainer.log_every_n_steps == 0:
+        if self._is_logged(self.global_step) or (self.global_step + 1) % CHECKED_EVERY == 0:
             self._log_arrived(wait=True)
             self._send_figures(figures)
         # For callbacks; as tensors of the CPU: of a number Lightning makes one on the GPU, and waits for that.
         self.log_dict({name: torch.tensor(value) for name, value in self._log_arrived().items()}, logger=False)
         return figures.loss
+
+    def _is_logged(self, step: int) -> bool:
+        return (step + 1) % self.experiment.trainer.log_every_n_steps == 0
 
     def on_train_end(self) -> None:
         """Logs what is still under way."""
@@ -160,12 +166,15 @@ class ReconstructionSystem(pl.LightningModule):
         values |= {} if figures.inv_s is None else {"inv_s": figures.inv_s}
         values |= {f"loss/{name}": term for name, term in zip(figures.names, figures.terms.unbind(), strict=True)}
         values["occupied"] = self.model.occupancy.occupied.float().mean()
-        self.readout.send(self.global_step, values)
+        self.readout.send(self.global_step, values | self.watch.ask())
 
     def _log_arrived(self, wait: bool = False) -> dict[str, float]:
-        """Logs figures under the step that they are of, and returns them; nothing where none have arrived."""
+        """Logs figures under the step that they are of, and returns them; nothing where none have arrived.
+
+        Raises NotFiniteError where one of them is none."""
         step, values = self.readout.take(wait) or (0, {})
-        if not values:
+        values = self.watch.judge(step, values)
+        if not values or not self._is_logged(step):
             return {}
         values["psnr"] = -10.0 * math.log10(max(values.pop("mse"), 1e-10))
         self.shown = {name: values[name] for name in ("loss", "psnr")}
@@ -208,8 +217,9 @@ class ReconstructionSystem(pl.LightningModule):
         view = self._view("val", int(batch))
         self.log_dict({f"val/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
         self.view_metrics.append(view.metrics)
-        write_png(self.save_dir / f"it{self.current_step}-val" / f"{int(batch):03d}.png", view.panel)
-        self.board.show_view(int(batch), view.panel, self.current_step)
+        with self.spared("validation views"):
+            write_png(self.save_dir / f"it{self.current_step}-val" / f"{int(batch):03d}.png", view.panel)
+            self.board.show_view(int(batch), view.panel, self.current_step)
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         """Renders one held-out view beside the truth and keeps its metrics."""
@@ -247,7 +257,8 @@ class ReconstructionSystem(pl.LightningModule):
     def on_validation_end(self) -> None:
         """Leaves the mean figures in `report`."""
         self.report = self._mean_metrics("val")
-        self.board.show_config(self.current_step)
+        with self.spared("the config for TensorBoard"):
+            self.board.show_config(self.current_step)
         self._rated = self.global_step - 1, time.perf_counter()
 
     def on_test_end(self) -> None:

@@ -1,15 +1,19 @@
 """Run folders, exp/[name]/[tag]@[timestamp]: made when a run starts, found again when one is resumed; free of torch."""
 
+import errno
+import json
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from utils.errors import CheckpointError
+from utils.errors import CheckpointError, OutputError
+from utils.files import flush_to_disk, remedy, replacing
 from utils.registry import PACKAGES, ROOT
 
 MESH_SUFFIXES = (".ply", ".stl", ".glb", ".obj", ".off")  # in the order of how fast they are read
@@ -38,14 +42,56 @@ class RunFolder:
         return self.path / "config" / "parsed.yaml"
 
     def create(self, raw: str, parsed: dict) -> None:
-        """Makes the folder with both configs and a copy of the code; what is there already stays."""
-        for folder in (self.ckpt, self.save, self.parsed_config.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        if not self.parsed_config.exists():
-            (self.path / "config" / "raw.yaml").write_text(raw, encoding="utf-8")
-            self.parsed_config.write_text(OmegaConf.to_yaml(parsed), encoding="utf-8")
-            for name in _CODE:
-                _copy_code(ROOT / name, self.path / "code" / name)
+        """Makes the folder with both configs and a copy of the code; what is there already stays.
+
+        The parsed config comes last: a folder that has it can be resumed. Raises OutputError where nothing can be
+        written."""
+        with written_under(self.path, "--exp_dir"):
+            for folder in (self.ckpt, self.save, self.parsed_config.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            for left in self.ckpt.glob(".*"):  # half a checkpoint, of a process that was killed
+                left.unlink()
+            if not self.parsed_config.exists():
+                (self.path / "config" / "raw.yaml").write_text(raw, encoding="utf-8")
+                for name in _CODE:
+                    _copy_code(ROOT / name, self.path / "code" / name)
+                with replacing(self.parsed_config) as temporary:
+                    temporary.write_text(OmegaConf.to_yaml(parsed), encoding="utf-8")
+                    flush_to_disk(temporary)
+
+    def check_room(self, num_bytes: int) -> None:
+        """Raises OutputError where checkpoints of this size cannot be written."""
+        with written_under(self.ckpt, "--exp_dir"):
+            (probe := self.ckpt / ".probe").write_bytes(b"?")
+            probe.unlink()
+        room = shutil.disk_usage(self.ckpt).free
+        if room < num_bytes:
+            raise OutputError(
+                f"{self.ckpt}: a checkpoint takes about {num_bytes / 2**20:.0f} MiB, but the disk has "
+                f"{room / 2**20:.0f} MiB left. Free some space, or give another folder with --exp_dir."
+            )
+
+    @property
+    def finished_step(self) -> int:
+        """The step that the figures of the last test pass are of; -1 where there are none."""
+        try:
+            return int(json.loads((self.save / "metrics.json").read_text(encoding="utf-8"))["steps"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return -1
+
+
+@contextmanager
+def written_under(folder: Path, flag: str) -> Iterator[None]:
+    """Turns errors of the disk into an OutputError; flag: of the command line, that names another folder."""
+    try:
+        yield
+    except (OSError, shutil.Error) as error:
+        number = error.errno if error.errno is not None else errno.EACCES  # shutil.Error tells no number
+        hint = remedy(OSError(number, ""))
+        if hint is None:
+            raise
+        reason = error.strerror or "some files cannot be copied"
+        raise OutputError(f"{folder}: cannot be written ({reason}). {hint} {flag} names another folder.") from error
 
 
 def _copy_code(source: Path, target: Path) -> None:
@@ -69,10 +115,25 @@ def find_checkpoint(path: Path) -> Path:
         raise CheckpointError(
             f"--resume {path}: no such file or folder. Give a .ckpt file or a run's folder under exp/."
         )
-    found = list((path / "ckpt").glob("*.ckpt")) + list(path.glob("*.ckpt"))
+    found = checkpoints_in(path)
     if not found:
         raise CheckpointError(f"--resume {path}: no checkpoint in it. A run's folder holds ckpt/epoch=0-step=N.ckpt.")
-    return max(found, key=lambda file: (_step_of(file), file.stat().st_mtime))
+    return found[0]
+
+
+def checkpoints_in(path: Path) -> list[Path]:
+    """The checkpoints of a run's folder, newest first; none of those that were not written to their end."""
+    found = [*(path / "ckpt").glob("*.ckpt"), *path.glob("*.ckpt")]
+    complete = [file for file in found if not file.name.startswith(".")]
+    return sorted(complete, key=lambda file: (_step_of(file), file.stat().st_mtime), reverse=True)
+
+
+def resumed_run(path: Path) -> RunFolder | None:
+    """The run that --resume names, by its folder or a checkpoint in it; None for a checkpoint outside of one.
+
+    Raises CheckpointError where there is neither."""
+    run = RunFolder(path)
+    return run if run.parsed_config.is_file() else run_of(find_checkpoint(path))
 
 
 def _step_of(file: Path) -> int:
@@ -82,8 +143,8 @@ def _step_of(file: Path) -> int:
 
 def checkpoints_beside(checkpoint: Path) -> dict[int, Path]:
     """A checkpoint and the others of its folder, by their steps from the first to the last."""
-    found = {_step_of(file): file for file in checkpoint.parent.glob("*.ckpt")} | {_step_of(checkpoint): checkpoint}
-    return {step: found[step] for step in sorted(found)}
+    found = {_step_of(file): file for file in [*reversed(checkpoints_in(checkpoint.parent)), checkpoint]}
+    return dict(sorted(found.items()))
 
 
 def run_of(checkpoint: Path) -> RunFolder | None:

@@ -8,18 +8,19 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.precision import MixedPrecision
 
 from models import ops
 from systems.configs import Experiment
+from systems.loggers import Curves, Table
 from systems.reconstruction import ReconstructionSystem
 from systems.runs import RunFolder
-from utils.callbacks import FinalCheckpoint, TrainingClock
+from systems.saving import Saver, SealedCheckpoints
+from utils.callbacks import RandomState, TrainingClock
 from utils.environment import describe_environment, peak_memory
 from utils.errors import ConfigError
 from utils.files import replacing
+from utils.interrupts import Interrupts
 from utils.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -45,25 +46,22 @@ def check_backend(backend: str, device: torch.device) -> None:
     ops.module("hash", backend, torch.empty(0, device=device))
 
 
-def make_trainer(experiment: Experiment, run: RunFolder, runs_dir: Path, device: torch.device) -> pl.Trainer:
-    """A trainer that logs to TensorBoard and CSV and keeps checkpoints in the run's folder."""
-    config, trial = experiment.trainer, run.path.name
-    every = min(experiment.checkpoint.every_n_train_steps, config.max_steps)
-    callbacks = [
-        TrainingClock(),
-        ModelCheckpoint(run.ckpt, save_top_k=experiment.checkpoint.save_top_k, every_n_train_steps=every),
-        FinalCheckpoint(run.ckpt),
-    ]
+def make_trainer(
+    experiment: Experiment, run: RunFolder, runs_dir: Path, device: torch.device, interrupts: Interrupts
+) -> pl.Trainer:
+    """A trainer that logs to TensorBoard and CSV and keeps checkpoints in the run's folder.
+
+    interrupts: signals that end a training after the step in which they come, once it is saved."""
+    config, trial, kept = experiment.trainer, run.path.name, experiment.checkpoint
+    saver = Saver(run.ckpt, kept.every_n_train_steps, config.save_every_minutes, kept.save_top_k == -1, interrupts)
+    callbacks = [TrainingClock(), RandomState(), saver]
     if config.enable_progress_bar:
         callbacks.append(Progress())
-    loggers = [
-        TensorBoardLogger(runs_dir, name=experiment.name, version=trial),
-        CSVLogger(run.path, name="csv_logs"),
-    ]
+    loggers = [Curves(runs_dir, name=experiment.name, version=trial), Table(run.path, name="csv_logs")]
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=[device.index] if device.type == "cuda" else 1,
-        **_precision(experiment, device),
+        **_plugins(experiment, device),
         max_steps=config.max_steps,
         log_every_n_steps=config.log_every_n_steps,
         val_check_interval=config.val_check_interval,
@@ -71,14 +69,15 @@ def make_trainer(experiment: Experiment, run: RunFolder, runs_dir: Path, device:
         num_sanity_val_steps=0,
         logger=loggers,
         callbacks=callbacks,
+        enable_checkpointing=False,  # by Lightning: `Saver` does it
         enable_progress_bar=False,  # of Lightning's bars, which show each validation pass
         enable_model_summary=False,
         default_root_dir=run.path,
     )
 
 
-def _precision(experiment: Experiment, device: torch.device) -> dict[str, Any]:
-    """Trainer arguments for `trainer.precision`."""
+def _plugins(experiment: Experiment, device: torch.device) -> dict[str, Any]:
+    """Trainer arguments for `trainer.precision`, and how checkpoints are written."""
     wanted = experiment.trainer.precision
     if wanted == "16" and device.type == "cpu":
         log.info("trainer.precision=16 needs a GPU: the CPU computes in 32 bits")
@@ -86,8 +85,9 @@ def _precision(experiment: Experiment, device: torch.device) -> dict[str, Any]:
     if wanted == "16" and ops.uses_triton(experiment.model.backend, torch.empty(0, device=device)):
         # These kernels hold gradients in 32 bits: nothing underflows, no loss is scaled, no step is skipped.
         scaler = torch.amp.GradScaler("cuda", enabled=False)
-        return {"plugins": [MixedPrecision("16-mixed", "cuda", scaler)]}
-    return {"precision": {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}[wanted]}
+        return {"plugins": [SealedCheckpoints(), MixedPrecision("16-mixed", "cuda", scaler)]}
+    names = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+    return {"plugins": [SealedCheckpoints()], "precision": names[wanted]}
 
 
 def write_metrics(

@@ -1,10 +1,12 @@
-"""Small Lightning callbacks: training time, a last checkpoint."""
+"""Small Lightning callbacks: training time, and random numbers that go on where they were."""
 
+import random
 import time
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 
 
@@ -36,14 +38,34 @@ class TrainingClock(Callback):
         self.seconds = state_dict["seconds"]
 
 
-class FinalCheckpoint(Callback):
-    """Saves the last step where no regular checkpoint falls on it."""
+class RandomState(Callback):
+    """The random numbers of Python, NumPy and torch that nobody seeds by the step, such as those that a loss of one's
+    own draws: they go on in a resumed training as they would have without the interruption."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
+        self._waiting: dict[str, Any] | None = None  # for the first step: what prepares it may draw too
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes `epoch=E-step=N.ckpt` unless it is there."""
-        path = self.folder / f"epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
-        if not any(self.folder.glob(f"*-step={trainer.global_step}.ckpt")):
-            trainer.save_checkpoint(path)
+    def on_train_batch_start(self, *args: Any) -> None:
+        """Sets the states of a checkpoint, once."""
+        if self._waiting is None:
+            return
+        state, self._waiting = self._waiting, None
+        version, words, gauss = state["python"]
+        random.setstate((version, tuple(words), gauss))
+        np.random.set_state(("MT19937", state["numpy"].numpy().astype(np.uint32), *state["numpy_place"]))
+        torch.set_rng_state(state["torch"])
+        if "cuda" in state and torch.cuda.is_available():
+            torch.cuda.set_rng_state(state["cuda"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        _, words, *place = np.random.get_state()
+        state = {"python": random.getstate(), "numpy": torch.from_numpy(words.astype(np.int64)), "numpy_place": place}
+        state["torch"] = torch.get_rng_state()
+        if torch.cuda.is_initialized():
+            state["cuda"] = torch.cuda.get_rng_state()
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a checkpoint."""
+        self._waiting = state_dict

@@ -17,6 +17,10 @@ class CheckpointError(InputError):
     """A checkpoint or run folder cannot be read, or belongs to another model."""
 
 
+class OutputError(InputError):
+    """Results cannot be written: the disk is full, or the folder is closed to us."""
+
+
 class CaptureError(InputError):
     """A video or photographs cannot be made into a dataset."""
 

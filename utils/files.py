@@ -1,9 +1,15 @@
 """Writes files whole or not at all, so that a crash or a full disk never leaves half a result behind."""
 
+import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+log = logging.getLogger(__name__)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
@@ -19,3 +25,43 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Waits until a file, or the names in a folder, would survive a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remedy(error: OSError) -> str | None:
+    """What to do about an error of writing; None where neither a full disk nor a closed folder is behind it."""
+    if error.errno in _FULL:
+        return "The disk is full, or a quota is reached: free some space."
+    if error.errno in _CLOSED:
+        return "Give a folder that you may write to."
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return "A file stands where a folder is needed: give another folder."
+    return None
+
+
+class Spared:
+    """Lets work go on that could not write something of less worth; says so once for each kind of it."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    @contextmanager
+    def __call__(self, what: str) -> Iterator[None]:
+        """Takes a full disk or a closed folder, and no other error, from the block; what: it writes, for people."""
+        try:
+            yield
+        except OSError as error:
+            hint = remedy(error)
+            if hint is None:
+                raise
+            if what not in self._said:
+                log.warning("%s cannot be written (%s), and the work goes on without. %s", what, error.strerror, hint)
+            self._said.add(what)

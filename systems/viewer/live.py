@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from systems.reconstruction import ReconstructionSystem
 from systems.runs import RunFolder
+from systems.saving import Saver
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
 from systems.viewer.session import Session, Subject
@@ -35,6 +36,7 @@ class LiveView(Callback):
             self._open(trainer, pl_module)
 
     def _open(self, trainer: pl.Trainer, pl_module: ReconstructionSystem) -> None:
+        self.mailbox = Mailbox()  # a run may take several attempts, and visitors come anew
         subject = Subject(
             model=pl_module.model,
             experiment=pl_module.experiment,
@@ -69,7 +71,8 @@ class LiveView(Callback):
 
     def _pause(self, trainer: pl.Trainer) -> None:
         begun = seen = time.perf_counter()
-        while self.session.paused and not (trainer.should_stop or trainer.received_sigterm):
+        signals = [callback.interrupts for callback in trainer.callbacks if isinstance(callback, Saver)]
+        while self.session.paused and not any(signal.received for signal in signals):
             self.session.at_leisure()
             seen = time.perf_counter() if len(self.mailbox) else seen
             if time.perf_counter() - seen > ALONE:

@@ -209,3 +209,23 @@ def test_the_same_rays_give_the_same_image_on_a_cpu(name: str, background) -> No
     model, rays = random_model(name, cpu), random_rays(100, 1.2, cpu)
     first, second = (render_rays(model, rays, background.cpu()) for _ in range(2))
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_without_memory_a_view_is_rendered_in_smaller_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cpu")
+    model, rays, color = sphere_model("neus", device), random_rays(300, 1.0, device), torch.zeros(3)
+    model.config = replace(model.config, ray_chunk=256)
+    expected, march, sizes = render_rays(model, rays, color), model.march, []
+
+    def short(part: Rays, generator: torch.Generator | None) -> object:
+        sizes.append(len(part))
+        if len(part) > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return march(part, generator)
+
+    monkeypatch.setattr(model, "march", short)
+    found = render_rays(model, rays, color)
+    assert sizes == [256, 128, 64, 64, 64, 64, 44]
+    assert model.config.ray_chunk == 64
+    for key, value in expected.items():
+        assert_close(found[key], value)

@@ -1,0 +1,84 @@
+"""A run in which NaN comes up, or memory runs out, goes on from its last good state, and says so."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from sphere_scene import write_sphere_scene
+from struck_runs import run_in, start, steps_on_disk, strike, weights
+
+from systems.step import Figures, TrainingStep
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sphere_scene(tmp_path_factory.mktemp("sphere"))
+
+
+def poison(step: TrainingStep) -> None:
+    with torch.no_grad():
+        next(step.model.parameters()).fill_(float("nan"))
+
+
+def test_nan_takes_the_run_back_to_its_last_good_state(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    seen, seeds = strike(monkeypatch, 12, poison), []
+    struck = TrainingStep.run
+
+    def run(own: TrainingStep, step: int) -> Figures:
+        seeds.append(own.experiment.seed)
+        return struck(own, step)
+
+    monkeypatch.setattr(TrainingStep, "run", run)
+    assert start(scene, tmp_path) == 0
+    assert len(set(seeds[:15])) == 1
+    assert seeds[0] != seeds[-1]  # other rays
+    assert seen[:13] == list(range(13))
+    assert seen.count(8) == 2, seen
+    assert max(index for index, step in enumerate(seen) if step == 8) - 13 <= 3  # noticed at the next figures
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "NaN" in line]
+    assert "going on from step 8" in line
+    found = weights(run_in(tmp_path))
+    assert all(torch.isfinite(value).all() for value in found.values())
+    assert "going on from step 8" in (run_in(tmp_path) / "save/metrics.json").read_text()
+
+
+def test_nan_before_the_first_checkpoint_begins_anew(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = strike(monkeypatch, 4, poison)
+    assert start(scene, tmp_path) == 0
+    assert seen.count(0) == 2
+    assert all(torch.isfinite(value).all() for value in weights(run_in(tmp_path)).values())
+
+
+def test_nan_that_is_never_written_ends_after_bounded_returns(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    run = TrainingStep.run
+
+    def poisoned(self: TrainingStep, step: int) -> object:
+        if step == 15:  # the checkpoint of step 16 is due before any figure is read
+            poison(self)
+        return run(self, step)
+
+    monkeypatch.setattr(TrainingStep, "run", poisoned)
+    assert start(scene, tmp_path) == 2
+    assert steps_on_disk(run_in(tmp_path)) == [8]
+    assert "also after 3 returns" in capsys.readouterr().err
+
+
+def no_memory(step: TrainingStep) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 7 GiB.")
+
+
+def test_without_memory_the_sample_budget_is_halved(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    seen = strike(monkeypatch, 12, no_memory)
+    assert start(scene, tmp_path) == 0
+    assert seen[13] == 8
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "out of memory" in line]
+    assert "model.train_num_rays=16, model.max_train_num_rays=64" in line
+    assert steps_on_disk(run_in(tmp_path)) == [8, 16, 24]

@@ -1,0 +1,45 @@
+"""Running out of memory: recognising it, and doing the same work in smaller pieces."""
+
+import gc
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device, or the host, has no memory left for what was asked."""
+    told = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on a CPU
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or told
+
+
+def free_memory() -> None:
+    """Gives back what nothing refers to any more."""
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+class Pieces:
+    """The size of the pieces in which something is computed; halved for good where memory does not suffice."""
+
+    def __init__(self, name: str, size: int, least: int) -> None:
+        """name: the key that sets the size, for the log; least: size below which there is no use in trying."""
+        self.name, self.size, self.least = name, size, least
+
+    def run(self, work: Callable[[int], T]) -> T:
+        """What `work` gives for the size, begun anew where memory ran out. Raises what it raises at the least size."""
+        while True:
+            try:
+                return work(self.size)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self.size <= self.least:
+                    raise
+            # Only now, where the error no longer holds the frames with what was computed.
+            self.size = max(self.size // 2, self.least)
+            free_memory()
+            log.warning("out of memory: going on with %s=%d", self.name, self.size)

@@ -1,5 +1,7 @@
 """A training with visitors: the same weights to the bit, whatever they do; launch.py's own entry point throughout."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -33,12 +35,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sphere_scene(tmp_path_factory.mktemp("sphere"))
 
 
-def train(scene: Path, out: Path, *args: str, steps: int = STEPS) -> Path:
-    """The folder of a run."""
+def train(scene: Path, out: Path, *args: str, code: int = 0) -> Path:
+    """The folder of a run that ended with an exit code."""
     folders = ["--exp_dir", str(out / "exp"), "--runs_dir", str(out / "runs"), "--gpu", "cpu"]
-    own = [f"dataset.root_dir={scene}", f"trainer.max_steps={steps}", "system.warmup_steps=10"]
+    own = [f"dataset.root_dir={scene}", f"trainer.max_steps={STEPS}", "system.warmup_steps=10"]
     own += ["export.report=false", "tag=t", *SMALL]
-    assert launch.main(["--config", "configs/neus-demo.yaml", "--train", *folders, *own, *args]) == 0
+    assert launch.main(["--config", "configs/neus-demo.yaml", "--train", *folders, *own, *args]) == code
     return next(out.glob("exp/neus-demo/t@*"))
 
 
@@ -194,6 +196,20 @@ def test_who_pauses_and_vanishes_does_not_stop_the_training(scene, alone, tmp_pa
     run = train(scene, tmp_path, "--view", str(company.port))
     assert capsys.readouterr().err.count("the last visitor has left, so the training goes on") == 1
     assert same(alone, weights(run))
+
+
+def test_a_training_that_is_paused_can_be_told_to_end(scene, tmp_path, monkeypatch):
+    def visit(visitor: ScriptedVisitor) -> None:
+        visitor.set("pause", True)
+        button = visitor.control("pause")
+        visitor.wait_for(lambda message: message.get("uuid") == button and message.get("updates") == {"visible": False})
+        os.kill(os.getpid(), signal.SIGTERM)
+        list(visitor.listen(30.0))
+
+    company = Company(monkeypatch, visit)
+    run = train(scene, tmp_path, "--view", str(company.port), code=143)
+    company.leave()
+    assert len(list(run.glob("ckpt/epoch=0-step=*.ckpt"))) == 1  # of the step in which it came
 
 
 def test_a_visitor_who_never_reads_is_not_waited_for(scene, alone, tmp_path, monkeypatch):

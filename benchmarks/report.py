@@ -187,14 +187,14 @@ def _memory(result: Json) -> Iterator[str]:
 
 
 def _view(result: Json) -> Iterator[str]:
-    yield f"{result['steps']} steps of `{result['config']['name']}`, the first {result['warm']} left out."
-    names = ("steps_per_s", "cpu_ms_per_step")
-    rate, time = (result["rows"][0][name]["median"] for name in names)
-    rows = []
-    for row in result["rows"]:
-        slower = rate / row["steps_per_s"]["median"] - 1.0, row["cpu_ms_per_step"]["median"] / time - 1.0
-        rows.append([row["viewer"], *(timing(row[name]) for name in names), *(f"{100.0 * x:.1f} %" for x in slower)])
-    yield table(["viewer", "steps per second", "CPU ms per step", "slower by the clock", "by CPU time"], rows)
+    name, window, timed = result["config"]["name"], result["window"], result["window"] - result["skipped"]
+    turns = len(result["rows"][0]["each"])
+    yield (
+        f"`{name}` in {turns} windows of {window} steps of each kind, in turns, of which the last {timed} are timed; "
+        "each is compared with the window without a viewer of its turn."
+    )
+    rows = [[row["viewer"], timing(row["ms_per_step"]), f"{timing(row['slower_percent'])} %"] for row in result["rows"]]
+    yield table(["viewer", "ms per step", "slower by"], rows)
 
 
 def _demo(result: Json) -> Iterator[str]:

@@ -48,6 +48,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     from datasets.datamodule import SceneData
     from systems.training import check_backend, make_trainer, pick_device
     from systems.viewer.address import find_address, parse_port
+    from utils.interrupts import Interrupts
 
     address = find_address(args.host, parse_port(args.port))
     device = pick_device(args.gpu)

@@ -143,8 +143,8 @@ def _step_of(file: Path) -> int:
 
 def checkpoints_beside(checkpoint: Path) -> dict[int, Path]:
     """A checkpoint and the others of its folder, by their steps from the first to the last."""
-    found = {_step_of(file): file for file in checkpoint.parent.glob("*.ckpt")} | {_step_of(checkpoint): checkpoint}
-    return {step: found[step] for step in sorted(found)}
+    found = {_step_of(file): file for file in [*reversed(checkpoints_in(checkpoint.parent)), checkpoint]}
+    return dict(sorted(found.items()))
 
 
 def run_of(checkpoint: Path) -> RunFolder | None:

@@ -1,8 +1,11 @@
 """What pages can do to the server, and what they cannot: spoken to as a browser speaks, without one."""
 
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import msgspec
+import numpy as np
 import pytest
 from viewed_scene import FRONT, make_subject
 from websockets.exceptions import ConnectionClosed
@@ -48,6 +51,25 @@ def test_the_page_shows_cameras_region_and_controls(visitor, subject):
     assert {"IcosphereMessage", "BoxMessage"} <= set(kinds)
     for label in ("pause", "save checkpoint", "export mesh", "iso level", "crop x", "step", "cameras", "picture"):
         visitor.control(label)
+
+
+def test_points_of_a_capture_are_shown_and_so_is_a_region_that_is_a_ball(subject):
+    points = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
+    model = SimpleNamespace(config=subject.model.config, background=object(), geometry=subject.model.geometry)
+    model.occupancy = subject.model.occupancy
+    capture = replace(subject, scene=replace(subject.scene, points=points), model=model)
+    opened = ViserPage(capture, Mailbox(), find_address("127.0.0.1", 0), [100], live=False)
+    try:
+        with ScriptedVisitor(opened.address.port) as found:
+            found.control("sparse points")
+            kinds = [message["type"] for message in found.messages]
+            assert "PointCloudMessage" in kinds
+            assert "IcosphereMessage" in kinds
+            assert "BoxMessage" not in kinds
+            with pytest.raises(TimeoutError):
+                found.control("checkpoint", 0.1)  # there is one only
+    finally:
+        opened.close()
 
 
 def test_what_visitors_do_is_in_the_mailbox(visitor, page):

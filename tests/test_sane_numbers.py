@@ -25,7 +25,9 @@ def test_nan_takes_the_run_back_to_its_last_good_state(
 ) -> None:
     seen, seeds = strike(monkeypatch, 12, poison), []
     struck = TrainingStep.run
-    monkeypatch.setattr(TrainingStep, "run", lambda own, step: (seeds.append(own.experiment.seed), struck(own, step))[1])
+    monkeypatch.setattr(
+        TrainingStep, "run", lambda own, step: (seeds.append(own.experiment.seed), struck(own, step))[1]
+    )
     assert start(scene, tmp_path) == 0
     assert len(set(seeds[:15])) == 1
     assert seeds[0] != seeds[-1]  # other rays

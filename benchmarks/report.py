@@ -185,6 +185,11 @@ def _memory(result: Json) -> Iterator[str]:
     )
 
 
+def _faults(result: Json) -> Iterator[str]:
+    strikes = sum(row["times"] for row in result["rows"])
+    yield f"{strikes} strikes of {len(result['rows'])} kinds: the table stands in [reliability](reliability.md#measured)."
+
+
 def _demo(result: Json) -> Iterator[str]:
     """A run's metrics.json as launch.py leaves it, with the command beside."""
     mesh = result.get("mesh", {})
@@ -206,6 +211,7 @@ SECTIONS = (
     ("train", "Training", _train),
     ("export", "Export", _export),
     ("memory", "Memory of images", _memory),
+    ("faults", "Faults", _faults),
     (None, "Runs of launch.py", _demo),
 )
 

@@ -187,7 +187,8 @@ def _memory(result: Json) -> Iterator[str]:
 
 def _faults(result: Json) -> Iterator[str]:
     strikes = sum(row["times"] for row in result["rows"])
-    yield f"{strikes} strikes of {len(result['rows'])} kinds: the table stands in [reliability](reliability.md#measured)."
+    kinds = len(result["rows"])
+    yield f"{strikes} strikes of {kinds} kinds: the table stands in [reliability](reliability.md#measured)."
 
 
 def _demo(result: Json) -> Iterator[str]:

@@ -3,9 +3,11 @@
 A child is a fork of a process that has imported everything and computed nothing: it is ready at once."""
 
 import contextlib
+import importlib
 import mmap
 import os
 import random
+import runpy
 import signal
 import struct
 import time
@@ -17,11 +19,13 @@ from typing import Any
 
 import torch
 
-import launch
 from systems.runs import checkpoints_in
 from systems.step import TrainingStep
+from utils.registry import ROOT
 
 Hook = Callable[[TrainingStep, int], None]  # before a step, in the child
+for _name in ("datasets.datamodule", "systems.attempts", "systems.opening"):
+    importlib.import_module(_name)  # what launch.py imports once it knows what to do
 _STATE = struct.Struct("<qqq")  # the first step of a run, -1 before; steps behind it; steps that it has repeated
 
 
@@ -67,7 +71,7 @@ class Child:
             return run(step, number)
 
         TrainingStep.run = counted
-        return launch.main(argv)
+        return runpy.run_path(str(ROOT / "launch.py"))["main"](argv)
 
     @property
     def step(self) -> int:

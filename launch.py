@@ -183,12 +183,13 @@ def perform(
     from systems.training import write_metrics
 
     run, experiment = job.run, job.experiment
+    job.interrupts.listen()
     attempt = job.prepare()
     run.create("\n---\n".join(Path(path).read_text(encoding="utf-8") for path in configs), schema.to_dict(experiment))
     announce(experiment, mode, scenes, attempt.system, run, Path(attempt.trainer.logger.log_dir))
     if mode == "train":
         run.check_room(attempt.checkpoint_bytes)
-        attempt = train(job, attempt, data)
+        train(job, attempt, data)
     system, trainer = attempt.system, attempt.trainer
     if mode == "validate":
         trainer.validate(system, datamodule=data, verbose=False)

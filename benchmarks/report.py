@@ -197,6 +197,12 @@ def _view(result: Json) -> Iterator[str]:
     yield table(["viewer", "ms per step", "slower by"], rows)
 
 
+def _faults(result: Json) -> Iterator[str]:
+    strikes = sum(row["times"] for row in result["rows"])
+    kinds = len(result["rows"])
+    yield f"{strikes} strikes of {kinds} kinds: the table stands in [reliability](reliability.md#measured)."
+
+
 def _demo(result: Json) -> Iterator[str]:
     """A run's metrics.json as launch.py leaves it, with the command beside."""
     mesh = result.get("mesh", {})
@@ -219,6 +225,7 @@ SECTIONS = (
     ("export", "Export", _export),
     ("memory", "Memory of images", _memory),
     ("view", "Live viewer", _view),
+    ("faults", "Faults", _faults),
     (None, "Runs of launch.py", _demo),
 )
 

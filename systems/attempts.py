@@ -53,12 +53,19 @@ class Job:
         return Attempt(system.to(self.device), trainer)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Attempt:
-    """A model and the trainer that goes with it."""
+    """A model and the trainer that goes with it; others take their place where the attempt fails."""
 
     system: ReconstructionSystem
     trainer: pl.Trainer
+
+    def begin_anew(self, job: Job, data: Data) -> None:
+        """Drops model, trainer and all that they hold on the device, and only then makes those of a job."""
+        self.system = self.trainer = data.trainer = None
+        free_memory()
+        other = job.prepare()
+        self.system, self.trainer = other.system, other.trainer
 
     @property
     def checkpoint_bytes(self) -> int:
@@ -82,14 +89,11 @@ class _Trouble:
     newest: Path | None  # checkpoint that this attempt wrote
 
 
-def train(job: Job, attempt: Attempt, data: Data) -> Attempt:
-    """Trains to the end; returns the attempt that got there. Raises ReconstructionError where none does."""
+def train(job: Job, attempt: Attempt, data: Data) -> None:
+    """Trains to the end, in as many attempts as it takes. Raises ReconstructionError where none gets there."""
     while (trouble := _fit(job, attempt, data)) is not None:
         job = _after(job, trouble)
-        del attempt
-        free_memory()
-        attempt = job.prepare()
-    return attempt
+        attempt.begin_anew(job, data)
 
 
 def _fit(job: Job, attempt: Attempt, data: Data) -> _Trouble | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -74,10 +75,16 @@ class RunFolder:
     @property
     def finished_step(self) -> int:
         """The step that the figures of the last test pass are of; -1 where there are none."""
-        try:
-            return int(json.loads((self.save / "metrics.json").read_text(encoding="utf-8"))["steps"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return -1
+        return read_figures(self.save / "metrics.json").get("steps", -1)
+
+
+def read_figures(path: Path) -> dict[str, Any]:
+    """What a metrics.json holds; nothing where there is none, or a power cut has left an empty one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @contextmanager

@@ -102,7 +102,7 @@ class Saver(Callback):
             trainer.save_checkpoint(path)
         except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
             self._passing, self._retry = earlier, self._last + RETRY_SECONDS
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = error.strerror if isinstance(error, OSError) else "the file does not grow as it should"
             log.warning(
                 "step %d: the checkpoint cannot be written (%s). The training goes on, and it is tried again in a "
                 "minute; the newest one is of step %s. Free some space in %s.",

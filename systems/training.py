@@ -14,7 +14,7 @@ from models import ops
 from systems.configs import Experiment
 from systems.loggers import Curves, Table
 from systems.reconstruction import ReconstructionSystem
-from systems.runs import RunFolder
+from systems.runs import RunFolder, read_figures
 from systems.saving import Saver, SealedCheckpoints
 from utils.callbacks import RandomState, TrainingClock
 from utils.environment import describe_environment, peak_memory
@@ -108,7 +108,7 @@ def write_metrics(
     if mode == "train":
         report["train_seconds"] = round(clock.seconds, 2)
     report |= peak_memory(device) | {"environment": describe_environment(device)}
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    earlier = read_figures(path)
     if earlier.get("steps") == report["steps"]:
         report, warned = earlier | report, dict.fromkeys([*earlier.get("warnings", []), *warned])
     report["warnings"] = list(warned)

@@ -140,6 +140,7 @@ def test_a_busy_visitor_changes_no_bit(scene, alone, tmp_path, monkeypatch):
     pictures = []
 
     def visit(visitor: ScriptedVisitor) -> None:
+        visitor.set("pause", True)  # so that the training is not over before all of this is done
         visitor.set("mesh", True)
         for kind in ("rgb", "normal", "depth", "error"):
             visitor.set("picture", kind)
@@ -147,13 +148,14 @@ def test_a_busy_visitor_changes_no_bit(scene, alone, tmp_path, monkeypatch):
             pictures.append(kind)
         visitor.set("iso level", 0.05)
         visitor.set("crop x", [0.0, 1.0])
-        visitor.set("pause", True)
         visitor.set("save checkpoint", True)
         visitor.value("last", lambda value: str(value).startswith("saved"))
         visitor.set("export mesh", True)
         visitor.value("last", lambda value: str(value).startswith("exported"))
         visitor.set("resume", True)
-        list(visitor.listen(30.0))
+        for turn in range(1000):  # until the training is over, and the page with it
+            visitor.stand((3.0, 0.01 * turn, 1.0))
+            list(visitor.listen(0.05))
 
     company = Company(monkeypatch, visit)
     run = train(scene, tmp_path, "--view", str(company.port))

@@ -45,7 +45,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", nargs="+", action="extend", metavar="YAML", help="one or more files, merged in order"
     )
-    parser.add_argument("--gpu", default="0", help="index of the GPU, or cpu; without a GPU the CPU is used")
+    parser.add_argument(
+        "--gpu", default="0", help="0, or 0,1 to train with a process each, or cpu; without a GPU the CPU is used"
+    )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--train", action="store_true", help="train, then test")
     mode.add_argument("--validate", action="store_true", help="render and measure the validation views")
@@ -171,7 +173,7 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
         )
     job = Job(experiment, run, args.runs_dir, devices, interrupts, start.checkpoint, args.resume_weights_only)
     if not devices.is_first:
-        logging.getLogger().setLevel(logging.ERROR)
+        logging.disable(logging.WARNING)
         help_to_train(job, data)
         return {}
     if address is not None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from utils.errors import InputError
 
 log = logging.getLogger(__name__)
 _THREADS = "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"
+_KNOCK_SECONDS = 5.0
 _STORE_BYTES = 80 * 2**20  # of Ray's object store, the least that it takes: results here are numbers
 
 
@@ -60,9 +62,13 @@ class RayPool:
             self._ray.init(include_dashboard=False, object_store_memory=_STORE_BYTES, address="local", **quiet)
             return
         try:
+            _knock(address)
             self._ray.init(address=address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise InputError(f"--address {address}: no Ray cluster is reached there: {error}") from None
+        except (OSError, RuntimeError, ValueError) as error:  # a ConnectionError is an OSError
+            raise InputError(
+                f"--address {address}: no Ray cluster is reached there ({error}). ray start --head says its address; "
+                "one that asks for a token needs RAY_AUTH_MODE=token here."
+            ) from None
 
     def start(self, name: str, commands: Sequence[Sequence[str]], log_file: Path) -> None:
         """Has the commands of a task run as soon as there is room."""
@@ -116,6 +122,13 @@ class RayPool:
     def close(self) -> None:
         """Lets go of Ray; what still runs is killed."""
         self._ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nothing listens at host:port, which Ray would try for minutes; other forms are Ray's."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in address and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def _import_ray() -> Any:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
+from textwrap import shorten
+from typing import Any
 
 from systems.configs import read_experiment
 from systems.report.figures import text_of
@@ -24,7 +26,7 @@ class State(StrEnum):
     """Where a task stands."""
 
     NEW = "new"
-    BEGUN = "begun"  # there is something to go on from
+    BEGUN = "interrupted"  # there is something to go on from
     DONE = "done"
     FAILED = "failed"
     BUSY = "busy"  # another process is at it
@@ -116,9 +118,13 @@ def _differences(task: Task) -> str:
     if found == task.experiment:
         return ""
     keys = disagreements([schema.to_dict(found), schema.to_dict(task.experiment)])
-    told = [f"{key} {text_of(there)} there, {text_of(here)} here" for key, (there, here) in keys.items()]
+    told = [f"{key} {_short(there)} there, {_short(here)} here" for key, (there, here) in keys.items()]
     more = [f"and {len(told) - _MOST_TOLD} more"] if len(told) > _MOST_TOLD else []
     return ", ".join([*told[:_MOST_TOLD], *more])
+
+
+def _short(value: Any) -> str:
+    return shorten(text_of(value), 40, placeholder=" …")
 
 
 def commands(task: Task, gpu: str, exp_dir: Path, runs_dir: Path) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """What a sweep has found: figures of its tasks and their means, as JSON, as Markdown and as a page."""
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,14 +9,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from systems.report.comparison import Line
+from systems.report.comparison import Line, SharedView, shared_views
 from systems.report.figures import HEADLINE, best_of, numbers, text_of
 from systems.report.page import write_page
+from systems.report.results import read_results
 from systems.sweep.plan import ONLY, Task
 from systems.sweep.standing import Standing, State, evaluation_of
+from utils.errors import InputError
 from utils.files import replacing
 from utils.schema import REQUIRED
 
+log = logging.getLogger(__name__)
 _COLUMNS = ("psnr", "ssim", "mesh_against_gt.chamfer_permille", "mesh_against_gt.fscore_1pct")  # and the evaluation's
 _EVALUATED = {
     "mean.overall": "DTU: Chamfer distance in mm",
@@ -107,7 +111,7 @@ def make_table(rows: Sequence[Row]) -> tuple[list[str], list[Line]]:
         lines.append(_line(titles, named, texts, state, _best(row, rivals, keys)))
     for mean in means:
         texts = [text_of(mean.figures.get(key, REQUIRED)) for key in keys]
-        state = "" if mean.done == mean.tasks else f"of {mean.done} of {mean.tasks}"
+        state = "" if mean.done == mean.tasks else f"of {mean.done}, not {mean.tasks}"
         alike = all(other.done == other.tasks for other in means)
         lines.append(_line(["mean", mean.variant, ""], named, texts, state, _best(mean, means, keys) if alike else []))
     heads = [name for name, there in zip(("scene", "variant", "seed"), named, strict=True) if there]
@@ -141,8 +145,24 @@ def write_results(name: str, folder: Path, rows: Sequence[Row]) -> list[Path]:
             temporary.write_text(text, encoding="utf-8")
     reports = {row.task: f"{Path(row.run).name}/save/report.html" for row in rows}
     reports = {task: path for task, path in reports.items() if (folder / path).is_file()}
-    write_page(paths[2], "sweep.html", name, heads=heads, lines=lines, told=told, made=made, reports=reports)
+    content = {"heads": heads, "lines": lines, "told": told, "made": made, "reports": reports}
+    write_page(paths[2], "sweep.html", name, **content, views=_views(rows))
     return paths
+
+
+def _views(rows: Sequence[Row]) -> dict[str, SharedView]:
+    """The worst held-out view of each scene as all of its runs that are done show it."""
+    found = {}
+    for scene in dict.fromkeys(row.scene for row in rows):
+        runs = {row.task: Path(row.run) for row in rows if row.scene == scene and row.state == State.DONE}
+        try:
+            views = shared_views({task: read_results(run) for task, run in runs.items()}, 1) if runs else []
+        except InputError as error:  # a picture that is damaged: the figures are worth more
+            log.warning("no view of %s is shown: %s", scene, error)
+            continue
+        if views:
+            found[scene] = views[0]
+    return found
 
 
 def _made_with(rows: Sequence[Row]) -> list[str]:

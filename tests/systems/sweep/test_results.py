@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+from finished_run import write_finished_run
 from small_sweep import finish, tasks_of, write_sweep
 
 from systems.sweep.results import make_table, means_of, row_of, write_results
@@ -32,7 +33,7 @@ def test_figures_and_means(rows):
         ["pig", "plain", "20", "0.9", "4", ""],
         ["pig", "wide", "–", "–", "–", "failed"],
         ["mean", "plain", "25", "0.9", "6", ""],
-        ["mean", "wide", "31", "0.9", "9", "of 1 of 2"],
+        ["mean", "wide", "31", "0.9", "9", "of 1, not 2"],
     ]
     assert [line.best for line in lines] == [[3], [1], [], [], [], []]  # means of other scenes are no rivals
     assert [line.differs for line in lines] == [False, False, False, True, False, True]
@@ -87,3 +88,17 @@ def test_files(rows, tmp_path):
     assert "&lt;script&gt;alert(1)" in page
     assert '<td class="best">31</td>' in page
     assert page.count("<a href=") == page.count('<a href="cow-wide/save/report.html">cow-wide</a>') == 1
+
+
+def test_the_worst_view_that_all_runs_of_a_scene_share(tmp_path):
+    tasks = tasks_of(write_sweep(tmp_path))
+    for name in ("cow-plain", "cow-wide", "pig-plain"):
+        write_finished_run(tasks[name].run.path)
+    states = dict.fromkeys(tasks, State.DONE) | {"pig-wide": State.FAILED}
+    rows = [row_of(task, Standing(states[name])) for name, task in tasks.items()]
+    page = write_results("pair", tmp_path / "exp" / "pair", rows)[2].read_text(encoding="utf-8")
+    assert page.count("data:image/webp") == (1 + 2 * 2) + (1 + 2)  # the truth; of each run rendering and error
+    assert "<small>cow, it9-test/000.png</small>" in page
+    (tasks["pig-plain"].run.save / "it9-test/000.png").write_bytes(b"damaged")
+    page = write_results("pair", tmp_path / "exp" / "pair", rows)[2].read_text(encoding="utf-8")
+    assert page.count("data:image/webp") == 1 + 2 * 2

@@ -22,10 +22,8 @@ from utils.schema import REQUIRED
 log = logging.getLogger(__name__)
 _COLUMNS = ("psnr", "ssim", "mesh_against_gt.chamfer_permille", "mesh_against_gt.fscore_1pct")  # and the evaluation's
 _EVALUATED = {
-    "mean.overall": "DTU: Chamfer distance in mm",
-    "chamfer": "evaluation: Chamfer distance",
+    "mean.overall": "DTU: Chamfer distance, mm",
     "chamfer_permille": "evaluation: Chamfer distance, ‰ of the diagonal",
-    "mean.psnr": "evaluation: PSNR in dB",
 }
 _LAST = ("train_seconds",)
 LABELS = HEADLINE | {f"evaluation.{key}": label for key, label in _EVALUATED.items()}
@@ -111,7 +109,7 @@ def make_table(rows: Sequence[Row]) -> tuple[list[str], list[Line]]:
         lines.append(_line(titles, named, texts, state, _best(row, rivals, keys)))
     for mean in means:
         texts = [text_of(mean.figures.get(key, REQUIRED)) for key in keys]
-        state = "" if mean.done == mean.tasks else f"of {mean.done}, not {mean.tasks}"
+        state = "" if mean.done == mean.tasks else f"{mean.done} of {mean.tasks} done"
         alike = all(other.done == other.tasks for other in means)
         lines.append(_line(["mean", mean.variant, ""], named, texts, state, _best(mean, means, keys) if alike else []))
     heads = [name for name, there in zip(("scene", "variant", "seed"), named, strict=True) if there]

@@ -33,7 +33,7 @@ def test_figures_and_means(rows):
         ["pig", "plain", "20", "0.9", "4", ""],
         ["pig", "wide", "–", "–", "–", "failed"],
         ["mean", "plain", "25", "0.9", "6", ""],
-        ["mean", "wide", "31", "0.9", "9", "of 1, not 2"],
+        ["mean", "wide", "31", "0.9", "9", "1 of 2 done"],
     ]
     assert [line.best for line in lines] == [[3], [1], [], [], [], []]  # means of other scenes are no rivals
     assert [line.differs for line in lines] == [False, False, False, True, False, True]

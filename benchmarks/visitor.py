@@ -1,8 +1,8 @@
 """A visitor of the viewer without a browser: speaks to its websocket as the page does.
 
-    python -m benchmarks.visitor PORT
+    python -m benchmarks.visitor
 
-circles around the scene until the page is closed, and never stands still for long."""
+visits the page at each port that a line of its standard input names, until that page is closed."""
 
 import math
 import sys
@@ -99,16 +99,23 @@ class ScriptedVisitor:
         return (next(filter(is_it, self.messages), None) or self.wait_for(is_it, seconds))["uuid"]
 
     def value(self, label: str, accepted: Callable[[Any], bool], seconds: float = 20.0) -> Any:
-        """The next value of a control that is accepted. Raises TimeoutError."""
+        """The value of a control, as soon as it is one that is accepted. Raises TimeoutError."""
         uuid = self.control(label)
-        found = self.wait_for(
-            lambda message: message.get("uuid") == uuid and accepted(message.get("updates", {}).get("value")), seconds
-        )
-        return found["updates"]["value"]
+
+        def is_it(message: dict[str, Any]) -> bool:
+            return message.get("uuid") == uuid and accepted(_value(message))
+
+        own = [message for message in self.messages if message.get("uuid") == uuid]
+        return _value(own[-1] if is_it(own[-1]) else self.wait_for(is_it, seconds))
 
     def set(self, label: str, value: Any) -> None:
         """Presses a button (True), ticks a box, moves a slider, chooses in a list."""
         self.send("GuiUpdateMessage", uuid=self.control(label), updates={"value": value})
+
+
+def _value(message: dict[str, Any]) -> Any:
+    """What a control had when it was made, or has become."""
+    return message.get("updates", message).get("value")
 
 
 def unpacked(data: bytes) -> list[dict[str, Any]]:
@@ -118,27 +125,23 @@ def unpacked(data: bytes) -> list[dict[str, Any]]:
 
 
 def circle(port: int) -> None:
-    """Visits the page as soon as there is one, with its mesh shown; moves ten times a second, every other second."""
-    while True:
-        try:
-            visitor = ScriptedVisitor(port)
-            break
-        except OSError:
-            time.sleep(0.2)
-    with visitor:
-        begun = time.perf_counter()
-        visitor.stand((3.0, 0.0, 1.0))
-        visitor.set("mesh", True)
-        while True:
-            seconds = time.perf_counter() - begun
-            if int(seconds) % 2 == 0:
-                visitor.stand((3.0 * math.cos(seconds), 3.0 * math.sin(seconds), 1.0))
-            for _ in visitor.listen(0.1):
-                visitor.messages.clear()
+    """Visits a page with its mesh shown, moves around the scene ten times a second, and rests every other second; until
+    the page is closed."""
+    try:
+        with ScriptedVisitor(port) as visitor:
+            visitor.stand((3.0, 0.0, 1.0))
+            visitor.set("mesh", True)
+            begun = time.perf_counter()
+            while True:
+                seconds = time.perf_counter() - begun
+                if int(seconds) % 2 == 0:
+                    visitor.stand((3.0 * math.cos(seconds), 3.0 * math.sin(seconds), 1.0))
+                for _ in visitor.listen(0.1):
+                    visitor.messages.clear()
+    except (ConnectionClosed, OSError):
+        return
 
 
 if __name__ == "__main__":
-    try:
-        circle(int(sys.argv[1]))
-    except ConnectionClosed:
-        sys.exit(0)
+    for line in sys.stdin:
+        circle(int(line))

@@ -9,6 +9,7 @@ import numpy as np
 
 from datasets.assemble import SayOnce, choose_views, load_photos, require_folder
 from datasets.frames import find_image, read_frames, read_intrinsics, read_pose
+from datasets.inside import require_inside
 from datasets.options import FolderConfig
 from datasets.scene import Scene
 from utils.errors import ConfigError, DataError
@@ -55,12 +56,14 @@ class BlenderLoader:
     def _load(self, file: Path, held: bool | None) -> Scene:
         """The views of a file; held: of those only the ones held out, or only the others."""
         config = self.config
+        require_inside(self.root, [file], config.follow_links)
         meta, frames = read_frames(file)
         if held is not None:
             chosen = choose_views(len(frames), config.holdout, "an evaluation", held, self._say)
             frames = [frames[i] for i in chosen]
         wheres = [f"{file}, frame '{frame.get('file_path')}'" for frame in frames]
         paths = [find_image(self.root, frame, where) for frame, where in zip(frames, wheres, strict=True)]
+        require_inside(self.root, paths, config.follow_links)
         c2w = np.stack([read_pose(frame, where) for frame, where in zip(frames, wheres, strict=True)])
         photos = load_photos(paths, read_image, config.resolution)
         if photos.pixels.shape[1] == 4 and not photos.pixels[:, 3].any():

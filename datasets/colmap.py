@@ -8,6 +8,8 @@ import numpy as np
 import pycolmap
 
 from datasets.assemble import list_images, natural_key, require_folder
+from datasets.colmap_sizes import check_sizes
+from datasets.inside import require_inside
 from datasets.lens import lens_of
 from datasets.normalise import Sparse
 from datasets.posed import Capture, PosedConfig, PosedLoader, View
@@ -55,6 +57,7 @@ class ColmapLoader(PosedLoader):
                 f"{sparse}: expected a COLMAP model there or in sparse/0 (cameras, images and points3D as .bin or "
                 f".txt), got none. Run COLMAP's mapper, or set dataset.root_dir to the folder that holds sparse/."
             )
+        require_inside(self.root, [file for path in folders for file in path.iterdir()], self.config.follow_links)
         models = {path: _read_model(path) for path in folders}
         largest = max(folders, key=lambda path: len(models[path].reg_image_ids()))
         if not models[largest].reg_image_ids():
@@ -76,6 +79,7 @@ class ColmapConfig(PosedConfig):
 
 
 def _read_model(path: Path) -> pycolmap.Reconstruction:
+    check_sizes(path)
     try:
         return pycolmap.Reconstruction(str(path))
     except (ValueError, RuntimeError, IndexError) as error:

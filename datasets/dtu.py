@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.assemble import SayOnce, choose_views, list_images, load_photos, require_folder
+from datasets.inside import require_inside
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import CaptureConfig
 from datasets.projection import fit_to_images, read_cameras
@@ -63,6 +64,8 @@ class DTULoader:
 
     def _load(self, images: tuple[Path, ...], chosen: tuple[int, ...]) -> Scene:
         config, masks = self.config, self.masks(images)
+        files = [*(images[i] for i in chosen), *(masks.get(images[i]) for i in chosen), self.cameras_path]
+        require_inside(self.root, files, config.follow_links)
         cameras = read_cameras(self.cameras_path)
         views = self._camera_of_each(images, len(cameras.c2w))
         photos = load_photos(

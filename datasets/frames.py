@@ -1,6 +1,5 @@
 """Reads the frames of a NeRF-style JSON file: image path, pose and pinhole intrinsics of each view."""
 
-import json
 import math
 import os
 from pathlib import Path
@@ -10,6 +9,8 @@ import numpy as np
 
 from datasets.lens import Lens
 from utils.errors import DataError
+from utils.json_files import read_json
+from utils.schema import is_number
 
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 _DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
@@ -18,10 +19,7 @@ _MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "OPENCV_FISHEYE", "SIMPLE_RADI
 
 def read_frames(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The whole JSON object and its list of frames, which is never empty. Raises DataError."""
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: expected a JSON file, got one that cannot be read ({error}).") from error
+    meta = read_json(path, "a JSON file")
     frames = meta.get("frames") if isinstance(meta, dict) else None
     if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
         got = "an empty list" if frames == [] else f"no such list but {type(frames).__name__}"
@@ -41,7 +39,7 @@ def find_file(root: Path, name: Any, key: str, where: str) -> Path:
     """A file below `root` that `key` names, found as images are. Raises DataError."""
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: expected {key} to be a path, got {name!r}.")
-    # links inside the folder are the user's own affair, so the check is on the path as written
+    # on the path as written; where links lead is looked at once all files are known, see `require_inside`
     base = os.path.abspath(root)
     path = os.path.normpath(os.path.join(base, name.replace("\\", "/")))
     if not Path(path).is_relative_to(base):
@@ -62,7 +60,7 @@ def read_matrix(value: Any, shapes: tuple[tuple[int, int], ...], key: str, where
     """A float64 matrix of one of `shapes` from nested lists. Raises DataError."""
     try:
         matrix = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         matrix = np.empty(0)
     if matrix.shape not in shapes:
         expected = " or ".join(f"{rows}x{columns}" for rows, columns in shapes)
@@ -155,9 +153,7 @@ def _focal(values: dict[str, Any], key: str, length: float, where: str) -> float
 
 
 def _number(values: dict[str, Any], key: str, default: float | None, where: str) -> float | None:
-    value = values.get(key, default)
-    if value is not None and (
-        isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
-    ):
+    value = default if values.get(key) is None else values[key]  # null is as good as missing
+    if value is not None and not is_number(value):
         raise DataError(f"{where}: expected {key} to be a finite number, got {value!r}.")
     return value

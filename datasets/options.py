@@ -67,6 +67,7 @@ class FolderConfig:
     holdout: Holdout = HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
     # where pixels lie for a GPU: on it where they take at most half of its free memory, else in pinned host memory
     pixels_on: Placement = "auto"
+    follow_links: bool = False  # files of the dataset may be links to places outside of root_dir
     mask_band: int = 0  # pixels of images as trained: the mask loss leaves out what lies so close to a mask's outline
     n_test_traj_steps: int = 60  # frames of the orbit video; 0: the video shows the test views
     # the true surface in the coordinates of meshes, one file or several, with which the exported mesh is compared

@@ -10,6 +10,7 @@ import numpy as np
 
 from datasets.assemble import SayOnce, choose_views, load_photos
 from datasets.capture.region import Region, read_region
+from datasets.inside import require_inside
 from datasets.lens import Lens
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.normalise import CentreMethod, Sparse, UpMethod, move_cameras, scene_from_world, upright_frame
@@ -99,6 +100,7 @@ class PosedLoader:
         name = self.config.region_file
         if name is None or (name == PosedConfig.region_file and not (self.root / name).is_file()):
             return None
+        require_inside(self.root, [self.root / name], self.config.follow_links)
         region = read_region(self.root / name)
         log.info(
             "%s: the object is the sphere of radius %.4g around (%.4g, %.4g, %.4g)",
@@ -115,6 +117,8 @@ class PosedLoader:
     def _load(self, chosen: tuple[int, ...]) -> Scene:
         config, capture = self.config, self.capture
         views = {capture.views[i].image: capture.views[i] for i in chosen}
+        files = [path for view in views.values() for path in (view.image, view.mask)]
+        require_inside(self.root, files, config.follow_links)
         intrinsics: dict[Path, np.ndarray] = {}
 
         def read(path: Path) -> np.ndarray:

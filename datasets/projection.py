@@ -78,12 +78,25 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
             f"folder that contains them, or dataset.cameras_file to the name of the file."
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name.startswith(("world_mat_", "scale_mat_"))}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(path) as file:
+            names = [name for name in file.namelist() if name.startswith(("world_mat_", "scale_mat_"))]
+            return {name.removesuffix(".npy"): _read_matrix(file, name) for name in names}
+    except Exception as error:  # a damaged file raises whatever its reader stumbles over
         raise DataError(
-            f"{path}: expected an .npz file of plain arrays, got one that cannot be read ({error})."
+            f"{path}: expected an .npz file of plain 4x4 arrays, got one that cannot be read ({error})."
         ) from error
+
+
+def _read_matrix(file: zipfile.ZipFile, name: str) -> np.ndarray:
+    """A 4x4 array of numbers. Raises ValueError for any other, before memory is taken for it."""
+    with file.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = read(member)
+    if shape != (4, 4) or kind.kind not in "fiu":
+        raise ValueError(f"{name} is {kind} of shape {shape}")
+    with file.open(name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
 
 
 def _check_scale_mats(path: Path, scale_mat: np.ndarray, all_mats: np.ndarray) -> None:

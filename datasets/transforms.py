@@ -10,11 +10,13 @@ import numpy as np
 
 from datasets.assemble import require_folder
 from datasets.frames import find_file, find_image, read_frames, read_lens, read_matrix, read_pose
+from datasets.inside import require_inside
 from datasets.normalise import Sparse
 from datasets.posed import Capture, PosedConfig, PosedLoader, View
 from utils.errors import DataError
 from utils.ply import read_vertices
 from utils.registry import register
+from utils.schema import is_number
 
 
 @register("dataset", "transforms", builds="datasets.transforms:TransformsLoader")
@@ -37,6 +39,7 @@ class TransformsLoader(PosedLoader):
             raise DataError(
                 f"{path}: no such file. Set dataset.root_dir to the folder that holds it, or dataset.file to its name."
             )
+        require_inside(self.root, [path], config.follow_links)
         meta, frames = read_frames(path)
         frames, images = self._with_image(frames, path)
         wheres = [f"{path}, frame '{frame.get('file_path')}'" for frame in frames]
@@ -82,7 +85,9 @@ class TransformsLoader(PosedLoader):
         """The point cloud that nerfstudio names; it says nothing of the cameras that see a point."""
         if not meta.get("ply_file_path"):
             return None
-        points = read_vertices(find_file(self.root, meta["ply_file_path"], "ply_file_path", str(path)))
+        cloud = find_file(self.root, meta["ply_file_path"], "ply_file_path", str(path))
+        require_inside(self.root, [cloud], self.config.follow_links)
+        points = read_vertices(cloud)
         return Sparse(points, np.ones(len(points), dtype=np.int64)) if len(points) else None
 
 
@@ -94,7 +99,7 @@ def _user_from_file(meta: dict[str, Any], path: Path) -> np.ndarray | None:
     if "applied_transform" in meta:
         applied[:3] = read_matrix(meta["applied_transform"], ((3, 4), (4, 4)), "applied_transform", str(path))[:3]
     scale = meta.get("applied_scale", 1.0)
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0.0 < scale < float("inf"):
+    if not is_number(scale) or scale <= 0.0:
         raise DataError(f"{path}: expected applied_scale to be a number above 0, got {scale!r}.")
     applied[:3] *= scale
     if abs(np.linalg.det(applied[:3, :3])) < 1e-12:

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import pickle
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +16,6 @@ from utils.files import flush_to_disk, replacing
 log = logging.getLogger(__name__)
 _SEAL = b"photosurf sha256 "  # then 64 hexadecimal digits: the comment at the end of the zip file that torch writes
 _SEAL_BYTES = len(_SEAL) + 64
-_UNREADABLE = (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
@@ -65,7 +63,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if _is_broken(path):
             raise ValueError("its bytes are not those that were written, by their checksum.")
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNREADABLE as error:
+    except Exception as error:  # a damaged file raises whatever its reader stumbles over
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"{path}: not a readable checkpoint ({path.stat().st_size} bytes): {reason} "

@@ -1,6 +1,7 @@
 """Lightning's loggers, for curves that a full disk leaves incomplete but that never end a training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
@@ -30,14 +31,26 @@ class Curves(TensorBoardLogger):
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Adds figures of a step."""
-        with self._spared("curves for TensorBoard"):
-            try:
-                super().log_metrics(metrics, step)
-            except OSError:
-                self._experiment = None  # its writing thread has ended
-                raise
+        with self._going_on():
+            super().log_metrics(metrics, step)
+
+    def save(self) -> None:
+        """Writes what has come since."""
+        with self._going_on():
+            super().save()
 
     def finalize(self, status: str) -> None:
         """Writes what is left."""
-        with self._spared("curves for TensorBoard"):
+        with self._going_on():
             super().finalize(status)
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        with self._spared("curves for TensorBoard"):
+            try:
+                yield
+            except (OSError, ValueError) as error:  # Lightning tells the first as the second
+                cause = error.__cause__ or error
+                if isinstance(cause, OSError):
+                    self._experiment = None  # its writing thread has ended
+                raise cause from None

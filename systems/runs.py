@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -74,10 +75,16 @@ class RunFolder:
     @property
     def finished_step(self) -> int:
         """The step that the figures of the last test pass are of; -1 where there are none."""
-        try:
-            return int(json.loads((self.save / "metrics.json").read_text(encoding="utf-8"))["steps"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return -1
+        return read_figures(self.save / "metrics.json").get("steps", -1)
+
+
+def read_figures(path: Path) -> dict[str, Any]:
+    """What a metrics.json holds; nothing where there is none, or a power cut has left an empty one."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @contextmanager
@@ -143,8 +150,8 @@ def _step_of(file: Path) -> int:
 
 def checkpoints_beside(checkpoint: Path) -> dict[int, Path]:
     """A checkpoint and the others of its folder, by their steps from the first to the last."""
-    found = {_step_of(file): file for file in checkpoint.parent.glob("*.ckpt")} | {_step_of(checkpoint): checkpoint}
-    return {step: found[step] for step in sorted(found)}
+    found = {_step_of(file): file for file in [*reversed(checkpoints_in(checkpoint.parent)), checkpoint]}
+    return dict(sorted(found.items()))
 
 
 def run_of(checkpoint: Path) -> RunFolder | None:

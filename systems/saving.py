@@ -30,6 +30,17 @@ class SealedCheckpoints(TorchCheckpointIO):
         write_checkpoint(dict(checkpoint), Path(path))
 
 
+class KeepsSignals(Callback):
+    """For processes that do not save: the first of them does, and all must live until it has."""
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self.interrupts = interrupts
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From now on the first signal is only noted."""
+        self.interrupts.keep()
+
+
 class Saver(Callback):
     """Writes `epoch=E-step=N.ckpt` into a folder; that it cannot be written is said, and does not end the training.
 
@@ -102,7 +113,7 @@ class Saver(Callback):
             trainer.save_checkpoint(path)
         except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
             self._passing, self._retry = earlier, self._last + RETRY_SECONDS
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = error.strerror if isinstance(error, OSError) else "the file does not grow as it should"
             log.warning(
                 "step %d: the checkpoint cannot be written (%s). The training goes on, and it is tried again in a "
                 "minute; the newest one is of step %s. Free some space in %s.",

@@ -11,7 +11,7 @@ from systems.sanity import check_figures, weight_norm
 
 log = logging.getLogger(__name__)
 CHECKED_EVERY = 100  # steps, at least: where trainer.log_every_n_steps is more, figures are read in between too
-PLACES = 4096  # points in occupied cells
+PLACES = 1024  # points in occupied cells
 FAITH = 500  # steps before which nothing is said of opacities: a density begins as haze
 PATIENCE = 1000  # steps in which inv_s need not have risen
 _TRANSPARENT, _OPAQUE = 1e-4, 0.9  # of one step through a cell

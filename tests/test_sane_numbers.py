@@ -1,5 +1,6 @@
 """A run in which NaN comes up, or memory runs out, goes on from its last good state, and says so."""
 
+import weakref
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from sphere_scene import write_sphere_scene
 from struck_runs import run_in, start, steps_on_disk, strike, weights
 
+from systems.attempts import Attempt, Job
 from systems.step import Figures, TrainingStep
 
 
@@ -76,8 +78,17 @@ def no_memory(step: TrainingStep) -> None:
 def test_without_memory_the_sample_budget_is_halved(
     scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    seen = strike(monkeypatch, 12, no_memory)
+    seen, prepare, systems = strike(monkeypatch, 12, no_memory), Job.prepare, []
+
+    def prepare_alone(job: Job) -> Attempt:
+        assert all(system() is None for system in systems)  # its memory is free for the next one
+        attempt = prepare(job)
+        systems.append(weakref.ref(attempt.system))
+        return attempt
+
+    monkeypatch.setattr(Job, "prepare", prepare_alone)
     assert start(scene, tmp_path) == 0
+    assert len(systems) == 2
     assert seen[13] == 8
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "out of memory" in line]
     assert "model.train_num_rays=16, model.max_train_num_rays=64" in line

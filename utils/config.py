@@ -37,6 +37,7 @@ _ARITHMETIC = {
 _COMPUTES = re.compile(r"\$\{(" + "|".join(_ARITHMETIC) + "):")
 _REFERENCE = re.compile(r"\$\{(\w[\w.\[\]-]*)\}")  # ${model.radius}; relative ones are left to OmegaConf
 _ABSENT = object()
+MOST_VALUES = 100_000  # of a YAML file, once its anchors are written out
 
 
 def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,6 +70,7 @@ class Source:
 def read_yaml(path: Path) -> DictConfig:
     """One YAML file as a tree. Raises ConfigError with line and column where it is not YAML."""
     try:
+        _check_size(path)
         node = OmegaConf.load(path)
     except FileNotFoundError:
         near = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")])
@@ -80,13 +82,33 @@ def read_yaml(path: Path) -> DictConfig:
         at = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
         tab = " YAML is indented with spaces, not tabs." if re.search(r"\\t|\btab\b", str(error.problem)) else ""
         raise ConfigError(f"{path}:{at} {error.problem}.{tab}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}.") from None
+    except ConfigError:
+        raise
+    except Exception as error:  # PyYAML and OmegaConf raise whatever they stumble over
+        raise ConfigError(f"{path}: cannot be read as YAML: {_first_line(error)}.") from None
     if not isinstance(node, DictConfig):
         raise ConfigError(
             f"{path}: expected a block of keys at the top, got {type(OmegaConf.to_container(node)).__name__}."
         )
     return node
+
+
+def _check_size(path: Path) -> None:
+    """Raises ConfigError for a file whose anchors unfold to more values than any config has, or into themselves."""
+    sizes: dict[int, float] = {}
+
+    def size(node: yaml.Node | None) -> float:
+        if id(node) not in sizes:
+            sizes[id(node)] = float("inf")  # for one that holds itself
+            children = node.value if isinstance(node, yaml.SequenceNode) else []
+            children = (
+                [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else children
+            )
+            sizes[id(node)] = 1 + sum(map(size, children))
+        return sizes[id(node)]
+
+    if size(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)) > MOST_VALUES:
+        raise ConfigError(f"{path}: its anchors (&) unfold to more than {MOST_VALUES} values. Write them out.")
 
 
 def _expand(path: Path, stack: tuple[Path, ...] = ()) -> list[Source]:
@@ -124,7 +146,7 @@ def _command_line(overrides: Sequence[str]) -> Source:
             raise ConfigError(f"command line: '{item}': unknown flag. Overrides are written key=value without dashes.")
     try:
         return Source("command line", OmegaConf.from_dotlist(list(overrides)))
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+    except Exception as error:  # likewise
         raise ConfigError(f"command line: {' '.join(overrides)}: {_first_line(error)}") from None
 
 
@@ -136,8 +158,8 @@ def collect(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> list[
 
 def resolve(sources: Sequence[Source]) -> dict[str, Any]:
     """The merged tree as plain values. Raises ConfigError for `???` without a value and for a broken interpolation."""
-    merged = _merge(sources)
     try:
+        merged = _merge(sources)
         missing = sorted(key for key in OmegaConf.missing_keys(merged) if not _is_interpolation(merged, key))
         if missing:
             raise ConfigError(
@@ -151,6 +173,10 @@ def resolve(sources: Sequence[Source]) -> dict[str, Any]:
         if at_fault is not None:
             key, reason = at_fault[0], f"expected a number, got {at_fault[1]!r}; {key} is computed from it."
         raise ConfigError(f"{origin(sources, key)}{key or 'config'}: {reason}") from None
+    except ConfigError:
+        raise
+    except Exception as error:  # likewise
+        raise ConfigError(f"config: cannot be merged: {_first_line(error)}.") from None
 
 
 def _no_number(tree: dict[str, Any], key: str) -> tuple[str, Any] | None:

@@ -34,18 +34,24 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
-            self._earlier = {signum: signal.signal(signum, self._strike) for signum in SIGNALS}
+            self._earlier = {signum: signal.getsignal(signum) for signum in SIGNALS}
+            self.listen()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for signum, handler in self._earlier.items():
             signal.signal(signum, handler)
 
+    def listen(self) -> None:
+        """Listens, once more where need be: COLMAP, when it is imported, and Lightning put handlers of their own in
+        front."""
+        for signum in self._earlier:
+            signal.signal(signum, self._strike)
+
     def keep(self) -> None:
         """From now on the first signal is noted in `received`, for somebody who looks there after each step."""
         self._keeps = True
-        for signum in self._earlier:  # Lightning puts handlers of its own in front when a training begins
-            signal.signal(signum, self._strike)
+        self.listen()
 
     def release(self) -> None:
         """Signals raise again; one that was noted raises now."""

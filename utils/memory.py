@@ -12,9 +12,13 @@ T = TypeVar("T")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device, or the host, has no memory left for what was asked."""
+    """Whether an error, or what it came of, says that a device or the host has no memory left for what was asked.
+
+    What breaks the recording of a CUDA graph is hidden behind the error of the recording."""
     told = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on a CPU
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or told
+    behind = error.__cause__ or error.__context__
+    known = told or isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or (behind is not None and is_out_of_memory(behind))
 
 
 def free_memory() -> None:

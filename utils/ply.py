@@ -45,7 +45,8 @@ def read_vertices(path: Path) -> np.ndarray:
     import trimesh  # a tenth of a second, and few need it
 
     try:
-        loaded = trimesh.load(path, process=False)
+        with open(path, "rb") as file:  # not by its name, which might make it another kind of file
+            loaded = trimesh.load(file, file_type="ply", process=False)
         found = np.asarray(getattr(loaded, "vertices", ()), dtype=np.float64).reshape(-1, 3)  # none: an empty scene
     except Exception as error:  # readers of damaged files raise whatever they stumble over
         raise DataError(

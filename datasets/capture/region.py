@@ -10,6 +10,8 @@ import numpy as np
 from datasets.planes import Plane
 from utils.errors import ConfigError, DataError
 from utils.files import replacing
+from utils.json_files import read_json
+from utils.schema import is_number
 
 FILE = "region.json"
 
@@ -47,13 +49,8 @@ def read_region(path: Path) -> Region:
     """The region of a JSON file that `write_region` or a person wrote; `ground` and `method` may be missing.
 
     Raises DataError."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: expected the JSON of a region, got a file that cannot be read ({error}). Delete it and prepare "
-            f"the region again, or set dataset.region_file=null."
-        ) from error
+    remedy = " Delete it and prepare the region again, or set dataset.region_file=null."
+    values = read_json(path, "the JSON of a region", remedy)
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected an object with center, radius and up, got {type(values).__name__}.")
     center, up = _vector(values, "center", path), _vector(values, "up", path)
@@ -87,7 +84,7 @@ def parse_roi(text: str) -> tuple[np.ndarray, float]:
 
 def _number(values: dict[str, Any], key: str, path: Path) -> float:
     value = values.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+    if not is_number(value):
         raise DataError(f"{path}: expected {key} to be a finite number, got {value!r}.")
     return float(value)
 

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,6 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from systems.reconstruction import ReconstructionSystem
 from systems.runs import RunFolder
+from systems.saving import Saver
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
 from systems.viewer.session import Session, Subject
@@ -29,6 +32,11 @@ class LiveView(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: ReconstructionSystem) -> None:
         """Opens the page; everything is on its device by now."""
+        with self._harmless():
+            self._open(trainer, pl_module)
+
+    def _open(self, trainer: pl.Trainer, pl_module: ReconstructionSystem) -> None:
+        self.mailbox = Mailbox()  # a run may take several attempts, and visitors come anew
         subject = Subject(
             model=pl_module.model,
             experiment=pl_module.experiment,
@@ -48,17 +56,23 @@ class LiveView(Callback):
         """Serves visitors, and stays here while they have the training paused."""
         if self.session is None:
             return
-        try:
+        with self._harmless():
             self.session.between_steps()
             if self.session.paused:
                 self._pause(trainer)
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        try:
+            yield
         except Exception:
             log.exception("viewer: closed after an error of its own; the training goes on")
             self._close()
 
     def _pause(self, trainer: pl.Trainer) -> None:
         begun = seen = time.perf_counter()
-        while self.session.paused and not (trainer.should_stop or trainer.received_sigterm):
+        signals = [callback.interrupts for callback in trainer.callbacks if isinstance(callback, Saver)]
+        while self.session.paused and not any(signal.received for signal in signals):
             self.session.at_leisure()
             seen = time.perf_counter() if len(self.mailbox) else seen
             if time.perf_counter() - seen > ALONE:

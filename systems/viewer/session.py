@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +31,7 @@ STILL_AFTER = 0.3  # seconds after the last movement from which on a picture may
 REFRESHED_AFTER = 1.0  # seconds between two pictures of a camera that stands still
 STATUS_EVERY = 0.5  # seconds
 NEVER = -1  # no step
+IN_FRONT = 0.05  # radii by which a mesh is drawn before the picture, whose surface would else show through in patches
 GROWN = 1.3  # times the pixels that are worth another picture of the same
 
 
@@ -40,12 +41,13 @@ class Pace:
 
     moving: float  # a picture for a camera that moves
     still: tuple[float, ...]  # those for one that stands still, one after the other
+    wished_mesh: float  # a mesh that somebody waits for, and one that may be finer
     mesh: float
     yields: bool  # whether a picture of a still camera is given up when something else comes
 
 
-BESIDE_TRAINING = Pace(moving=0.03, still=(0.3,), mesh=0.4, yields=False)
-AT_LEISURE = Pace(moving=0.08, still=(0.8, 8.0), mesh=1.5, yields=True)
+BESIDE_TRAINING = Pace(moving=0.03, still=(0.3,), wished_mesh=0.05, mesh=0.4, yields=False)
+AT_LEISURE = Pace(moving=0.08, still=(0.8, 8.0), wished_mesh=0.2, mesh=1.5, yields=True)
 
 
 class Page(Protocol):
@@ -108,9 +110,11 @@ class Session:
         self._background = view_background(subject.experiment.model, subject.device)
         self._shown: dict[int, Shown] = {}
         self._whole: Mesh | None = None  # the last mesh, before it was cropped
+        self._resolution = 0  # and how fine it was
         self._made_of: tuple[int, Surface] | None = None  # step and wish of that mesh
         self._box: Box | None = None  # to which it was cropped
         self._since: float | None = None  # when training went on
+        self._waited = 0.0  # seconds for steps under way, during a piece of work
         self._status_at = -STATUS_EVERY
 
     def between_steps(self) -> None:
@@ -121,16 +125,14 @@ class Session:
         self._obey()
         begun = self.now()
         if self._since is not None:
-            self.pictures.earn(begun - self._since)
-            self.meshes.earn(begun - self._since)
+            self._earn(begun - self._since)
         if self.pictures.seconds >= 0.0:
             self._charged(self.pictures, self._tell_status)
             self._charged(self.pictures, partial(self._next_picture, BESIDE_TRAINING))
         # Whoever moves a slider waits for it; a mesh that only follows the training waits until it is paid for.
-        wished = self._is_wished() and self.pictures.seconds >= 0.0
-        resolution = self._mesh_size.within(BESIDE_TRAINING.mesh)
-        if wished or self.meshes.seconds >= self._mesh_size.predicted(resolution):
-            credit = self.pictures if wished else self.meshes
+        cost = 0.0 if self._is_wished() else self._mesh_size.predicted(self._mesh_size.within(BESIDE_TRAINING.mesh))
+        credit = self.pictures if cost == 0.0 and self.meshes.seconds < 0.0 else self.meshes
+        if credit.seconds >= cost:
             self._charged(credit, partial(self._next_mesh, BESIDE_TRAINING))
         self._since = self.now()
 
@@ -183,15 +185,22 @@ class Session:
         log.info("viewer: %s", said)
         self.page.tell(said)
 
+    def _earn(self, seconds: float) -> None:
+        self.pictures.earn(seconds)
+        self.meshes.earn(seconds)
+
     def _charged(self, credit: Credit, work: Callable[[], object]) -> None:
-        begun = self.now()
+        begun, self._waited = self.now(), 0.0
         work()
-        credit.spend(self.now() - begun)
+        credit.spend(self.now() - begun - self._waited)
+        self._earn(self._waited)
 
     def _settle(self) -> None:
-        """Waits for the steps that the host has launched: their time is not that of a visitor."""
+        """Waits for the steps that the host has launched: that time belongs to the training, not to a visitor."""
+        begun = self.now()
         if self.subject.device.type == "cuda":
             torch.cuda.synchronize(self.subject.device)
+        self._waited += self.now() - begun
 
     def _tell_status(self) -> None:
         if self.now() - self._status_at >= STATUS_EVERY:
@@ -241,6 +250,8 @@ class Session:
             if seen is None:
                 return
             self._picture_size.measured(size, self.now() - begun)
+            if self.mailbox.surface.shown:
+                seen = replace(seen, depth=seen.depth + IN_FRONT * subject.model.config.radius)
         self.page.show_picture(number, seen)
         self._shown[number] = Shown(visitor.version, size[0] * size[1], subject.step(), self.now())
 
@@ -253,13 +264,15 @@ class Session:
         """Extracts or cuts the mesh anew where the model or the wishes are others; whether something was done."""
         surface, box = self.mailbox.surface, self.mailbox.box
         made_of = self.subject.step() if surface.shown else NEVER, surface
-        if not len(self.mailbox) or (made_of == self._made_of and box == self._box):
+        resolution = self._mesh_size.within(pace.wished_mesh if self._is_wished() else pace.mesh)
+        is_finer = surface.shown and resolution > self._resolution
+        if not len(self.mailbox) or (made_of == self._made_of and box == self._box and not is_finer):
             return False
         only_cut = self._made_of is not None and self._made_of[1] == surface and box != self._box
         if surface.shown and not only_cut:
             self._settle()
-            begun, resolution = self.now(), self._mesh_size.within(pace.mesh)
-            self._whole = self._extract(surface, resolution)
+            begun = self.now()
+            self._whole, self._resolution = self._extract(surface, resolution), resolution
             self._mesh_size.measured(resolution, self.now() - begun)
         if not only_cut:
             self._made_of = made_of

@@ -132,7 +132,7 @@ def test_bad_folders_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"photos: no such folder"):
         load(tmp_path, images_dir="photos")
     (tmp_path / "sparse/0/images.bin").write_bytes(b"rubbish")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="cut off or damaged"):
         load(tmp_path)
     for file in (tmp_path / "sparse/0").iterdir():
         file.unlink()

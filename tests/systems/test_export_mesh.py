@@ -176,3 +176,29 @@ def test_cropping_and_dropping_what_is_small(caplog):
 def test_settings_that_cannot_be(override: str, said: str):
     with pytest.raises(ConfigError, match=said):
         read_experiment(["configs/neus-demo.yaml"], [override])
+
+
+def test_without_memory_a_mesh_is_made_in_smaller_chunks(
+    model: VolumeModel, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    expected, _ = export(model, experiment, tmp_path / "whole", formats=("ply",))
+    evaluate, color, most = model.field_value, model.color, []
+
+    def short_of_memory(work):
+        def limited(points, *others):
+            most.append(len(points))
+            if len(points) > 5000:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return work(points, *others)
+
+        return limited
+
+    monkeypatch.setattr(model, "field_value", short_of_memory(evaluate))
+    monkeypatch.setattr(model, "color", short_of_memory(color))
+    found, _ = export(model, experiment, tmp_path / "parts", formats=("ply",), chunk_size=2**16)
+    assert max(most) > 5000
+    assert {name: found[name] for name in ("vertices", "faces")} == {
+        name: expected[name] for name in ("vertices", "faces")
+    }
+    assert caplog.messages[-1].startswith("out of memory: going on with ")
+    assert "out of memory: going on with export.chunk_size=4096" in caplog.messages

@@ -34,6 +34,14 @@ def test_a_kept_signal_waits_and_a_second_one_does_not() -> None:
         assert stop.value.signum == signal.SIGTERM
 
 
+def test_handlers_of_others_are_replaced() -> None:
+    with Interrupts() as interrupts:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        interrupts.listen()
+        with pytest.raises(Stopped):
+            send(signal.SIGTERM)
+
+
 def test_another_thread_changes_nothing() -> None:
     found = []
 

@@ -1,8 +1,5 @@
 """Who is served when, and what it costs the training; with a clock that only work moves."""
 
-import threading
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -10,12 +7,14 @@ from viewed_scene import FRONT, NotedPage, make_subject
 
 from systems.viewer import session as sessions
 from systems.viewer.pictures import Seen
-from systems.viewer.session import STILL_AFTER, Session
+from systems.viewer.session import Session
+from systems.viewer.surface import coarse_mesh
 from systems.viewer.wishes import Box, Mailbox, Sight, Surface
 from utils.errors import DataError
 
 STEP = 0.05  # seconds of training
 PIXEL = 3e-5  # seconds of a visitor's picture
+MESH = 0.02  # seconds of the coarsest mesh
 
 
 class Clock:
@@ -38,16 +37,22 @@ class Viewed:
 
     def __init__(self, subject, monkeypatch) -> None:
         self.clock, self.page = Clock(), NotedPage()
-        self.steps, self.sizes = 0, []
+        self.steps, self.sizes, self.resolutions = 0, [], []
         subject = type(subject)(**{**vars(subject), "step": lambda: self.steps})
         self.mailbox = Mailbox(now=self.clock, surface=Surface(shown=False))
         self.session = Session(subject, self.mailbox, self.page, {"save": lambda: "saved"}, now=self.clock)
         monkeypatch.setattr(sessions, "render_sight", self._render)
+        monkeypatch.setattr(sessions, "coarse_mesh", self._extract)
 
     def _render(self, model, background, scene, sight, picture, size, box, go_on) -> Seen:
         self.clock.seconds += PIXEL * size[0] * size[1]
         self.sizes.append(size)
         return Seen(np.zeros((size[1], size[0], 3), np.uint8), np.zeros(size[::-1], np.float32))
+
+    def _extract(self, model, experiment, level, resolution):
+        self.clock.seconds += MESH * (resolution / 32) ** 2.5
+        self.resolutions.append(resolution)
+        return coarse_mesh(model, experiment, level, 32)
 
     def train(self, num: int, each=lambda step: None) -> float:
         """Seconds that visitors took of so many steps."""
@@ -83,6 +88,17 @@ def test_visitors_take_less_than_a_tenth_of_the_time(viewed):
     assert len({visitor for visitor, _ in viewed.page.pictures}) == 2
 
 
+def test_waiting_for_steps_under_way_is_time_of_the_training(viewed, monkeypatch):
+    def wait() -> None:  # as a GPU is waited for, that is ten steps behind
+        viewed.clock.seconds += 10 * STEP
+        viewed.session._waited += 10 * STEP
+
+    monkeypatch.setattr(viewed.session, "_settle", wait)
+    come(viewed, 1)
+    viewed.train(300, lambda step: viewed.mailbox.look(1))
+    assert len(viewed.sizes) > 50  # not one in each ten steps' twentieth
+
+
 def test_a_camera_that_moves_gets_quick_pictures_and_one_at_rest_fine_ones(viewed):
     come(viewed, 1)
     viewed.train(60, lambda step: viewed.mailbox.look(1))
@@ -102,22 +118,25 @@ def test_a_still_picture_of_an_unchanged_model_is_left_alone(viewed):
     assert 1 <= len(viewed.page.pictures) <= 3
 
 
-def test_whoever_moves_does_not_wait_for_a_fine_picture(subject):
-    page, mailbox = NotedPage(), Mailbox()
-    session = Session(subject, mailbox, page, {})
-    mailbox.welcome(1)
-    mailbox.look(1, sight=Sight(FRONT.c2w, FRONT.fov, (1200, 900)))
-    session.at_leisure()
-    assert len(page.pictures) == 1
-    time.sleep(STILL_AFTER)
-    mover = threading.Timer(0.2, lambda: mailbox.look(1))
-    mover.start()
-    session.at_leisure()  # begins a fine picture, and gives it up
-    mover.join()
-    assert len(page.pictures) == 1
-    session.at_leisure()
-    assert len(page.pictures) == 2
-    assert page.pictures[1][1].image.size < 3 * 1200 * 900 / 4
+def test_whoever_moves_does_not_wait_for_a_fine_picture(viewed, monkeypatch):
+    viewed.mailbox.wait = lambda seconds: None
+    come(viewed, 1)
+    viewed.session.at_leisure()
+    viewed.clock.seconds += 1.0
+    whole = viewed._render
+
+    def interrupted(*args):
+        assert args[-1]()
+        viewed.mailbox.look(1)
+        return whole(*args) if args[-1]() else None
+
+    monkeypatch.setattr(sessions, "render_sight", interrupted)
+    viewed.session.at_leisure()  # begins a fine picture, and gives it up
+    assert len(viewed.page.pictures) == 1
+    monkeypatch.setattr(sessions, "render_sight", whole)
+    viewed.session.at_leisure()
+    assert len(viewed.page.pictures) == 2
+    assert viewed.sizes[-1][0] * viewed.sizes[-1][1] * PIXEL < 0.1  # a quick one
 
 
 def test_visitors_take_turns(viewed):
@@ -169,22 +188,45 @@ def test_what_goes_wrong_with_a_button_is_said(viewed):
 def test_the_mesh_follows_level_box_and_step(viewed):
     come(viewed, 1)
     viewed.mailbox.show(surface=Surface())
-    viewed.train(2)
+    viewed.train(40)
     ball = viewed.page.meshes[-1]
     first = size_of(ball.vertices)
     viewed.mailbox.show(surface=Surface(level=0.5))
-    viewed.train(2)
+    viewed.train(40)
     assert size_of(viewed.page.meshes[-1].vertices) == pytest.approx(first + 0.06, abs=0.02)  # a tenth of radius 1.1
     viewed.mailbox.show(box=Box((0.0, -1.1, -1.1), (1.1, 1.1, 1.1)))
-    viewed.train(2)
+    viewed.train(40)
     assert viewed.page.meshes[-1].vertices[:, 0].min() >= 0.0
     viewed.mailbox.show(box=Box((1.0, 1.0, 1.0), (1.1, 1.1, 1.1)))
-    viewed.train(2)
+    viewed.train(40)
     assert viewed.page.meshes[-1] is None
     shown = len(viewed.page.meshes)
     viewed.mailbox.show(surface=Surface(shown=False))
     viewed.train(50)
     assert len(viewed.page.meshes) <= shown + 1
+
+
+def test_the_mesh_becomes_as_fine_as_there_is_time_for(viewed):
+    come(viewed, 1)
+    viewed.mailbox.show(surface=Surface())
+    taken = viewed.train(2000)
+    assert taken / (2000 * STEP) < 0.09
+    assert viewed.resolutions[0] == 32
+    assert set(viewed.resolutions[2:]) == {96}  # 0.3 of 0.4 seconds
+    viewed.mailbox.wait = lambda seconds: None
+    for _ in range(20):
+        viewed.session.at_leisure()
+    assert viewed.resolutions[-1] == 128  # of a model that stands still, once
+    assert viewed.resolutions.count(128) == 1
+
+
+def test_a_mesh_is_drawn_before_the_picture_of_the_same_surface(viewed):
+    come(viewed, 1)
+    viewed.train(1)
+    viewed.mailbox.show(surface=Surface())
+    viewed.train(30)
+    (_, before), *_, (_, after) = viewed.page.pictures
+    assert after.depth.min() - before.depth.max() == pytest.approx(0.05 * 1.1)
 
 
 def test_a_field_without_a_surface_shows_none(viewed):

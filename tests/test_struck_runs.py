@@ -173,6 +173,29 @@ def test_a_training_that_cannot_be_saved_at_all_is_an_error(
     assert "could not be written, so the training is lost from step 0 on" in capsys.readouterr().err
 
 
+def test_a_disk_that_is_full_after_the_training_costs_only_the_test_pass(
+    scene: Path, whole: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("systems.reconstruction.write_video", no_room)
+        assert start(scene, tmp_path) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "cannot be written (No space left on device). The disk is full" in line
+    assert launch.main(shlex.split(line.split("Then: ")[1])[2:]) == 0
+    assert (run_in(tmp_path) / "save/metrics.json").is_file()
+
+
+def test_a_signal_in_the_test_pass_ends_it_at_once(
+    scene: Path, whole: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("systems.reconstruction.write_video", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+        assert start(scene, tmp_path) == 143
+    assert f"the newest checkpoint is epoch=0-step={STEPS}.ckpt" in capsys.readouterr().err
+    assert go_on(tmp_path) == 0
+    assert (run_in(tmp_path) / "save/metrics.json").is_file()
+
+
 @pytest.mark.parametrize("place", ["exp", "runs"])
 def test_a_place_for_results_that_is_none_is_told_before_the_training(
     scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, place: str

@@ -49,6 +49,19 @@ def test_other_errors_pass() -> None:
         Pieces("size", 100, 30).run(work)
 
 
+def test_memory_behind_another_error_is_recognised() -> None:
+    def record() -> None:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    with pytest.raises(RuntimeError) as caught:
+        record()
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("another one"))
+
+
 def test_torch_on_a_cpu_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)

@@ -1,0 +1,33 @@
+"""Faults are struck, counted and written down, and the document shows what was counted."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.common import RESULTS
+from benchmarks.faults import BEGIN, DOCUMENT, END, FAULTS, with_table
+from utils.registry import ROOT
+
+
+def test_the_document_shows_the_result() -> None:
+    (result,) = [found for path in RESULTS.glob("faults*.json") if (found := json.loads(path.read_text()))]
+    assert [row["times"] for row in result["rows"]] == [fault.times for fault in FAULTS]
+    assert all(row["as_expected"] == row["times"] for row in result["rows"])
+    assert all(row["same_weights"] in (None, row["times"]) for row in result["rows"])
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert text == with_table(text, result)
+    assert text.index(BEGIN) < text.index("kill -9 at a random moment") < text.index(END)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_each_fault_is_struck_once(tmp_path: Path) -> None:
+    out = tmp_path / "faults.json"
+    command = [sys.executable, "-m", "benchmarks.faults", "--quick", "--out", str(out)]
+    before = DOCUMENT.read_bytes()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [row["times"] for row in json.loads(out.read_text())["rows"]] == [1] * len(FAULTS)
+    assert DOCUMENT.read_bytes() == before

@@ -11,6 +11,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+# Variables of torchrun and srun, which may have started Ray: a task is no part of their processes.
+_OF_PROCESSES = "SLURM_", "WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK"
+
 
 class Runner:
     """Runs the commands of a task, one after the other; `stop` may come from another thread.
@@ -36,7 +39,8 @@ class Runner:
         folder: to run in; side_by_side: tasks that share the cores of a machine, unless `env` has a number of
         threads."""
         threads = str(max(len(os.sched_getaffinity(0)) // max(side_by_side, 1), 1))
-        around = {**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, **env}
+        own = {key: value for key, value in os.environ.items() if not key.startswith(_OF_PROCESSES)}
+        around = {**own, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, **env}
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as file:
             try:

@@ -11,11 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from shapes import ball
 from small_sweep import finish, tasks_of, write_sweep
 from sphere_scene import write_sphere_scene
 from struck_runs import STEPS, TINY
 
 from scripts.sweep import main
+from utils.ply import write_ply
 
 ROOT = Path(__file__).resolve().parents[2]
 with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install ray")
@@ -133,6 +135,13 @@ def test_a_scene_that_fails_stops_no_other_and_is_tried_again_when_told_to(tmp_p
     assert code == 0, err
     assert "one: 2 tasks, 1 done, 1 to run" in err
     assert states(path) == {"a": "done", "b": "done"}
+    assert checkpoint.stat().st_mtime_ns == written
+    write_ply(ball(0.5, 2), tmp_path / "ball.ply")
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(f"evaluate: [mesh, --gt, {tmp_path}/ball.ply, --samples, 5000]\n")
+    out, err, code = sweep(path)
+    assert code == 0, err
+    assert "evaluation: Chamfer distance" in out
     assert checkpoint.stat().st_mtime_ns == written
 
 

@@ -63,6 +63,16 @@ def test_stop_ends_the_process_and_starts_no_other(tmp_path):
     assert "second writer\n" not in (tmp_path / "run" / "log").read_text()
 
 
+def test_a_task_is_no_part_of_the_processes_that_started_ray(tmp_path, monkeypatch):
+    for name in ("WORLD_SIZE", "LOCAL_RANK", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("KEPT", "yes")
+    assert (
+        run(Runner(), tmp_path, "import os; print(sorted({'WORLD_SIZE', 'LOCAL_RANK', 'KEPT'} & {*os.environ}))") == 0
+    )
+    assert "\n['KEPT']\n" in (tmp_path / "run" / "log").read_text()
+
+
 def test_where_it_runs_is_told(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert Runner().place().endswith(", GPU 3")

@@ -21,6 +21,7 @@ from utils.mesh import transform
 from utils.mesh_files import read_mesh, read_meshes
 from utils.metrics.dtu import score_dtu
 from utils.metrics.surface import SHARES, Comparison, Culling, compare_meshes
+from utils.text_table import table
 
 
 def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -131,16 +132,6 @@ def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         rows.append([image, *(f"{figures[name]:.4g}" for name in names)])
     report = {"pred": str(args.pred), "gt": str(args.gt), "images": images, "mean": mean}
     return report | ({"lpips_net": args.lpips_net} if lpips else {}), table(rows)
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells in columns, the first to the left, the others to the right."""
-    widths = [max(len(row[k]) for row in rows if k < len(row)) for k in range(max(map(len, rows)))]
-    lines = (
-        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False))]
-        for row in rows
-    )
-    return "\n".join("  ".join(cells) for cells in lines)
 
 
 def _finite(value: Any) -> Any:

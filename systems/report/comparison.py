@@ -83,12 +83,12 @@ def setting_lines(runs: Sequence[RunResults]) -> list[Line]:
     ]
 
 
-def shared_views(runs: dict[str, RunResults]) -> list[SharedView]:
-    """Some held-out views of the first run that all others have kept too, with the truth of the first.
+def shared_views(runs: dict[str, RunResults], most: int = _VIEWS) -> list[SharedView]:
+    """Some held-out views of the first run, its worst among them, that all others have kept too, with its truth.
 
     Views are the same where they have the same number and the same truth, whatever its size."""
     found = []
-    for index in choose_views(next(iter(runs.values())), _VIEWS):
+    for index in choose_views(next(iter(runs.values())), most):
         views = {name: read_held_out(results, index) for name, results in runs.items()}
         truths = [view.pictures["truth"] for view in views.values() if view]
         if len(truths) < len(views) or not all(_same(truths[0], truth) for truth in truths[1:]):

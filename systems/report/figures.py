@@ -7,7 +7,7 @@ from utils.config_difference import flatten
 from utils.schema import REQUIRED
 
 _ELSEWHERE = "held_out", "environment", "warnings"  # blocks of metrics.json that have a place of their own
-_HEADLINE = {
+HEADLINE = {
     "psnr": "PSNR in dB",
     "ssim": "SSIM",
     "train_seconds": "seconds of training",
@@ -41,7 +41,7 @@ def numbers(metrics: dict[str, Any]) -> dict[str, float]:
 def headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures that tell most, as (what it is, value)."""
     found = numbers(metrics)
-    return [(label, text_of(found[key])) for key, label in _HEADLINE.items() if key in found]
+    return [(label, text_of(found[key])) for key, label in HEADLINE.items() if key in found]
 
 
 def label_of(key: str) -> str:

@@ -1,0 +1,114 @@
+"""SWEEP.yaml becomes scenes x variants x seeds with checked experiments, or one line that says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from small_sweep import TEXT, tasks_of, write_sweep
+
+from systems.sweep.plan import make_tasks, read_sweep
+from utils.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def refusal(path: Path, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        tasks_of(path, *overrides)
+    return str(error.value)
+
+
+def test_scenes_by_variants(tmp_path):
+    tasks = tasks_of(write_sweep(tmp_path), "trainer.log_every_n_steps=7", "tag={scene}")
+    assert list(tasks) == ["cow-plain", "cow-wide", "pig-plain", "pig-wide"]
+    task = tasks["pig-wide"]
+    assert (task.scene, task.variant, task.seed) == ("pig", "wide", None)
+    assert task.run.path == tmp_path / "exp" / "pair" / "pig-wide"
+    experiment = task.experiment
+    assert (experiment.name, experiment.trial_name) == ("pair", "pig-wide")  # of these launch.py makes the folder
+    assert experiment.dataset.root_dir == str(tmp_path / "data" / "pig")
+    assert (experiment.model.radius, tasks["pig-plain"].experiment.model.radius) == (1.3, 1.1)
+    assert (experiment.trainer.max_steps, experiment.trainer.log_every_n_steps, experiment.tag) == (200, 7, "pig")
+
+
+def test_seeds_and_a_config_of_a_variant(tmp_path):
+    more = "  nerf: {config: [configs/nerf-blender.yaml, configs/quality/draft.yaml], overrides: {dataset.scene: x}}\n"
+    tasks = tasks_of(write_sweep(tmp_path, f"{more}seeds: [3, 4]\n"))
+    assert len(tasks) == 2 * 3 * 2
+    assert tasks["cow-plain-seed4"].experiment.seed == 4
+    assert tasks["cow-nerf-seed3"].configs == ("configs/nerf-blender.yaml", "configs/quality/draft.yaml")
+
+
+def test_one_variant_adds_nothing_to_names_and_scenes_have_keys_of_their_own(tmp_path):
+    text = "name: a\nconfig: configs/neus-demo.yaml\nscenes:\n  cow: {model: {radius: 1.2}}\n  pig:\n"
+    tasks = tasks_of(write_sweep(tmp_path, text=text))
+    assert {name: task.experiment.model.radius for name, task in tasks.items()} == {"cow": 1.2, "pig": 1.1}
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [("'24'", "24"), ("a b", "a b"), ("'null'", "null"), ("'{scene}_b'", "cow_b"), ("'[1'", "[1"), ("'a=b'", "a=b")],
+)
+def test_texts_arrive_as_they_were_written(tmp_path, value, read):
+    text = f"name: a\nconfig: configs/neus-demo.yaml\nscenes: [cow]\noverrides: {{tag: {value}}}\n"
+    assert tasks_of(write_sweep(tmp_path, text=text))["cow"].experiment.tag == read
+
+
+def test_values_are_computed_in_the_config_of_the_task(tmp_path):
+    tasks = tasks_of(
+        write_sweep(tmp_path, "  long: {overrides: {trainer.val_check_interval: '${trainer.max_steps}'}}\n")
+    )
+    assert tasks["cow-long"].experiment.trainer.val_check_interval == 200
+    words = [word for word in tasks["cow-long"].overrides if "interval" in word]
+    assert words == ["trainer.val_check_interval=${trainer.max_steps}"]
+    assert OmegaConf.to_container(OmegaConf.from_dotlist(words), resolve=False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("scenes: [cow, pig]", "scnes: [cow]", "sweep.yaml:4: scnes: unknown key. Did you mean 'scenes'?"),
+        ("scenes: [cow, pig]", "scenes: 3", "sweep.yaml:4: scenes: expected a list of names, or a block"),
+        ("scenes: [cow, pig]", "scenes: []", "sweep.yaml:4: scenes: expected at least one scene, got none"),
+        ("scenes: [cow, pig]", "scenes: [cow, cow]", "sweep.yaml:4: scenes: cow is there twice"),
+        ("scenes: [cow, pig]", "scenes: [../cow]", "sweep.yaml:4: scenes: '../cow': expected letters, digits"),
+        ("name: pair\n", "", "name: missing"),
+        ("name: pair", "name: a/b", "sweep.yaml:2: name: 'a/b': expected letters, digits"),
+        ("wide: {overrides", "wide: {override", "variants.wide.override: unknown key. Did you mean 'overrides'?"),
+        ("{model.radius: 1.3}", "{trial_name: x}", "trial_name: is set by the sweep"),
+        ("{model.radius: 1.3}", "{model.radios: 1.3}", "cow-wide: command line: model.radios: unknown key."),
+        ("{model.radius: 1.3}", "[1]", "variants.wide.overrides: expected a block of keys"),
+        ("{model.radius: 1.3}", "{}", "cow-plain and cow-wide have the same settings."),
+        ("{scene}", "x", "cow-plain and pig-plain have the same settings. Scenes differ by {scene}"),
+        ("{scene}", "{scnee}", "unknown placeholder {scnee}; {scene} is the one that there is."),
+        ("[cow, pig]", "[cow, cow-wide]", None),
+        ("[cow, pig]\n", "[cow, cow-plain]\nseeds: []\n", "seeds: expected at least one, got none"),
+        ("neus-demo", "neus-dmo", "configs/neus-dmo.yaml: no such config file."),
+    ],
+)
+def test_what_is_wrong_is_told(tmp_path, old, new, expected):
+    assert old in TEXT
+    path = write_sweep(tmp_path, text=TEXT.replace(old, new))
+    if expected is None:
+        assert len(tasks_of(path)) == 4
+    else:
+        assert expected in refusal(path)
+
+
+def test_two_tasks_never_share_a_folder(tmp_path):
+    text = TEXT.replace("[cow, pig]", "[cow-wide, cow]").replace("plain: {}", "default: {}")
+    assert "would share the folder cow-wide" in refusal(write_sweep(tmp_path, text=text))
+
+
+def test_what_the_command_line_gets_wrong_is_told(tmp_path):
+    assert "cow-plain: command line: 'x': expected key=value" in refusal(write_sweep(tmp_path), "x")
+
+
+@pytest.mark.parametrize(("name", "num_scenes", "num_variants"), [("nerf_synthetic", 8, 2), ("dtu", 15, 1)])
+def test_shipped_sweeps(monkeypatch, tmp_path, name, num_scenes, num_variants):
+    monkeypatch.chdir(ROOT)
+    tasks = make_tasks(read_sweep(Path(f"configs/sweeps/{name}.yaml")), [], tmp_path)
+    assert len(tasks) == num_scenes * num_variants
+    folders = {task.experiment.dataset.root_dir for task in tasks}
+    assert len(folders) == num_scenes
+    assert all(task.scene in Path(task.experiment.dataset.root_dir).name for task in tasks)

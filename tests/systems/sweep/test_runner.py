@@ -1,0 +1,80 @@
+"""A task runs in processes of its own: exit codes come back, one log holds all and has one writer."""
+
+import sys
+import threading
+import time
+
+import pytest
+
+from systems.sweep.runner import Runner
+
+WAIT = "import time; print('here', flush=True); time.sleep(60)"
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def run(runner, tmp_path, *codes, env=(), side_by_side=1):
+    commands = [python(code) for code in codes]
+    return runner.run(commands, str(tmp_path), str(tmp_path / "run" / "log"), side_by_side, dict(env))
+
+
+def wait_for(tmp_path, word):
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if (tmp_path / "run" / "log").is_file() and f"\n{word}" in (tmp_path / "run" / "log").read_text():
+            return
+        time.sleep(0.02)
+    pytest.fail(f"{word} did not come")
+
+
+def test_commands_run_one_after_the_other_until_one_fails(tmp_path):
+    assert run(Runner(), tmp_path, "print('one')", "import os; print(os.getcwd())") == 0
+    assert run(Runner(), tmp_path, "import sys; sys.exit('two')", "print('three')") == 1
+    lines = (tmp_path / "run" / "log").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("$ ")] == ["one", str(tmp_path), "two"]
+    assert sum(line.startswith(f"$ {sys.executable} -c") for line in lines) == 3
+
+
+def test_a_signal_is_a_negative_code(tmp_path):
+    assert run(Runner(), tmp_path, "import os; os.kill(os.getpid(), 9)") == -9
+
+
+def test_threads_share_the_cores_unless_told_otherwise(tmp_path):
+    show = "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['NUMBA_NUM_THREADS'])"
+    assert run(Runner(), tmp_path, show, side_by_side=1000) == 0
+    assert run(Runner(), tmp_path, show, env={"OMP_NUM_THREADS": "5"}, side_by_side=1000) == 0
+    lines = (tmp_path / "run" / "log").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("$ ")] == ["1 1", "5 1"]
+
+
+def test_stop_ends_the_process_and_starts_no_other(tmp_path):
+    runner, codes = Runner(), []
+    thread = threading.Thread(target=lambda: codes.append(run(runner, tmp_path, WAIT, "print('next')")))
+    thread.start()
+    wait_for(tmp_path, "here")
+    assert run(Runner(), tmp_path, "print('second writer')") is None
+    runner.stop()
+    thread.join(30)
+    assert codes == [-15]
+    assert "\nnext" not in (tmp_path / "run" / "log").read_text()
+    assert run(runner, tmp_path, "print('next')") == -15
+    assert "second writer\n" not in (tmp_path / "run" / "log").read_text()
+
+
+def test_a_task_is_no_part_of_the_processes_that_started_ray(tmp_path, monkeypatch):
+    for name in ("WORLD_SIZE", "LOCAL_RANK", "SLURM_STEP_NUM_TASKS"):
+        monkeypatch.setenv(name, "2")
+    monkeypatch.setenv("KEPT", "yes")
+    assert (
+        run(Runner(), tmp_path, "import os; print(sorted({'WORLD_SIZE', 'LOCAL_RANK', 'KEPT'} & {*os.environ}))") == 0
+    )
+    assert "\n['KEPT']\n" in (tmp_path / "run" / "log").read_text()
+
+
+def test_where_it_runs_is_told(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert Runner().place().endswith(", GPU 3")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert Runner().place().endswith(", CPU")

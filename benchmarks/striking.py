@@ -93,8 +93,9 @@ class Child:
         return self.wait()
 
     def strike_at(self, signum: int, step: int, seconds: float = 0.0) -> End:
-        """Sends a signal so many seconds after the child has come to a step."""
-        while self.step < step:
+        """Sends a signal so many seconds after the child has come to a step, or to its end."""
+        running = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while self.step < step and os.waitid(os.P_PID, self.pid, running) is None:
             time.sleep(0.0005)
         return self.strike(signum, seconds)
 

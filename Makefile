@@ -5,10 +5,10 @@ OUT ?= load/$(shell basename "$(INPUT)" | sed 's/\.[^.]*$$//')
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint demo capture clean
+.PHONY: help install test test-browser browser lint demo capture clean
 
 help:  ## show this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 install: .venv/installed  ## make .venv and install what requirements*.txt name
 
@@ -23,6 +23,15 @@ install: .venv/installed  ## make .venv and install what requirements*.txt name
 
 test: install lint  ## lint, then run the tests
 	$(BIN)/python -m pytest
+
+test-browser: browser  ## run the tests that need a browser; the others skip them where there is none
+	$(BIN)/python -m pytest -m browser
+
+browser: install  ## put Playwright into .venv, and Chromium beside it where the system has none
+	$(PIP) -r requirements-browser.txt
+	@command -v chromium google-chrome >/dev/null || test -n "$$CHROMIUM" \
+		|| $(BIN)/python -m playwright install --with-deps chromium \
+		|| { echo "error: no Chromium; on Debian or Ubuntu: sudo apt install chromium" >&2; exit 1; }
 
 lint: install  ## check style and format
 	$(BIN)/ruff check .

@@ -45,7 +45,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", nargs="+", action="extend", metavar="YAML", help="one or more files, merged in order"
     )
-    parser.add_argument("--gpu", default="0", help="index of the GPU, or cpu; without a GPU the CPU is used")
+    parser.add_argument(
+        "--gpu", default="0", help="0, or 0,1 to train with a process each, or cpu; without a GPU the CPU is used"
+    )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--train", action="store_true", help="train, then test")
     mode.add_argument("--validate", action="store_true", help="render and measure the validation views")
@@ -61,6 +63,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume_weights_only", action="store_true", help="take the weights, start at step 0")
     parser.add_argument("--exp_dir", type=Path, default=Path("exp"), help="where results go (default: exp)")
     parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="where TensorBoard logs go (default: runs)")
+    parser.add_argument(
+        "--view", nargs="?", const="", metavar="PORT", help="with --train: a live page in the browser (default: 8080)"
+    )
+    parser.add_argument(
+        "--view_host", default="127.0.0.1", metavar="HOST", help="who reaches it (default: this machine)"
+    )
     parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
     return parser
 
@@ -73,6 +81,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     args.config = args.config or []
     args.overrides = [item for item in [*args.config, *rest] if "=" in item and not item.startswith("-")]
     args.config = [item for item in args.config if item not in args.overrides]
+    if args.view and "=" in args.view:  # an override after --view, which takes the next word for a port
+        args.overrides, args.view = [args.view, *args.overrides], ""
     for item in rest:
         if item not in args.overrides:
             flags = [flag for action in parser._actions for flag in action.option_strings]
@@ -86,6 +96,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         raise ConfigError("command line: --resume_weights_only needs --resume CKPT.")
     if args.resume is None and (args.validate or args.test or args.predict):
         raise ConfigError("command line: --validate, --test and --predict need --resume CKPT or --resume RUN.")
+    if args.view is not None and not args.train:
+        raise ConfigError("command line: --view goes with --train. For a finished run: python scripts/view.py RUN.")
     return args
 
 
@@ -132,14 +144,20 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
 
     import_lightning()  # before all that imports it
     from datasets.datamodule import SceneData
-    from systems.attempts import Job
-    from systems.training import check_backend, pick_device
+    from systems.attempts import Job, help_to_train
+    from systems.devices import pick_devices
+    from systems.training import check_backend
+    from systems.viewer.address import find_address, parse_port
 
     if not args.verbose:
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # importing it had set its own level
+        for name in ("pytorch_lightning", "lightning_fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # importing them had set levels of their own
+    address = find_address(args.view_host, parse_port(args.view)) if args.view is not None else None
     start = find_start(args.resume, args.train, args.resume_weights_only)
-    device = pick_device(args.gpu)
-    check_backend(experiment.model.backend, device)
+    devices = pick_devices(args.gpu)
+    if devices.size > 1 and not args.train:
+        raise ConfigError(f"--gpu {args.gpu}: several processes only --train. Name one GPU, such as --gpu 0.")
+    check_backend(experiment.model.backend, devices.own)
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
     mode = next(name for name in MODES if getattr(args, name))
@@ -153,7 +171,15 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
             f"{start.checkpoint}: is at step {start.step}, trainer.max_steps is {experiment.trainer.max_steps}: "
             f"nothing is left to train. Raise trainer.max_steps, or use --test to export again."
         )
-    job = Job(experiment, run, args.runs_dir, device, interrupts, start.checkpoint, args.resume_weights_only)
+    job = Job(experiment, run, args.runs_dir, devices, interrupts, start.checkpoint, args.resume_weights_only)
+    if not devices.is_first:
+        logging.disable(logging.WARNING)
+        help_to_train(job, data)
+        return {}
+    if address is not None:
+        from systems.viewer.live import LiveView  # only now: a run without it does not need viser
+
+        job = replace(job, callbacks=(LiveView(address),))
     with going_on_told(args.argv, run, is_new=start.run is None):
         return perform(job, data, scenes, mode, warned, args.config)
 
@@ -174,20 +200,20 @@ def perform(
     if mode == "train":
         run.check_room(attempt.checkpoint_bytes)
         train(job, attempt, data)
-    system, trainer = attempt.system, attempt.trainer
+    system, trainer = attempt.system, attempt.alone(job)
     if mode == "validate":
         trainer.validate(system, datamodule=data, verbose=False)
     elif mode == "predict":
         trainer.predict(system, datamodule=data, return_predictions=False)
     else:
         trainer.test(system, datamodule=data, verbose=False)
-    report = write_metrics(trainer, system, run, job.device, mode, warned)
+    report = write_metrics(trainer, system, run, job.devices, mode, warned)
     if experiment.export.report and mode in ("train", "test"):
         from systems.report.page import leave_report  # only now: what it imports would delay the first step
 
         report |= leave_report(run.path, experiment)
     if mode == "train":
-        attempt.saver.check_saved(trainer)
+        attempt.saver.check_saved(attempt.trainer)
     if system.failure is not None:
         raise system.failure
     return report
@@ -241,7 +267,8 @@ def main(argv: list[str] | None = None) -> int:
         started = time.perf_counter()
         with warnings_logged() as warned, Interrupts() as interrupts:
             report = execute(args, experiment, warned, interrupts)
-        print(summarise(report, time.perf_counter() - started))
+        if report:  # of the first process
+            print(summarise(report, time.perf_counter() - started))
     except Stopped as stop:
         return stop.exit_code
     except InputError as error:

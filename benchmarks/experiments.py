@@ -12,8 +12,9 @@ from pytorch_lightning.callbacks import Callback
 
 from datasets.datamodule import SceneData
 from models.base import VolumeModel
-from systems.checkpoints import check_fit, read_checkpoint, weights_of
+from systems.checkpoints import load_weights
 from systems.configs import Experiment, read_experiment
+from systems.devices import Devices
 from systems.runs import RunFolder, find_checkpoint, run_of
 from systems.training import make_trainer
 from utils import registry, schema
@@ -28,12 +29,10 @@ def load_trained(path: Path, overrides: Sequence[str], device: torch.device) -> 
     if run is None:
         raise CheckpointError(f"--resume {path}: no config/parsed.yaml beside it. Give a run's folder under exp/.")
     experiment = read_experiment([run.parsed_config], overrides)
-    content = read_checkpoint(checkpoint)
     system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
-    check_fit(checkpoint, weights_of(content), system)
-    system.load_state_dict(weights_of(content))
-    system.model.on_step(content["global_step"])
-    return experiment, system.model.to(device), content["global_step"]
+    step = load_weights(checkpoint, system)
+    system.model.on_step(step)
+    return experiment, system.model.to(device), step
 
 
 def train(experiment: Experiment, device: torch.device, callbacks: Sequence[Callback]) -> None:
@@ -54,7 +53,7 @@ def train(experiment: Experiment, device: torch.device, callbacks: Sequence[Call
         run = RunFolder(Path(folder) / "exp" / experiment.name / "benchmark")
         system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
         run.create("", schema.to_dict(experiment))
-        trainer = make_trainer(experiment, run, Path(folder) / "runs", device, Interrupts())
+        trainer = make_trainer(experiment, run, Path(folder) / "runs", Devices.single(device), Interrupts())
         trainer.callbacks[:0] = callbacks
         system.to(device)
         trainer.fit(system, datamodule=data)

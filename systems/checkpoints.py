@@ -112,3 +112,11 @@ def check_fit(path: Path, state: dict[str, Tensor], module: nn.Module) -> None:
         f"{path}: belongs to another model: {problem}. Use the config of its run (config/parsed.yaml beside ckpt/), "
         f"or leave --config out."
     )
+
+
+def load_weights(path: Path, module: nn.Module) -> int:
+    """Puts the weights of a checkpoint into a system; returns their step. Raises CheckpointError."""
+    content = read_checkpoint(path)
+    check_fit(path, weights_of(content), module)
+    module.load_state_dict(weights_of(content))
+    return content["global_step"]

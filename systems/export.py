@@ -50,18 +50,19 @@ def export_mesh(
     world_from_scene: np.ndarray,
     views: Splits | None = None,
     show: Callable[[Mesh], None] | None = None,
+    shape: Callable[[Mesh], Mesh] = lambda mesh: mesh,
 ) -> dict[str, Any]:
     """Writes `<stem>-mc<R>.<format>` for each export format and returns what was made.
 
     views: what the level of a density, `export.crop` and `export.texture=views` look at; None where none of these is
-    asked for; show: gets the mesh in scene coordinates once it is written. Raises ReconstructionError when the field
-    has no surface; nothing is written then."""
+    asked for; show: gets the mesh in scene coordinates once it is written; shape: changes the level set, in scene
+    coordinates, before all else. Raises ReconstructionError when the field has no surface; nothing is written then."""
     started = time.perf_counter()
     surface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}
     level = surface_level(model, surface.threshold, views)
     chunks = Pieces("export.chunk_size", config.chunk_size, finishing.LEAST_CHUNK)
-    mesh = chunks.run(lambda chunk: surface_mesh(model, surface.resolution, level, chunk))
+    mesh = shape(chunks.run(lambda chunk: surface_mesh(model, surface.resolution, level, chunk)))
     spacing = 2.0 * model.config.radius / (surface.resolution - 1)
     mesh, made = _finished(mesh, model, config, level, spacing, world_from_scene, views)
     mesh = _colored(mesh, model, config, level, spacing, views)

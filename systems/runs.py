@@ -148,6 +148,12 @@ def _step_of(file: Path) -> int:
     return int(match[1] or match[2]) if match else -1
 
 
+def checkpoints_beside(checkpoint: Path) -> dict[int, Path]:
+    """A checkpoint and the others of its folder, by their steps from the first to the last."""
+    found = {_step_of(file): file for file in [*reversed(checkpoints_in(checkpoint.parent)), checkpoint]}
+    return dict(sorted(found.items()))
+
+
 def run_of(checkpoint: Path) -> RunFolder | None:
     """The run that a checkpoint belongs to; None when it lies outside a run's folder."""
     run = RunFolder(checkpoint.resolve().parent.parent)

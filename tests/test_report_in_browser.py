@@ -1,14 +1,12 @@
 """Reports in a real browser, from disk and without a network: no error, a mesh that is drawn and turns."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
+from browser import chromium, differing, picture
 from finished_run import write_finished_run
 
 from scripts.compare import main
@@ -16,20 +14,13 @@ from systems.configs import read_experiment
 from systems.report.page import write_report
 from systems.report.results import read_results
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 pytestmark = pytest.mark.browser
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    with playwright.sync_playwright() as session:
-        if path is None and not Path(session.chromium.executable_path).exists():
-            pytest.skip("needs Chromium: playwright install chromium, or its path in CHROMIUM")
-        found = session.chromium.launch(executable_path=path, args=FLAGS)
+    with chromium() as found:
         yield found
-        found.close()
 
 
 class Opened:
@@ -52,8 +43,7 @@ class Opened:
 
     def canvas(self, index: int = 0) -> np.ndarray:
         """(H, W, 3) uint8, what a canvas shows."""
-        shot = self.page.locator("canvas").nth(index).screenshot()
-        return cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR)
+        return picture(self.page.locator("canvas").nth(index).screenshot())
 
     def drag(self, index: int, right: int, down: int) -> None:
         """Moves the pressed pointer from the middle of a canvas."""
@@ -64,11 +54,6 @@ class Opened:
         self.page.mouse.move(x + right, y + down, steps=3)
         self.page.mouse.up()
         self.settle()
-
-
-def differing(one: np.ndarray, other: np.ndarray) -> int:
-    """The number of pixels that changed."""
-    return int((np.abs(one.astype(int) - other).max(axis=2) > 8).sum())
 
 
 def test_a_report_opens_and_its_mesh_turns(browser: Any, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from sphere_scene import write_sphere_scene
 from struck_runs import run_in, start, steps_on_disk, strike, weights
 
 from systems.attempts import Attempt, Job
-from systems.step import TrainingStep
+from systems.step import Figures, TrainingStep
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,12 @@ def test_nan_takes_the_run_back_to_its_last_good_state(
 ) -> None:
     seen, seeds = strike(monkeypatch, 12, poison), []
     struck = TrainingStep.run
-    monkeypatch.setattr(
-        TrainingStep, "run", lambda own, step: (seeds.append(own.experiment.seed), struck(own, step))[1]
-    )
+
+    def run(own: TrainingStep, step: int) -> Figures:
+        seeds.append(own.experiment.seed)
+        return struck(own, step)
+
+    monkeypatch.setattr(TrainingStep, "run", run)
     assert start(scene, tmp_path) == 0
     assert len(set(seeds[:15])) == 1
     assert seeds[0] != seeds[-1]  # other rays

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import torch
 
+from systems.devices import Devices
 from systems.runs import RunFolder
 from systems.training import write_metrics
 from utils.callbacks import TrainingClock
@@ -15,7 +16,7 @@ def test_warnings_of_passes_at_the_same_step_are_joined(tmp_path):
 
     def written(mode, step, warned, **report):
         system = SimpleNamespace(report=report, current_step=step)
-        write_metrics(trainer, system, RunFolder(tmp_path), torch.device("cpu"), mode, warned)
+        write_metrics(trainer, system, RunFolder(tmp_path), Devices.single(torch.device("cpu")), mode, warned)
         return json.loads((tmp_path / "save" / "metrics.json").read_text())
 
     assert written("train", 5, ["dark", "small"], psnr=1.0)["warnings"] == ["dark", "small"]

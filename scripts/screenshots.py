@@ -1,0 +1,90 @@
+"""Takes the pictures of the viewer and the report in README.md: screenshots.py RUN [--out docs/images]
+
+Needs Playwright and Chromium: make browser."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+from utils.errors import DataError, InputError
+from utils.registry import ROOT
+
+WINDOW = {"width": 1200, "height": 760}
+FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
+QUALITY = 82  # of JPEG
+SECONDS = 15.0  # until the finest picture of a view is there
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns its exit code, 2 for input that must be mended."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run that has been tested")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images", help="where pictures go")
+    args = parser.parse_args(argv)
+    try:
+        take(args.run, args.out)
+    except InputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def take(run: Path, out: Path) -> None:
+    """Writes viewer.jpg, viewer-mesh.jpg and report.jpg. Raises DataError where the run or a program is missing."""
+    if not (run / "save" / "report.html").is_file():
+        raise DataError(f"{run}: no save/report.html in it. Give the folder of a run that ended with its test pass.")
+    if find_spec("playwright") is None:
+        raise DataError("screenshots.py: needs playwright, which is not installed: make browser")
+    from playwright.sync_api import sync_playwright
+
+    out.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, str(ROOT / "scripts" / "view.py"), str(run), "--port", "0"]
+    viewer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        url = viewer.stdout.readline().split(": ")[0]
+        if not url:
+            raise DataError(f"{run}: scripts/view.py does not show it, for the reason that it gives above.")
+        with sync_playwright() as session:
+            path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+            browser = session.chromium.launch(executable_path=path, args=FLAGS)
+            page = browser.new_page(viewport=WINDOW)
+            _viewer(page, url, out)
+            page.goto((run / "save" / "report.html").resolve().as_uri())
+            page.wait_for_timeout(2000)
+            _shoot(page, out / "report.jpg")
+            browser.close()
+    finally:
+        viewer.terminate()
+        viewer.wait()
+
+
+def _viewer(page: Any, url: str, out: Path) -> None:
+    page.goto(url)
+    page.get_by_role("button", name="export mesh").wait_for()
+    for close in page.locator(".mantine-Notification-closeButton").all():
+        close.click()  # what the browser says of its graphics card
+    page.wait_for_timeout(1e3 * SECONDS)
+    _shoot(page, out / "viewer.jpg")
+    page.get_by_role("checkbox", name="mesh", exact=True).last.check()
+    page.get_by_role("checkbox", name="region", exact=True).last.check()
+    page.locator("xpath=//label[text()='picture']/following::input[1]").click()
+    page.get_by_role("option", name="none", exact=True).click()
+    page.wait_for_timeout(1e3 * SECONDS)
+    _shoot(page, out / "viewer-mesh.jpg")
+
+
+def _shoot(page: Any, path: Path) -> None:
+    page.mouse.move(5, 5)
+    page.screenshot(path=path, type="jpeg", quality=QUALITY)
+    print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Presets by time: any config of a scene, with one of configs/quality behind it."""
+
+from pathlib import Path
+
+import pytest
+
+from systems.configs import Experiment, read_experiment
+from utils.registry import ROOT
+
+SCENES = sorted((ROOT / "configs").glob("*.yaml"))
+GIVEN = ["dataset.scene=x", "dataset.root_dir=x"]
+
+
+def with_preset(path: Path, preset: str) -> Experiment:
+    return read_experiment([str(path), str(ROOT / f"configs/quality/{preset}.yaml")], GIVEN)
+
+
+@pytest.mark.parametrize("path", SCENES, ids=lambda path: path.stem)
+def test_presets_grow_in_steps_and_in_the_resolution_of_the_mesh(path: Path) -> None:
+    draft, default, high = (with_preset(path, name) for name in ("draft", "default", "high"))
+    assert draft.trainer.max_steps < default.trainer.max_steps < high.trainer.max_steps
+    resolutions = [found.model.geometry.isosurface.resolution for found in (draft, default, high)]
+    assert resolutions == sorted(set(resolutions))
+    assert high.model.train_num_rays * high.model.num_samples_per_ray > (
+        default.model.train_num_rays * default.model.num_samples_per_ray
+    )
+
+
+@pytest.mark.parametrize("name", ["neus-blender", "neus-dtu-wmask"])
+@pytest.mark.parametrize("preset", ["draft", "high"])
+def test_schedules_follow_the_steps_of_a_preset(name: str, preset: str) -> None:
+    found = with_preset(ROOT / f"configs/{name}.yaml", preset)
+    last = found.trainer.max_steps
+    sparsity = found.system.loss.weights["sparsity"]
+    assert sparsity.at(0) > 0.0
+    assert sparsity.at(last // 2) > 0.0
+    assert sparsity.at(last) == 0.0
+    factor = found.system.scheduler.at
+    assert factor(last) == pytest.approx(0.02 * factor(found.system.warmup_steps), rel=0.1)
+
+
+def test_default_is_what_a_config_does_by_itself() -> None:
+    path = ROOT / "configs/neus-blender.yaml"
+    assert with_preset(path, "default") == read_experiment([str(path)], GIVEN)

@@ -1,0 +1,189 @@
+"""The viewer in a real browser while a training runs: cameras, pictures, sliders, buttons, and a second visitor."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import chromium, differing, picture
+from viewed_scene import make_subject
+
+from systems.viewer.address import find_address
+from systems.viewer.page import ViserPage
+from systems.viewer.session import Session, Subject
+from systems.viewer.wishes import Mailbox
+
+pytestmark = pytest.mark.browser
+SIZE = {"width": 900, "height": 800}
+LEFT = 560  # pixels of the scene beside the controls
+PATIENCE = 30.0  # seconds, on a machine that draws WebGL with its processor
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
+
+
+class Viewed:
+    """A session beside a training that does nothing but count."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.steps, self.stop, self.saved = 0, threading.Event(), []
+        self.subject, mailbox = replace(subject, step=lambda: self.steps), Mailbox()
+        self.page = ViserPage(self.subject, mailbox, find_address("127.0.0.1", 0), range(10_001), live=True)
+        self.session = Session(self.subject, mailbox, self.page, {"save": self._save})
+        self._thread = threading.Thread(target=self._train)
+        self._thread.start()
+
+    def _save(self) -> str:
+        self.saved.append(self.steps)
+        return f"saved step {self.steps}"
+
+    def _train(self) -> None:
+        while not self.stop.is_set():
+            if self.session.paused:
+                self.session.at_leisure()
+            else:
+                time.sleep(0.01)
+                self.steps += 1
+                self.session.between_steps()
+
+    def close(self) -> None:
+        self.stop.set()
+        self._thread.join()
+        self.page.close()
+
+
+@pytest.fixture(scope="module")
+def viewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewed]:
+    found = Viewed(make_subject(tmp_path_factory.mktemp("viewed")))
+    yield found
+    found.close()
+
+
+class Visit:
+    """A page of the viewer, and all that went wrong on it."""
+
+    def __init__(self, browser: Any, viewed: Viewed) -> None:
+        self.page = browser.new_context(viewport=SIZE).new_page()
+        self.wrong: list[str] = []
+        self.asked: set[str] = set()
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("console", lambda message: self.wrong.append(message.text) if message.type == "error" else None)
+        self.page.on("request", lambda request: self.asked.add(request.url.split("/")[2]))
+        self.page.goto(viewed.page.address.url)
+        self.page.get_by_role("button", name="export mesh").wait_for()
+
+    def scene(self) -> np.ndarray:
+        """What is drawn, without the controls and the browser's own notes."""
+        return picture(self.page.screenshot())[250:, :LEFT]
+
+    def until(self, true: Callable[[], bool]) -> None:
+        end = time.perf_counter() + PATIENCE
+        while not true():
+            assert time.perf_counter() < end, "did not come true"
+            self.page.wait_for_timeout(100)
+
+    def tick(self, name: str, on: bool) -> None:
+        self.page.get_by_role("checkbox", name=name, exact=True).last.set_checked(on)
+
+    def choose(self, kind: str) -> None:
+        self.page.locator("xpath=//label[text()='picture']/following::input[1]").click()
+        self.page.get_by_role("option", name=kind, exact=True).click()
+
+    def said(self) -> str:
+        return self.page.locator("xpath=//label[text()='last']/following::textarea[1]").input_value()
+
+    def slide_to_end(self, name: str) -> None:
+        self.page.locator(f"xpath=(//label[text()='{name}']/following::*[@role='slider'])[1]").press("End")
+
+
+@pytest.fixture
+def visit(browser: Any, viewed: Viewed) -> Iterator[Visit]:
+    found = Visit(browser, viewed)
+    yield found
+    found.page.context.close()
+    assert found.wrong == []
+    assert found.asked <= {viewed.page.address.url.split("/")[2]}  # nothing from elsewhere
+
+
+def blank(scene: np.ndarray) -> bool:
+    """Whether nearly all of it is white."""
+    return float((scene.min(axis=2) < 235).mean()) < 0.005
+
+
+def test_cameras_and_a_picture_are_drawn(visit: Visit) -> None:
+    visit.until(lambda: not blank(visit.scene()))
+    visit.tick("cameras", False)
+    visit.page.wait_for_timeout(500)
+    visit.until(lambda: not blank(visit.scene()))  # the rendered picture is left
+    alone = visit.scene()
+    visit.tick("cameras", True)
+    visit.until(lambda: differing(alone, visit.scene()) > 500)
+    visit.tick("cameras", False)
+    visit.choose("none")
+    visit.until(lambda: blank(visit.scene()))
+    visit.tick("cameras", True)
+    visit.until(lambda: not blank(visit.scene()))  # the frusta with their photographs
+
+
+def test_pictures_of_all_kinds_differ(visit: Visit) -> None:
+    visit.tick("cameras", False)
+    seen = []
+    for kind in ("rgb", "normal", "depth", "error"):
+        visit.choose(kind)
+        visit.until(lambda: not blank(visit.scene()) and all(differing(visit.scene(), old) > 1000 for old in seen))
+        visit.page.wait_for_timeout(1500)  # until it is fine
+        seen.append(visit.scene())
+    visit.tick("cameras", True)
+
+
+def test_a_slider_changes_the_mesh(visit: Visit) -> None:
+    visit.tick("cameras", False)
+    visit.choose("none")
+    visit.tick("mesh", True)
+    visit.until(lambda: not blank(visit.scene()))
+    visit.page.wait_for_timeout(1500)
+    before = visit.scene()
+    covered = (before.min(axis=2) < 235).sum()
+    visit.slide_to_end("iso level")
+    visit.until(lambda: (visit.scene().min(axis=2) < 235).sum() > 1.05 * covered)
+    visit.tick("mesh", False)
+    visit.tick("cameras", True)
+
+
+def test_export_writes_a_file_and_says_so(visit: Visit, viewed: Viewed) -> None:
+    visit.page.get_by_role("button", name="export mesh").click()
+    visit.until(lambda: "exported" in visit.said())
+    files = list(viewed.subject.save_dir.glob("view-it*-mc64.ply"))
+    assert files
+    assert all(file.name in visit.said() for file in files)
+
+
+def test_pause_stops_the_training_and_resume_goes_on(visit: Visit, viewed: Viewed) -> None:
+    visit.page.get_by_role("button", name="pause").click()
+    visit.page.get_by_role("button", name="resume").wait_for()
+    at = viewed.steps
+    visit.page.get_by_role("button", name="save checkpoint").click()
+    visit.until(lambda: visit.said() == f"saved step {at}")
+    assert viewed.steps == at == viewed.saved[-1]
+    visit.page.get_by_role("button", name="resume").click()
+    visit.until(lambda: viewed.steps > at)
+
+
+def test_a_second_visitor_sees_it_too(visit: Visit, browser: Any, viewed: Viewed) -> None:
+    second = Visit(browser, viewed)
+    second.until(lambda: not blank(second.scene()))
+    second.choose("depth")
+    visit.tick("cameras", False)  # shared, the picture is not
+    second.until(lambda: not second.page.get_by_role("checkbox", name="cameras", exact=True).last.is_checked())
+    visit.until(lambda: not blank(visit.scene()))
+    visit.until(lambda: differing(visit.scene(), second.scene()) > 1000)
+    second.page.context.close()
+    visit.tick("cameras", True)
+    visit.until(lambda: not blank(visit.scene()))
+    assert second.wrong == []

@@ -142,16 +142,20 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
 
     import_lightning()  # before all that imports it
     from datasets.datamodule import SceneData
-    from systems.attempts import Job
-    from systems.training import check_backend, pick_device
+    from systems.attempts import Job, help_to_train
+    from systems.devices import pick_devices
+    from systems.training import check_backend
     from systems.viewer.address import find_address, parse_port
 
     if not args.verbose:
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # importing it had set its own level
+        for name in ("pytorch_lightning", "lightning_fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # importing them had set levels of their own
     address = find_address(args.view_host, parse_port(args.view)) if args.view is not None else None
     start = find_start(args.resume, args.train, args.resume_weights_only)
-    device = pick_device(args.gpu)
-    check_backend(experiment.model.backend, device)
+    devices = pick_devices(args.gpu)
+    if devices.size > 1 and not args.train:
+        raise ConfigError(f"--gpu {args.gpu}: several processes only --train. Name one GPU, such as --gpu 0.")
+    check_backend(experiment.model.backend, devices.own)
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
     mode = next(name for name in MODES if getattr(args, name))
@@ -165,7 +169,11 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
             f"{start.checkpoint}: is at step {start.step}, trainer.max_steps is {experiment.trainer.max_steps}: "
             f"nothing is left to train. Raise trainer.max_steps, or use --test to export again."
         )
-    job = Job(experiment, run, args.runs_dir, device, interrupts, start.checkpoint, args.resume_weights_only)
+    job = Job(experiment, run, args.runs_dir, devices, interrupts, start.checkpoint, args.resume_weights_only)
+    if not devices.is_first:
+        logging.getLogger().setLevel(logging.ERROR)
+        help_to_train(job, data)
+        return {}
     if address is not None:
         from systems.viewer.live import LiveView  # only now: a run without it does not need viser
 
@@ -190,20 +198,20 @@ def perform(
     if mode == "train":
         run.check_room(attempt.checkpoint_bytes)
         train(job, attempt, data)
-    system, trainer = attempt.system, attempt.trainer
+    system, trainer = attempt.system, attempt.alone(job)
     if mode == "validate":
         trainer.validate(system, datamodule=data, verbose=False)
     elif mode == "predict":
         trainer.predict(system, datamodule=data, return_predictions=False)
     else:
         trainer.test(system, datamodule=data, verbose=False)
-    report = write_metrics(trainer, system, run, job.device, mode, warned)
+    report = write_metrics(trainer, system, run, job.devices, mode, warned)
     if experiment.export.report and mode in ("train", "test"):
         from systems.report.page import leave_report  # only now: what it imports would delay the first step
 
         report |= leave_report(run.path, experiment)
     if mode == "train":
-        attempt.saver.check_saved(trainer)
+        attempt.saver.check_saved(attempt.trainer)
     if system.failure is not None:
         raise system.failure
     return report
@@ -257,7 +265,8 @@ def main(argv: list[str] | None = None) -> int:
         started = time.perf_counter()
         with warnings_logged() as warned, Interrupts() as interrupts:
             report = execute(args, experiment, warned, interrupts)
-        print(summarise(report, time.perf_counter() - started))
+        if report:  # of the first process
+            print(summarise(report, time.perf_counter() - started))
     except Stopped as stop:
         return stop.exit_code
     except InputError as error:

@@ -14,6 +14,7 @@ from datasets.datamodule import SceneData
 from models.base import VolumeModel
 from systems.checkpoints import load_weights
 from systems.configs import Experiment, read_experiment
+from systems.devices import Devices
 from systems.runs import RunFolder, find_checkpoint, run_of
 from systems.training import make_trainer
 from utils import registry, schema
@@ -52,7 +53,7 @@ def train(experiment: Experiment, device: torch.device, callbacks: Sequence[Call
         run = RunFolder(Path(folder) / "exp" / experiment.name / "benchmark")
         system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
         run.create("", schema.to_dict(experiment))
-        trainer = make_trainer(experiment, run, Path(folder) / "runs", device, Interrupts())
+        trainer = make_trainer(experiment, run, Path(folder) / "runs", Devices.single(device), Interrupts())
         trainer.callbacks[:0] = callbacks
         system.to(device)
         trainer.fit(system, datamodule=data)

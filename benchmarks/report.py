@@ -27,6 +27,7 @@ python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego
 python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego --against PATH_TO_INSTANT_NSR_PL
 python -m benchmarks.export --resume RUN
 python -m benchmarks.memory --config configs/neus-blender.yaml dataset.scene=none
+python -m benchmarks.processes --config configs/neus-blender.yaml dataset.scene=lego --gpus 0 0,1
 python -m benchmarks.view --config configs/neus-demo.yaml
 python -m benchmarks.report
 ```"""
@@ -186,6 +187,13 @@ def _memory(result: Json) -> Iterator[str]:
     )
 
 
+def _processes(result: Json) -> Iterator[str]:
+    yield f"`{result['config']['name']}`, a process for each GPU, each with the whole sample budget of a step."
+    head = ["--gpu", "processes", "steps", "training, s", "rays per second", "against the first", "PSNR, dB"]
+    names = ("processes", "steps", "train_seconds", "rays_per_s", "rays_against_first", "psnr")
+    yield table(head, [[row["gpu"], *(number(row.get(name), 4) for name in names)] for row in result["runs"]])
+
+
 def _view(result: Json) -> Iterator[str]:
     name, window, timed = result["config"]["name"], result["window"], result["window"] - result["skipped"]
     turns = len(result["rows"][0]["each_ms"])
@@ -225,6 +233,7 @@ SECTIONS = (
     ("train", "Training", _train),
     ("export", "Export", _export),
     ("memory", "Memory of images", _memory),
+    ("processes", "Several GPUs", _processes),
     ("view", "Live viewer", _view),
     ("faults", "Faults", _faults),
     (None, "Runs of launch.py", _demo),

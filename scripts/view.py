@@ -46,7 +46,8 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     import_lightning()  # before all that imports it
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # importing it had set its own level
     from datasets.datamodule import SceneData
-    from systems.training import check_backend, make_trainer, pick_device
+    from systems.devices import Devices, pick_device
+    from systems.training import check_backend, make_trainer
     from systems.viewer.address import find_address, parse_port
     from utils.interrupts import Interrupts
 
@@ -58,7 +59,8 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     from systems.viewer.finished import FinishedRun
 
     checkpoints = checkpoints_beside(checkpoint)
-    trainer = make_trainer(experiment, run, Path("runs"), device, Interrupts())  # for the precision of its passes alone
+    # for the precision of its passes alone
+    trainer = make_trainer(experiment, run, Path("runs"), Devices.single(device), Interrupts())
     finished = FinishedRun(
         experiment=experiment,
         run=run,

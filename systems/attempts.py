@@ -10,6 +10,8 @@ from pytorch_lightning.callbacks import Callback
 
 from systems.checkpoints import load_weights, read_checkpoint
 from systems.configs import Experiment
+from systems.devices import Devices
+from systems.ranks import leave_with_parent, part
 from systems.reconstruction import Data, ReconstructionSystem
 from systems.runs import RunFolder
 from systems.sanity import NotFiniteError
@@ -32,7 +34,7 @@ class Job:
     experiment: Experiment
     run: RunFolder
     runs_dir: Path
-    device: torch.device
+    devices: Devices
     interrupts: Interrupts
     checkpoint: Path | None = None  # None: from scratch
     weights_only: bool = False  # of the checkpoint, for a run that begins at step 0
@@ -48,9 +50,9 @@ class Job:
         if self.checkpoint is not None:
             step = load_weights(self.checkpoint, system)
             system.loaded_step = 0 if self.weights_only else step
-        trainer = make_trainer(experiment, self.run, self.runs_dir, self.device, self.interrupts)
+        trainer = make_trainer(experiment, self.run, self.runs_dir, self.devices, self.interrupts)
         trainer.callbacks.extend(self.callbacks)
-        return Attempt(system.to(self.device), trainer)
+        return Attempt(system.to(self.devices.own), trainer)
 
 
 @dataclass
@@ -73,6 +75,16 @@ class Attempt:
         state = sum(value.numel() * value.element_size() for value in self.system.state_dict().values())
         return state + 2 * sum(parameter.numel() * parameter.element_size() for parameter in self.system.parameters())
 
+    def alone(self, job: Job) -> pl.Trainer:
+        """A trainer of this process alone, for what comes after the training, with the figures of this one."""
+        if job.devices.size == 1:
+            return self.trainer
+        self.system.loaded_step = self.system.current_step
+        devices = Devices.single(job.devices.own)
+        trainer = make_trainer(self.system.experiment, job.run, job.runs_dir, devices, job.interrupts)
+        trainer.loggers, trainer.callbacks = self.trainer.loggers, self.trainer.callbacks
+        return trainer
+
     @property
     def saver(self) -> Saver:
         """What writes the checkpoints."""
@@ -91,16 +103,48 @@ class _Trouble:
 
 def train(job: Job, attempt: Attempt, data: Data) -> None:
     """Trains to the end, in as many attempts as it takes. Raises ReconstructionError where none gets there."""
+    if job.devices.size > 1:
+        _train_together(job, attempt, data)
+        return
     while (trouble := _fit(job, attempt, data)) is not None:
         job = _after(job, trouble)
         attempt.begin_anew(job, data)
 
 
+def help_to_train(job: Job, data: Data) -> None:
+    """Trains along in a process that is not the first one; ends when that one does."""
+    if job.devices.started == "here":
+        leave_with_parent()
+    attempt = job.prepare()
+    attempt.trainer.fit(attempt.system, datamodule=data, ckpt_path=_state(job), weights_only=True)
+    part()
+
+
+def _train_together(job: Job, attempt: Attempt, data: Data) -> None:
+    """One attempt, whose other processes end with it: they have no way to hear of a return to an earlier state."""
+    try:
+        trouble = _fit(job, attempt, data)
+        if trouble is not None:
+            behind = "its beginning" if trouble.newest is None else trouble.newest.name
+            raise ReconstructionError(
+                f"{trouble.text}. Several processes do not return to an earlier state by themselves: go on from "
+                f"{behind} with --resume RUN --train, and a lower system.optimizer.args.lr or model.train_num_rays."
+            )
+    except BaseException:
+        attempt.trainer.strategy.end_others()
+        raise
+    part()
+
+
+def _state(job: Job) -> str | None:
+    """The checkpoint that a training goes on from, optimiser included."""
+    return None if job.weights_only or job.checkpoint is None else str(job.checkpoint)
+
+
 def _fit(job: Job, attempt: Attempt, data: Data) -> _Trouble | None:
-    whole = None if job.weights_only or job.checkpoint is None else str(job.checkpoint)
     trainer = attempt.trainer
     try:
-        trainer.fit(attempt.system, datamodule=data, ckpt_path=whole, weights_only=True)
+        trainer.fit(attempt.system, datamodule=data, ckpt_path=_state(job), weights_only=True)
         return None
     except NotFiniteError as error:
         return _Trouble(error.step, str(error), False, attempt.saver.newest)

@@ -145,6 +145,7 @@ class ReconstructionSystem(pl.LightningModule):
         """Lightning's hook; a captured step has done it already, as it has the next two."""
         if not self.captured:
             super().backward(loss, *args, **kwargs)
+            self.step.ranks.average([part.grad for part in self.parameters() if part.grad is not None])
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         """See `backward`."""
@@ -162,11 +163,10 @@ class ReconstructionSystem(pl.LightningModule):
         return view_background(self.experiment.model, self.device)
 
     def _send_figures(self, figures: Figures) -> None:
-        values = {"loss": figures.loss, "mse": figures.mse, "rays": figures.rays, "samples": figures.samples}
-        values |= {} if figures.inv_s is None else {"inv_s": figures.inv_s}
-        values |= {f"loss/{name}": term for name, term in zip(figures.names, figures.terms.unbind(), strict=True)}
+        values = figures.by_name()
         values["occupied"] = self.model.occupancy.occupied.float().mean()
-        self.readout.send(self.global_step, values | self.watch.ask())
+        values = self.step.ranks.gather(values, ("rays", "samples")) | self.watch.ask()
+        self.readout.send(self.global_step, values)
 
     def _log_arrived(self, wait: bool = False) -> dict[str, float]:
         """Logs figures under the step that they are of, and returns them; nothing where none have arrived.

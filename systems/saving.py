@@ -30,6 +30,17 @@ class SealedCheckpoints(TorchCheckpointIO):
         write_checkpoint(dict(checkpoint), Path(path))
 
 
+class KeepsSignals(Callback):
+    """For processes that do not save: the first of them does, and all must live until it has."""
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self.interrupts = interrupts
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From now on the first signal is only noted."""
+        self.interrupts.keep()
+
+
 class Saver(Callback):
     """Writes `epoch=E-step=N.ckpt` into a folder; that it cannot be written is said, and does not end the training.
 

@@ -16,6 +16,7 @@ from systems.error_map import ErrorMap
 from systems.graphs import StepGraphs
 from systems.losses import OF_PAIRS, rgb_mse
 from systems.optim import LearningRates
+from systems.ranks import Ranks
 from utils import registry
 from utils.rays import RayBatch, Redirect, SourceViews
 
@@ -57,6 +58,12 @@ class Figures:
     samples: Tensor  # () in use
     inv_s: Tensor | None  # () of a NeuS
 
+    def by_name(self) -> dict[str, Tensor]:
+        """Each () under the name that it has in the log."""
+        values = {"loss": self.loss, "mse": self.mse, "rays": self.rays, "samples": self.samples}
+        values |= {} if self.inv_s is None else {"inv_s": self.inv_s}
+        return values | {f"loss/{name}": term for name, term in zip(self.names, self.terms.unbind(), strict=True)}
+
 
 class TrainingStep:
     """Runs the steps of a training; `captured`: gradients and optimiser too, as CUDA graphs.
@@ -83,7 +90,7 @@ class TrainingStep:
         self.points = None if no_points else views.sparse_points(experiment.model.radius)
         if experiment.model.grid_min_views:
             model.keep_to_views(views.count_views)
-        self.rates = LearningRates(optimizer)
+        self.rates, self.ranks = LearningRates(optimizer), Ranks.joined()
         self.generator = torch.Generator(device)
         self._graphs = StepGraphs(self.generator)
         self._weights: dict[str, tuple[float, Tensor]] = {}
@@ -91,12 +98,15 @@ class TrainingStep:
     def run(self, step: int) -> Figures:
         """The figures of a step; where it is not captured, their loss carries the gradient."""
         # Random numbers depend on seed and step alone: a resumed run draws what the whole run drew.
-        self.generator.manual_seed(self.experiment.seed * 1_000_003 + step)
+        seed = self.experiment.seed * 1_000_003 + step
+        self.generator.manual_seed(seed)
         self.rates.set(self.experiment.system.scheduler.at(step))
         self.model.on_step(step)
         due = self.model.occupancy_due(step)
         if due is not None:
             self._run(("occupancy", due), partial(self.model.update_occupancy, self.generator, due))
+        if self.ranks.own > 0:  # rays of its own, after cells that are the same for all
+            self.generator.manual_seed(self.ranks.seed(seed))
         names = self._weigh(step)
         whole = self._optimised if self.captured else self._loss
         return self._run((names, self.model.graph_key), partial(whole, names))
@@ -152,6 +162,7 @@ class TrainingStep:
         figures = self._loss(names)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         gradients = torch.autograd.grad(figures.loss, parameters, allow_unused=True)
+        self.ranks.average([gradient for gradient in gradients if gradient is not None])
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         self.optimizer.step()

@@ -12,33 +12,19 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 
 from models import ops
 from systems.configs import Experiment
+from systems.devices import Devices
 from systems.loggers import Curves, Table
+from systems.ranks import SplitRays, environment_of
 from systems.reconstruction import ReconstructionSystem
 from systems.runs import RunFolder, read_figures
-from systems.saving import Saver, SealedCheckpoints
+from systems.saving import KeepsSignals, Saver, SealedCheckpoints
 from utils.callbacks import RandomState, TrainingClock
 from utils.environment import describe_environment, peak_memory
-from utils.errors import ConfigError
 from utils.files import replacing
 from utils.interrupts import Interrupts
 from utils.progress import Progress
 
 log = logging.getLogger(__name__)
-
-
-def pick_device(gpu: str) -> torch.device:
-    """The device that --gpu names; the CPU where there is no GPU at all. Raises ConfigError."""
-    if gpu == "cpu":
-        return torch.device("cpu")
-    if not gpu.isdigit():
-        raise ConfigError(f"--gpu {gpu}: expected the index of one GPU such as 0, or cpu.")
-    if not torch.cuda.is_available():
-        log.info("no GPU found: running on the CPU with %d threads", torch.get_num_threads())
-        return torch.device("cpu")
-    if int(gpu) >= torch.cuda.device_count():
-        raise ConfigError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0.")
-    torch.set_float32_matmul_precision("high")
-    return torch.device("cuda", int(gpu))
 
 
 def check_backend(backend: str, device: torch.device) -> None:
@@ -47,27 +33,30 @@ def check_backend(backend: str, device: torch.device) -> None:
 
 
 def make_trainer(
-    experiment: Experiment, run: RunFolder, runs_dir: Path, device: torch.device, interrupts: Interrupts
+    experiment: Experiment, run: RunFolder, runs_dir: Path, devices: Devices, interrupts: Interrupts
 ) -> pl.Trainer:
     """A trainer that logs to TensorBoard and CSV and keeps checkpoints in the run's folder.
 
-    interrupts: signals that end a training after the step in which they come, once it is saved."""
+    interrupts: signals that end a training after the step in which they come, once it is saved. Of several processes
+    that train together, the first alone validates, logs and saves."""
     config, trial, kept = experiment.trainer, run.path.name, experiment.checkpoint
     saver = Saver(run.ckpt, kept.every_n_train_steps, config.save_every_minutes, kept.save_top_k == -1, interrupts)
-    callbacks = [TrainingClock(), RandomState(), saver]
-    if config.enable_progress_bar:
+    callbacks = [TrainingClock(), RandomState(), saver if devices.is_first else KeepsSignals(interrupts)]
+    if devices.is_first and config.enable_progress_bar:
         callbacks.append(Progress())
     loggers = [Curves(runs_dir, name=experiment.name, version=trial), Table(run.path, name="csv_logs")]
     return pl.Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=[device.index] if device.type == "cuda" else 1,
-        **_plugins(experiment, device),
+        accelerator="gpu" if devices.own.type == "cuda" else "cpu",
+        devices=list(devices.local) if devices.own.type == "cuda" else len(devices.local),
+        num_nodes=devices.nodes,
+        **_plugins(experiment, devices),
         max_steps=config.max_steps,
         log_every_n_steps=config.log_every_n_steps,
         val_check_interval=config.val_check_interval,
         check_val_every_n_epoch=None,
+        limit_val_batches=1.0 if devices.is_first else 0,
         num_sanity_val_steps=0,
-        logger=loggers,
+        logger=loggers if devices.is_first else False,
         callbacks=callbacks,
         enable_checkpointing=False,  # by Lightning: `Saver` does it
         enable_progress_bar=False,  # of Lightning's bars, which show each validation pass
@@ -76,25 +65,30 @@ def make_trainer(
     )
 
 
-def _plugins(experiment: Experiment, device: torch.device) -> dict[str, Any]:
-    """Trainer arguments for `trainer.precision`, and how checkpoints are written."""
-    wanted = experiment.trainer.precision
+def _plugins(experiment: Experiment, devices: Devices) -> dict[str, Any]:
+    """Trainer arguments for `trainer.precision`, how checkpoints are written, and how processes find each other."""
+    wanted, device = experiment.trainer.precision, devices.own
+    plugins: list[Any] = [SealedCheckpoints()]
+    more: dict[str, Any] = {"plugins": plugins}
+    if devices.size > 1:
+        plugins.append(environment_of(devices.started))
+        more["strategy"] = SplitRays(process_group_backend="nccl" if device.type == "cuda" else "gloo")
     if wanted == "16" and device.type == "cpu":
         log.info("trainer.precision=16 needs a GPU: the CPU computes in 32 bits")
         wanted = "32"
     if wanted == "16" and ops.uses_triton(experiment.model.backend, torch.empty(0, device=device)):
         # These kernels hold gradients in 32 bits: nothing underflows, no loss is scaled, no step is skipped.
         scaler = torch.amp.GradScaler("cuda", enabled=False)
-        return {"plugins": [SealedCheckpoints(), MixedPrecision("16-mixed", "cuda", scaler)]}
-    names = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
-    return {"plugins": [SealedCheckpoints()], "precision": names[wanted]}
+        plugins.append(MixedPrecision("16-mixed", "cuda", scaler))
+        return more
+    return more | {"precision": {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}[wanted]}
 
 
 def write_metrics(
     trainer: pl.Trainer,
     system: ReconstructionSystem,
     run: RunFolder,
-    device: torch.device,
+    devices: Devices,
     mode: str,
     warned: Sequence[str],
 ) -> dict[str, Any]:
@@ -107,7 +101,7 @@ def write_metrics(
     report = {**system.report, "steps": system.current_step}
     if mode == "train":
         report["train_seconds"] = round(clock.seconds, 2)
-    report |= peak_memory(device) | {"environment": describe_environment(device)}
+    report |= peak_memory(devices.own) | {"environment": describe_environment(devices.own), "processes": devices.size}
     earlier = read_figures(path)
     if earlier.get("steps") == report["steps"]:
         report, warned = earlier | report, dict.fromkeys([*earlier.get("warnings", []), *warned])

@@ -1,0 +1,42 @@
+"""The benchmark of several processes, on the CPU."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import processes
+from benchmarks.report import report
+from utils.errors import ConfigError
+from utils.registry import ROOT
+
+CONFIG = "configs/neus-demo.yaml"
+NO_FLOORS = json.loads((ROOT / "benchmarks/floors.json").read_text(encoding="utf-8"))
+
+
+def test_one_and_two_are_trained_and_shown(tmp_path: Path, overrides: list[str]) -> None:
+    out = tmp_path / "processes.json"
+    flags = ["--config", CONFIG, "--gpus", "cpu", "cpu,cpu", "--quick", "--device", "cpu", "--out", str(out)]
+    assert processes.work([*flags, *overrides, "system.warmup_steps=5", "trainer.log_every_n_steps=2"]) == 0
+    result = json.loads(out.read_text())
+    assert [row["processes"] for row in result["runs"]] == [1, 2]
+    for row in result["runs"]:
+        assert row["steps"] == 30
+        assert row["rays_per_s"] > 0.0
+    text = report({"processes.json": result}, NO_FLOORS)
+    assert "| cpu,cpu | 2 | 30 |" in text
+
+
+def test_what_launch_refuses_is_told(tmp_path: Path, overrides: list[str]) -> None:
+    flags = ["--config", CONFIG, "--gpus", "cpu,0", "--device", "cpu", "--out", str(tmp_path / "x.json")]
+    with pytest.raises(ConfigError, match=r"--gpus cpu,0: launch\.py ended with code 2: error: --gpu cpu,0"):
+        processes.work([*flags, *overrides])
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_rates_are_those_of_the_later_steps(tmp_path: Path) -> None:
+    folder = tmp_path / "csv_logs/version_0"
+    folder.mkdir(parents=True)
+    rows = ["step,perf/rays_per_s", "10,1", "20,2", "30,30", "35,", "40,50"]
+    (folder / "metrics.csv").write_text("\n".join(rows) + "\n")
+    assert processes.steady_rays(tmp_path) == pytest.approx(30.0)

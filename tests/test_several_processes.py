@@ -1,0 +1,152 @@
+"""launch.py with two processes on the CPU: one model, rays of both, and ends that leave nobody waiting."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from sphere_scene import write_sphere_scene
+from struck_runs import STEPS, TINY, run_in, weights
+
+from utils.registry import ROOT
+
+KEEP = """
+import sys, torch, launch
+from systems import attempts
+fit = attempts.pl.Trainer.fit
+def fit_and_keep(self, system, *args, **kwargs):
+    fit(self, system, *args, **kwargs)
+    torch.save(system.state_dict(), sys.argv[1] + f"/{self.global_rank}.pt")
+attempts.pl.Trainer.fit = fit_and_keep
+sys.exit(launch.main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sphere_scene(tmp_path_factory.mktemp("scene"))
+
+
+def command(scene: Path, out: Path, gpu: str, *args: str) -> list[str]:
+    script = out / "keep.py"
+    script.write_text(KEEP)
+    folders = ["--exp_dir", str(out / "exp"), "--runs_dir", str(out / "runs"), "--gpu", gpu]
+    config = ["--config", str(ROOT / "configs/neus-demo.yaml"), "--train", *folders]
+    return [sys.executable, str(script), str(out), *config, f"dataset.root_dir={scene}", *TINY, *args]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+
+def launched(*args: str, **options: object) -> subprocess.Popen:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    return subprocess.Popen(*args, cwd=ROOT, env=environment(), **pipes, **options)
+
+
+@pytest.fixture(scope="module")
+def pair(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a run of two processes, and what it said."""
+    out = tmp_path_factory.mktemp("pair")
+    process = launched(command(scene, out, "cpu,cpu"))
+    told = process.communicate(timeout=240)
+    assert process.returncode == 0, told
+    return out, "".join(told)
+
+
+def test_replicas_are_equal_to_the_bit(pair: tuple[Path, str]) -> None:
+    first, second = (torch.load(pair[0] / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    saved = weights(run_in(pair[0]))
+    assert all(torch.equal(value, first[name]) for name, value in saved.items())
+
+
+def test_the_first_one_writes_and_speaks(pair: tuple[Path, str]) -> None:
+    out, told = pair
+    metrics = json.loads((run_in(out) / "save/metrics.json").read_text())
+    assert (metrics["processes"], metrics["steps"]) == (2, STEPS)
+    assert metrics["train_seconds"] > 0.0
+    assert told.count("experiment:") == told.count("done in") == 1
+    assert len(list((out / "exp/neus-demo").iterdir())) == 1
+
+
+def test_rays_of_both_count(scene: Path, tmp_path: Path, pair: tuple[Path, str]) -> None:
+    process = launched(command(scene, tmp_path, "cpu"))
+    told = process.communicate(timeout=240)
+    assert process.returncode == 0, told
+    alone, both = (next(run_in(out).glob("csv_logs/**/metrics.csv")) for out in (tmp_path, pair[0]))
+    first = [next(rows_with(path, "train/rays")) for path in (alone, both)]
+    assert first[0] < first[1] <= 2.5 * first[0]
+    one, two = weights(run_in(tmp_path)), weights(run_in(pair[0]))
+    assert any(not torch.equal(value, two[name]) for name, value in one.items())
+
+
+def rows_with(path: Path, name: str) -> Iterator[float]:
+    head, *rows = (line.split(",") for line in path.read_text().splitlines())
+    yield from (float(row[head.index(name)]) for row in rows if row[head.index(name)])
+
+
+def test_a_signal_saves_and_ends_both(scene: Path, tmp_path: Path) -> None:
+    process = launched(command(scene, tmp_path, "cpu,cpu", "trainer.max_steps=100000"))
+    wait_for_checkpoint(tmp_path)
+    os.kill(process.pid, signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 143, told
+    assert "--resume" in told
+    assert_nobody_left(process.pid)
+
+
+def test_the_loss_of_a_process_ends_the_others(scene: Path, tmp_path: Path) -> None:
+    process = launched(command(scene, tmp_path, "cpu,cpu", "trainer.max_steps=100000"))
+    wait_for_checkpoint(tmp_path)
+    (child,) = group_of(process.pid) - {process.pid}
+    os.kill(child, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert list(run_in(tmp_path).glob("ckpt/*.ckpt"))
+    assert_nobody_left(process.pid)
+
+
+def test_only_training_is_shared(scene: Path, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "launch.py", "--resume", str(tmp_path), "--test", "--gpu", "cpu,cpu"],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: ")
+
+
+def wait_for_checkpoint(out: Path) -> None:
+    for _ in range(600):
+        if list(out.glob("exp/*/*/ckpt/*.ckpt")):
+            return
+        time.sleep(0.2)
+    raise AssertionError("no checkpoint within two minutes")
+
+
+def group_of(leader: int) -> set[int]:
+    """The living processes of a process group."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(group) == leader and state != "Z":
+            found.add(int(stat.parent.name))
+    return found
+
+
+def assert_nobody_left(leader: int) -> None:
+    for _ in range(100):
+        if not group_of(leader):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"still running: {group_of(leader)}")

@@ -129,8 +129,14 @@ def _train_together(job: Job, attempt: Attempt, data: Data) -> None:
                 f"{trouble.text}. Several processes do not return to an earlier state by themselves: go on from "
                 f"{behind} with --resume RUN --train, and a lower system.optimizer.args.lr or model.train_num_rays."
             )
-    except BaseException:
+    except BaseException as error:
+        lost = attempt.trainer.strategy.lost
         attempt.trainer.strategy.end_others()
+        if lost is not None and isinstance(error, RuntimeError):
+            raise ReconstructionError(
+                f"a process that trained along has ended with code {lost}, and no step is taken without it. Go on "
+                f"with python launch.py --resume {job.run.path} --train, and the same --gpu or less of it."
+            ) from error
         raise
     part()
 

@@ -99,6 +99,12 @@ class SplitRays(DDPStrategy):
         """What this process has."""
         return decision
 
+    @property
+    def lost(self) -> int | None:
+        """The exit code of a process that this one has started and that has ended; None while all live."""
+        codes = [process.poll() for process in getattr(self.launcher, "procs", [])]
+        return next((code for code in codes if code is not None), None)
+
     def end_others(self) -> None:
         """Ends the processes that this one has started; they have nothing to save."""
         for process in getattr(self.launcher, "procs", []):

@@ -108,8 +108,9 @@ def test_the_loss_of_a_process_ends_the_others(scene: Path, tmp_path: Path) -> N
     wait_for_checkpoint(tmp_path)
     (child,) = group_of(process.pid) - {process.pid}
     os.kill(child, signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
+    _, told = process.communicate(timeout=60)
+    assert process.returncode in (2, 128 + signal.SIGKILL, -signal.SIGKILL)
+    assert "Traceback" not in told
     assert list(run_in(tmp_path).glob("ckpt/*.ckpt"))
     assert_nobody_left(process.pid)
 

@@ -47,5 +47,5 @@ capture:  ## make INPUT=video-or-photos a dataset in OUT, then train on it
 	$(BIN)/python launch.py --config configs/neus-capture.yaml --train dataset.root_dir="$(OUT)"
 
 clean:  ## remove .venv and caches; data and results stay
-	rm -rf .venv .pytest_cache .ruff_cache
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -152,9 +152,10 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
     if not args.verbose:
         for name in ("pytorch_lightning", "lightning_fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)  # importing them had set levels of their own
-    address = find_address(args.view_host, parse_port(args.view)) if args.view is not None else None
     start = find_start(args.resume, args.train, args.resume_weights_only)
     devices = pick_devices(args.gpu)
+    seen = args.view is not None and devices.is_first
+    address = find_address(args.view_host, parse_port(args.view)) if seen else None
     if devices.size > 1 and not args.train:
         raise ConfigError(f"--gpu {args.gpu}: several processes only --train. Name one GPU, such as --gpu 0.")
     check_backend(experiment.model.backend, devices.own)

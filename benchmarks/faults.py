@@ -4,6 +4,7 @@
 
 On a CPU with one thread, where the whole run and one that was struck can be compared to the bit."""
 
+import json
 import random
 import shutil
 import signal
@@ -84,6 +85,8 @@ class Bench:
             end = self.start().wait()
             self.seconds = time.perf_counter() - started
             assert end.code == 0, end.said
+        metrics = json.loads((self.run / "save" / "metrics.json").read_text(encoding="utf-8"))
+        self.training = metrics["train_seconds"]
         self.whole = striking.final_weights(self.run, STEPS)
 
     def begin(self) -> None:
@@ -132,6 +135,15 @@ def killed(bench: Bench) -> Strike:
     return Strike(lost_steps(before, after), after.code == 0, bench.is_same())
 
 
+def killed_in_training(bench: Bench) -> Strike:
+    """kill -9 at any moment of the steps and the checkpoints between them."""
+    wait = bench.draw.uniform(0.0, 2.0 * bench.training / STEPS)
+    while (before := bench.start().strike_at(signal.SIGKILL, bench.draw.randrange(STEPS), wait)).code != 137:
+        bench.begin()
+    after = bench.resume().wait()
+    return Strike(lost_steps(before, after), after.code == 0, bench.is_same())
+
+
 def stopped(signum: int, bench: Bench) -> Strike:
     """A signal that asks the process to end, in the middle of the training."""
     before = bench.start().strike_at(signum, bench.a_step())
@@ -176,7 +188,8 @@ def injected(harm: Callable[[int], striking.Hook], words: str, bench: Bench) -> 
 
 
 FAULTS = (
-    Fault("kill -9 at a random moment", "`--resume` goes on", killed, 50),
+    Fault("kill -9 at any moment of the command", "`--resume` goes on", killed, 50),
+    Fault("kill -9 at any moment of the training", "`--resume` goes on", killed_in_training, 50),
     Fault(
         "SIGTERM (Slurm, pre-emption)",
         "saved, exit code 143, `--resume` goes on",

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from benchmarks.common import progress, rounded, seconds_since_start, spread, synchronise
-from models.inference import render_rays
+from models.inference import render_pixels
 from systems.step import view_background
 from utils.environment import peak_memory
 
@@ -133,7 +133,8 @@ def held_out_psnr(trainer: pl.Trainer, system: pl.LightningModule, views: int | 
     with torch.no_grad(), trainer.precision_plugin.val_step_context():
         for index in np.linspace(0, len(photographs) - 1, count).round().astype(int).tolist():
             batch = photographs.image(index, background)
-            rgb = render_rays(model, batch.rays, background)["rgb"]
+            rays_at = lambda shift, index=index: photographs.image(index, background, shift).rays  # noqa: E731
+            rgb = render_pixels(model, rays_at, background)["rgb"]
             psnr.append(peak_signal_noise_ratio(rgb.float(), batch.rgb, data_range=1.0))
     return float(torch.stack(psnr).mean()), count
 

@@ -196,13 +196,14 @@ def _processes(result: Json) -> Iterator[str]:
 
 def _view(result: Json) -> Iterator[str]:
     name, window, timed = result["config"]["name"], result["window"], result["window"] - result["skipped"]
-    turns = len(result["rows"][0]["each"])
+    turns = len(result["rows"][0]["each_ms"])
     yield (
         f"`{name}` in {turns} windows of {window} steps of each kind, in turns, of which the last {timed} are timed; "
         "each is compared with the window without a viewer of its turn."
     )
-    rows = [[row["viewer"], timing(row["ms_per_step"]), f"{timing(row['slower_percent'])} %"] for row in result["rows"]]
-    yield table(["viewer", "ms per step", "slower by"], rows)
+    names = ("ms_per_step", "ms_slower_percent", "cpu_ms_per_step", "cpu_ms_slower_percent")
+    rows = [[row["viewer"], *(timing(row[name]) for name in names)] for row in result["rows"]]
+    yield table(["viewer", "ms per step", "slower, %", "CPU ms per step", "more, %"], rows)
 
 
 def _faults(result: Json) -> Iterator[str]:

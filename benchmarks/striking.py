@@ -92,12 +92,12 @@ class Child:
         os.kill(self.pid, signum)  # a child that has ended waits for `wait`, and takes no notice
         return self.wait()
 
-    def strike_at(self, signum: int, step: int) -> End:
-        """Sends a signal once the child is at a step."""
-        while self.step < step:
+    def strike_at(self, signum: int, step: int, seconds: float = 0.0) -> End:
+        """Sends a signal so many seconds after the child has come to a step, or to its end."""
+        running = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while self.step < step and os.waitid(os.P_PID, self.pid, running) is None:
             time.sleep(0.0005)
-        os.kill(self.pid, signum)
-        return self.wait()
+        return self.strike(signum, seconds)
 
 
 def final_weights(run: Path, steps: int) -> dict[str, torch.Tensor]:

@@ -75,12 +75,16 @@ class SceneData(pl.LightningDataModule):
     def _orbit_path(self) -> np.ndarray:
         return orbit(self.scene("test").c2w, self.orbit_views or DEFAULT_ORBIT)
 
-    def orbit(self, index: int, device: torch.device) -> tuple[Rays, tuple[int, int]]:
-        """Rays of one orbit frame and its size (W, H); the camera is that of the first test view."""
+    def orbit(
+        self, index: int, device: torch.device, shift: torch.Tensor | None = None
+    ) -> tuple[Rays, tuple[int, int]]:
+        """Rays of one orbit frame and its size (W, H); the camera is that of the first test view.
+
+        shift: (2,) of all rays from the centres of their pixels."""
         scene: Scene = self.scene("test")
         views = self.views("test", device)
         size = views.size(0)
-        return views.view(self.orbit_path()[index], scene.intrinsics[0], size), size
+        return views.view(self.orbit_path()[index], scene.intrinsics[0], size, shift), size
 
     def train_dataloader(self) -> DataLoader:
         """Step numbers without end."""

@@ -15,7 +15,7 @@ from datasets.placement import place_pixels
 from datasets.scene import Scene
 from datasets.sparse_points import points_on_object
 from models import ops
-from utils.cameras import Camera, pixel_rays
+from utils.cameras import Camera, pixel_rays, spread_in_pixel
 from utils.errors import DataError
 from utils.rays import Photographs, RayBatch, Rays, Redirect, SourceViews
 
@@ -48,6 +48,7 @@ class RaySampler:
         self.counts = torch.from_numpy(scene.sizes.prod(axis=1)).to(self.device)  # (N,) pixels of each image
         self.heights = torch.from_numpy(scene.sizes[:, 1].copy()).to(self.device)  # (N,) pixels
         self.ends = self.photographs.starts + self.counts
+        self._spreads: dict[int, Tensor] = {}
 
     @property
     def capturable(self) -> bool:
@@ -59,6 +60,12 @@ class RaySampler:
     def band(self) -> Tensor:
         """(P,) bool on the device, see `outline_band`; made when a batch is drawn first, since views need none."""
         return torch.from_numpy(outline_band(self.scene, self.mask_band)).to(self.device)
+
+    def spread(self, num: int) -> Tensor:
+        """(num, 2) on the device, see `spread_in_pixel`; kept, since a CUDA graph reads it."""
+        if num not in self._spreads:
+            self._spreads[num] = spread_in_pixel(num, self.device)
+        return self._spreads[num]
 
     def __len__(self) -> int:
         return len(self.scene)
@@ -83,17 +90,24 @@ class RaySampler:
         generator: torch.Generator,
         paired: bool = False,
         redirect: Redirect | None = None,
+        per_pixel: int = 1,
     ) -> RayBatch:
         """A batch of `num_rays` random pixels, drawn with replacement; each pixel is equally likely.
 
         background: (3,) sRGB in [0, 1]; generator: on the sampler's device; paired: half as many are drawn, each with
-        a pixel beside it, or below it, as the next ray; redirect: puts others in the place of what is drawn."""
+        a pixel beside it, or below it, as the next ray; redirect: puts others in the place of what is drawn; per_pixel:
+        so many rays in a row pass through random places of each pixel, evenly spread, in place of its centre."""
         pixel, image = self._random_pixels((num_rays + 1) // 2 if paired else num_rays, generator)
         if redirect is not None:
             pixel, image = redirect(pixel, image, generator)
         if paired:
             pixel, image = (x[:num_rays] for x in self._with_neighbours(pixel, image, generator))
-        batch = ops.look_up(self.photographs, pixel, image, background, backend=self.backend)
+        shift = None
+        if per_pixel > 1:
+            random = torch.rand((num_rays, 1, 2), generator=generator, device=self.device)
+            shift = ((random + self.spread(per_pixel)) % 1.0 - 0.5).flatten(0, 1)
+            pixel, image = pixel.repeat_interleave(per_pixel), image.repeat_interleave(per_pixel)
+        batch = ops.look_up(self.photographs, pixel, image, background, shift, backend=self.backend)
         banded = self.mask_band > 0 and self.scene.has_alpha
         return replace(batch, in_band=self.band[pixel] if banded else None, paired=paired)
 
@@ -144,19 +158,30 @@ class RaySampler:
         """(K, 3) points on the object, see `points_on_object`. Raises DataError where there are none."""
         return torch.from_numpy(points_on_object(self.scene, radius)).to(self.device)
 
-    def image(self, index: int, background: Tensor) -> RayBatch:
-        """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""
+    def image(self, index: int, background: Tensor, shift: Tensor | None = None) -> RayBatch:
+        """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]; shift: (2,) of all
+        rays from the centres of their pixels."""
         start = int(self.scene.offsets[index])
         width, height = self.size(index)
         pixel = torch.arange(start, start + width * height, device=self.device)
-        return ops.look_up(self.photographs, pixel, torch.full_like(pixel, index), background, backend=self.backend)
+        shifts = None if shift is None else shift.to(self.device).expand(len(pixel), 2)
+        image = torch.full_like(pixel, index)
+        return ops.look_up(self.photographs, pixel, image, background, shifts, backend=self.backend)
 
-    def view(self, c2w: Tensor | np.ndarray, intrinsics: Tensor | np.ndarray, size: tuple[int, int]) -> Rays:
+    def view(
+        self,
+        c2w: Tensor | np.ndarray,
+        intrinsics: Tensor | np.ndarray,
+        size: tuple[int, int],
+        shift: Tensor | None = None,
+    ) -> Rays:
         """Rays of all pixels, row by row, of a camera that need not be one of the scene's.
 
-        c2w: (3, 4) in the scene frame; intrinsics: (4,) fx, fy, cx, cy for `size` (width, height)."""
+        c2w: (3, 4) in the scene frame; intrinsics: (4,) fx, fy, cx, cy for `size` (width, height); shift: (2,) of all
+        rays from the centres of their pixels."""
         width, height = size
         pixel = torch.arange(width * height, device=self.device)
         c2w = torch.as_tensor(c2w, dtype=torch.float32, device=self.device)
         intrinsics = torch.as_tensor(intrinsics, dtype=torch.float32, device=self.device)
-        return pixel_rays(pixel % width, pixel // width, c2w, intrinsics, self.scene.near, self.scene.far)
+        shifts = None if shift is None else shift.to(self.device)
+        return pixel_rays(pixel % width, pixel // width, c2w, intrinsics, self.scene.near, self.scene.far, shifts)

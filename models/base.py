@@ -51,6 +51,17 @@ class RenderOutput:
     backdrop: Backdrop | None = None  # of a learned background; None: one colour lies behind the foreground
     field: Callable[[Tensor], Tensor] | None = None  # the sdf (K,) of more points (K, 3); None for a density
 
+    @property
+    def met(self) -> Tensor:
+        """(R,) bool, whether a ray, or one of those of a pixel, has samples of the foreground."""
+        return (self.samples.packed.ray_count.view(len(self.rgb), -1) > 0).any(-1)
+
+    def by_pixel(self, num: int) -> "RenderOutput":
+        """The means over `num` rays in a row; samples and backdrop are those of the rays, as before."""
+        means = {name: getattr(self, name) for name in ("rgb", "opacity", "depth", "normal")}
+        grouped = {name: x.unflatten(0, (-1, num)).mean(1) for name, x in means.items() if x is not None}
+        return replace(self, **grouped, alive=self.alive.view(-1, num).all(1))
+
 
 class VolumeModel(nn.Module):
     """Samples, occupancy grid and composition, shared by NeuS and NeRF; a subclass evaluates its field."""

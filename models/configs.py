@@ -216,6 +216,9 @@ class VolumeModelConfig:
     num_samples_per_ray: int = 1024  # samples along the diagonal of the region: sets the step length
     train_num_rays: int = 256  # with num_samples_per_ray: the sample budget of a training step
     max_train_num_rays: int = 8192
+    # rays through random places of a pixel, whose mean is compared with it; views are rendered with as many, evenly
+    # spread: edges are sharp where one ray would learn the blur of a pixel
+    rays_per_pixel: int = 1
     dynamic_ray_sampling: bool = True  # as many rays as the sample budget holds; false: train_num_rays
     batch_image_sampling: bool = True  # rays of a step come from all images; false: from one
     randomized: bool = True  # samples are jittered along the ray
@@ -248,6 +251,8 @@ class VolumeModelConfig:
                 "model.geometry.isosurface: expected a block, since a mesh is taken from this field; got null. Leave "
                 "it out for its defaults."
             )
+        if self.rays_per_pixel < 1:
+            raise ConfigError(f"model.rays_per_pixel: expected at least 1, got {self.rays_per_pixel}.")
         if self.grid_reseed and not self.grid_prune:
             raise ConfigError(
                 "model.grid_reseed: opens cells that were pruned, but model.grid_prune=false keeps them all. Set "

@@ -3,6 +3,7 @@
 A window of samples along each ray is shaded as if nothing else were there; windows are then blended front to back as
 samples are (NeRF, arXiv:2003.08934, eq. 3), with the opacity of a window in the place of alpha."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor
 from models import ops
 from models.base import MIN_OPACITY, RenderOutput, VolumeModel, over_background
 from models.marching import MIN_TRANSMITTANCE
+from utils.cameras import spread_in_pixel
 from utils.memory import Pieces
 from utils.rays import Packed, Rays
 
+RaysAt = Callable[[Tensor], Rays]
 LEAST_CHUNK = 64  # rays: with fewer a view would take hours
 
 
@@ -27,6 +30,17 @@ class Pace:
 
 ON_CPU = Pace(chunks=1, window=8)
 ON_GPU = Pace(chunks=40, window=12)  # few rays leave the kernels idle; of each window the host has to read the size
+
+
+def render_pixels(model: VolumeModel, rays_at: RaysAt, background: Tensor) -> dict[str, Tensor]:
+    """As `render_rays`, the means over model.rays_per_pixel rays of each pixel, evenly spread.
+
+    rays_at: the rays (R,) of all pixels at a shift (2,) from their centres, in pixels."""
+    means: dict[str, Tensor] = {}
+    for number, shift in enumerate(spread_in_pixel(model.config.rays_per_pixel), start=1):
+        found = render_rays(model, rays_at(shift), background)
+        means = {name: image.lerp(means.get(name, image), 1.0 - 1.0 / number) for name, image in found.items()}
+    return means
 
 
 def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:

@@ -95,7 +95,6 @@ class Attempt:
 class _Trouble:
     """Why an attempt ended early; without the error itself, which would keep all its memory alive."""
 
-    step: int
     text: str
     is_memory: bool
     newest: Path | None  # checkpoint that this attempt wrote
@@ -147,11 +146,11 @@ def _fit(job: Job, attempt: Attempt, data: Data) -> _Trouble | None:
         trainer.fit(attempt.system, datamodule=data, ckpt_path=_state(job), weights_only=True)
         return None
     except NotFiniteError as error:
-        return _Trouble(error.step, str(error), False, attempt.saver.newest)
+        return _Trouble(str(error), False, attempt.saver.newest)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return _Trouble(trainer.global_step, f"step {trainer.global_step}: out of memory", True, attempt.saver.newest)
+        return _Trouble(f"step {trainer.global_step}: out of memory", True, attempt.saver.newest)
 
 
 def _after(job: Job, trouble: _Trouble) -> Job:

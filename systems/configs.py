@@ -243,6 +243,12 @@ class Experiment:
                 "system.loss.lambda_distortion_bg: needs a learned background (model.background.name=learned), got "
                 f"model.background.name={registry.name_of(behind)}. Set it to 0."
             )
+        for name in ("ncc", "normal_smooth"):
+            if getattr(self.model, "rays_per_pixel", 1) > 1 and not self.system.loss.is_off(name):
+                raise ConfigError(
+                    f"system.loss.lambda_{name}: compares rays through the centres of pixels, got "
+                    f"model.rays_per_pixel={self.model.rays_per_pixel}. Set one to 1, or the other to 0."
+                )
         encoding = getattr(getattr(self.model, "geometry", None), "xyz_encoding_config", None)
         if isinstance(encoding, FrequencyConfig) and not self.system.loss.is_off("grid_tv"):
             raise ConfigError(

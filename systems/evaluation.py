@@ -10,11 +10,11 @@ from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from models.base import VolumeModel
-from models.inference import render_rays
+from models.inference import RaysAt, render_pixels
 from utils.mesh import Mesh
 from utils.mesh_files import read_mesh
 from utils.metrics.surface import Comparison, compare_meshes
-from utils.rays import RayBatch, Rays
+from utils.rays import RayBatch
 from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side
 
 _HEADLINE = ("chamfer", "chamfer_permille", "accuracy", "completeness", "fscore_0.5pct", "fscore_1pct")
@@ -32,19 +32,21 @@ class View:
     metrics: dict[str, float]
 
 
-def evaluate_view(model: VolumeModel, batch: RayBatch, size: tuple[int, int]) -> View:
-    """Renders all pixels of a photograph, size = (W, H), and compares."""
+def evaluate_view(model: VolumeModel, batch: RayBatch, size: tuple[int, int], rays_at: RaysAt | None = None) -> View:
+    """Renders all pixels of a photograph, size = (W, H), and compares.
+
+    rays_at: where a model has several rays for each pixel, those at other places than the centres."""
     width, height = size
-    images = _render(model, batch.rays, batch.background, size)
+    images = _render(model, rays_at or (lambda shift: batch.rays), batch.background, size)
     truth = batch.rgb.view(height, width, 3).cpu().numpy()
     parts = _parts(images, truth)
     metrics = image_metrics(images["rgb"], truth)
     return View(images["rgb"], side_by_side(list(parts.values())), tuple(parts), metrics)
 
 
-def render_view(model: VolumeModel, rays: Rays, background: Tensor, size: tuple[int, int]) -> View:
-    """Renders rays that have no photograph, size = (W, H)."""
-    images = _render(model, rays, background, size)
+def render_view(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int]) -> View:
+    """Renders pixels that no photograph has, size = (W, H)."""
+    images = _render(model, rays_at, background, size)
     parts = _parts(images, None)
     return View(images["rgb"], side_by_side(list(parts.values())), tuple(parts), {})
 
@@ -65,9 +67,9 @@ def mesh_metrics(path: Path, true: Mesh) -> dict[str, Any]:
     return {"file": path.name} | {name: found[name] for name in _HEADLINE} | shape
 
 
-def _render(model: VolumeModel, rays: Rays, background: Tensor, size: tuple[int, int]) -> dict[str, np.ndarray]:
+def _render(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int]) -> dict[str, np.ndarray]:
     width, height = size
-    images = render_rays(model, rays, background)
+    images = render_pixels(model, rays_at, background)
     return {name: image.view(height, width, *image.shape[1:]).cpu().numpy() for name, image in images.items()}
 
 

@@ -51,6 +51,7 @@ class Curves(TensorBoardLogger):
                 yield
             except (OSError, ValueError) as error:  # Lightning tells the first as the second
                 cause = error.__cause__ or error
-                if isinstance(cause, OSError):
-                    self._experiment = None  # its writing thread has ended
+                if not isinstance(cause, OSError):
+                    raise
+                self._experiment = None  # its writing thread has ended
                 raise cause from None

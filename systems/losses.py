@@ -22,15 +22,16 @@ OF_PAIRS = frozenset({"normal_smooth"})  # these compare pixels side by side, of
 
 
 def mean_over_rays(values: Tensor, out: RenderOutput) -> Tensor:
-    """Mean of per-ray values (R,) over the rays within the budget; no host read."""
-    return _mean(values, out.alive)
+    """Mean of values (R,) of pixels, or of each of their rays, over those within the budget; no host read."""
+    alive = out.alive if len(values) == len(out.alive) else out.alive.repeat_interleave(len(values) // len(out.alive))
+    return _mean(values, alive)
 
 
 def mean_over_colored(values: Tensor, out: RenderOutput) -> Tensor:
     """Mean of per-ray values (R,) over the rays that have samples, be it of the background; no host read."""
     if out.backdrop is not None:  # behind a foreground that hides it, it needs none
         return mean_over_rays(values, out)
-    return _mean(values, out.alive & (out.samples.packed.ray_count > 0))
+    return _mean(values, out.alive & out.met)
 
 
 def _mean(values: Tensor, rays: Tensor) -> Tensor:
@@ -146,8 +147,7 @@ def normal_smooth(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Ten
     assert batch.paired, "without pairs there is no neighbour to compare with"
     pairs = len(normal) // 2
     normal, rgb, opacity, counts = (
-        x[: 2 * pairs].unflatten(0, (pairs, 2))
-        for x in (normal, batch.rgb, out.opacity.detach(), out.alive & (out.samples.packed.ray_count > 0))
+        x[: 2 * pairs].unflatten(0, (pairs, 2)) for x in (normal, batch.rgb, out.opacity.detach(), out.alive & out.met)
     )
     edge = (rgb[:, 0] - rgb[:, 1]).abs().mean(-1)
     weight = torch.exp(-config.normal_smooth_scale * edge) * opacity[:, 0] * opacity[:, 1]

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,7 +40,7 @@ class Views(TrainingViews, CapturedViews, Protocol):
     photographs: Photographs
     heights: Tensor  # (N,) int64, of the images in pixels
 
-    def image(self, index: int, background: Tensor) -> RayBatch: ...
+    def image(self, index: int, background: Tensor, shift: Tensor | None = None) -> RayBatch: ...
     def size(self, index: int) -> tuple[int, int]: ...
 
 
@@ -52,7 +52,7 @@ class Data(Protocol):
     true_mesh: Mesh | None  # in world coordinates
 
     def views(self, split: str, device: torch.device) -> Views: ...
-    def orbit(self, index: int, device: torch.device) -> tuple[Rays, tuple[int, int]]: ...
+    def orbit(self, index: int, device: torch.device, shift: Tensor | None = None) -> tuple[Rays, tuple[int, int]]: ...
 
 
 class ReconstructionSystem(pl.LightningModule):
@@ -60,8 +60,7 @@ class ReconstructionSystem(pl.LightningModule):
 
     def __init__(self, config: Any, experiment: Experiment, model: VolumeModel, save_dir: Path) -> None:
         super().__init__()
-        self.config, self.experiment, self.save_dir = config, experiment, save_dir
-        self.model = model
+        self.config, self.experiment, self.model, self.save_dir = config, experiment, model, save_dir
         self.exposure: Exposure | None = None  # of the training images, which `setup` counts
         self.error_map: ErrorMap | None = None  # likewise
         check_parts(config, self._parts())
@@ -202,8 +201,9 @@ class ReconstructionSystem(pl.LightningModule):
         return {"perf/rays_per_s": rays * (step - since) / (now - then)}
 
     def _view(self, split: str, index: int) -> View:
-        views = self.data.views(split, self.device)
-        return evaluate_view(self.model, views.image(index, self._view_background()), views.size(index))
+        views, background = self.data.views(split, self.device), self._view_background()
+        batch, size = views.image(index, background), views.size(index)
+        return evaluate_view(self.model, batch, size, lambda shift: views.image(index, background, shift).rays)
 
     def on_test_start(self) -> None:
         """The model is looked at as it is at this step; the results of an earlier pass are dropped."""
@@ -234,8 +234,8 @@ class ReconstructionSystem(pl.LightningModule):
         self._keep_frame(f"it{self.current_step}-orbit", int(batch), self._orbit_panel(int(batch)))
 
     def _orbit_panel(self, index: int) -> np.ndarray:
-        rays, size = self.data.orbit(index, self.device)
-        return render_view(self.model, rays, self._view_background(), size).panel
+        orbit = partial(self.data.orbit, index, self.device)
+        return render_view(self.model, lambda shift: orbit(shift)[0], self._view_background(), orbit()[1]).panel
 
     def _keep_frame(self, folder: str, index: int, panel: np.ndarray) -> None:
         self.frames.append(self.save_dir / folder / f"{index:03d}.png")

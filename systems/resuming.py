@@ -45,7 +45,8 @@ def find_start(path: Path | None, trains: bool, weights_only: bool) -> Start:
 
 def command_to_go_on(argv: Sequence[str], run: RunFolder, is_new: bool) -> str:
     """The command line that goes on with a run; a new one has its configs and overrides in its folder."""
-    words = [word for word in argv if word != "--resume_weights_only"]
+    parts = [word.split("=", 1) if word.startswith("--") else [word] for word in argv]  # --gpu=1 is --gpu 1
+    words = [word for part in parts for word in part if word != "--resume_weights_only"]
     if "--resume" in words and not is_new:
         words[words.index("--resume") + 1] = str(run.path)
         return f"python launch.py {shlex.join(words)}"

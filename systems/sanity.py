@@ -12,7 +12,6 @@ class NotFiniteError(Exception):
 
     def __init__(self, step: int, names: list[str]) -> None:
         super().__init__(f"step {step}: NaN or infinity in {', '.join(names)}")
-        self.step, self.names = step, names
 
 
 def weight_norm(module: nn.Module) -> Tensor:

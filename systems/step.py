@@ -40,6 +40,7 @@ class TrainingViews(Protocol):
         generator: torch.Generator,
         paired: bool = False,
         redirect: Redirect | None = None,
+        per_pixel: int = 1,
     ) -> RayBatch: ...
     def count_views(self, points: Tensor, reach: Tensor) -> Tensor: ...
     def sources(self, num: int) -> SourceViews: ...
@@ -133,12 +134,16 @@ class TrainingStep:
         """Draws rays, renders them and weighs the named losses."""
         background, config = self._background(), self.experiment.system.loss
         paired = not OF_PAIRS.isdisjoint(names)
-        batch = self.views.draw(self.model.num_rays, background, self.generator, paired, self.error_map)
+        each = self.experiment.model.rays_per_pixel
+        drawn = self.model.num_rays // each, background, self.generator, paired, self.error_map
+        batch = self.views.draw(*drawn, each)
         points = self._some_points() if "sparse_points" in names else None
         batch = replace(batch, sources=self.sources, points=points)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
         if self.experiment.model.grid_reseed:
             self.model.reseed(batch, out)
+        if each > 1:
+            batch, out = batch.by_pixel(each), out.by_pixel(each)
         if self.exposure is not None:
             out = replace(out, rgb=self.exposure(out, batch))
         if self.error_map is not None:

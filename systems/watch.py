@@ -60,7 +60,8 @@ class Watch:
         check_figures(step, values)
         if not values:
             return {}
-        found = self._signs(step, values["least"], values["most"])
+        # Where every cell is occupied, a small object may lie between the places.
+        found = self._signs(step, values["least"], values["most"]) if values.get("occupied", 0.0) < 1.0 else set()
         found |= self._softness(step, values.get("inv_s"))
         for name in (found & self._suspected) - self._said:
             log.warning("step %d: %s", step, _TOLD[name])

@@ -1,6 +1,7 @@
 """A run in which NaN comes up, or memory runs out, goes on from its last good state, and says so."""
 
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,16 @@ def test_without_memory_the_sample_budget_is_halved(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "out of memory" in line]
     assert "model.train_num_rays=16, model.max_train_num_rays=64" in line
     assert steps_on_disk(run_in(tmp_path)) == [8, 16, 24]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="records on a GPU only")
+@pytest.mark.parametrize("harm", [poison, no_memory])
+def test_recorded_steps_are_made_anew(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: Callable[[TrainingStep], None]
+) -> None:
+    seen = strike(monkeypatch, 12, harm)
+    assert start(scene, tmp_path, "--gpu", "0") == 0
+    assert seen.count(8) == 2
+    assert steps_on_disk(run_in(tmp_path)) == [8, 16, 24]
+    assert all(torch.isfinite(value).all() for value in weights(run_in(tmp_path)).values())

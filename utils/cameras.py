@@ -58,9 +58,29 @@ def camera_rays(xy: Tensor, c2w: Tensor, intrinsics: Tensor) -> tuple[Tensor, Te
     return c2w[..., 3].expand_as(directions), directions
 
 
-def pixel_rays(column: Tensor, row: Tensor, c2w: Tensor, intrinsics: Tensor, near: float, far: float) -> Rays:
-    """Rays through the centres of the pixels in columns (R,) and rows (R,), whole numbers; cameras as above."""
+def spread_in_pixel(num: int, device: torch.device | str = "cpu") -> Tensor:
+    """(num, 2) float32 in [-0.5, 0.5): places in a pixel from its centre, evenly spread; one alone is the centre.
+
+    The R2 sequence of M. Roberts, "The unreasonable effectiveness of quasirandom sequences" (2018)."""
+    order = torch.arange(num, device=device, dtype=torch.float64)[:, None]
+    steps = torch.tensor([0.7548776662466927, 0.5698402909980532], device=device, dtype=torch.float64)
+    return ((0.5 + order * steps) % 1.0 - 0.5).float()
+
+
+def pixel_rays(
+    column: Tensor,
+    row: Tensor,
+    c2w: Tensor,
+    intrinsics: Tensor,
+    near: float,
+    far: float,
+    shift: Tensor | None = None,
+) -> Rays:
+    """Rays through the centres of the pixels in columns (R,) and rows (R,), whole numbers; cameras as above.
+
+    shift: (R, 2) pixels to the right and down, from the centres."""
     xy = torch.stack([column, row], dim=-1).to(torch.float32) + 0.5
+    xy = xy if shift is None else xy + shift
     origins, directions = camera_rays(xy, c2w, intrinsics)
     start = origins.new_full((len(xy),), near)
     return Rays(origins, directions, start, torch.full_like(start, far))

@@ -87,7 +87,7 @@ def write_jpeg(path: Path | str, image: np.ndarray, exif: bytes = b"") -> None:
 
 def upright_exif(path: Path | str) -> tuple[bytes, bool]:
     """The EXIF data of an image, as of an upright one, and whether it was stored upright."""
-    with Image.open(path) as file:
+    with Image.open(path, formats=_FORMATS) as file:
         exif = file.getexif()
         upright = exif.pop(_ORIENTATION, 1) == 1
         return exif.tobytes() if len(exif) else b"", upright

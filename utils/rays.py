@@ -41,6 +41,12 @@ class RayBatch:
     in_band: Tensor | None = None  # (R,) bool, so close to the outline of a mask that it says nothing; None: none is
     paired: bool = False  # whether rays 2i and 2i + 1 pass through pixels side by side
 
+    def by_pixel(self, num: int) -> "RayBatch":
+        """Of `num` rays in a row, which pass through the same pixel, the first: their pixel, colour and mask."""
+        parts = ("rays", "rgb", "mask", "image", "pixel", "in_band")
+        values = {name: getattr(self, name) for name in parts}
+        return replace(self, **{name: value[::num] for name, value in values.items() if value is not None})
+
 
 @dataclass(frozen=True)
 class Photographs:

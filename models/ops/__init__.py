@@ -42,13 +42,19 @@ __all__ = [
 
 
 def look_up(
-    photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor, *, backend: str = "auto"
+    photographs: Photographs,
+    pixel: Tensor,
+    image: Tensor,
+    background: Tensor,
+    shift: Tensor | None = None,
+    *,
+    backend: str = "auto",
 ) -> RayBatch:
     """Rays through the centres of pixels, and their colours over a background; near and far are the scene's.
 
     pixel: (R,) int64, rows of `photographs.pixels`; image: (R,) int64, the image that each lies in; background: (3,)
-    sRGB in [0, 1]."""
-    return module("pixels", backend, photographs.c2w).look_up(photographs, pixel, image, background)
+    sRGB in [0, 1]; shift: (R, 2) float32, pixels to the right and down from the centres."""
+    return module("pixels", backend, photographs.c2w).look_up(photographs, pixel, image, background, shift)
 
 
 def hash_encode(

@@ -6,11 +6,13 @@ from utils.cameras import pixel_rays
 from utils.rays import Photographs, RayBatch
 
 
-def look_up(photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor) -> RayBatch:
+def look_up(
+    photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor, shift: Tensor | None = None
+) -> RayBatch:
     """Rays and colours as in `models.ops.look_up`."""
     within, width = pixel - photographs.starts[image], photographs.widths[image]
     cameras = photographs.c2w[image], photographs.intrinsics[image]
-    rays = pixel_rays(within % width, within // width, *cameras, photographs.near, photographs.far)
+    rays = pixel_rays(within % width, within // width, *cameras, photographs.near, photographs.far, shift)
     pixels = photographs.pixels
     colour = pixels[pixel.to(pixels.device)].to(pixel.device).float() / 255.0
     if colour.shape[1] == 3:

@@ -10,7 +10,9 @@ from utils.rays import Photographs, RayBatch, Rays
 BLOCK = 128  # pixels of a program
 
 
-def look_up(photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor) -> RayBatch:
+def look_up(
+    photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor, shift: Tensor | None = None
+) -> RayBatch:
     """Rays and colours as in `models.ops.look_up`."""
     R, channels = len(pixel), photographs.pixels.shape[1]
     origins, directions, rgb = torch.empty(3, R, 3, device=pixel.device)
@@ -19,9 +21,9 @@ def look_up(photographs: Photographs, pixel: Tensor, image: Tensor, background: 
         cameras = photographs.starts, photographs.widths, photographs.c2w, photographs.intrinsics
         out = origins, directions, rgb, near, far, mask
         bounds = photographs.near, photographs.far
-        _look_up[(triton.cdiv(R, BLOCK),)](
-            pixel, image.contiguous(), photographs.pixels, *cameras, background, *out, *bounds, R, channels, BLOCK
-        )
+        places = pixel, image.contiguous(), background if shift is None else shift.contiguous()
+        sizes = R, channels, shift is not None, BLOCK
+        _look_up[(triton.cdiv(R, BLOCK),)](*places, photographs.pixels, *cameras, background, *out, *bounds, *sizes)
     rays = Rays(origins, directions, near, far)
     return RayBatch(rays, rgb, mask if channels == 4 else None, background, image, pixel)
 
@@ -30,6 +32,7 @@ def look_up(photographs: Photographs, pixel: Tensor, image: Tensor, background: 
 def _look_up(
     pixel,
     image,
+    shift,
     pixels,
     starts,
     widths,
@@ -46,24 +49,29 @@ def _look_up(
     far_plane,
     R,
     C: tl.constexpr,
+    SHIFTED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = ray < R
     place, n = tl.load(pixel + ray, inside, other=0), tl.load(image + ray, inside, other=0)
     within, width = place - tl.load(starts + n), tl.load(widths + n)
-    x = ((within % width).to(tl.float32) + 0.5 - tl.load(intrinsics + 4 * n + 2)) / tl.load(intrinsics + 4 * n)
-    y = ((within // width).to(tl.float32) + 0.5 - tl.load(intrinsics + 4 * n + 3)) / tl.load(intrinsics + 4 * n + 1)
+    column, row = (within % width).to(tl.float32) + 0.5, (within // width).to(tl.float32) + 0.5
+    if SHIFTED:
+        column += tl.load(shift + 2 * ray, inside, other=0.0)
+        row += tl.load(shift + 2 * ray + 1, inside, other=0.0)
+    x = (column - tl.load(intrinsics + 4 * n + 2)) / tl.load(intrinsics + 4 * n)
+    y = (row - tl.load(intrinsics + 4 * n + 3)) / tl.load(intrinsics + 4 * n + 1)
     shorten = 1.0 / tl.sqrt(x * x + y * y + 1.0)
     alpha = tl.full((BLOCK,), 1.0, tl.float32)
     if C == 4:
         alpha = tl.load(pixels + 4 * place + 3, inside, other=0).to(tl.float32) / 255.0
         tl.store(mask + ray, alpha, inside)
     for axis in tl.static_range(3):
-        row = c2w + 12 * n + 4 * axis
-        direction = (tl.load(row) * x + tl.load(row + 1) * y + tl.load(row + 2)) * shorten
+        matrix = c2w + 12 * n + 4 * axis
+        direction = (tl.load(matrix) * x + tl.load(matrix + 1) * y + tl.load(matrix + 2)) * shorten
         tl.store(directions + 3 * ray + axis, direction, inside)
-        tl.store(origins + 3 * ray + axis, tl.load(row + 3), inside)
+        tl.store(origins + 3 * ray + axis, tl.load(matrix + 3), inside)
         colour = tl.load(pixels + C * place + axis, inside, other=0).to(tl.float32) / 255.0
         blended = colour * alpha + tl.load(background + axis) * (1.0 - alpha)
         tl.store(rgb + 3 * ray + axis, blended, inside)

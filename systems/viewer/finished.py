@@ -62,7 +62,7 @@ class FinishedRun:
 
     def serve(self, address: Address, stop: threading.Event, ready: Callable[[Address], None]) -> None:
         """Answers visitors until `stop` is set; ready: is told where the page is."""
-        page = ViserPage(self.subject, self.mailbox, address, list(self.checkpoints), live=False)
+        page = ViserPage(self.subject, self.mailbox, address, list(self.checkpoints), live=False, commands=("export",))
         session = Session(self.subject, self.mailbox, page, {})
         ready(page.address)
         try:

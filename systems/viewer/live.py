@@ -15,7 +15,7 @@ from systems.saving import Saver
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
 from systems.viewer.session import Session, Subject
-from systems.viewer.wishes import Mailbox
+from systems.viewer.wishes import COMMANDS, Mailbox
 from utils.callbacks import TrainingClock
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,10 @@ class LiveView(Callback):
             status=lambda: _figures(pl_module.shown),
             precision=trainer.precision_plugin.val_step_context,
         )
-        self.page = ViserPage(subject, self.mailbox, self.address, range(trainer.max_steps + 1), live=True)
+        # Several processes wait for each other in each step, and not for as long as a visitor may pause one of them.
+        commands = COMMANDS if trainer.world_size == 1 else ("save", "export")
+        steps = range(trainer.max_steps + 1)
+        self.page = ViserPage(subject, self.mailbox, self.address, steps, live=True, commands=commands)
         self.session = Session(subject, self.mailbox, self.page, {"save": lambda: _save(trainer, pl_module)})
         log.info("viewer:     %s", self.page.address.url)
 

@@ -28,8 +28,17 @@ JPEG_QUALITY = 85
 class ViserPage:
     """Called by the thread of a session; viser's own threads do nothing but fill the mailbox."""
 
-    def __init__(self, subject: Subject, mailbox: Mailbox, address: Address, steps: Sequence[int], live: bool) -> None:
-        """steps: of the training from first to last, or of the checkpoints among which visitors choose."""
+    def __init__(
+        self,
+        subject: Subject,
+        mailbox: Mailbox,
+        address: Address,
+        steps: Sequence[int],
+        live: bool,
+        commands: Sequence[Command] = COMMANDS,
+    ) -> None:
+        """steps: of the training from first to last, or of the checkpoints among which visitors choose; commands: that
+        there are buttons for."""
         self.mailbox, self._radius = mailbox, subject.model.config.radius
         self._own: dict[int, Any] = {}  # for each visitor the name of the photograph that is compared with
         self._names = subject.scene.image_names
@@ -37,8 +46,7 @@ class ViserPage:
         self.address = Address(address.host, self.server.get_port())
         self._status = self.server.gui.add_text("state", "", disabled=True, multiline=True)
         self._step = self._add_steps(subject, steps, live)
-        buttons = COMMANDS if live else ("export",)
-        self._buttons = {command: self._add_button(command) for command in buttons}
+        self._buttons = {command: self._add_button(command) for command in commands}
         self._said = self.server.gui.add_text("last", "", disabled=True, multiline=True)
         self.show_paused(False)
         self._add_surface(is_sdf(subject.model))

@@ -19,7 +19,7 @@ def test_the_document_shows_the_result() -> None:
     assert all(row["same_weights"] in (None, row["times"]) for row in result["rows"])
     text = DOCUMENT.read_text(encoding="utf-8")
     assert text == with_table(text, result)
-    assert text.index(BEGIN) < text.index("kill -9 at a random moment") < text.index(END)
+    assert text.index(BEGIN) < text.index("kill -9 at any moment of the training") < text.index(END)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from datasets.neighbours import nearest_views
 from datasets.sampler import RaySampler
 from datasets.scene import Scene
+from models import ops
 from utils.errors import ConfigError, DataError
 
 SIZES = np.array([[7, 5], [3, 4], [6, 2]])
@@ -151,6 +152,27 @@ def test_pairs_are_pixels_side_by_side(per_image, num):
     assert len(set(places[::2])) > (50 if not per_image else 10)
     pixels = np.array([scene.image(n)[y, x] for n, x, y in places]) / 255.0
     assert_close(batch.mask, torch.tensor(pixels[:, 3], dtype=torch.float32))
+
+
+def test_several_rays_of_a_pixel_spread_over_all_of_it():
+    sampler, num = RaySampler(make_scene(), "cpu"), 4
+    batch = sampler.draw(500, torch.zeros(3), torch.Generator().manual_seed(0), per_pixel=num)
+    centres = ops.look_up(sampler.photographs, batch.pixel, batch.image, torch.zeros(3))
+    torch.testing.assert_close(batch.rgb, centres.rgb)
+    pixel = batch.pixel.view(-1, num)
+    assert (pixel == pixel[:, :1]).all()
+    c2w, intrinsics = sampler.photographs.c2w[batch.image], sampler.photographs.intrinsics[batch.image]
+    in_camera = torch.einsum("rji,rj->ri", c2w[:, :, :3], batch.rays.directions)
+    middle = torch.einsum("rji,rj->ri", c2w[:, :, :3], centres.rays.directions)
+    places = (in_camera[:, :2] / in_camera[:, 2:] - middle[:, :2] / middle[:, 2:]) * intrinsics[:, :2]
+    assert places.abs().max() <= 0.5 + 1e-3
+    halves = (places.view(-1, num, 2) > 0.0).float().mean((0, 1))
+    torch.testing.assert_close(halves, torch.full((2,), 0.5), atol=0.05, rtol=0.0)
+    apart = (places.view(-1, num, 1, 2) - places.view(-1, 1, num, 2)).norm(dim=-1) + torch.eye(num)
+    assert apart.min() > 0.15  # no two of them fall together
+    first = batch.by_pixel(num)
+    assert (len(first.rays), len(first.rgb), len(first.mask)) == (500, 500, 500)
+    torch.testing.assert_close(first.rays.directions, batch.rays.directions[::num])
 
 
 def test_pixels_are_shared_with_the_scene_on_the_cpu():

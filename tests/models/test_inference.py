@@ -22,7 +22,7 @@ from models.configs import (
     VolumeRadianceConfig,
     VolumeSDFConfig,
 )
-from models.inference import Pace, render_rays
+from models.inference import Pace, render_pixels, render_rays
 from models.nerf import NeRF
 from models.neus import NeuS
 from utils.rays import Rays
@@ -229,3 +229,24 @@ def test_without_memory_a_view_is_rendered_in_smaller_chunks(monkeypatch: pytest
     assert model.config.ray_chunk == 64
     for key, value in expected.items():
         assert_close(found[key], value)
+
+
+def test_a_pixel_is_the_mean_of_its_rays(name: str, device, background) -> None:
+    model, rays = random_model(name, device), random_rays(40, 0.4, device)
+    places = []
+
+    def rays_at(shift: Tensor) -> Rays:
+        places.append(shift)
+        return replace(rays, origins=rays.origins + 0.1 * shift.sum())
+
+    model.config = replace(model.config, rays_per_pixel=3)
+    found = render_pixels(model, rays_at, background)
+    assert torch.stack(places).unique(dim=0).shape == (3, 2)
+    one_by_one = [render_rays(model, rays_at(shift), background) for shift in places[:3]]
+    for key, value in found.items():
+        torch.testing.assert_close(value, torch.stack([one[key] for one in one_by_one]).mean(0))
+    model.config = replace(model.config, rays_per_pixel=1)
+    alone, plain = render_pixels(model, rays_at, background), render_rays(model, rays, background)
+    assert places[-1].abs().sum() == 0.0
+    for key, value in alone.items():
+        torch.testing.assert_close(value, plain[key], rtol=0.0, atol=0.0)

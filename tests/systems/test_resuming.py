@@ -22,6 +22,8 @@ RUN = RunFolder(Path("exp/a b/t@1"))
         ("--resume old.ckpt --resume_weights_only --train --config a.yaml", True, "--resume 'exp/a b/t@1' --train"),
         ("--resume exp/c/ckpt/x.ckpt --train trainer.max_steps=9", False,
          "--resume 'exp/a b/t@1' --train trainer.max_steps=9"),
+        ("--resume=exp/c --train --gpu=1 seed=2", False, "--resume 'exp/a b/t@1' --train --gpu 1 seed=2"),
+        ("--config=a.yaml --train --gpu=1", True, "--resume 'exp/a b/t@1' --train --gpu 1"),
         ("--resume exp/c --test", False, "--resume 'exp/a b/t@1' --test"),
     ],
 )  # fmt: skip

@@ -15,7 +15,7 @@ from systems.configs import read_experiment
 from systems.optim import build_optimizer
 from systems.step import TrainingStep
 from utils import registry
-from utils.errors import DataError
+from utils.errors import ConfigError, DataError
 
 SMALL = [
     "dataset.root_dir=unused",
@@ -81,3 +81,39 @@ def test_what_no_loss_reads_is_not_made(scene: Scene) -> None:
     assert steps.sources is None
     assert steps.points is None
     assert steps.error_map is None
+
+
+def test_the_mean_of_the_rays_of_a_pixel_is_compared_with_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against means by hand, of the rays that the step has drawn."""
+    seen = {}
+    draw, render = RaySampler.draw, VolumeModel.render
+
+    def drawn(*args: object, **options: object) -> object:
+        seen["batch"] = draw(*args, **options)
+        return seen["batch"]
+
+    def rendered(*args: object, **options: object) -> object:
+        seen["out"] = render(*args, **options)
+        return seen["out"]
+
+    monkeypatch.setattr(RaySampler, "draw", drawn)
+    monkeypatch.setattr(VolumeModel, "render", rendered)
+    _, terms, _ = run(scene, ["model.rays_per_pixel=4", "model.max_train_num_rays=130"], 1)
+    batch, out = seen["batch"], seen["out"]
+    assert len(batch.rays) == 128
+    rgb, alive, met = out.rgb.view(32, 4, 3), out.alive.view(32, 4), out.met.view(32, 4)
+    counts = alive.all(1) & met.any(1)
+    assert 0 < counts.sum() < 32
+    errors = (rgb.mean(1) - batch.rgb[::4]).square().mean(-1)
+    torch.testing.assert_close(terms[0]["rgb_mse"], errors[counts].mean().detach())
+    opacity, mask = out.opacity.view(32, 4).mean(1).clamp(1e-3, 1.0 - 1e-3), batch.mask[::4]
+    entropy = torch.nn.functional.binary_cross_entropy(opacity, mask, reduction="none")
+    torch.testing.assert_close(terms[0]["mask"], entropy[alive.all(1)].mean().detach())
+
+
+@pytest.mark.parametrize("loss", ["ncc", "normal_smooth"])
+def test_losses_that_compare_centres_are_refused_with_several_rays_of_a_pixel(loss: str) -> None:
+    with pytest.raises(ConfigError, match=rf"system\.loss\.lambda_{loss}: .* model\.rays_per_pixel=2"):
+        read_experiment(["configs/neus-demo.yaml"], [*SMALL, "model.rays_per_pixel=2", f"system.loss.lambda_{loss}=1"])
+    with pytest.raises(ConfigError, match=r"model\.rays_per_pixel: expected at least 1, got 0"):
+        read_experiment(["configs/neus-demo.yaml"], [*SMALL, "model.rays_per_pixel=0"])

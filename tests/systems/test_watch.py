@@ -58,6 +58,15 @@ def test_a_lost_surface_is_told_once_and_early(
         assert "model.radius" in messages[0]
 
 
+def test_nothing_is_said_of_an_object_that_may_lie_between_the_places(caplog: pytest.LogCaptureFixture) -> None:
+    field = Field(ball(-0.1), True)
+    watch, values = Watch(field, field, 8000), {"parameters": 1.0, "least": 0.1, "most": 1.0}
+    for occupied, told in ((1.0, 0), (0.5, 1)):
+        for step in (99, 199):
+            watch.judge(step, values | {"occupied": occupied})
+        assert len(caplog.messages) == told
+
+
 def test_an_object_as_thin_as_a_leaf_is_no_collapse(caplog: pytest.LogCaptureFixture) -> None:
     field = Field(lambda points: (points[:, 2] - 0.06).abs() - 0.004, True)  # a sixteenth of a cell
     near = field.field_value(field.occupancy.places(torch.arange(16**3), 0.5)).abs() < 0.1

@@ -98,6 +98,7 @@ def main() -> None:
     cameras = lengths, lengths, torch.zeros(R, 3, 4), torch.ones(R, 4)
     photographs = Photographs(torch.zeros(99, 4, dtype=torch.uint8), *cameras, 0.1, 9.0)
     triton_pixels.look_up(photographs, lengths, lengths, torch.ones(3))
+    triton_pixels.look_up(photographs, lengths, lengths, torch.ones(3), torch.zeros(len(lengths), 2))
     triton_samples.join((torch.rand(S, 13), torch.rand(S, 3)), harmonics, packed)
 
     features = torch.randn(32, S).t().requires_grad_()

@@ -47,6 +47,23 @@ def test_rays_and_colours_of_every_pixel(backend, device, channels):
     assert_close(batch.rays.far, torch.full((len(places),), 7.5, device=device))
 
 
+def test_rays_beside_the_centres(backend, device):
+    source, background = photographs(4, device), torch.zeros(3, device=device)
+    pixel, image = torch.tensor([36, 46, 3], device=device), torch.tensor([1, 1, 0], device=device)
+    shift = torch.tensor([[0.25, -0.4], [0.0, 0.0], [1.0, 0.0]], device=device)
+    batch = look_up(source, pixel, image, background, shift, backend=backend)
+    plain = look_up(source, pixel, image, background, backend=backend)
+    assert_close(batch.rgb, plain.rgb)
+    assert_close(batch.rays.directions[1], plain.rays.directions[1], rtol=0.0, atol=0.0)
+    next_one = look_up(source, pixel[2:] + 1, image[2:], background, backend=backend)
+    assert_close(batch.rays.directions[2:], next_one.rays.directions)
+    fx, fy, cx, cy = source.intrinsics[1]
+    column, row = 36 - int(source.starts[1]), 0
+    column, row = column % int(source.widths[1]), column // int(source.widths[1])
+    camera = torch.stack([(column + 0.75 - cx) / fx, (row + 0.1 - cy) / fy, torch.ones_like(fx)])
+    assert_close(batch.rays.directions[0], normalize(source.c2w[1, :, :3] @ camera, dim=0))
+
+
 def test_one_image_may_be_given_for_all_pixels(backend, device):
     source, background = photographs(3, device), torch.zeros(3, device=device)
     pixel, image = torch.tensor([36, 46, 40], device=device), torch.ones(1, dtype=torch.int64, device=device)

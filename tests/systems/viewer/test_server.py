@@ -58,7 +58,7 @@ def test_points_of_a_capture_are_shown_and_so_is_a_region_that_is_a_ball(subject
     model = SimpleNamespace(config=subject.model.config, background=object(), geometry=subject.model.geometry)
     model.occupancy = subject.model.occupancy
     capture = replace(subject, scene=replace(subject.scene, points=points), model=model)
-    opened = ViserPage(capture, Mailbox(), find_address("127.0.0.1", 0), [100], live=False)
+    opened = ViserPage(capture, Mailbox(), find_address("127.0.0.1", 0), [100], live=False, commands=("export",))
     try:
         with ScriptedVisitor(opened.address.port) as found:
             found.control("sparse points")
@@ -66,8 +66,10 @@ def test_points_of_a_capture_are_shown_and_so_is_a_region_that_is_a_ball(subject
             assert "PointCloudMessage" in kinds
             assert "IcosphereMessage" in kinds
             assert "BoxMessage" not in kinds
-            with pytest.raises(TimeoutError):
-                found.control("checkpoint", 0.1)  # there is one only
+            found.control("export mesh")
+            for missing in ("checkpoint", "pause"):  # there is one only, and nothing is trained
+                with pytest.raises(TimeoutError):
+                    found.control(missing, 0.1)
     finally:
         opened.close()
 

@@ -76,7 +76,7 @@ class RayPool:
         actor = self._ray.remote(runner.Runner).options(max_concurrency=2, **share).remote()
         told = {key: os.environ[key] for key in _THREADS if key in os.environ}
         self._actors[name] = actor
-        self._places[actor.place.remote()] = name
+        self._places[actor.place.remote(self.on_gpu)] = name
         end = actor.run.remote(commands, os.getcwd(), str(log_file.resolve()), self._side_by_side, told)
         self._ends[end] = name
 

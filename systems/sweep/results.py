@@ -14,7 +14,7 @@ from systems.report.figures import HEADLINE, best_of, numbers, text_of
 from systems.report.page import write_page
 from systems.report.results import read_results
 from systems.sweep.plan import ONLY, Task
-from systems.sweep.standing import Standing, State, evaluation_of
+from systems.sweep.standing import Standing, State, evaluation_of, is_trained
 from utils.errors import InputError
 from utils.files import replacing
 from utils.schema import REQUIRED
@@ -57,7 +57,8 @@ class Mean:
 
 def row_of(task: Task, standing: Standing) -> Row:
     """The results of a task; figures only of one that is done, or failed behind its last step."""
-    metrics = _read(task.run.save / "metrics.json") if standing.state in (State.DONE, State.FAILED) else {}
+    is_known = standing.state in (State.DONE, State.FAILED) and is_trained(task)
+    metrics = _read(task.run.save / "metrics.json") if is_known else {}
     evaluation = _read(evaluation_of(task)) if task.evaluate and metrics else {}
     found = {**numbers(metrics), **{f"evaluation.{key}": value for key, value in numbers(evaluation).items()}}
     figures = {key: found[key] for key in _ORDER if key in found and math.isfinite(found[key])}

@@ -26,10 +26,9 @@ class Runner:
         self._stopped = False
         self._turn = threading.Lock()  # to start a process, or to stop it
 
-    def place(self) -> str:
-        """The machine, and the GPU if there is one, that this is on."""
-        gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        return f"{socket.gethostname()}, GPU {gpu}" if gpu else f"{socket.gethostname()}, CPU"
+    def place(self, on_gpu: bool) -> str:
+        """The machine, and the GPU if that is asked for, that this is on."""
+        return f"{socket.gethostname()}, {'GPU ' + os.environ.get('CUDA_VISIBLE_DEVICES', '?') if on_gpu else 'CPU'}"
 
     def run(
         self, commands: Sequence[Sequence[str]], folder: str, log: str, side_by_side: int, env: Mapping[str, str]

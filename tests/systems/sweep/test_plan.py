@@ -1,5 +1,6 @@
 """SWEEP.yaml becomes scenes x variants x seeds with checked experiments, or one line that says what is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,10 @@ def test_shipped_sweeps(monkeypatch, tmp_path, name, num_scenes, num_variants):
     folders = {task.experiment.dataset.root_dir for task in tasks}
     assert len(folders) == num_scenes
     assert all(task.scene in Path(task.experiment.dataset.root_dir).name for task in tasks)
+
+
+def test_the_documented_file_is_one(tmp_path):
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/sweeps.md").read_text(), re.MULTILINE | re.DOTALL)
+    tasks = tasks_of(write_sweep(tmp_path, text=text))
+    assert len(tasks) == 2 * 3 * 3
+    assert tasks["lego-wide-seed2"].evaluate == ("mesh", "--gt", "truth/lego.ply")

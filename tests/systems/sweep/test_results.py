@@ -64,10 +64,13 @@ def test_figures_of_an_evaluation(tmp_path):
     assert row_of(task, Standing(State.DONE)).figures == {"psnr": 30.0}
 
 
-def test_nothing_is_shown_of_a_run_with_other_settings(tmp_path):
+def test_nothing_is_shown_of_other_settings_or_of_an_earlier_step(tmp_path):
     task = tasks_of(write_sweep(tmp_path))["cow-plain"]
     finish(task, psnr=30.0)
+    assert row_of(task, Standing(State.FAILED, "no mesh")).figures == {"psnr": 30.0}
     assert row_of(task, Standing(State.OTHER, "x")).figures == {}
+    finish(task, psnr=30.0, steps=7)
+    assert row_of(task, Standing(State.FAILED, "no mesh")).figures == {}
 
 
 def test_files(rows, tmp_path):

@@ -75,6 +75,5 @@ def test_a_task_is_no_part_of_the_processes_that_started_ray(tmp_path, monkeypat
 
 def test_where_it_runs_is_told(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    assert Runner().place().endswith(", GPU 3")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert Runner().place().endswith(", CPU")
+    assert Runner().place(on_gpu=True).endswith(", GPU 3")
+    assert Runner().place(on_gpu=False).endswith(", CPU")

@@ -141,6 +141,7 @@ def test_a_busy_visitor_changes_no_bit(scene, alone, tmp_path, monkeypatch):
 
     def visit(visitor: ScriptedVisitor) -> None:
         visitor.set("pause", True)  # so that the training is not over before all of this is done
+        visitor.set("pause", True)  # at the first step, however slow what follows is
         visitor.set("mesh", True)
         for kind in ("rgb", "normal", "depth", "error"):
             visitor.set("picture", kind)
@@ -153,9 +154,9 @@ def test_a_busy_visitor_changes_no_bit(scene, alone, tmp_path, monkeypatch):
         visitor.set("export mesh", True)
         visitor.value("last", lambda value: str(value).startswith("exported"))
         visitor.set("resume", True)
-        for turn in range(1000):  # until the training is over, and the page with it
-            visitor.stand((3.0, 0.01 * turn, 1.0))
-            list(visitor.listen(0.05))
+        for step in range(1000):  # between the steps that are left
+            visitor.stand((3.0, 0.1 * step, 1.0))
+            list(visitor.listen(0.02))
 
     company = Company(monkeypatch, visit)
     run = train(scene, tmp_path, "--view", str(company.port))

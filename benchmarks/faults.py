@@ -246,7 +246,14 @@ FAULTS = (
 )
 
 
-def fault_table(result: Json) -> str:
+def kept_rows(folder: Path) -> list[Json]:
+    """The row of each fault from the results in a folder, of which a run that was cut short leaves some."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("faults*.json"))]
+    found = {row["fault"]: row for result in results for row in result["rows"]}
+    return [found[fault.name] for fault in FAULTS if fault.name in found]
+
+
+def fault_table(kept: Sequence[Json]) -> str:
     """The table of the document."""
     head = ["fault", "times", "steps lost, median", "at most", "what happens", "as said", "same weights"]
     rows = [
@@ -255,15 +262,15 @@ def fault_table(result: Json) -> str:
             f"{row['as_expected']} of {row['times']}",
             "–" if row["same_weights"] is None else f"{row['same_weights']} of {row['times']}",
         ]
-        for row in result["rows"]
+        for row in kept
     ]
     return table(head, rows)
 
 
-def with_table(text: str, result: Json) -> str:
+def with_table(text: str, kept: Sequence[Json]) -> str:
     """The document with the table between its two marks."""
     before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n{fault_table(result)}\n{END}{rest.partition(END)[2]}"
+    return f"{before}{BEGIN}\n{fault_table(kept)}\n{END}{rest.partition(END)[2]}"
 
 
 def work(argv: list[str]) -> int:
@@ -287,7 +294,7 @@ def work(argv: list[str]) -> int:
             rows.append(row)
             result.write(rows=rows)
     if not args.quick:
-        text = with_table(DOCUMENT.read_text(encoding="utf-8"), {"rows": rows})
+        text = with_table(DOCUMENT.read_text(encoding="utf-8"), kept_rows(result.path.parent))
         with replacing(DOCUMENT) as temporary:
             temporary.write_text(text, encoding="utf-8")
     print(result.path)

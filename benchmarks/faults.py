@@ -14,14 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmarks import common, pairs, striking
 from benchmarks.common import Result, progress
-from benchmarks.pairs import Pair
 from benchmarks.striking import Child, End
 from benchmarks.tables import Json, table
 from utils.files import replacing
@@ -29,7 +28,6 @@ from utils.registry import ROOT
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults: written by python -m benchmarks.faults -->", "<!-- end of faults -->"
-PAIRS_STRUCK = 5  # times: each of their processes imports everything anew
 STEPS, EVERY = 60, 5  # of a run, and between two of its checkpoints
 SETTINGS = [
     *(f"trainer.max_steps={STEPS}", f"checkpoint.every_n_train_steps={EVERY}", "trainer.log_every_n_steps=4"),
@@ -94,49 +92,32 @@ class Bench:
     def begin(self) -> None:
         """A new run from here on."""
         self._number += 1
-        self._out = self.folder / str(self._number)
-        self._out.mkdir()
+        self.out = self.folder / str(self._number)
+        self.out.mkdir()
 
     @property
     def run(self) -> Path | None:
         """The folder of the run that was begun last; None until it exists."""
-        return next((path.parent.parent for path in self._out.glob("exp/*/*/config/parsed.yaml")), None)
+        return next((path.parent.parent for path in self.out.glob("exp/*/*/config/parsed.yaml")), None)
 
     def start(self, hook: striking.Hook | None = None) -> Child:
         """The run from its beginning."""
-        return Child([*self._beginning(), "--gpu", "cpu"], hook)
+        return Child([*self.beginning(), "--gpu", "cpu"], hook)
 
-    def _beginning(self) -> list[str]:
-        flags = ["--exp_dir", str(self._out / "exp"), "--runs_dir", str(self._out / "runs")]
+    def beginning(self) -> list[str]:
+        """The command line of the run, without its devices."""
+        flags = ["--exp_dir", str(self.out / "exp"), "--runs_dir", str(self.out / "runs")]
         return ["--config", "configs/neus-demo.yaml", "--train", *flags, f"dataset.root_dir={self.scene}", *SETTINGS]
 
     def resume(self, hook: striking.Hook | None = None) -> Child:
         """The run where it was; from its beginning where there is no folder of it yet."""
         if self.run is None:
             return self.start(hook)
-        return Child([*self._going_on(), "--gpu", "cpu"], hook)
+        return Child([*self.going_on(), "--gpu", "cpu"], hook)
 
-    def _going_on(self) -> list[str]:
-        return ["--resume", str(self.run), "--train", "--runs_dir", str(self._out / "runs")]
-
-    @cached_property
-    def whole_pair(self) -> dict[str, torch.Tensor]:
-        """The weights of a run of two processes that nothing struck."""
-        self.begin()
-        end = Pair(self._beginning()).wait()
-        assert end.code == 0, end.said
-        return striking.final_weights(self.run, STEPS)
-
-    def lose_one_of_two(self) -> Strike:
-        """A run of two processes of which one is lost, and the same once more."""
-        whole = self.whole_pair
-        self.begin()
-        while (before := Pair(self._beginning()).lose_one(self._out, self.draw, self.training)).code == 0:
-            self.begin()  # it had come to its end by then
-        lost = max(pairs.last_step(self.run) - pairs.saved_step(self.run), 0)
-        after = Pair(self._going_on()).wait()
-        is_same = after.code == 0 and striking.same(striking.final_weights(self.run, STEPS), whole)
-        return Strike(lost, before.code in (2, 137) and after.code == 0, is_same)
+    def going_on(self) -> list[str]:
+        """The command line that goes on with it."""
+        return ["--resume", str(self.run), "--train", "--runs_dir", str(self.out / "runs")]
 
     def is_same(self) -> bool:
         """Whether the run has ended in the weights of the whole one."""
@@ -212,6 +193,11 @@ def injected(harm: Callable[[int], striking.Hook], words: str, bench: Bench) -> 
     return Strike(end.repeated, end.code == 0 and words in end.said and finite, False)
 
 
+def one_of_two(bench: Bench) -> Strike:
+    """kill -9 of one of two processes that train together."""
+    return Strike(*pairs.lose_one_of_two(bench, STEPS))
+
+
 FAULTS = (
     Fault("kill -9 at any moment of the command", "`--resume` goes on", killed, 50),
     Fault("kill -9 at any moment of the training", "`--resume` goes on", killed_in_training, 50),
@@ -222,9 +208,7 @@ FAULTS = (
         10,
     ),
     Fault("Ctrl-C", "saved, exit code 130, `--resume` goes on", partial(stopped, signal.SIGINT), 10),
-    Fault(
-        "kill -9 of one of two processes", "all end; `--resume` with two goes on", Bench.lose_one_of_two, PAIRS_STRUCK
-    ),
+    Fault("kill -9 of one of two processes", "all end; `--resume` with two goes on", one_of_two, 5),
     Fault("newest checkpoint cut off", "recognised, the one before is used", partial(damaged, True), 10),
     Fault("one bit of it flipped", "recognised, the one before is used", partial(damaged, False), 10),
     Fault("full disk during two checkpoints", "said; the training goes on and saves the next one", full_disk, 10),

@@ -9,9 +9,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Protocol
 
-from benchmarks.striking import End
+import torch
+
+from benchmarks.striking import End, final_weights, same
 from systems.runs import checkpoints_in
 from utils.registry import ROOT
 
@@ -64,6 +68,41 @@ class Pair:
             if int(group) == self._first.pid and state != "Z" and int(stat.parent.name) != self._first.pid:
                 found.append(int(stat.parent.name))
         return found
+
+
+class Bench(Protocol):
+    """Where runs begin and go on."""
+
+    out: Path  # of the run that was begun last
+    run: Path | None
+    training: float  # seconds, of one process
+    draw: random.Random
+
+    def begin(self) -> None: ...
+    def beginning(self) -> list[str]: ...
+    def going_on(self) -> list[str]: ...
+
+
+@cache
+def whole_weights(bench: Bench, steps: int) -> dict[str, torch.Tensor]:
+    """The weights of a run of two processes that nothing struck."""
+    bench.begin()
+    end = Pair(bench.beginning()).wait()
+    assert end.code == 0, end.said
+    return final_weights(bench.run, steps)
+
+
+def lose_one_of_two(bench: Bench, steps: int) -> tuple[int, bool, bool]:
+    """Strikes a run of two processes and goes on with it: steps lost, as logged; whether it went as expected, and
+    whether it ended in the weights of a run that nothing struck."""
+    whole = whole_weights(bench, steps)
+    bench.begin()
+    while (before := Pair(bench.beginning()).lose_one(bench.out, bench.draw, 0.5 * bench.training)).code == 0:
+        bench.begin()  # it had come to its end by then
+    lost = max(last_step(bench.run) - saved_step(bench.run), 0)
+    after = Pair(bench.going_on()).wait()
+    is_same = after.code == 0 and same(final_weights(bench.run, steps), whole)
+    return lost, before.code in (2, 137) and after.code == 0, is_same
 
 
 def last_step(run: Path) -> int:

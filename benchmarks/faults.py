@@ -57,6 +57,7 @@ class Fault:
     strike: Callable[["Bench"], Strike]
     times: int
     is_repeatable: bool = True  # otherwise other weights are meant to come of it
+    is_quick: bool = True  # a few seconds; otherwise --quick leaves it out
 
     def to_json(self, strikes: Sequence[Strike]) -> Json:
         """Its figures."""
@@ -208,7 +209,7 @@ FAULTS = (
         10,
     ),
     Fault("Ctrl-C", "saved, exit code 130, `--resume` goes on", partial(stopped, signal.SIGINT), 10),
-    Fault("kill -9 of one of two processes", "all end; `--resume` with two goes on", one_of_two, 5),
+    Fault("kill -9 of one of two processes", "all end; `--resume` with two goes on", one_of_two, 5, is_quick=False),
     Fault("newest checkpoint cut off", "recognised, the one before is used", partial(damaged, True), 10),
     Fault("one bit of it flipped", "recognised, the one before is used", partial(damaged, False), 10),
     Fault("full disk during two checkpoints", "said; the training goes on and saves the next one", full_disk, 10),
@@ -267,7 +268,7 @@ def work(argv: list[str]) -> int:
     result, rows = Result("faults", "faults", torch.device("cpu"), args, argv, **settings), []
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         bench = Bench(Path(folder), args.seed)
-        for fault in FAULTS:
+        for fault in (fault for fault in FAULTS if fault.is_quick or not args.quick):
             strikes = []
             for _ in range(1 if args.quick else fault.times):
                 bench.begin()

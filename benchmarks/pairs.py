@@ -42,7 +42,7 @@ class Pair:
     def wait(self) -> End:
         """Waits for the end of both; the steps of an end are those of the curves, see `last_step`."""
         code = self._first.wait()
-        while self._others():
+        while others_of(self._first.pid):
             time.sleep(_CALM)
         self._said.seek(0)
         return End(128 - code if code < 0 else code, -1, -1, 0, self._said.read())
@@ -53,21 +53,22 @@ class Pair:
         while self._first.poll() is None and not list(run_of.glob("exp/*/*/ckpt/*.ckpt")):
             time.sleep(_CALM)
         time.sleep(draw.uniform(0.0, longest))
-        for other in self._others():
+        for other in others_of(self._first.pid):
             os.kill(other, signal.SIGKILL)
         return self.wait()
 
-    def _others(self) -> list[int]:
-        """The living processes of the session, but the first."""
-        found = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
-            except OSError:
-                continue  # it has just ended
-            if int(group) == self._first.pid and state != "Z" and int(stat.parent.name) != self._first.pid:
-                found.append(int(stat.parent.name))
-        return found
+
+def others_of(leader: int) -> set[int]:
+    """The living processes of a process group, but its leader."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue  # it has just ended
+        if int(group) == leader and state != "Z":
+            found.add(int(stat.parent.name))
+    return found - {leader}
 
 
 class Bench(Protocol):

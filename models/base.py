@@ -54,7 +54,8 @@ class RenderOutput:
     @property
     def met(self) -> Tensor:
         """(R,) bool, whether a ray, or one of those of a pixel, has samples of the foreground."""
-        return (self.samples.packed.ray_count.view(len(self.rgb), -1) > 0).any(-1)
+        met = self.samples.packed.ray_count > 0
+        return met if len(met) == len(self.rgb) else met.view(len(self.rgb), -1).any(-1)
 
     def by_pixel(self, num: int) -> "RenderOutput":
         """The means over `num` rays in a row; samples and backdrop are those of the rays, as before."""

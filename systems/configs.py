@@ -120,6 +120,7 @@ class SystemConfig:
     error_guided: float = 0.0  # share of the rays that go where colours are most wrong, in cells of 16 x 16 pixels
     scheduler: SchedulerConfig = field(default_factory=lambda: SchedulerConfig(ConstantLR()))
     constant_steps: int | None = None  # for interpolation in the scheduler
+    final_lr_share: float | None = None  # likewise: the learning rate at the end, as a share of that of the start
     warmup_steps: int | None = None  # likewise
 
     def __post_init__(self) -> None:

@@ -11,23 +11,11 @@ import trimesh
 from scenes_on_disk import write_dtu
 from shapes import ball
 from sphere_scene import RADIUS, write_sphere_scene
-from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, MODULATE, PROGRESSIVE
+from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, MODULATE, PROGRESSIVE, SMALL
 
 import launch
 from utils.images import read_image
 from utils.ply import write_ply
-
-SMALL = [
-    "trainer.enable_progress_bar=false",
-    "trainer.log_every_n_steps=5",
-    "model.num_samples_per_ray=128",
-    "model.train_num_rays=64",
-    "model.max_train_num_rays=512",
-    "model.grid_resolution=32",
-    "model.geometry.xyz_encoding_config.n_levels=6",
-    "model.geometry.xyz_encoding_config.log2_hashmap_size=12",
-    "model.geometry.isosurface.resolution=64",
-]
 
 
 @pytest.fixture(scope="module")

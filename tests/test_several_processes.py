@@ -14,6 +14,7 @@ import torch
 from sphere_scene import write_sphere_scene
 from struck_runs import STEPS, TINY, run_in, weights
 
+from benchmarks.pairs import others_of
 from utils.registry import ROOT
 
 KEEP = """
@@ -106,7 +107,7 @@ def test_a_signal_saves_and_ends_both(scene: Path, tmp_path: Path) -> None:
 def test_the_loss_of_a_process_ends_the_others(scene: Path, tmp_path: Path) -> None:
     process = launched(command(scene, tmp_path, "cpu,cpu", "trainer.max_steps=100000"))
     wait_for_checkpoint(tmp_path)
-    (child,) = group_of(process.pid) - {process.pid}
+    (child,) = others_of(process.pid)
     os.kill(child, signal.SIGKILL)
     _, told = process.communicate(timeout=60)
     assert process.returncode in (2, 128 + signal.SIGKILL, -signal.SIGKILL)
@@ -132,22 +133,9 @@ def wait_for_checkpoint(out: Path) -> None:
     raise AssertionError("no checkpoint within two minutes")
 
 
-def group_of(leader: int) -> set[int]:
-    """The living processes of a process group."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if int(group) == leader and state != "Z":
-            found.add(int(stat.parent.name))
-    return found
-
-
 def assert_nobody_left(leader: int) -> None:
     for _ in range(100):
-        if not group_of(leader):
+        if not others_of(leader):
             return
         time.sleep(0.1)
-    raise AssertionError(f"still running: {group_of(leader)}")
+    raise AssertionError(f"still running: {others_of(leader)}")

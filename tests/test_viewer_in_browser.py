@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,7 @@ def test_pictures_of_all_kinds_differ(visit: Visit) -> None:
         visit.until(lambda: not blank(visit.scene()) and all(differing(visit.scene(), old) > 1000 for old in seen))
         visit.page.wait_for_timeout(1500)  # until it is fine
         seen.append(visit.scene())
+    assert all(differing(one, other) > 1000 for one, other in combinations(seen, 2))
     visit.tick("cameras", True)
 
 

@@ -1,5 +1,16 @@
-"""The variants of NeuS as overrides, with steps so few that a test of seconds sees them change."""
+"""The variants of NeuS as overrides, with steps so few that a test of seconds sees them change; a small model."""
 
+SMALL = [
+    "trainer.enable_progress_bar=false",
+    "trainer.log_every_n_steps=5",
+    "model.num_samples_per_ray=128",
+    "model.train_num_rays=64",
+    "model.max_train_num_rays=512",
+    "model.grid_resolution=32",
+    "model.geometry.xyz_encoding_config.n_levels=6",
+    "model.geometry.xyz_encoding_config.log2_hashmap_size=12",
+    "model.geometry.isosurface.resolution=64",
+]
 GRID = "model.geometry.xyz_encoding_config"
 DIFFERENCES = ["model.geometry.grad_type=finite_difference", "model.geometry.finite_difference_eps=0.01"]
 PROGRESSIVE = [

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sphere_scene import write_sphere_scene
+from variants import SMALL
 
 from datasets.datamodule import SceneData
 from systems.configs import read_experiment
@@ -15,17 +16,6 @@ from systems.viewer.wishes import Sight
 from utils import registry
 from utils.mesh import Mesh
 
-SMALL = [
-    "trainer.enable_progress_bar=false",
-    "trainer.log_every_n_steps=5",
-    "model.num_samples_per_ray=128",
-    "model.train_num_rays=64",
-    "model.max_train_num_rays=512",
-    "model.grid_resolution=32",
-    "model.geometry.xyz_encoding_config.n_levels=6",
-    "model.geometry.xyz_encoding_config.log2_hashmap_size=12",
-    "model.geometry.isosurface.resolution=64",
-]
 FRONT = Sight(
     np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, -3.0], [0.0, -1.0, 0.0, 0.0]]), fov=0.5, size=(64, 48)
 )  # from the -y axis, z up

@@ -13,6 +13,7 @@ from systems.report.comparison import Line, SharedView, shared_views
 from systems.report.figures import HEADLINE, best_of, numbers, text_of
 from systems.report.page import write_page
 from systems.report.results import read_results
+from systems.runs import read_figures
 from systems.sweep.plan import ONLY, Task
 from systems.sweep.standing import Standing, State, evaluation_of, is_trained
 from utils.errors import InputError
@@ -58,23 +59,14 @@ class Mean:
 def row_of(task: Task, standing: Standing) -> Row:
     """The results of a task; figures only of one that is done, or failed behind its last step."""
     is_known = standing.state in (State.DONE, State.FAILED) and is_trained(task)
-    metrics = _read(task.run.save / "metrics.json") if is_known else {}
-    evaluation = _read(evaluation_of(task)) if task.evaluate and metrics else {}
+    metrics = read_figures(task.run.save / "metrics.json") if is_known else {}
+    evaluation = read_figures(evaluation_of(task)) if task.evaluate and metrics else {}
     found = {**numbers(metrics), **{f"evaluation.{key}": value for key, value in numbers(evaluation).items()}}
     figures = {key: found[key] for key in _ORDER if key in found and math.isfinite(found[key])}
     return Row(
         task.name, task.scene, task.variant, task.seed, str(standing.state), standing.reason, str(task.run.path),
         figures, metrics.get("environment", {}),
     )  # fmt: skip
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A block of figures; empty where there is none, or a damaged one."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def brief(task: Task) -> str:

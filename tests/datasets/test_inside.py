@@ -65,10 +65,13 @@ def test_links_within_and_to_the_folder_are_fine(tmp_path: Path, kind: str) -> N
     write_scene(kind, tmp_path / "scene")
     (tmp_path / "link").symlink_to(tmp_path / "scene", target_is_directory=True)
     load = write_scene(kind, tmp_path / "link")
+    plain = load()
     image = next(path for path in (tmp_path / "scene").rglob("*.png") if "mask" not in path.parts)
     image.rename(tmp_path / "scene/kept.bin")
     image.symlink_to("../kept.bin")
-    load()
+    linked = load()
+    assert linked.image_names == plain.image_names
+    assert np.array_equal(linked.pixels, plain.pixels)
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/{root}/secret.png", "images/../../secret.png", "..\\secret.png"])

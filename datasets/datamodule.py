@@ -14,7 +14,6 @@ from datasets.poses import orbit
 from datasets.sampler import RaySampler
 from datasets.scene import Scene
 from utils.mesh import Mesh
-from utils.mesh_files import read_meshes
 from utils.rays import Rays
 from utils.registry import build
 
@@ -35,6 +34,8 @@ def _read_truth(paths: str | tuple[str, ...] | None) -> Mesh | None:
     """The true surface; that a file of it is missing is told before training, not after."""
     if paths is None:
         return None
+    from utils.mesh_files import read_meshes  # brings Numba, which a training on a GPU can do without
+
     return read_meshes([paths] if isinstance(paths, str) else paths)
 
 

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from scripts.render_mesh import read_mesh
-from utils.mesh import Mesh, vertex_normals
+from utils.mesh import Mesh
+from utils.mesh_measures import vertex_normals
 from utils.rasterise import visible_faces
 
 FOCAL = 1.25  # in widths of the picture

@@ -1,7 +1,6 @@
 """What TensorBoard shows beside the curves: views, the mesh, the config and its figures as hyperparameters."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,16 +8,12 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 
-from models.base import VolumeModel
 from systems.configs import Experiment
-from systems.export import colored
 from utils.config_difference import flatten
-from utils.decimation import decimate
-from utils.mesh import Mesh, vertex_normals
+from utils.mesh import Mesh
 from utils.schema import to_dict
 
 _COMPARED = ("psnr", "ssim", "chamfer", "fscore_1pct")
-MOST_FACES = 50_000  # that a browser turns smoothly
 
 
 class Board:
@@ -62,9 +57,3 @@ def hyperparameters(config: dict[str, Any]) -> dict[str, bool | int | float | st
         key: value if isinstance(value, bool | int | float | str) else str(value)
         for key, value in flatten(config).items()
     }
-
-
-def preview(mesh: Mesh, model: VolumeModel) -> Mesh:
-    """The mesh, in scene coordinates, with at most about MOST_FACES faces and the colours of the model."""
-    small = decimate(mesh, MOST_FACES)
-    return small if small.colors is not None else colored(replace(small, normals=vertex_normals(small)), model)

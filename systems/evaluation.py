@@ -1,8 +1,6 @@
-"""Views rendered beside the truth, and their PSNR and SSIM; the exported mesh against the true one."""
+"""Views rendered beside the truth, and their PSNR and SSIM."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,15 +9,8 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from models.base import VolumeModel
 from models.inference import RaysAt, render_pixels
-from utils.mesh import Mesh
-from utils.mesh_files import read_mesh
-from utils.metrics.surface import Comparison, compare_meshes
 from utils.rays import RayBatch
 from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side
-
-_HEADLINE = ("chamfer", "chamfer_permille", "accuracy", "completeness", "fscore_0.5pct", "fscore_1pct")
-_HEADLINE += ("normal_consistency", "noise_floor")
-_COMPARISON = Comparison(samples=100_000, dense=8)  # a noise floor below 0.5 per mille in some seconds
 
 
 @dataclass(frozen=True)
@@ -58,13 +49,6 @@ def image_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]
         "psnr": float(peak_signal_noise_ratio(*pair, data_range=1.0)),
         "ssim": float(structural_similarity_index_measure(*pair, data_range=1.0)),
     }
-
-
-def mesh_metrics(path: Path, true: Mesh) -> dict[str, Any]:
-    """The first figures of a mesh file against the true mesh, see `compare_meshes`. Raises DataError."""
-    found = compare_meshes(read_mesh(path), true, _COMPARISON)
-    shape = {name: found["predicted_mesh"][name] for name in ("components", "holes", "watertight")}
-    return {"file": path.name} | {name: found[name] for name in _HEADLINE} | shape
 
 
 def _render(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int]) -> dict[str, np.ndarray]:

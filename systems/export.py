@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,28 +15,21 @@ from models.base import VolumeModel
 from systems import finishing
 from systems.configs import Experiment, ExportConfig
 from systems.levels import density_level
+from systems.views import CapturedViews
 from utils import registry
-from utils.cameras import Camera
+from utils.decimation import decimate
 from utils.isosurface import extract_isosurface
 from utils.memory import Pieces
-from utils.mesh import Mesh, transform, vertex_normals
+from utils.mesh import Mesh, transform
+from utils.mesh_measures import vertex_normals
 from utils.projection import project_to_level
-from utils.rays import RayBatch
 from utils.visualise import to_uint8
 
 log = logging.getLogger(__name__)
 CPU_CHUNK = 2**17  # points at a time on a CPU, and wherever gradients or colours are asked for
 LEVEL_RAYS = 4096  # of which half the light is followed
+PREVIEW_FACES = 50_000  # that a browser turns smoothly
 TEXEL_STEPS = 3  # Newton steps from a face of a textured mesh to the surface that it stands for
-
-
-class CapturedViews(Protocol):
-    """The photographs of a split."""
-
-    def __len__(self) -> int: ...
-    def camera(self, index: int) -> Camera: ...
-    def photograph(self, index: int) -> np.ndarray: ...
-    def draw(self, num_rays: int, background: Tensor, generator: torch.Generator) -> RayBatch: ...
 
 
 Splits = Callable[[str], CapturedViews]  # loads a split when it is asked for one
@@ -184,3 +177,9 @@ def surface_colors(
 
     rows = np.hstack([points.astype(np.float32), normals.astype(np.float32)])
     return finishing.over_points(rows, color, model.occupancy.value.device, CPU_CHUNK)
+
+
+def preview(mesh: Mesh, model: VolumeModel) -> Mesh:
+    """The mesh, in scene coordinates, with at most about PREVIEW_FACES faces and the colours of the model."""
+    small = decimate(mesh, PREVIEW_FACES)
+    return small if small.colors is not None else colored(replace(small, normals=vertex_normals(small)), model)

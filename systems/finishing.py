@@ -15,7 +15,8 @@ from utils.cropping import crop_to_frames, crop_to_visible
 from utils.decimation import decimate
 from utils.errors import ReconstructionError
 from utils.memory import Pieces
-from utils.mesh import Mesh, drop_floaters, submesh
+from utils.mesh import Mesh, submesh
+from utils.mesh_measures import drop_floaters
 from utils.projection import project_to_level
 
 log = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """Optimiser and learning-rate schedule of an experiment."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +11,25 @@ from torch import nn
 from systems.configs import SystemConfig
 from utils.errors import ConfigError
 from utils.registry import nearest
+
+
+class _Uncompiled:
+    """An optimiser of torch without the wrappers for torch.compile, which import a second's worth of torch._dynamo."""
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        return inspect.unwrap(torch.optim.Adam.step)(self, closure)
+
+
+class _Adam(_Uncompiled, torch.optim.Adam):
+    """Adam (arXiv:1412.6980)."""
+
+
+class _AdamW(_Uncompiled, torch.optim.AdamW):
+    """Adam with decoupled weight decay (arXiv:1711.05101)."""
 
 
 def check_parts(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]]) -> None:
@@ -30,7 +50,7 @@ def build_optimizer(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]
         changed = {key: value for key, value in asdict(own).items() if value is not None} if own else {}
         groups.append({"params": parameters, "name": name, **changed})
     common = {key: value for key, value in asdict(config.optimizer.args).items() if value is not None}
-    kind = {"AdamW": torch.optim.AdamW, "Adam": torch.optim.Adam}[config.optimizer.name]
+    kind = {"AdamW": _AdamW, "Adam": _Adam}[config.optimizer.name]
     optimizer = kind(groups, fused=True, **common)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]

@@ -14,17 +14,16 @@ from torch import Tensor
 
 from models.base import VolumeModel
 from models.exposure import Exposure
-from systems.board import Board, preview
+from systems.board import Board
 from systems.configs import Experiment
 from systems.error_map import ErrorMap
-from systems.evaluation import View, evaluate_view, mesh_metrics, render_view
-from systems.export import CapturedViews, export_mesh
+from systems.evaluation import View, evaluate_view, render_view
 from systems.optim import build_optimizer, check_parts
 from systems.readout import Readout
-from systems.runs import quickest
-from systems.step import Figures, TrainingStep, TrainingViews, view_background
+from systems.step import Figures, TrainingStep, view_background
+from systems.views import CapturedViews, TrainingViews
 from systems.watch import CHECKED_EVERY, Watch
-from utils.errors import DataError, ReconstructionError
+from utils.errors import ReconstructionError
 from utils.files import Spared
 from utils.images import read_image, write_png
 from utils.mesh import Mesh
@@ -263,6 +262,9 @@ class ReconstructionSystem(pl.LightningModule):
 
     def on_test_end(self) -> None:
         """Writes the video of the test pass and the mesh; leaves the figures in `report`."""
+        from systems.export import export_mesh  # it brings a quarter of a start: not before the first step
+        from systems.mesh_evaluation import against_truth
+
         stem = f"it{self.current_step}"
         frames = map(read_image, self.frames)
         if self.data.orbit_views:
@@ -277,21 +279,14 @@ class ReconstructionSystem(pl.LightningModule):
             self.failure, mesh = error, {"error": str(error)}
         self.report["mesh"] = mesh
         if self.data.true_mesh is not None and self.failure is None:
-            self.report |= self._against_truth(mesh["files"])
+            self.report |= against_truth([self.save_dir / name for name in mesh["files"]], self.data.true_mesh)
         self.board.show_config(self.current_step)
         self.board.show_figures(self.report, self.current_step)
 
     def _show_mesh(self, mesh: Mesh) -> None:
-        self.board.show_mesh(preview(mesh, self.model), self.current_step)
+        from systems.export import preview
 
-    def _against_truth(self, files: list[str]) -> dict[str, Any]:
-        """What the report says of the exported mesh, as it stands in one of its files; nothing if none can be read."""
-        try:
-            file = quickest([self.save_dir / name for name in files])
-            return {"mesh_against_gt": mesh_metrics(file, self.data.true_mesh)}
-        except DataError as error:
-            log.warning("the mesh is not compared with dataset.gt_mesh: %s", error)
-            return {}
+        self.board.show_mesh(preview(mesh, self.model), self.current_step)
 
     def on_predict_end(self) -> None:
         """Writes the orbit video."""

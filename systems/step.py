@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,8 +17,8 @@ from systems.graphs import StepGraphs
 from systems.losses import OF_PAIRS, rgb_mse
 from systems.optim import LearningRates
 from systems.ranks import Ranks
+from systems.views import TrainingViews
 from utils import registry
-from utils.rays import RayBatch, Redirect, SourceViews
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}  # what a view is compared over
 
@@ -26,25 +26,6 @@ BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}  # what a view is comp
 def view_background(model: VolumeModelConfig, device: torch.device) -> Tensor:
     """(3,) the colour behind a whole view: what the background of a model and `background_color` mean there."""
     return torch.full((3,), BACKGROUNDS[model.shown_over], device=device)
-
-
-class TrainingViews(Protocol):
-    """Where the rays of a step come from."""
-
-    capturable: bool  # by a CUDA graph
-
-    def draw(
-        self,
-        num_rays: int,
-        background: Tensor,
-        generator: torch.Generator,
-        paired: bool = False,
-        redirect: Redirect | None = None,
-        per_pixel: int = 1,
-    ) -> RayBatch: ...
-    def count_views(self, points: Tensor, reach: Tensor) -> Tensor: ...
-    def sources(self, num: int) -> SourceViews: ...
-    def sparse_points(self, radius: float) -> Tensor: ...
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import trimesh
 
 from datasets.poses import look_at
 from utils.cameras import Camera
-from utils.mesh import Mesh, vertex_normals
+from utils.mesh import Mesh
+from utils.mesh_measures import vertex_normals
 
 UP = np.array([0.0, 0.0, 1.0])
 

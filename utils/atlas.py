@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from utils.mesh import Mesh, face_areas
+from utils.mesh import Mesh
+from utils.mesh_measures import face_areas
 from utils.rasterise import visible_faces
 
 PADDING = 4  # texels between charts

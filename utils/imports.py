@@ -1,5 +1,12 @@
 """Imports Lightning without what it would bring along and we do not use."""
 
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
 from lightning_utilities.core import imports
 
 # torchmetrics, which Lightning imports, imports these where they are installed, for metrics of text, audio and images
@@ -8,8 +15,14 @@ _UNUSED = {"librosa", "lpips", "matplotlib", "onnxruntime", "piq", "scipy", "tor
 _UNUSED |= {"torchvision", "transformers"}
 
 
+_COMPILER = "torch._dynamo"
+
+
 def import_lightning() -> None:
-    """Imports pytorch_lightning; torchmetrics takes the packages of `_UNUSED` for not installed while it does."""
+    """Imports pytorch_lightning; torchmetrics takes the packages of `_UNUSED` for not installed while it does.
+
+    Nor is torch.compile's compiler imported: 750 modules, of which Lightning wants a class, to see whether a model is
+    compiled, and a decorator that keeps functions from being so. Nothing is compiled here."""
     check, is_installed = imports.RequirementCache.__bool__, imports.package_available
 
     def is_wanted(cache: imports.RequirementCache) -> bool:
@@ -19,6 +32,32 @@ def import_lightning() -> None:
     imports.RequirementCache.__bool__ = is_wanted
     imports.package_available = lambda name: name not in _UNUSED and is_installed(name)
     try:
-        import pytorch_lightning  # noqa: F401
+        with _stand_in_for_compiler():
+            import pytorch_lightning  # noqa: F401
     finally:
         imports.RequirementCache.__bool__, imports.package_available = check, is_installed
+
+
+@contextmanager
+def _stand_in_for_compiler() -> Iterator[None]:
+    """A module in place of torch._dynamo that is replaced by the true one as soon as more than a class is asked for."""
+    if _COMPILER in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(_COMPILER)
+    stand_in.OptimizedModule = type("OptimizedModule", (), {})
+    stand_in.disable = lambda fn=None, *_, **__: (lambda function: function) if fn is None else fn
+
+    def ask_the_true_one(name: str) -> Any:
+        if name.startswith("__"):  # the import system's own questions
+            raise AttributeError(name)
+        sys.modules.pop(_COMPILER, None)
+        return getattr(importlib.import_module(_COMPILER), name)
+
+    stand_in.__getattr__ = ask_the_true_one
+    sys.modules[_COMPILER] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(_COMPILER) is stand_in:
+            del sys.modules[_COMPILER]

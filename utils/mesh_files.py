@@ -8,7 +8,8 @@ import numpy as np
 
 from utils.errors import DataError
 from utils.images import srgb_from_linear
-from utils.mesh import Mesh, Texture, face_areas, join
+from utils.mesh import Mesh, Texture, join
+from utils.mesh_measures import face_areas
 from utils.visualise import to_uint8
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from utils.decimation import decimate
-from utils.mesh import Mesh, face_areas, vertex_normals
+from utils.mesh import Mesh
+from utils.mesh_measures import face_areas, vertex_normals
 
 _STEPS = 65535  # of a position along the longest side of the box
 _FINE = 4  # times the faces that are wanted: what a larger mesh has before its edges collapse

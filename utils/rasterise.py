@@ -5,7 +5,8 @@ from typing import Literal
 import numba
 import numpy as np
 
-from utils.mesh import Mesh, area_vectors, vertex_normals
+from utils.mesh import Mesh
+from utils.mesh_measures import area_vectors, vertex_normals
 from utils.visualise import normal_to_rgb, to_uint8
 
 Coloring = Literal["normal", "shaded", "vertex", "texture"]

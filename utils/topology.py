@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from utils.mesh import Mesh, components, face_areas, signed_volume, weld_labels
+from utils.mesh import Mesh
+from utils.mesh_measures import components, face_areas, signed_volume, weld_labels
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from shapes import ball
 
-from systems import board
-from systems.board import hyperparameters, preview
-from utils.mesh import vertex_normals
+from systems import export
+from systems.board import hyperparameters
+from systems.export import preview
+from utils.mesh_measures import vertex_normals
 
 
 class Model:
@@ -22,7 +23,7 @@ class Model:
 
 
 def test_a_large_mesh_is_decimated_and_coloured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board, "MOST_FACES", 500)
+    monkeypatch.setattr(export, "PREVIEW_FACES", 500)
     small = preview(ball(0.5, 4), Model())
     assert 100 < len(small.faces) <= 500
     assert np.linalg.norm(small.vertices, axis=1) == pytest.approx(0.5, rel=0.05)

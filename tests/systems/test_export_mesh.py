@@ -16,7 +16,8 @@ from systems.export import export_mesh, surface_mesh
 from utils import registry
 from utils.boundary import boundary_loops
 from utils.errors import ConfigError, ReconstructionError
-from utils.mesh import Mesh, face_areas, signed_volume, submesh
+from utils.mesh import Mesh, submesh
+from utils.mesh_measures import face_areas, signed_volume
 
 SMALL = [
     "model.geometry.xyz_encoding_config.n_levels=4",

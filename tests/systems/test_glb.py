@@ -12,8 +12,9 @@ from analytic_shapes import color_of, sphere_mesh
 from systems.glb import write_glb
 from systems.texturing import texture_mesh
 from utils.images import linear_from_srgb
-from utils.mesh import Mesh, signed_volume
+from utils.mesh import Mesh
 from utils.mesh_files import read_mesh
+from utils.mesh_measures import signed_volume
 
 
 def colored() -> Mesh:

@@ -10,7 +10,8 @@ from trimesh.exchange.obj import load_obj
 from trimesh.exchange.ply import load_ply
 
 from systems.mesh_writers import write_obj, write_ply
-from utils.mesh import Mesh, Texture, signed_volume, vertex_normals
+from utils.mesh import Mesh, Texture
+from utils.mesh_measures import signed_volume, vertex_normals
 from utils.registry import find, names
 
 WRITERS = {"obj": write_obj, "ply": write_ply}

@@ -6,7 +6,8 @@ import trimesh
 
 from utils import boundary
 from utils.boundary import boundary_loops, close_loops, loop_length
-from utils.mesh import Mesh, signed_volume, submesh
+from utils.mesh import Mesh, submesh
+from utils.mesh_measures import signed_volume
 
 
 def sphere(subdivisions: int = 4) -> Mesh:

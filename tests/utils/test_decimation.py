@@ -6,7 +6,8 @@ import trimesh
 
 from utils.boundary import boundary_loops
 from utils.decimation import decimate
-from utils.mesh import Mesh, face_areas, signed_volume, submesh
+from utils.mesh import Mesh, submesh
+from utils.mesh_measures import face_areas, signed_volume
 
 
 def fine_cube(size: float = 1.0, origin: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Mesh:

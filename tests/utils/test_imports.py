@@ -4,6 +4,35 @@ import subprocess
 import sys
 from pathlib import Path
 
+STARTING = """
+import sys
+import launch
+from utils.imports import import_lightning
+import_lightning()
+import torch
+import datasets.datamodule, models.neus, systems.attempts, systems.opening
+from systems.configs import LossConfig, SystemConfig
+from systems.optim import build_optimizer
+weight = torch.nn.Parameter(torch.ones(1))
+optimizer = build_optimizer(SystemConfig(LossConfig({})), {"geometry": [weight]})
+weight.sum().backward()
+optimizer.step()
+print(weight.item() < 1.0, *(name for name in sys.argv[1:] if name in sys.modules))
+import torch._dynamo
+print(torch._dynamo.is_compiling())
+"""
+NOT_AT_ONCE = (
+    "torch._dynamo",
+    "sympy",
+    "numba",
+    "scipy",
+    "trimesh",
+    "networkx",
+    "jinja2",
+    "xatlas",
+    "viser",
+    "pycolmap",
+)
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys
@@ -27,3 +56,11 @@ def test_packages_that_only_torchmetrics_wants_stay_out(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["False", "True", "True"]
+
+
+def test_what_a_first_step_does_not_need_is_not_imported_before_it() -> None:
+    """Half of the modules that a whole run uses; the compiler of torch stays at hand for whoever asks for it."""
+    command = [sys.executable, "-c", STARTING, *NOT_AT_ONCE]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "False"]

@@ -7,7 +7,8 @@ import torch
 
 from utils import isosurface
 from utils.errors import ReconstructionError
-from utils.mesh import Mesh, signed_volume
+from utils.mesh import Mesh
+from utils.mesh_measures import signed_volume
 
 
 def extract_isosurface(field, *args, **options) -> Mesh:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from utils.mesh import Mesh, Texture, drop_floaters, face_areas, join, signed_volume, transform, vertex_normals
+from utils.mesh import Mesh, Texture, join, transform
+from utils.mesh_measures import drop_floaters, face_areas, signed_volume, vertex_normals
 
 CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
 QUADS = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]

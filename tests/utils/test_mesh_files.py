@@ -5,8 +5,8 @@ import pytest
 import trimesh
 
 from utils.errors import DataError
-from utils.mesh import face_areas
 from utils.mesh_files import read_mesh, read_meshes
+from utils.mesh_measures import face_areas
 
 PLY = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\nelement face 1\n"
 PLY += "property list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from shapes import ball
 
-from utils.mesh import Mesh, Texture, face_areas, signed_volume, transform
+from utils.mesh import Mesh, Texture, transform
+from utils.mesh_measures import face_areas, signed_volume
 from utils.mesh_packing import pack_mesh, vertex_colors
 
 

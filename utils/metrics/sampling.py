@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.mesh import Mesh, face_areas
+from utils.mesh import Mesh
+from utils.mesh_measures import face_areas
 
 
 @dataclass(frozen=True)

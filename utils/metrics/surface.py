@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from utils.errors import DataError
-from utils.mesh import Mesh, area_vectors
+from utils.mesh import Mesh
+from utils.mesh_measures import area_vectors
 from utils.metrics.sampling import SurfacePoints, sample_surface
 from utils.topology import topology
 from utils.visibility import MaskCull, Viewpoint, in_views, seen

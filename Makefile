@@ -21,8 +21,8 @@ install: .venv/installed  ## make .venv and install what requirements*.txt name
 	$(PIP) -r requirements-dev.txt
 	@touch $@
 
-test: install lint  ## lint, then run the tests
-	$(BIN)/python -m pytest
+test: install lint  ## lint, then run the tests, files of them side by side
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-browser: browser  ## run the tests that need a browser; the others skip them where there is none
 	$(BIN)/python -m pytest -m browser

@@ -16,12 +16,11 @@ from utils.registry import nearest
 class _Uncompiled:
     """An optimiser of torch without the wrappers for torch.compile, which import a second's worth of torch._dynamo."""
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        return inspect.unwrap(torch.optim.Adam.step)(self, closure)
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
 
 
 class _Adam(_Uncompiled, torch.optim.Adam):

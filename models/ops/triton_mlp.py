@@ -39,7 +39,8 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     if not fits(layers, 2, (0,), x):
         with unscaled(x):
             return reference_mlp.mlp(x.float(), layers, count)
-    options = layers.smooth, kinds(layers.half, layers.exact), len(layers.weights) - 1
+    products = kinds(layers.half, sizes(x.shape[1], layers.weights), layers.exact)
+    options = layers.smooth, products, len(layers.weights) - 1
     return _MLP.apply(x, count, *options, *layers.weights, *layers.biases)
 
 

@@ -59,7 +59,8 @@ class _SDFHead(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         points, layers = points.float().contiguous(), [None if t is None else t.contiguous() for t in layers]
         S, K = features.shape
-        ctx.sizes = sizes(K, layers[:2]) | {"EXTRA": layers[0].shape[1] - K, "SMOOTH": smooth} | kinds(half)
+        room = sizes(K, layers[:2])
+        ctx.sizes = room | {"EXTRA": layers[0].shape[1] - K, "SMOOTH": smooth} | kinds(half, room)
         sdf, value, gradient = points.new_empty(S), points.new_empty(S, ctx.sizes["D"]), points.new_empty(S, 3)
         inputs = points, upright(features), _planes(jacobian), tuple(layers)
         options = launch(FORWARD, ctx.sizes["HIDDEN"])

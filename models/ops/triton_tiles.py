@@ -18,6 +18,7 @@ BACKWARD = {"BLOCK": 32, "num_warps": 4}  # with more samples at once the tiles 
 PROGRAMS = 528  # of a backward pass: four per multiprocessor of an H200, each sums its blocks in registers
 WIDTHS = (16, 32, 64, 128)  # of a hidden layer
 MOST_INPUTS = 64
+MOST_HALF_INPUTS, MOST_HALF_HIDDEN = 32, 64  # in numbers of 16 bits
 OUTPUTS = tl.constexpr(16)  # room for the outputs, as tensor cores need it
 BETA = tl.constexpr(SOFTPLUS_BETA)
 _WIDENED = tl.constexpr(INTERPRETING)  # the interpreter takes bfloat16 for whole numbers in a product
@@ -53,10 +54,13 @@ def sizes(num_inputs: int, weights: Sequence[Tensor]) -> dict[str, int]:
     return {"K": num_inputs, "INPUTS": padded, "HIDDEN": hidden, "D": weights[-1].shape[0]}
 
 
-def kinds(half: bool, exact: bool = False) -> dict[str, str]:
+def kinds(half: bool, room: dict[str, int], exact: bool = False) -> dict[str, str]:
     """What the tensor cores read: numbers of 16 bits, with the range of 32 in a backward pass, or tf32.
 
+    room: see `sizes`. Networks wider than the usual ones are multiplied in tf32: of numbers of 16 bits, with inputs
+    padded to 64, Triton 3.6 compiles for a Hopper GPU what reaches beyond its shared memory, and gradients are wrong.
     exact: forward, three products of tf32 in the place of each, as exact as one of float32."""
+    half = half and room["INPUTS"] <= MOST_HALF_INPUTS and room["HIDDEN"] <= MOST_HALF_HIDDEN
     found = {"FORWARD": "fp16", "BACKWARD": "bf16"} if half else {"FORWARD": "tf32", "BACKWARD": "tf32"}
     return found | ({"FORWARD": "tf32x3"} if exact else {})
 

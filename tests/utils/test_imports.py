@@ -17,6 +17,8 @@ weight = torch.nn.Parameter(torch.ones(1))
 optimizer = build_optimizer(SystemConfig(LossConfig({})), {"geometry": [weight]})
 weight.sum().backward()
 optimizer.step()
+optimizer.zero_grad()
+optimizer.load_state_dict(optimizer.state_dict())
 print(weight.item() < 1.0, *(name for name in sys.argv[1:] if name in sys.modules))
 import torch._dynamo
 print(torch._dynamo.is_compiling())

@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Callback
 
 from datasets.datamodule import SceneData
 from models.base import VolumeModel
+from models.configs import ProgressiveBandHashGridConfig
 from systems.checkpoints import load_weights
 from systems.configs import Experiment, read_experiment
 from systems.devices import Devices
@@ -33,6 +34,16 @@ def load_trained(path: Path, overrides: Sequence[str], device: torch.device) -> 
     step = load_weights(checkpoint, system)
     system.model.on_step(step)
     return experiment, system.model.to(device), step
+
+
+def with_all_levels(experiment: Experiment) -> Experiment:
+    """The experiment with all levels of the grid open from the first step on, as a steady step has them."""
+    model = experiment.model
+    grid = model.geometry.xyz_encoding_config
+    if not isinstance(grid, ProgressiveBandHashGridConfig):
+        return experiment
+    geometry = replace(model.geometry, xyz_encoding_config=replace(grid, start_level=grid.n_levels))
+    return replace(experiment, model=replace(model, geometry=geometry))
 
 
 def train(experiment: Experiment, device: torch.device, callbacks: Sequence[Callback]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import common
 from benchmarks.common import progress, rounded
-from benchmarks.experiments import train
+from benchmarks.experiments import train, with_all_levels
 from benchmarks.recorder import Plan, Recorder
 from models.configs import HashGridConfig
 from systems.configs import Experiment, read_experiment
@@ -25,7 +25,7 @@ def settings_of(experiment: Experiment, quick: bool) -> list[tuple[str, int, lis
     """What is varied, its value, and the overrides that set it; quick: two budgets below the experiment's own.
 
     Rays grow with the budget, in number and in their largest number, so that it is as full as the experiment's own.
-    Levels are varied for hash grids only."""
+    Levels are varied for hash grids only, and all open."""
     model = experiment.model
     own = model.train_num_rays * model.num_samples_per_ray
     found = []
@@ -59,7 +59,7 @@ def run_sweep(
 def _measure(
     paths: Sequence[str | Path], overrides: Sequence[str], device: torch.device, quick: bool
 ) -> dict[str, Any]:
-    experiment = read_experiment(paths, overrides)
+    experiment = with_all_levels(read_experiment(paths, overrides))
     steps = min(QUICK_STEPS if quick else STEPS, experiment.trainer.max_steps)
     logged = replace(experiment.trainer, log_every_n_steps=max(1, steps // 4))
     recorder = Recorder(Plan(steps, frozenset(), 0, max(1, steps // 40), steps // 2), device)

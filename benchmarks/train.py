@@ -23,7 +23,7 @@ import torch
 from benchmarks import common
 from benchmarks.against import run_against, their_config
 from benchmarks.common import Result, progress, rounded
-from benchmarks.experiments import train
+from benchmarks.experiments import train, with_all_levels
 from benchmarks.profiling import SETTLE, ProfileWindow
 from benchmarks.recorder import Plan, Recorder, evaluation_steps, reached
 from benchmarks.sweep import run_sweep
@@ -135,6 +135,7 @@ def profiled_steps(experiment: Experiment, quick: bool) -> tuple[int, int]:
 
 def run_profile(experiment: Experiment, device: torch.device, quick: bool) -> dict[str, Any]:
     """The profile of a training of its own; beside it the time of the same steps in one without the profiler."""
+    experiment = with_all_levels(experiment)
     begin, steps = profiled_steps(experiment, quick)
     plain = Recorder(Plan(begin + steps, frozenset(), 0, steps, begin), device)
     train(experiment, device, [plain])

@@ -39,6 +39,19 @@ def test_schedules_follow_the_steps_of_a_preset(name: str, preset: str) -> None:
     assert factor(last) == pytest.approx(0.02 * factor(found.system.warmup_steps), rel=0.1)
 
 
+@pytest.mark.parametrize("preset", ["draft", "default", "high"])
+def test_all_levels_are_open_in_the_first_fifth_of_the_steps(preset: str) -> None:
+    found = with_preset(ROOT / "configs/neus-blender.yaml", preset)
+    grid = found.model.geometry.xyz_encoding_config
+    assert 0 < (grid.n_levels - grid.start_level) * grid.update_steps <= found.trainer.max_steps / 5
+
+
+def test_the_shortest_of_runs_opens_a_level_a_step() -> None:
+    few = [*GIVEN, "trainer.max_steps=2", "system.warmup_steps=1"]
+    found = read_experiment([str(ROOT / "configs/neus-blender.yaml")], few)
+    assert found.model.geometry.xyz_encoding_config.update_steps == 1
+
+
 def test_default_is_what_a_config_does_by_itself() -> None:
     path = ROOT / "configs/neus-blender.yaml"
     assert with_preset(path, "default") == read_experiment([str(path)], GIVEN)

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import train as benchmark
 from benchmarks.common import run_command
+from benchmarks.experiments import with_all_levels
 from benchmarks.sweep import LEVELS, settings_of
-from systems.configs import Experiment
+from systems.configs import Experiment, read_experiment
+from utils.registry import ROOT
 
 DEMO = ["--config", "configs/neus-demo.yaml"]
 
@@ -78,6 +81,15 @@ def test_the_sweep_scales_rays_with_the_budget(experiment: Experiment) -> None:
     assert settings[2][2] == ["model.train_num_rays=4096", "model.max_train_num_rays=32768"]  # 128 times 32 and 256
     key = "model.geometry.xyz_encoding_config.n_levels"
     assert [own for name, _, own in settings if name == "n_levels"] == [[f"{key}={levels}"] for levels in LEVELS]
+
+
+def test_steps_are_timed_with_all_levels_open() -> None:
+    given = ["dataset.scene=x"]
+    experiment = read_experiment([str(ROOT / "configs/neus-blender.yaml")], given)
+    grid = with_all_levels(experiment).model.geometry.xyz_encoding_config
+    assert grid == replace(experiment.model.geometry.xyz_encoding_config, start_level=13)
+    plain = read_experiment([str(ROOT / "configs/nerf-blender.yaml")], given)
+    assert with_all_levels(plain) == plain
 
 
 def test_a_run_that_fails_passes_on_its_exit_code_and_leaves_no_file(

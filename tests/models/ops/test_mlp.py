@@ -256,32 +256,6 @@ def test_products_of_16_bits_stay_near(device, smooth):
         assert (a - b).norm() < 0.02 * b.norm()
 
 
-@pytest.mark.parametrize("dims", [[32, 64, 64, 3], [33, 64, 64, 3], [64, 64, 64, 13], [64, 128, 16]], ids=str)
-def test_gradients_of_many_samples_are_right_however_wide_the_network(device, dims):
-    """Of 16 bits where that is asked for and safe; errors are those of rounding, also in blocks after the first."""
-    S = 2**17 if device.type == "cuda" else 300
-    weights = tuple(torch.randn(b, a, device=device) / a**0.5 for a, b in pairwise(dims))
-    layers = Layers(tuple(w.requires_grad_() for w in weights), (None,) * len(weights), False, half=True)
-    x = torch.randn(S, dims[0], device=device, requires_grad=True)
-    twin_x, twin = double(x), exact(layers)
-    out, expected = mlp(x, layers, backend="triton"), mlp(twin_x, twin, backend="reference")
-    grad = torch.randn_like(out)
-    pairs = zip(
-        (out, *torch.autograd.grad(out, [x, *tensors(layers)], grad)),
-        (expected, *torch.autograd.grad(expected, [twin_x, *tensors(twin)], grad.double())),
-        strict=True,
-    )
-    for a, b in pairs:
-        assert (a - b).norm() < 0.05 * b.norm()
-
-
-@pytest.mark.parametrize(("inputs", "hidden", "narrow"), [(32, 64, True), (33, 64, False), (32, 128, False)])
-def test_only_networks_of_the_usual_width_are_multiplied_in_16_bits(inputs, hidden, narrow):
-    room = triton_tiles.sizes(inputs, [torch.empty(hidden, inputs), torch.empty(3, hidden)])
-    assert triton_tiles.kinds(True, room)["FORWARD"] == ("fp16" if narrow else "tf32")
-    assert triton_tiles.kinds(False, room)["FORWARD"] == "tf32"
-
-
 @pytest.mark.parametrize("count", [0, 64, 100, 150])
 def test_blocks_of_padding_are_left_out_as_zeros(device, monkeypatch, count):
     monkeypatch.setattr(triton_tiles, "PROGRAMS", 2)

@@ -1,0 +1,34 @@
+"""Networks of all widths at real sizes, where numbers of 16 bits may be multiplied."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from models.ops import Layers, mlp
+from models.ops.backends import INTERPRETING
+
+triton_tiles = pytest.importorskip("models.ops.triton_tiles")
+
+
+@pytest.mark.parametrize("dims", [[32, 64, 64, 3], [33, 64, 64, 3], [64, 64, 64, 13], [64, 128, 16]], ids=str)
+def test_gradients_of_many_samples_are_right_however_wide_the_network(device, dims):
+    """Of 16 bits where that is asked for and safe; errors are those of rounding, also in blocks after the first."""
+    if device.type == "cpu" and not INTERPRETING:
+        pytest.skip("beside a GPU, Triton's kernels do not run on the CPU")
+    x = torch.randn(2**17 if device.type == "cuda" else 300, dims[0], device=device, requires_grad=True)
+    weights = [(torch.randn(b, a, device=device) / a**0.5).requires_grad_() for a, b in pairwise(dims)]
+    leaves, twins = [x, *weights], [t.detach().double().requires_grad_() for t in (x, *weights)]
+    out = mlp(x, Layers(tuple(weights), (None,) * len(weights), False, half=True), backend="triton")
+    expected = mlp(twins[0], Layers(tuple(twins[1:]), (None,) * len(weights), False), backend="reference")
+    grad = torch.randn_like(out)
+    found, wanted = torch.autograd.grad(out, leaves, grad), torch.autograd.grad(expected, twins, grad.double())
+    for a, b in zip((out, *found), (expected, *wanted), strict=True):
+        assert (a - b).norm() < 0.05 * b.norm()
+
+
+@pytest.mark.parametrize(("inputs", "hidden", "narrow"), [(32, 64, True), (33, 64, False), (32, 128, False)])
+def test_only_networks_of_the_usual_width_are_multiplied_in_16_bits(inputs, hidden, narrow):
+    room = triton_tiles.sizes(inputs, [torch.empty(hidden, inputs), torch.empty(3, hidden)])
+    assert triton_tiles.kinds(True, room)["FORWARD"] == ("fp16" if narrow else "tf32")
+    assert triton_tiles.kinds(False, room)["FORWARD"] == "tf32"

@@ -6,6 +6,7 @@ from typing import Any
 
 Json = dict[str, Any]
 UNKNOWN = "–"
+LEAST_STEPS = 1000  # of a training beside the predecessor's
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -105,9 +106,11 @@ def predecessor(theirs: Json, results: Sequence[Json]) -> Iterator[str]:
 
 
 def _is_plain(config: Json, name: str) -> bool:
-    """Whether an experiment of that name renders over one colour, as the predecessor's does."""
-    background = config.get("model", {}).get("background", {})
-    return config["name"] == name and background.get("name", "color") == "color"
+    """Whether an experiment of that name computes what the predecessor's does, and more than a start of it."""
+    model = config.get("model", {})
+    background, gradient = model.get("background", {}), model.get("geometry", {}).get("grad_type", "analytic")
+    is_same = background.get("name", "color") == "color" and gradient == "analytic"
+    return config["name"] == name and is_same and config["trainer"]["max_steps"] >= LEAST_STEPS
 
 
 def _heading(result: Json) -> str:

@@ -18,6 +18,7 @@ from utils.rays import Packed, Rays
 
 RaysAt = Callable[[Tensor], Rays]
 LEAST_CHUNK = 64  # rays: with fewer a view would take hours
+OF_A_VIEW = 4  # rays of a pixel in a view for each in a step, where there are several
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,15 @@ ON_GPU = Pace(chunks=40, window=12)  # few rays leave the kernels idle; of each 
 
 
 def render_pixels(model: VolumeModel, rays_at: RaysAt, background: Tensor) -> dict[str, Tensor]:
-    """As `render_rays`, the means over model.rays_per_pixel rays of each pixel, evenly spread.
+    """As `render_rays`, the means over rays of each pixel, evenly spread; one where model.rays_per_pixel is 1.
+
+    Otherwise there are OF_A_VIEW times as many: many steps make up for the few rays of each, a view has one chance.
 
     rays_at: the rays (R,) of all pixels at a shift (2,) from their centres, in pixels."""
+    each = model.config.rays_per_pixel
+    num = OF_A_VIEW * each if each > 1 else 1
     means: dict[str, Tensor] = {}
-    for number, shift in enumerate(spread_in_pixel(model.config.rays_per_pixel), start=1):
+    for number, shift in enumerate(spread_in_pixel(num), start=1):
         found = render_rays(model, rays_at(shift), background)
         means = {name: image.lerp(means.get(name, image), 1.0 - 1.0 / number) for name, image in found.items()}
     return means

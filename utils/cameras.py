@@ -59,12 +59,12 @@ def camera_rays(xy: Tensor, c2w: Tensor, intrinsics: Tensor) -> tuple[Tensor, Te
 
 
 def spread_in_pixel(num: int, device: torch.device | str = "cpu") -> Tensor:
-    """(num, 2) float32 in [-0.5, 0.5): places in a pixel from its centre, evenly spread; one alone is the centre.
+    """(num, 2) float32 from -0.5 to 0.5: places in a pixel from its centre, evenly spread, the centre in their middle.
 
-    The R2 sequence of M. Roberts, "The unreasonable effectiveness of quasirandom sequences" (2018)."""
-    order = torch.arange(num, device=device, dtype=torch.float64)[:, None]
-    steps = torch.tensor([0.7548776662466927, 0.5698402909980532], device=device, dtype=torch.float64)
-    return ((0.5 + order * steps) % 1.0 - 0.5).float()
+    A Fibonacci lattice: columns of equal width, rows by the golden ratio."""
+    order = torch.arange(num, device=device, dtype=torch.float64)
+    rows = (0.5 + order * 0.6180339887498949) % 1.0
+    return torch.stack([(order + 0.5) / num - 0.5, rows - rows.mean()], dim=-1).float()
 
 
 def pixel_rays(

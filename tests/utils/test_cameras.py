@@ -1,9 +1,10 @@
 """Pixels to rays and back."""
 
+import pytest
 import torch
 from torch.testing import assert_close
 
-from utils.cameras import camera_rays, pixel_directions, pixel_rays
+from utils.cameras import camera_rays, pixel_directions, pixel_rays, spread_in_pixel
 
 
 def random_cameras(num: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -50,3 +51,15 @@ def test_rays_of_pixels_pass_through_their_centres():
     assert_close(rays.directions, directions)
     assert (rays.near == 0.5).all()
     assert rays.far.isinf().all()
+
+
+@pytest.mark.parametrize("num", [1, 2, 3, 4, 9, 16])
+def test_places_in_a_pixel_are_apart_and_centred(num: int) -> None:
+    places = spread_in_pixel(num)
+    assert places.shape == (num, 2)
+    assert_close(places.mean(0), torch.zeros(2), atol=1e-6, rtol=0.0)
+    assert places.abs().max() <= 0.5
+    apart = torch.cdist(places, places) + torch.eye(num)
+    assert apart.min() > 0.6 / num**0.5
+    if num > 1:  # they stand for the whole pixel: as far from the centre as those of an even one, 1/12 a pixel squared
+        assert places.square().mean(0) == pytest.approx([1 / 12, 1 / 12], rel=0.6)

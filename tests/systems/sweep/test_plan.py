@@ -105,7 +105,9 @@ def test_what_the_command_line_gets_wrong_is_told(tmp_path):
     assert "cow-plain: command line: 'x': expected key=value" in refusal(write_sweep(tmp_path), "x")
 
 
-@pytest.mark.parametrize(("name", "num_scenes", "num_variants"), [("nerf_synthetic", 8, 2), ("dtu", 15, 1), ("levers", 1, 19)])
+@pytest.mark.parametrize(
+    ("name", "num_scenes", "num_variants"), [("nerf_synthetic", 8, 2), ("dtu", 15, 1), ("levers", 1, 19)]
+)
 def test_shipped_sweeps(monkeypatch, tmp_path, name, num_scenes, num_variants):
     monkeypatch.chdir(ROOT)
     tasks = make_tasks(read_sweep(Path(f"configs/sweeps/{name}.yaml")), [], tmp_path)

@@ -1,0 +1,87 @@
+"""One picture of a held-out view of several runs, for a page or a paper: contact_sheet.py RUN RUN ... --out FILE.png"""
+
+import argparse
+import logging
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+from systems.report.pictures import read_held_out
+from systems.report.results import RunResults, read_results
+from utils.errors import DataError, InputError
+from utils.files import replacing
+from utils.images import resize_area
+
+MARGIN, LINE = 6, 14  # pixels: around each cell, and of its title
+SUFFIXES = (".png", ".jpg")
+
+
+def make_cell(results: RunResults, view: int, shown: Sequence[str], width: int) -> Image.Image:
+    """The pictures of a view side by side, each `width` pixels wide, under the name of the run and its PSNR.
+
+    Raises DataError where the run lacks the view, or does not show one of the pictures."""
+    held_out = read_held_out(results, view)
+    if held_out is None:
+        raise DataError(f"{results.folder.path}: no held-out view {view}. Test the run, or give another --view.")
+    missing = [name for name in shown if name not in held_out.pictures]
+    if missing:
+        kinds = ", ".join(held_out.pictures)
+        raise DataError(f"{results.folder.path}: view {view} does not show {missing[0]}. --show takes {kinds}.")
+    pictures = [held_out.pictures[name] for name in shown]
+    height = max(1, round(width * pictures[0].shape[0] / pictures[0].shape[1]))
+    row = np.concatenate([resize_area(picture, (width, height)) for picture in pictures], axis=1)
+    cell = Image.new("RGB", (row.shape[1] + 2 * MARGIN, height + LINE + 2 * MARGIN), "white")
+    cell.paste(Image.fromarray(row), (MARGIN, MARGIN + LINE))
+    psnr = held_out.figures.get("psnr")
+    title = results.folder.path.name + ("" if psnr is None else f"  {psnr:.1f} dB")
+    ImageDraw.Draw(cell).text((MARGIN, MARGIN), title, fill="black")
+    return cell
+
+
+def make_sheet(cells: Sequence[Image.Image], columns: int) -> Image.Image:
+    """The cells in rows of `columns`, from the left to the right."""
+    width, height = (max(getattr(cell, side) for cell in cells) for side in ("width", "height"))
+    columns = min(columns, len(cells))
+    sheet = Image.new("RGB", (columns * width, math.ceil(len(cells) / columns) * height), "white")
+    for index, cell in enumerate(cells):
+        sheet.paste(cell, (index % columns * width, index // columns * height))
+    return sheet
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; returns its exit code, 2 for input that must be mended."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders exp/[name]/[tag]@[timestamp]")
+    parser.add_argument("--out", type=Path, required=True, help="file to write, .png or .jpg")
+    parser.add_argument("--view", type=int, default=0, help="number of the held-out view (default: 0)")
+    parser.add_argument("--show", nargs="+", default=["normal", "error"], help="default: normal error")
+    parser.add_argument("--width", type=int, default=160, help="pixels of each picture (default: 160)")
+    parser.add_argument("--columns", type=int, default=3, help="runs in a row (default: 3)")
+    args = parser.parse_args(argv)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    try:
+        if args.out.suffix not in SUFFIXES:
+            raise InputError(f"--out {args.out}: expected the name of a picture, such as sheet.png.")
+        for name in ("width", "columns"):
+            if getattr(args, name) < 1:
+                raise InputError(f"--{name}: expected at least 1, got {getattr(args, name)}.")
+        if args.view < 0:
+            raise InputError(f"--view: expected 0 or more, got {args.view}.")
+        cells = [make_cell(read_results(run), args.view, args.show, args.width) for run in args.runs]
+    except InputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    with replacing(args.out) as temporary:
+        make_sheet(cells, args.columns).save(temporary, "PNG" if args.out.suffix == ".png" else "JPEG", quality=88)
+    print(f"{args.out}: {len(cells)} runs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

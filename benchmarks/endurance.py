@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.footprint import footprint, mib, status
+from benchmarks.footprint import NOTES, footprint, mib, status
 from benchmarks.tables import Json
 from datasets.datamodule import SceneData
 from systems.configs import read_experiment
@@ -24,22 +24,16 @@ from systems.step import TrainingStep
 from utils.registry import ROOT
 
 Say = Callable[[Json], None]
-NOTES = 20  # of a part, beside the first
 CONFIG = "configs/neus-demo.yaml"
 BEGIN, MORE = 24, 2  # steps of a run before it is resumed, and of each time
 SMALL = [
     *("dataset.gt_mesh=null", "trainer.enable_progress_bar=false", "system.warmup_steps=10", "export.report=false"),
-    *(
-        "checkpoint.save_top_k=1",
-        "model.num_samples_per_ray=16",
-        "model.train_num_rays=2",
-        "model.max_train_num_rays=8",
-    ),
+    *("checkpoint.save_top_k=1", "model.train_num_rays=2", "model.max_train_num_rays=8"),
+    *("model.num_samples_per_ray=16", "model.texture.dir_encoding_config.degree=1"),
     *("model.grid_resolution=16", "model.grid_update_every=64", "model.geometry.isosurface.resolution=32"),
     *("model.geometry.xyz_encoding_config.n_levels=2", "model.geometry.xyz_encoding_config.log2_hashmap_size=10"),
     *("model.geometry.mlp_network_config.n_neurons=16", "model.geometry.mlp_network_config.weight_norm=false"),
     *("model.texture.mlp_network_config.n_neurons=16", "model.texture.mlp_network_config.n_hidden_layers=1"),
-    "model.texture.dir_encoding_config.degree=1",
 ]
 
 

@@ -20,6 +20,7 @@ FIGURES = {  # in the order of the tables
     "results_mib": "views, meshes and videos, MiB",
     "tensorboard_mib": "TensorBoard, MiB",
 }
+NOTES = 20  # of a part, beside the first
 BOUNDED = ("files_open", "threads", "checkpoints")  # which nothing may make more of
 
 

@@ -70,7 +70,13 @@ class Bench:
                 return
             figures = summary(noted, part, PER[part])
             self.grown[part] = grown(figures)
-            content = {part: number, "growth_per": PER[part], "figures": figures, "samples": noted}
+            content = {
+                part: noted[-1][part],
+                "asked": number,
+                "growth_per": PER[part],
+                "figures": figures,
+                "samples": noted,
+            }
             self.result.write(**{part: content})
 
 

@@ -52,8 +52,8 @@ def _opengl(c2w: np.ndarray) -> np.ndarray:
 def _write(path: Path, c2w: np.ndarray, size: tuple[int, int]) -> None:
     """Renders what a camera sees: the colour is the normal, black and transparent around it."""
     width, height = size
-    focal = 0.5 * width / math.tan(0.5 * ANGLE)
-    column, row = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    c2w, focal = c2w.astype(np.float32), 0.5 * width / math.tan(0.5 * ANGLE)
+    column, row = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
     camera = np.stack([(column - width / 2) / focal, (row - height / 2) / focal, np.ones_like(row)], axis=-1)
     directions = (camera / np.linalg.norm(camera, axis=-1, keepdims=True)) @ c2w[:, :3].T
     along = -(directions @ c2w[:, 3])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.common import RESULTS, run_command
+from benchmarks.footprint import FIGURES, NOTES
 from benchmarks.tables import UNKNOWN, Json, floors, number, predecessor, source, table, timing
 from utils.errors import ConfigError, DataError
 from utils.files import replacing
@@ -29,6 +30,7 @@ python -m benchmarks.export --resume RUN
 python -m benchmarks.memory --config configs/neus-blender.yaml dataset.scene=none
 python -m benchmarks.processes --config configs/neus-blender.yaml dataset.scene=lego --gpus 0 0,1
 python -m benchmarks.view --config configs/neus-demo.yaml
+python -m benchmarks.load
 python -m benchmarks.report
 ```"""
 
@@ -212,6 +214,33 @@ def _faults(result: Json) -> Iterator[str]:
     yield f"{strikes} strikes of {kinds} kinds: the table stands in [reliability](reliability.md#measured)."
 
 
+def _load(result: Json) -> Iterator[str]:
+    """What long work holds at its beginning and at its end."""
+    told = {
+        "steps": "One training of {} steps. Second is after the first of {} parts of equal length.",
+        "cycles": "A run that was resumed {} times for two more steps and a test pass each. Second is after the first "
+        "of {} parts.",
+    }
+    for part in (part for part in told if part in result):
+        found = result[part]
+        cut = "" if found[part] == found["asked"] else f" It was cut short: {number(found['asked'], 9)} were asked for."
+        yield told[part].format(number(found[part], 9), NOTES) + cut
+        head = ["held", "first", "second", "last", "largest", f"growth for {number(found['growth_per'], 9)} {part}"]
+        rows = [
+            [FIGURES[name], *(number(row[key], 4) for key in ("first", "second", "last", "largest", "growth"))]
+            for name, row in found["figures"].items()
+        ]
+        yield table(head, rows)
+    if "images" in result:
+        row = result["images"]
+        width, height = row["size"]
+        yield f"{number(row['images'], 9)} generated photographs of {width}×{height} pixels are opened."
+        names = ("seconds", "pixels_mib", "before_mib", "after_mib", "peak_mib", "beyond_pixels_mib")
+        head = ["photographs", "s", "pixels, MiB", "process before, MiB", "after, MiB", "at most, MiB"]
+        rows = [[number(row["images"], 9), *(number(row[name], 4) for name in names)]]
+        yield table([*head, "at most, beyond the pixels, MiB"], rows)
+
+
 def _demo(result: Json) -> Iterator[str]:
     """A run's metrics.json as launch.py leaves it, with the command beside."""
     mesh = result.get("mesh", {})
@@ -236,6 +265,7 @@ SECTIONS = (
     ("processes", "Several GPUs", _processes),
     ("view", "Live viewer", _view),
     ("faults", "Faults", _faults),
+    ("load", "Long work", _load),
     (None, "Runs of launch.py", _demo),
 )
 

@@ -15,6 +15,8 @@ from utils.errors import ConfigError, DataError
 from utils.images import SUFFIXES, resize_area
 
 log = logging.getLogger(__name__)
+BLOCK = 2**26  # bytes of images that are copied together: so large a block goes back to the system when it is freed,
+# while images of a megabyte stay with the C library, and the whole set would lie in memory twice
 
 
 @dataclass(frozen=True)
@@ -42,22 +44,34 @@ def load_photos(paths: Sequence[Path], read: Callable[[Path], np.ndarray], resol
         masked = image.shape[2] == 4 and bool(image[..., 3].min() < 255)
         return resize_area(image, resolution.of(size, str(path))), size, masked
 
+    sizes, disk_sizes, blocks, images, gathered = [], [], [], [], 0
+    masks = False  # in `images`, which are not in a block yet
     with ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2))) as pool:
-        loaded = list(pool.map(load, paths))
-    images = [image for image, _, _ in loaded]
-    disk_sizes = np.array([size for _, size, _ in loaded], dtype=np.int64)
-    channels = 4 if any(masked for _, _, masked in loaded) else 3
-    del loaded
-    sizes = np.array([(image.shape[1], image.shape[0]) for image in images], dtype=np.int64)
-    pixels = np.empty((sizes.prod(axis=1).sum(), channels), dtype=np.uint8)
+        for image, size, masked in pool.map(load, paths):
+            sizes.append((image.shape[1], image.shape[0]))
+            disk_sizes.append(size)
+            images.append(image.reshape(-1, image.shape[2]))
+            masks, gathered = masks or masked, gathered + image.nbytes
+            if gathered >= BLOCK or len(sizes) == len(paths):
+                blocks.append(_joined(images, 4 if masks else 3))
+                masks, gathered = False, 0
+    pixels = _joined(blocks, max(block.shape[1] for block in blocks))
+    return Photos(pixels, np.array(sizes, dtype=np.int64), np.array(disk_sizes, dtype=np.int64))
+
+
+def _joined(parts: list[np.ndarray], channels: int) -> np.ndarray:
+    """(P, channels) of parts (P', 3|4), which are taken from the list and freed as they are copied.
+
+    Those without alpha become opaque where there are four channels; where there are three, alpha is left out."""
+    pixels = np.empty((sum(len(part) for part in parts), channels), dtype=np.uint8)
     start = 0
-    for width, height in sizes:
-        image = images.pop(0)  # freed as it is copied: the set lies in memory once
-        part = pixels[start : start + width * height]
-        part[:, : image.shape[2]] = image.reshape(-1, image.shape[2])[:, :channels]
-        part[:, image.shape[2] :] = 255
-        start += width * height
-    return Photos(pixels, sizes, disk_sizes)
+    for _ in range(len(parts)):
+        part = parts.pop(0)
+        to = pixels[start : start + len(part)]
+        to[:, : part.shape[1]] = part[:, :channels]
+        to[:, part.shape[1] :] = 255
+        start += len(part)
+    return pixels
 
 
 class SayOnce:

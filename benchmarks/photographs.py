@@ -1,0 +1,64 @@
+"""Generated photographs on disk, in the format of NeRF-Synthetic: a coloured sphere, seen from all sides."""
+
+import json
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from datasets.poses import look_at
+from utils.images import write_png
+
+RADIUS, DISTANCE = 0.5, 3.0  # of the sphere around the origin; of the cameras from it
+ANGLE = 0.5  # horizontal field of view in radians
+TURN = 2.4  # radians from one camera to the next; their heights differ, so they lie on a spiral
+SPLITS = (("train", 0.0), ("val", 0.3), ("test", 0.7))  # with the angle at which the spiral begins
+
+
+def write_scene(root: Path, photographs: int, size: tuple[int, int], held: int = 2) -> Path:
+    """Writes transforms_*.json and RGBA images of `size` (width, height); returns the folder.
+
+    photographs: to train on; `held` more are there for each of the other splits."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for split, phase in SPLITS:
+            frames, written = [], []
+            num = photographs if split == "train" else held
+            for index in range(num):
+                c2w = _camera(2.0 * (index + 0.5) / num - 1.0, TURN * index + phase)
+                name = f"{split}/r_{index}"
+                frames.append({"file_path": f"./{name}", "transform_matrix": _opengl(c2w).tolist()})
+                written.append(pool.submit(_write, root / f"{name}.png", c2w, size))
+            for one in written:
+                one.result()
+            text = json.dumps({"camera_angle_x": ANGLE, "frames": frames})
+            (root / f"transforms_{split}.json").write_text(text, encoding="utf-8")
+    return root
+
+
+def _camera(height: float, azimuth: float) -> np.ndarray:
+    """(3, 4) OpenCV camera to world; height: from -1 below the sphere to 1 above it."""
+    ring = math.sqrt(1.0 - height**2)
+    place = DISTANCE * np.array([ring * math.cos(azimuth), ring * math.sin(azimuth), height])
+    return look_at(place, np.zeros(3), np.array([0.0, 0.0, 1.0]))
+
+
+def _opengl(c2w: np.ndarray) -> np.ndarray:
+    """(4, 4) of the file: y up and z backwards."""
+    return np.vstack([c2w * [1.0, -1.0, -1.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
+
+
+def _write(path: Path, c2w: np.ndarray, size: tuple[int, int]) -> None:
+    """Renders what a camera sees: the colour is the normal, black and transparent around it."""
+    width, height = size
+    c2w, focal = c2w.astype(np.float32), 0.5 * width / math.tan(0.5 * ANGLE)
+    column, row = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
+    camera = np.stack([(column - width / 2) / focal, (row - height / 2) / focal, np.ones_like(row)], axis=-1)
+    directions = (camera / np.linalg.norm(camera, axis=-1, keepdims=True)) @ c2w[:, :3].T
+    along = -(directions @ c2w[:, 3])
+    inside = RADIUS**2 - DISTANCE**2 + along**2  # of the sphere, where it is above 0
+    hit = (inside > 0.0)[..., None]
+    normal = (c2w[:, 3] + (along - np.sqrt(np.maximum(inside, 0.0)))[..., None] * directions) / RADIUS
+    image = np.concatenate([np.where(hit, 0.5 + 0.4 * normal, 0.0), hit], axis=-1)
+    write_png(path, (image * 255.0).round().astype(np.uint8))

@@ -1,0 +1,57 @@
+"""Photographs become one array by way of blocks: the same pixels, and hardly more memory than these."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datasets import assemble
+from datasets.assemble import load_photos
+from datasets.options import Resolution
+from utils.images import write_png
+from utils.registry import ROOT
+
+MOST_MIB = 250.0  # beyond the pixels: a block of 64 MiB twice, and what the threads decode
+OPENED = """
+import sys
+from pathlib import Path
+from benchmarks.footprint import status
+from datasets.assemble import load_photos
+from datasets.options import Resolution
+from utils.images import read_image
+before = status("VmRSS")
+photos = load_photos([Path(sys.argv[1])] * 600, read_image, Resolution())
+print(photos.pixels.nbytes / 2**20, (status("VmHWM") - before) / 2**10)
+"""
+
+
+@pytest.mark.parametrize("block", [1, 100, 2**26])
+@pytest.mark.parametrize("masked", [(), (1,), (0, 4)])
+def test_blocks_do_not_show(block: int, masked: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images with and without alpha, and with alpha that says nothing."""
+    monkeypatch.setattr(assemble, "BLOCK", block)
+    draw = np.random.default_rng(0)
+    shapes = [(4, 5, 3), (3, 2, 4), (2, 6, 4), (1, 1, 3), (4, 3, 4)]
+    images = {Path(str(i)): draw.integers(0, 255, shape, dtype=np.uint8) for i, shape in enumerate(shapes)}
+    for index, image in enumerate(images.values()):
+        if image.shape[2] == 4 and index not in masked:
+            image[..., 3] = 255
+        elif index in masked and image.shape[2] == 3:
+            images[Path(str(index))] = np.dstack([image, np.zeros(image.shape[:2], np.uint8)])
+    photos = load_photos(list(images), images.__getitem__, Resolution())
+    opaque = [np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])[..., :4] for image in images.values()]
+    whole = np.concatenate([image.reshape(-1, 4) for image in opaque])
+    assert np.array_equal(photos.pixels, whole if masked else whole[:, :3])
+    assert photos.sizes.tolist() == photos.disk_sizes.tolist() == [[shape[1], shape[0]] for shape in shapes]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_many_photographs_take_their_pixels_once(tmp_path: Path) -> None:
+    write_png(tmp_path / "one.png", np.full((480, 640, 3), 90, np.uint8))
+    command = [sys.executable, "-c", OPENED, str(tmp_path / "one.png")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    pixels, most = map(float, done.stdout.split())
+    assert pixels == pytest.approx(600 * 640 * 480 * 3 / 2**20)
+    assert most < pixels + MOST_MIB

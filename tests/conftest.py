@@ -1,6 +1,8 @@
 """Fixtures that all tests share; without a GPU, Triton's kernels run in its interpreter."""
 
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -19,6 +21,20 @@ def available_devices() -> list:
 def seed() -> None:
     """The same random numbers in each test, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """What is logged, and where to, is the business of the command that a test runs, not of the test after it."""
+    names = (None, "photosurf", "datasets", "models", "systems", "utils", "scripts", "benchmarks")
+    levels = {name: logging.getLogger(name).level for name in names}
+    handlers = list(logging.root.handlers)
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    for handler in [one for one in logging.root.handlers if one not in handlers]:
+        if not type(handler).__module__.startswith("_pytest"):
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture(params=available_devices())

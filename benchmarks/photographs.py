@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,24 +16,29 @@ RADIUS, DISTANCE = 0.5, 3.0  # of the sphere around the origin; of the cameras f
 ANGLE = 0.5  # horizontal field of view in radians
 TURN = 2.4  # radians from one camera to the next; their heights differ, so they lie on a spiral
 SPLITS = (("train", 0.0), ("val", 0.3), ("test", 0.7))  # with the angle at which the spiral begins
+HELD = 2  # photographs of each of the splits that are not trained on
+Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]  # eye (3,), unit directions (H, W, 3) -> (H, W, 3) in [0, 1]
 
 
-def write_scene(root: Path, photographs: int, size: tuple[int, int], held: int = 2) -> Path:
-    """Writes transforms_*.json and RGBA images of `size` (width, height); returns the folder.
+def write_scene(
+    root: Path, photographs: int, size: tuple[int, int], angle: float = ANGLE, paint: Paint | None = None
+) -> Path:
+    """Writes transforms_*.json and images of `size` (width, height); returns the folder.
 
-    photographs: to train on; `held` more are there for each of the other splits."""
+    photographs: to train on; angle: horizontal field of view in radians; paint: what lies behind the sphere, in RGB
+    images; without it they are RGBA."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for split, phase in SPLITS:
             frames, written = [], []
-            num = photographs if split == "train" else held
+            num = photographs if split == "train" else HELD
             for index in range(num):
-                c2w = _camera(2.0 * (index + 0.5) / num - 1.0, TURN * index + phase)
+                c2w = _camera(1.0 - 2.0 * (index + 0.5) / num, TURN * index + phase)
                 name = f"{split}/r_{index}"
                 frames.append({"file_path": f"./{name}", "transform_matrix": _opengl(c2w).tolist()})
-                written.append(pool.submit(_write, root / f"{name}.png", c2w, size))
+                written.append(pool.submit(_write, root / f"{name}.png", c2w, size, angle, paint))
             for one in written:
                 one.result()
-            text = json.dumps({"camera_angle_x": ANGLE, "frames": frames})
+            text = json.dumps({"camera_angle_x": angle, "frames": frames})
             (root / f"transforms_{split}.json").write_text(text, encoding="utf-8")
     return root
 
@@ -49,10 +55,10 @@ def _opengl(c2w: np.ndarray) -> np.ndarray:
     return np.vstack([c2w * [1.0, -1.0, -1.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
 
 
-def _write(path: Path, c2w: np.ndarray, size: tuple[int, int]) -> None:
-    """Renders what a camera sees: the colour is the normal, black and transparent around it."""
+def _write(path: Path, c2w: np.ndarray, size: tuple[int, int], angle: float, paint: Paint | None) -> None:
+    """Renders what a camera sees: the colour is the normal, around it what is painted, or black and transparent."""
     width, height = size
-    c2w, focal = c2w.astype(np.float32), 0.5 * width / math.tan(0.5 * ANGLE)
+    c2w, focal = c2w.astype(np.float32), 0.5 * width / math.tan(0.5 * angle)
     column, row = np.meshgrid(np.arange(width, dtype=np.float32) + 0.5, np.arange(height, dtype=np.float32) + 0.5)
     camera = np.stack([(column - width / 2) / focal, (row - height / 2) / focal, np.ones_like(row)], axis=-1)
     directions = (camera / np.linalg.norm(camera, axis=-1, keepdims=True)) @ c2w[:, :3].T
@@ -60,5 +66,7 @@ def _write(path: Path, c2w: np.ndarray, size: tuple[int, int]) -> None:
     inside = RADIUS**2 - DISTANCE**2 + along**2  # of the sphere, where it is above 0
     hit = (inside > 0.0)[..., None]
     normal = (c2w[:, 3] + (along - np.sqrt(np.maximum(inside, 0.0)))[..., None] * directions) / RADIUS
-    image = np.concatenate([np.where(hit, 0.5 + 0.4 * normal, 0.0), hit], axis=-1)
+    behind = 0.0 if paint is None else paint(c2w[:, 3], directions)
+    image = np.where(hit, 0.5 + 0.4 * normal, behind)
+    image = np.concatenate([image, hit], axis=-1) if paint is None else image
     write_png(path, (image * 255.0).round().astype(np.uint8))

@@ -49,16 +49,17 @@ class Viewing:
         self.code = main(args, self.stop)
 
     def __enter__(self) -> ScriptedVisitor:
+        """A visitor who comes again as a browser does: whoever comes before the server is guarded is sent away."""
         end = time.perf_counter() + 30.0
         while True:
             try:
                 visitor = ScriptedVisitor(self.port)
-                break
-            except OSError:
+                visitor.stand((3.0, 0.0, 1.0))
+                visitor.control("state")
+                return visitor
+            except (OSError, ConnectionClosed):
                 assert time.perf_counter() < end
                 time.sleep(0.05)
-        visitor.stand((3.0, 0.0, 1.0))
-        return visitor
 
     def __exit__(self, *args: object) -> None:
         self.stop.set()

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from datasets.blender import BlenderConfig, BlenderLoader
@@ -11,10 +10,7 @@ from datasets.normalise import move_cameras
 from datasets.scene import Scene, SceneLoader
 from datasets.transforms import TransformsConfig, TransformsLoader
 from utils.errors import DataError
-from utils.visibility import Viewpoint
-
-_OPAQUE = 127  # alpha above it is object
-_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+from utils.visibility import Viewpoint, object_mask
 
 
 def read_viewpoints(path: Path, masks: bool, grow: int) -> list[Viewpoint]:
@@ -34,16 +30,10 @@ def viewpoints_of(scene: Scene, masks: bool, grow: int) -> list[Viewpoint]:
             pose,
             intrinsics.astype(np.float64),
             tuple(size),
-            _mask(scene.image(i), grow) if masks and scene.has_alpha else None,
+            object_mask(scene.image(i), grow) if masks and scene.has_alpha else None,
         )
         for i, (pose, intrinsics, size) in enumerate(zip(c2w, scene.intrinsics, scene.sizes.tolist(), strict=True))
     ]
-
-
-def _mask(image: np.ndarray, grow: int) -> np.ndarray:
-    """(H, W) bool: where an image (H, W, 4) is opaque or at most `grow` pixels, up, down or sideways, from there."""
-    mask = (image[..., 3] > _OPAQUE).astype(np.uint8)
-    return cv2.dilate(mask, _CROSS, iterations=grow).astype(bool)
 
 
 def _loader(path: Path, masks: bool) -> SceneLoader:

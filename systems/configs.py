@@ -158,6 +158,7 @@ class ExportConfig:
     # faces without a corner in the frame of a training camera are dropped, or without one that such a camera sees
     crop: Literal["none", "frame", "visible"] = "none"
     min_component: float = 0.05  # components below this share of the largest one's area are dropped and reported
+    min_shown_component: float = 0.001  # the same where masks or alpha show that a component belongs to the object
     close_holes: float = 0.0  # holes up to this perimeter, as a share of the diagonal of the mesh's box, are closed
     projection_steps: int = 1  # Newton steps that take each vertex onto the zero set of an SDF, within its cell
     max_faces: int | None = None  # a mesh of more is decimated; None: all are kept, or 100000 of a textured mesh
@@ -168,7 +169,14 @@ class ExportConfig:
     report: bool = True  # save/report.html, figures, views, curves and the mesh in one file that needs no network
 
     def __post_init__(self) -> None:
-        least = {"min_component": 0.0, "close_holes": 0.0, "projection_steps": 0, "max_faces": 4, "texture_size": 16}
+        least = {
+            "min_component": 0.0,
+            "min_shown_component": 0.0,
+            "close_holes": 0.0,
+            "projection_steps": 0,
+            "max_faces": 4,
+            "texture_size": 16,
+        }
         for name, bound in least.items():
             value = getattr(self, name)
             if value is not None and value < bound:

@@ -14,6 +14,7 @@ from torch import Tensor
 from models.base import VolumeModel
 from systems import finishing
 from systems.configs import Experiment, ExportConfig
+from systems.floaters import drop_small
 from systems.levels import density_level
 from systems.views import CapturedViews
 from utils import registry
@@ -126,7 +127,7 @@ def _finished(
     if config.crop != "none":
         train = views("train")
         mesh = finishing.crop(mesh, config.crop, (train.camera(index) for index in range(len(train))))
-    mesh, dropped = finishing.drop_small(mesh, config.min_component)
+    mesh, dropped = drop_small(mesh, config, None if views is None else lambda: views("train"), 2.0 * spacing)
     scale = float(np.cbrt(abs(np.linalg.det(world_from_scene[:3, :3]))))
     mesh, holes = finishing.close_holes(mesh, config.close_holes, scale)
     if config.projection_steps and is_sdf(model):

@@ -16,7 +16,6 @@ from utils.decimation import decimate
 from utils.errors import ReconstructionError
 from utils.memory import Pieces
 from utils.mesh import Mesh, submesh
-from utils.mesh_measures import drop_floaters
 from utils.projection import project_to_level
 
 log = logging.getLogger(__name__)
@@ -49,15 +48,6 @@ def crop(mesh: Mesh, kind: str, cameras: Iterable[Camera]) -> Mesh:
         "mesh: dropped %d of %d faces (export.crop=%s)", len(mesh.faces) - len(cropped.faces), len(mesh.faces), kind
     )
     return cropped
-
-
-def drop_small(mesh: Mesh, min_share: float) -> tuple[Mesh, int]:
-    """The mesh without components below `min_share` of the largest one's area, and their number."""
-    mesh, dropped = drop_floaters(mesh, min_share, welded=True)
-    if dropped:
-        faces = sum(num_faces for num_faces, _ in dropped)
-        log.debug("mesh: dropped %d floaters with %d faces (export.min_component=%g)", len(dropped), faces, min_share)
-    return mesh, len(dropped)
 
 
 def close_holes(mesh: Mesh, limit: float, world_per_scene: float) -> tuple[Mesh, dict[str, Any]]:

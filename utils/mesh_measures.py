@@ -1,9 +1,14 @@
 """What triangle meshes measure: areas, volume, normals, components; and the removal of floaters."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from numba import njit
 
 from utils.mesh import Mesh, submesh
+
+# Which of some components, of vertices (V, 3) each and with these shares of the largest one's area, are to stay.
+Judge = Callable[[list[np.ndarray], np.ndarray], Sequence[bool]]
 
 
 def area_vectors(mesh: Mesh) -> np.ndarray:
@@ -36,13 +41,15 @@ def vertex_normals(mesh: Mesh) -> np.ndarray:
     return np.where(length > 0, normals / np.where(length > 0, length, 1.0), [0.0, 0.0, 1.0]).astype(np.float32)
 
 
-def drop_floaters(mesh: Mesh, min_share: float, welded: bool = False) -> tuple[Mesh, list[tuple[int, float]]]:
+def drop_floaters(
+    mesh: Mesh, min_share: float, welded: bool = False, spared: Judge | None = None
+) -> tuple[Mesh, list[tuple[int, float]]]:
     """The mesh without its small components, and what was dropped as (number of faces, share of the total area).
 
-    A component stays when its area is at least `min_share` (in [0, 1]) of the largest component's; the largest always
-    stays. Vertices at the same position count as connected, so that unwelded meshes do not fall apart; `welded` says
-    that there are none, and saves the search. Vertices that no face uses are removed too; the dropped components are
-    listed from large to small."""
+    A component stays when its area is at least `min_share` (in [0, 1]) of the largest component's, or `spared` says so;
+    the largest always stays. Vertices at the same position count as connected, so that unwelded meshes do not fall
+    apart; `welded` says that there are none, and saves the search. Vertices that no face uses are removed too; the
+    dropped components are listed from large to small."""
     if not len(mesh.faces):
         return mesh, []
     corners = mesh.faces if welded else weld_labels(mesh.vertices)[mesh.faces]
@@ -50,6 +57,10 @@ def drop_floaters(mesh: Mesh, min_share: float, welded: bool = False) -> tuple[M
     areas = np.bincount(component, face_areas(mesh))
     counts = np.bincount(component)
     keep = areas >= min_share * areas.max()
+    small = np.flatnonzero(~keep & (counts > 0))
+    if spared is not None and len(small):
+        points = [mesh.vertices[np.unique(mesh.faces[component == c])] for c in small]
+        keep[small] = spared(points, areas[small] / areas.max())
     dropped = np.flatnonzero(~keep & (counts > 0))
     dropped = dropped[np.argsort(-areas[dropped], kind="stable")]
     total = areas.sum()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import cv2
 import numba
 import numpy as np
 
@@ -11,6 +12,8 @@ from utils.cameras import Camera
 from utils.mesh import Mesh
 
 MaskCull = Literal["any", "all", "none"]
+OPAQUE = 127  # alpha above it is object
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 _PER_CELL = 2.0  # points in a cell of the picture that are tested against the faces over it
 
 
@@ -33,6 +36,12 @@ class Viewpoint(Camera):
             return inside, inside
         column, row = pixels.astype(np.int64).T
         return inside, inside & self.mask[row, column]
+
+
+def object_mask(image: np.ndarray, grow: int) -> np.ndarray:
+    """(H, W) bool: where an image (H, W, 4) is opaque or at most `grow` pixels, up, down or sideways, from there."""
+    mask = (image[..., 3] > OPAQUE).astype(np.uint8)
+    return cv2.dilate(mask, _CROSS, iterations=grow).astype(bool)
 
 
 def in_views(points: np.ndarray, views: Sequence[Viewpoint], masks: MaskCull) -> np.ndarray:

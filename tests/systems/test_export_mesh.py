@@ -13,6 +13,7 @@ from models.base import VolumeModel
 from systems import finishing
 from systems.configs import Experiment, ExportConfig, read_experiment
 from systems.export import export_mesh, surface_mesh
+from systems.floaters import drop_small
 from utils import registry
 from utils.boundary import boundary_loops
 from utils.errors import ConfigError, ReconstructionError
@@ -157,7 +158,7 @@ def test_cropping_and_dropping_what_is_small(caplog):
     mesh = joined(sphere_mesh(3, 0.5), sphere_mesh(2, 0.05, (0.0, 1.2, 0.0)), sphere_mesh(2, 0.3, (0.0, 9.0, 0.0)))
     with caplog.at_level("DEBUG", logger="systems"):
         seen = finishing.crop(mesh, "frame", [camera_at((4.0, 0.0, 0.0))])
-        kept, dropped = finishing.drop_small(seen, 0.05)
+        kept, dropped = drop_small(seen, ExportConfig(), None, 0.01)
     assert len(mesh.faces) - len(seen.faces) == 320
     assert (dropped, len(kept.faces)) == (1, 1280)
     assert "dropped 320 of 1920 faces (export.crop=frame)" in caplog.text

@@ -83,6 +83,24 @@ def test_largest_component_always_stays():
     assert dropped[0][1] > dropped[1][1]
 
 
+def test_small_components_stay_where_someone_speaks_for_them():
+    asked = []
+
+    def spared(points, shares):
+        asked.append((points, shares))
+        return [True, False]
+
+    mesh = join([cube(1.0), cube(0.1, (3, 0, 0)), cube(0.2, (6, 0, 0))])
+    kept, dropped = drop_floaters(mesh, 0.05, spared=spared)
+    assert len(kept.faces) == 24
+    assert [count for count, _ in dropped] == [12]
+    ((points, shares),) = asked
+    assert shares == pytest.approx([0.01, 0.04])
+    np.testing.assert_allclose([part.mean(0) for part in points], [(3.05, 0.05, 0.05), (6.1, 0.1, 0.1)])
+    drop_floaters(mesh, 0.0, spared=spared)
+    assert len(asked) == 1  # nothing is small
+
+
 def test_unwelded_faces_are_one_component_and_attributes_follow():
     soup = cube().vertices[FACES].reshape(-1, 3)
     colors = np.arange(len(soup) * 3, dtype=np.uint8).reshape(-1, 3)

@@ -1,0 +1,63 @@
+"""Small components of a mesh: dropped, unless photographs show that they are part of the object."""
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+
+from systems.configs import ExportConfig
+from systems.views import CapturedViews
+from utils.mesh import Mesh
+from utils.mesh_measures import drop_floaters
+from utils.visibility import Viewpoint, in_views, object_mask, seen
+
+log = logging.getLogger(__name__)
+MOST_VIEWS = 24  # training views that are asked, evenly spread
+MOST_POINTS = 200  # of a component
+OFF = 2  # pixels that an outline may be off
+IN_MASKS = 0.9  # share of its points that lie within the masks of all views that have them in frame,
+IN_SIGHT = 0.5  # and of these, share that some view sees
+
+
+def drop_small(
+    mesh: Mesh, config: ExportConfig, train: Callable[[], CapturedViews] | None, tolerance: float
+) -> tuple[Mesh, int]:
+    """The mesh, in scene coordinates and welded, without components below `export.min_component` of the largest one's
+    area, and their number.
+
+    Where photographs have masks, those stay that the masks show and nothing hides, down to `min_shown_component`: a
+    thin part that has lost touch. train: loads the training views, None where there are none; tolerance: scene units
+    by which the surface may lie in front of a point that is seen."""
+
+    def shown(points: list[np.ndarray], shares: np.ndarray) -> np.ndarray:
+        found = shares >= config.min_shown_component
+        views = witnesses(train()) if found.any() else []
+        for number in np.flatnonzero(found):
+            chosen = points[number][:: -(-len(points[number]) // MOST_POINTS)]
+            found[number] = bool(views) and _is_shown(chosen, mesh, views, tolerance)
+        return found
+
+    mesh, dropped = drop_floaters(mesh, config.min_component, welded=True, spared=None if train is None else shown)
+    if dropped:
+        faces = sum(num_faces for num_faces, _ in dropped)
+        log.debug(
+            "mesh: dropped %d floaters with %d faces (export.min_component=%g)",
+            *(len(dropped), faces, config.min_component),
+        )
+    return mesh, len(dropped)
+
+
+def witnesses(train: CapturedViews) -> list[Viewpoint]:
+    """Some of the training views with their masks, a little wider than they are; none where there are no masks."""
+    found = []
+    for index in np.unique(np.linspace(0, len(train) - 1, MOST_VIEWS).round().astype(int)).tolist():
+        photograph, camera = train.photograph(index), train.camera(index)
+        if photograph.shape[-1] == 4:
+            mask = object_mask(photograph, OFF)
+            found.append(Viewpoint(camera.c2w, camera.intrinsics, camera.size, mask))
+    return found
+
+
+def _is_shown(points: np.ndarray, mesh: Mesh, views: list[Viewpoint], tolerance: float) -> bool:
+    within = in_views(points, views, "all")
+    return within.mean() >= IN_MASKS and seen(points[within], mesh, views, tolerance).mean() >= IN_SIGHT

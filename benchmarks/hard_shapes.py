@@ -16,7 +16,7 @@ from utils.registry import ROOT
 COW = ROOT / "load" / "spot" / "gt_mesh.ply"
 REGION = 1.1  # half the edge of the cube that holds the cage
 WIRES = 12
-WIRE = 0.014  # radius: 1.5 pixels of a photograph of 400
+WIRE = 0.014  # radius: 2.3 pixels of a photograph of 400
 FLOOR, WAIST, TOP, WIDTH = -0.75, -0.25, 0.78, 0.7  # heights where the wires begin, bend and end; radius below the bend
 RINGS = ((FLOOR, 0.03), (WAIST, 0.02), (0.25, 0.02), (0.6, 0.02))  # height and radius of the tube
 LEAF = (0.22, 0.1, 0.012)  # half axes

@@ -1,6 +1,7 @@
 """Small components of a mesh: dropped, unless photographs show that they are part of the object."""
 
 import logging
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -29,15 +30,12 @@ def drop_small(
     thin part that has lost touch. train: loads the training views, None where there are none; tolerance: scene units
     by which the surface may lie in front of a point that is seen."""
 
-    def shown(points: list[np.ndarray], shares: np.ndarray) -> np.ndarray:
-        found = shares >= config.min_shown_component
-        views = witnesses(train()) if found.any() else []
-        for number in np.flatnonzero(found):
-            chosen = points[number][:: -(-len(points[number]) // MOST_POINTS)]
-            found[number] = bool(views) and _is_shown(chosen, mesh, views, tolerance)
-        return found
+    def shown(components: list[np.ndarray]) -> list[bool]:
+        views = witnesses(train())
+        return [bool(views) and _is_shown(points, mesh, views, tolerance) for points in components]
 
-    mesh, dropped = drop_floaters(mesh, config.min_component, welded=True, spared=None if train is None else shown)
+    least = config.min_shown_component
+    mesh, dropped = drop_floaters(mesh, config.min_component, True, None if train is None else shown, least)
     if dropped:
         faces = sum(num_faces for num_faces, _ in dropped)
         log.debug(
@@ -59,5 +57,6 @@ def witnesses(train: CapturedViews) -> list[Viewpoint]:
 
 
 def _is_shown(points: np.ndarray, mesh: Mesh, views: list[Viewpoint], tolerance: float) -> bool:
+    points = points[:: math.ceil(len(points) / MOST_POINTS)]
     within = in_views(points, views, "all")
     return within.mean() >= IN_MASKS and seen(points[within], mesh, views, tolerance).mean() >= IN_SIGHT

@@ -7,8 +7,7 @@ from numba import njit
 
 from utils.mesh import Mesh, submesh
 
-# Which of some components, of vertices (V, 3) each and with these shares of the largest one's area, are to stay.
-Judge = Callable[[list[np.ndarray], np.ndarray], Sequence[bool]]
+Judge = Callable[[list[np.ndarray]], Sequence[bool]]  # which of some components, of vertices (V, 3) each, are to stay
 
 
 def area_vectors(mesh: Mesh) -> np.ndarray:
@@ -42,14 +41,14 @@ def vertex_normals(mesh: Mesh) -> np.ndarray:
 
 
 def drop_floaters(
-    mesh: Mesh, min_share: float, welded: bool = False, spared: Judge | None = None
+    mesh: Mesh, min_share: float, welded: bool = False, spared: Judge | None = None, least_spared: float = 0.0
 ) -> tuple[Mesh, list[tuple[int, float]]]:
     """The mesh without its small components, and what was dropped as (number of faces, share of the total area).
 
-    A component stays when its area is at least `min_share` (in [0, 1]) of the largest component's, or `spared` says so;
-    the largest always stays. Vertices at the same position count as connected, so that unwelded meshes do not fall
-    apart; `welded` says that there are none, and saves the search. Vertices that no face uses are removed too; the
-    dropped components are listed from large to small."""
+    A component stays when its area is at least `min_share` (in [0, 1]) of the largest component's, or from
+    `least_spared` on when `spared` says so; the largest always stays. Vertices at the same position count as connected,
+    so that unwelded meshes do not fall apart; `welded` says that there are none, and saves the search. Vertices that no
+    face uses are removed too; the dropped components are listed from large to small."""
     if not len(mesh.faces):
         return mesh, []
     corners = mesh.faces if welded else weld_labels(mesh.vertices)[mesh.faces]
@@ -57,10 +56,9 @@ def drop_floaters(
     areas = np.bincount(component, face_areas(mesh))
     counts = np.bincount(component)
     keep = areas >= min_share * areas.max()
-    small = np.flatnonzero(~keep & (counts > 0))
-    if spared is not None and len(small):
-        points = [mesh.vertices[np.unique(mesh.faces[component == c])] for c in small]
-        keep[small] = spared(points, areas[small] / areas.max())
+    doubtful = np.flatnonzero(~keep & (counts > 0) & (areas >= least_spared * areas.max()))
+    if spared is not None and len(doubtful):
+        keep[doubtful] = spared([mesh.vertices[np.unique(mesh.faces[component == c])] for c in doubtful])
     dropped = np.flatnonzero(~keep & (counts > 0))
     dropped = dropped[np.argsort(-areas[dropped], kind="stable")]
     total = areas.sum()

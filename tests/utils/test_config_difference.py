@@ -16,7 +16,7 @@ def test_changes_are_those_from_the_classes():
     assert found["model.name"] == ("neus", REQUIRED)
     assert found["model.radius"] == (1.1, 1.0)
     assert found["export.texture"] == ("field", "none")
-    assert found["system.loss.lambda_mask"] == (0.1, REQUIRED)
+    assert found["system.loss.lambda_mask"] == (1.0, REQUIRED)
     assert found["system.loss.ncc_patch"] == (7, 11)
     assert found["system.scheduler.name"] == ("SequentialLR", "ConstantLR")
     assert "trainer.max_steps" not in of_demo("trainer.max_steps=20000")

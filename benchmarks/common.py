@@ -31,11 +31,22 @@ _OVERRIDE = re.compile(r"[\w.\[\]]+=")
 _IMPORTED = time.perf_counter()
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser with the flags of every benchmark; what is wrong with a command line is a ConfigError."""
+class PlainParser(argparse.ArgumentParser):
+    """A parser without flags; what is wrong with a command line is a ConfigError."""
 
     def __init__(self, name: str, description: str) -> None:
         super().__init__(prog=f"python -m benchmarks.{name}", description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> None:
+        """Raises ConfigError in place of the usage text."""
+        raise ConfigError(f"command line: {message}. See {self.prog} --help.")
+
+
+class Parser(PlainParser):
+    """A parser with the flags of everything that measures."""
+
+    def __init__(self, name: str, description: str) -> None:
+        super().__init__(name, description)
         self.add_argument(
             "--device", metavar="D", help="cpu, cuda or the index of a GPU (default: a GPU if there is one)"
         )
@@ -48,10 +59,6 @@ class Parser(argparse.ArgumentParser):
             metavar="PATH",
             help="a folder, or a file that ends in .json (default: benchmarks/results)",
         )
-
-    def error(self, message: str) -> None:
-        """Raises ConfigError in place of the usage text."""
-        raise ConfigError(f"command line: {message}. See {self.prog} --help.")
 
 
 def parse_with_overrides(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:

@@ -6,7 +6,6 @@
 
 Mitsuba 3 traces the paths. Where the package pyoidn is installed too, its denoiser cleans the photographs."""
 
-import argparse
 import math
 import sys
 from collections.abc import Callable
@@ -50,17 +49,16 @@ SCENES: dict[str, tuple[Callable[[int], Mesh], dict[str, Any]]] = {
 }
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> common.PlainParser:
     """The flags of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.hard_scenes", description="Renders scenes that are hard to reconstruct."
-    )
+    parser = common.PlainParser("hard_scenes", "Renders scenes that are hard to reconstruct.")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets a folder for each scene")
     parser.add_argument("--scenes", nargs="+", choices=list(SCENES), default=list(SCENES), help="(default: all)")
     parser.add_argument("--variant", default="scalar_rgb", help="of Mitsuba, such as cuda_ad_rgb (default: scalar_rgb)")
     parser.add_argument("--quick", action="store_true", help="a few small photographs: shows that it runs")
     for name, value in FULL.items():
-        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"(default: {value})")
+        least = 2 if name == "resolution" else 1
+        parser.add_argument(f"--{name}", type=common.whole_number(least), metavar="N", help=f"(default: {value})")
     return parser
 
 

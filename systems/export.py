@@ -48,9 +48,10 @@ def export_mesh(
 ) -> dict[str, Any]:
     """Writes `<stem>-mc<R>.<format>` for each export format and returns what was made.
 
-    views: what the level of a density, `export.crop` and `export.texture=views` look at; None where none of these is
-    asked for; show: gets the mesh in scene coordinates once it is written; shape: changes the level set, in scene
-    coordinates, before all else. Raises ReconstructionError when the field has no surface; nothing is written then."""
+    views: what the level of a density, doubtful floaters, `export.crop` and `export.texture=views` look at; None where
+    none of the other three is asked for; show: gets the mesh in scene coordinates once it is written; shape: changes
+    the level set, in scene coordinates, before all else. Raises ReconstructionError when the field has no surface;
+    nothing is written then."""
     started = time.perf_counter()
     surface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}
@@ -127,7 +128,8 @@ def _finished(
     if config.crop != "none":
         train = views("train")
         mesh = finishing.crop(mesh, config.crop, (train.camera(index) for index in range(len(train))))
-    mesh, dropped = drop_small(mesh, config, None if views is None else lambda: views("train"), 2.0 * spacing)
+    # The test views again, so that --train and --test leave the same mesh and none has to be loaded for it.
+    mesh, dropped = drop_small(mesh, config, None if views is None else lambda: views("test"), 2.0 * spacing)
     scale = float(np.cbrt(abs(np.linalg.det(world_from_scene[:3, :3]))))
     mesh, holes = finishing.close_holes(mesh, config.close_holes, scale)
     if config.projection_steps and is_sdf(model):

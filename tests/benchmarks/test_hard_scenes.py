@@ -1,5 +1,6 @@
 """The scenes that are hard to reconstruct: their shapes are closed, and Mitsuba renders them where it is installed."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from benchmarks import common, hard_scenes
 from benchmarks.hard_shapes import FLOOR, WIDTH, WIRE, WIRES, cage, cow, distance_to_cage
 from datasets.blender import BlenderConfig, BlenderLoader
+from utils.cameras import Camera
 from utils.mesh_files import read_mesh
 from utils.mesh_measures import signed_volume
 from utils.topology import topology
@@ -32,12 +34,20 @@ def test_the_shapes_are_closed_and_lie_in_the_region() -> None:
 
 
 def test_without_mitsuba_one_line_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(hard_scenes, "find_spec", lambda name: None)
-    assert common.run_command(hard_scenes.work, ["--out", str(tmp_path / "scenes")]) == 2
-    assert "pip install mitsuba" in capsys.readouterr().err
+    assert "pip install mitsuba" in refused(hard_scenes.work, "--out", str(tmp_path / "scenes"))
     assert not (tmp_path / "scenes").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"), [(["--samples", "0"], "a whole number from 1 on, got '0'"), (["--scenes", "glass"], "'glass'")]
+)
+def test_bad_arguments_of_scenes_are_one_line(
+    more: list[str], said: str, refused: Callable[..., str], tmp_path: Path
+) -> None:
+    assert said in refused(hard_scenes.work, "--out", str(tmp_path), *more)
 
 
 def test_what_was_rendered_becomes_srgb_with_straight_alpha(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,10 +66,8 @@ def test_scenes_are_rendered(tmp_path: Path) -> None:
     assert len(scene) == 2
     mesh = read_mesh(tmp_path / "gold" / "gt_mesh.ply")
     for index in range(2):
-        image, camera = scene.image(index), scene.c2w[index]
-        local = (mesh.vertices - camera[:, 3]) @ camera[:, :3]
-        fx, fy, cx, cy = scene.intrinsics[index]
-        columns, rows = fx * local[:, 0] / local[:, 2] + cx, fy * local[:, 1] / local[:, 2] + cy
+        image, camera = scene.image(index), Camera(scene.c2w[index], scene.intrinsics[index], scene.sizes[index])
+        columns, rows, _ = camera.project(mesh.vertices).T
         covered = np.argwhere(image[..., 3] > 127)
         np.testing.assert_allclose(covered.min(0) + 0.5, [rows.min(), columns.min()], atol=1.5)
         np.testing.assert_allclose(covered.max(0) + 0.5, [rows.max(), columns.max()], atol=1.5)

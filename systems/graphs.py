@@ -34,6 +34,10 @@ class StepGraphs:
         graph.replay()
         return result
 
+    def clear(self) -> None:
+        """Forgets the graphs: NCCL does not let go of a group of processes as long as one holds its reductions."""
+        self._graphs.clear()
+
     def _capture(self, function: Callable[[], T]) -> tuple[torch.cuda.CUDAGraph, T]:
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.generator)

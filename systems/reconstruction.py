@@ -138,6 +138,7 @@ class ReconstructionSystem(pl.LightningModule):
     def on_train_end(self) -> None:
         """Logs what is still under way."""
         self._log_arrived(wait=True)
+        self.step.close()
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Lightning's hook; a captured step has done it already, as it has the next two."""

@@ -96,6 +96,10 @@ class TrainingStep:
     def _run(self, key: Hashable, function: Callable[[], Any]) -> Any:
         return self._graphs.run(key, function) if self.captured else function()
 
+    def close(self) -> None:
+        """Gives back what only further steps would need."""
+        self._graphs.clear()
+
     def _weigh(self, step: int) -> tuple[str, ...]:
         """Puts the weights of this step on the device where they changed; returns the losses that have one."""
         weights = {name: weight.at(step) for name, weight in self.experiment.system.loss.weights.items()}

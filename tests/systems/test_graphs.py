@@ -52,3 +52,15 @@ def test_many_keys_keep_few_graphs():
         graphs.run(key, lambda key=key: value.add_(float(key)))
     assert len(graphs._graphs) == MOST_GRAPHS
     assert value.item() == sum(range(MOST_GRAPHS + 3))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="records on a GPU only")
+def test_what_is_forgotten_is_recorded_again():
+    calls, device = [], torch.device("cuda")
+    graphs, value = StepGraphs(torch.Generator(device), eager_runs=0), torch.zeros((), device=device)
+    for _ in range(2):
+        graphs.run("count", lambda: (calls.append(1), value.add_(1.0)))
+        graphs.clear()
+        assert not graphs._graphs
+    assert (len(calls), value.item()) == (2, 2.0)

@@ -253,15 +253,17 @@ def test_captured_and_eager_steps_give_the_same_results(
 ) -> None:
     steps = ["--gpu", "0", "--train", "trainer.max_steps=120", "system.warmup_steps=5", "dataset.scene=sphere"]
     steps += variant
-    losses = {}
-    for captured in ("true", "false"):
-        out = tmp_path / captured
+    losses = []
+    for number, captured in enumerate(("true", "false", "false")):
+        out = tmp_path / str(number)
         assert run(scene, out, *steps, f"trainer.cuda_graph={captured}", config=config) == 0
         logged = train_rows(only(out, "exp/*/@*"))
-        losses[captured] = np.array([float(row["train/loss"]) for row in logged])
+        losses.append(np.array([float(row["train/loss"]) for row in logged]))
         assert [int(row["step"]) for row in logged] == list(range(4, 120, 5))
+    recorded, eager, again = losses
     # The first steps see the same rays; later the order in which a GPU adds up gradients makes itself felt, at once
-    # where errors choose the pixels.
+    # where errors choose the pixels, and more so where other programs use the GPU. Two eager runs tell how much.
     same = 2 if variant == LATE_LEVERS else 4
-    assert losses["true"][:same] == pytest.approx(losses["false"][:same], rel=1e-3)
-    assert losses["true"][-5:].mean() == pytest.approx(losses["false"][-5:].mean(), rel=0.1)
+    noise = 3.0 * np.abs(again - eager)[:same].max()
+    assert recorded[:same] == pytest.approx(eager[:same], rel=1e-3, abs=noise)
+    assert recorded[-5:].mean() == pytest.approx(eager[-5:].mean(), rel=0.1)

@@ -155,8 +155,14 @@ class RaySampler:
         return SourceViews(self.photographs, self.heights, neighbours)
 
     def sparse_points(self, radius: float) -> Tensor:
-        """(K, 3) points on the object, see `points_on_object`. Raises DataError where there are none."""
-        return torch.from_numpy(points_on_object(self.scene, radius)).to(self.device)
+        """(K, 3) points on the object, see `points_on_object`; triangulated where the dataset brings none. Raises
+        DataError where there are none."""
+        scene = self.scene
+        if scene.points is None or len(scene.points) == 0:
+            from datasets.triangulate import triangulate  # COLMAP is needed by few, and takes long to import
+
+            scene = replace(scene, points=triangulate(scene))
+        return torch.from_numpy(points_on_object(scene, radius)).to(self.device)
 
     def image(self, index: int, background: Tensor, shift: Tensor | None = None) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]; shift: (2,) of all

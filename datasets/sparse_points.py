@@ -15,8 +15,8 @@ def points_on_object(scene: Scene, radius: float) -> np.ndarray:
     where = f"{scene.name}: system.loss.lambda_sparse_points"
     if scene.points is None or len(scene.points) == 0:
         raise DataError(
-            f"{where} needs the points of a reconstruction from motion, and this dataset brings none: colmap folders "
-            f"do, transforms where their file names a point cloud; dtu and blender do not. Set it to 0."
+            f"{where} needs points, the dataset brings none, and no features that several photographs show could be "
+            f"found. Add views that overlap, or set it to 0."
         )
     inside = scene.points[(np.abs(scene.points) < radius).all(axis=1)]
     kept = inside[_opaque_share(scene, inside) >= OPAQUE_SHARE] if scene.has_alpha else inside

@@ -15,26 +15,31 @@ MIN_MATCHES = 15  # verified ones, for a pair to count
 _MOST_FEATURES = 4096
 _ENLARGED = 1000  # pixels: images up to this size are doubled, which finds thrice as many features
 _FEW = 2000  # features: with fewer in the usual image, weaker ones are taken too
-_PEAK, _WEAK_PEAK = 0.02 / 3, 0.006 / 3  # COLMAP's threshold, and one for smooth objects
+_PEAK, WEAK_PEAK = 0.02 / 3, 0.006 / 3  # COLMAP's threshold, and one for smooth objects
 _SAMPLE, _IMAGES_AT_ONCE, _PAIRS_AT_ONCE = 6, 10, 200
 
 
 def extract(database: Path, folder: Path, frames: Sequence[Frame], options: CaptureOptions) -> None:
     """Writes cameras, images and SIFT features of frames/ (`folder`) to a database."""
-    side = max(max(frame.size) for frame in frames)
-    settings = pycolmap.FeatureExtractionOptions()
-    settings.use_gpu = False
-    settings.sift.max_num_features = _MOST_FEATURES
-    settings.sift.first_octave = -1 if side <= _ENLARGED else 0
-    settings.sift.peak_threshold = _PEAK
+    settings = sift_settings(max(max(frame.size) for frame in frames), _PEAK)
     sample = frames[:: max(len(frames) // _SAMPLE, 1)][:_SAMPLE]
     probe = database.with_name("probe.db")
     _extract_all(probe, folder, sample, options, settings)
     if np.median([len(features) for features in read_descriptors(probe)]) < _FEW:
-        settings.sift.peak_threshold = _WEAK_PEAK
+        settings.sift.peak_threshold = WEAK_PEAK
     probe.unlink()
     progress = Progress("images with features", len(frames))
     _extract_all(database, folder, frames, options, settings, progress)
+
+
+def sift_settings(side: int, peak: float) -> pycolmap.FeatureExtractionOptions:
+    """How features are found, on a CPU, in images whose longer side has `side` pixels, from a `peak` in contrast on."""
+    settings = pycolmap.FeatureExtractionOptions()
+    settings.use_gpu = False
+    settings.sift.max_num_features = _MOST_FEATURES
+    settings.sift.first_octave = -1 if side <= _ENLARGED else 0
+    settings.sift.peak_threshold = peak
+    return settings
 
 
 def _extract_all(

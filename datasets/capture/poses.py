@@ -2,8 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from datasets.capture.frames import read_frame_list
 from datasets.capture.options import LEAST_IMAGES, CaptureOptions
 from datasets.capture.pairs import choose_pairs
 from datasets.capture.progress import Progress
+from datasets.quiet_colmap import quiet, seeded_options
 from utils.errors import CaptureError
 
 log = logging.getLogger(__name__)
@@ -96,25 +95,10 @@ def _map_once(
 
 
 def _mapper_options() -> pycolmap.IncrementalPipelineOptions:
-    options = pycolmap.IncrementalPipelineOptions()
+    options = seeded_options()
     options.min_model_size = LEAST_IMAGES
     options.min_num_matches = features.MIN_MATCHES
-    for seeded in (options, options.mapper, options.triangulation):
-        seeded.random_seed = 0
     return options
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """COLMAP's own lines only where debug lines are wanted; its random numbers fixed."""
-    before = pycolmap.logging.minloglevel
-    if not log.isEnabledFor(logging.DEBUG):
-        pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
-    pycolmap.set_random_seed(0)
-    try:
-        yield
-    finally:
-        pycolmap.logging.minloglevel = before
 
 
 def _tell(report: dict[str, Any], evidence: Evidence) -> None:

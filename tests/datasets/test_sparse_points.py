@@ -36,7 +36,7 @@ def test_points_on_the_object_are_kept_and_others_are_not():
 
 
 @pytest.mark.parametrize(
-    ("points", "message"), [(None, "brings none"), (np.full((4, 3), 0.9, np.float32), "none on the object")]
+    ("points", "message"), [(None, "needs points"), (np.full((4, 3), 0.9, np.float32), "none on the object")]
 )
 def test_a_scene_without_points_is_refused(points, message):
     with pytest.raises(DataError, match=f"lambda_sparse_points.*{message}"):

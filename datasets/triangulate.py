@@ -1,0 +1,67 @@
+"""Points of a scene whose cameras are known: features of its photographs, matched and triangulated by COLMAP."""
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pycolmap
+
+from datasets.capture import features
+from datasets.neighbours import nearest_views
+from datasets.quiet_colmap import quiet, seeded_options
+from datasets.scene import Scene
+
+log = logging.getLogger(__name__)
+_NEIGHBOURS = 8  # views that each is matched with, those that look at the scene from nearly the same side
+_LEAST_VIEWS = 3  # of a point: two that agree may be wrong along their epipolar line
+
+
+def triangulate(scene: Scene) -> np.ndarray:
+    """(K, 3) float32 points in the scene frame that at least three photographs show; K may be 0.
+
+    SIFT features (Lowe 2004) of photographs that look from nearly the same side are matched; a point is where the rays
+    of known cameras meet, so nothing but points is estimated."""
+    began = time.perf_counter()
+    log.info("%s: no sparse points, so they are triangulated from %d photographs", scene.name, len(scene))
+    with tempfile.TemporaryDirectory(prefix="points-") as folder, quiet():
+        root = Path(folder)
+        names = [f"{index:06d}.png" for index in range(len(scene))]
+        for index, name in enumerate(names):
+            cv2.imwrite(str(root / name), scene.image(index)[:, :, 2::-1])
+        database = root / "points.db"
+        model = _posed(database, root, scene, names)
+        near = nearest_views(scene.c2w, _NEIGHBOURS)
+        pairs = sorted({(min(i, j), max(i, j)) for i, others in enumerate(near.tolist()) for j in others})
+        features.match(database, pairs, names)
+        (root / "model").mkdir()
+        model = pycolmap.triangulate_points(model, database, root, root / "model", options=seeded_options())
+        points = [point.xyz for point in model.points3D.values() if point.track.length() >= _LEAST_VIEWS]
+    log.info("%s: %d points in %.0f s", scene.name, len(points), time.perf_counter() - began)
+    found = np.array(points, np.float32).reshape(-1, 3)
+    return found[np.lexsort(found.T)]  # COLMAP's threads find them in any order
+
+
+def _posed(database: Path, root: Path, scene: Scene, names: list[str]) -> pycolmap.Reconstruction:
+    """A model of the cameras of the scene, without points, and a database of the same images and their features."""
+    model = pycolmap.Reconstruction()
+    with pycolmap.Database.open(database) as opened:
+        for number, name in enumerate(names, start=1):  # before features are found, which several threads do
+            (width, height), c2w = scene.sizes[number - 1].tolist(), scene.c2w[number - 1].astype(np.float64)
+            params = scene.intrinsics[number - 1].astype(np.float64)
+            camera = pycolmap.Camera(model="PINHOLE", width=width, height=height, params=params, camera_id=number)
+            camera.has_prior_focal_length = True
+            model.add_camera_with_trivial_rig(camera)
+            pose = pycolmap.Rigid3d(pycolmap.Rotation3d(c2w[:, :3].T), -c2w[:, :3].T @ c2w[:, 3])
+            model.add_image_with_trivial_frame(pycolmap.Image(name=name, camera_id=number, image_id=number), pose)
+            opened.write_camera(camera, use_camera_id=True)
+            opened.write_rig(model.rigs[number], use_rig_id=True)
+            opened.write_frame(model.frames[number], use_frame_id=True)
+            opened.write_image(model.images[number], use_image_id=True)
+    # Weak features too: known cameras rule out false matches.
+    settings = features.sift_settings(int(scene.sizes.max()), features.WEAK_PEAK)
+    reader, mode = pycolmap.ImageReaderOptions(), pycolmap.CameraMode.PER_IMAGE
+    pycolmap.extract_features(database, root, names, mode, reader, settings, pycolmap.Device.cpu)
+    return model

@@ -1,0 +1,50 @@
+"""Points of photographs whose cameras are known, against the mesh that was photographed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import trimesh
+from scipy.spatial import cKDTree
+
+from datasets.sampler import RaySampler
+from datasets.scene import Scene
+from datasets.triangulate import triangulate
+from systems.configs import read_experiment
+from utils.errors import DataError
+from utils.registry import ROOT, build
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    """Every third photograph of the bundled cow."""
+    whole = build(read_experiment([ROOT / "configs/neus-demo.yaml"], []).dataset).load("train")
+    every = slice(None, None, 3)
+    pixels = np.concatenate([whole.image(index).reshape(-1, 4) for index in range(len(whole))[every]])
+    views = {name: getattr(whole, name)[every] for name in ("sizes", "c2w", "intrinsics", "image_names")}
+    return replace(whole, pixels=pixels, **views)
+
+
+def test_points_lie_on_what_was_photographed_the_same_each_time(scene: Scene):
+    points = triangulate(scene)
+    assert points.dtype == np.float32
+    assert len(points) > 100
+    surface, _ = trimesh.sample.sample_surface(trimesh.load(ROOT / "load/spot/gt_mesh.ply"), 200_000, seed=0)
+    distance, _ = cKDTree(surface).query(points)
+    assert np.median(distance) < 0.006  # of 2, the width of the cow
+    assert np.percentile(distance, 80) < 0.02
+    assert np.array_equal(points, triangulate(scene))
+
+
+def test_a_loss_of_points_triangulates_where_the_dataset_brings_none(scene: Scene):
+    assert scene.points is None
+    found = RaySampler(scene, "cpu").sparse_points(1.0).numpy()
+    assert 50 < len(found) <= len(triangulate(scene))
+    assert np.abs(found).max() < 1.0
+
+
+def test_photographs_without_features_have_no_points(scene: Scene):
+    plain = replace(scene, pixels=np.full_like(scene.pixels, 200))
+    assert triangulate(plain).shape == (0, 3)
+    with pytest.raises(DataError, match=r"lambda_sparse_points needs points.*no features"):
+        RaySampler(plain, "cpu").sparse_points(1.0)

@@ -13,7 +13,7 @@ from datasets.neighbours import nearest_views
 from datasets.options import Placement
 from datasets.placement import place_pixels
 from datasets.scene import Scene
-from datasets.sparse_points import points_on_object
+from datasets.sparse_points import find_points
 from models import ops
 from utils.cameras import Camera, pixel_rays, spread_in_pixel
 from utils.errors import DataError
@@ -154,15 +154,10 @@ class RaySampler:
         neighbours = torch.from_numpy(nearest_views(self.scene.c2w, num)).to(self.device)
         return SourceViews(self.photographs, self.heights, neighbours)
 
-    def sparse_points(self, radius: float) -> Tensor:
-        """(K, 3) points on the object, see `points_on_object`; triangulated where the dataset brings none. Raises
-        DataError where there are none."""
-        scene = self.scene
-        if scene.points is None or len(scene.points) == 0:
-            from datasets.triangulate import triangulate  # COLMAP is needed by few, and takes long to import
-
-            scene = replace(scene, points=triangulate(scene))
-        return torch.from_numpy(points_on_object(scene, radius)).to(self.device)
+    def sparse_points(self, radius: float) -> Tensor | None:
+        """(K, 3) points on the object, None where photographs have none; see `find_points`."""
+        found = find_points(self.scene, radius)
+        return None if found is None else torch.from_numpy(found).to(self.device)
 
     def image(self, index: int, background: Tensor, shift: Tensor | None = None) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]; shift: (2,) of all

@@ -108,8 +108,9 @@ def sparsity(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
 
 @register("loss", "sparse_points")
 def sparse_points(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Mean |sdf| at points that structure from motion found on the object (Geo-NeuS, arXiv:2205.15848, eq. 7), where
-    those far off for the present count little: weights of Cauchy, 1 / (1 + (sdf / (3 median))^2)."""
+    """Mean |sdf| at points that structure from motion found on the object (Geo-NeuS, arXiv:2205.15848, eq. 7), or that
+    are triangulated from the photographs where none came with them; those far off for the present count little: weights
+    of Cauchy, 1 / (1 + (sdf / (3 median))^2)."""
     field = require(out.field, "sparse_points", "a signed distance field (model.name=neus)")
     distance = field(batch.points).abs()
     scale = 3.0 * distance.detach().sort().values[len(distance) // 2]

@@ -108,7 +108,8 @@ class TrainingStep:
                 self._weights[name] = weight, torch.tensor(weight, device=self.device)
             elif self._weights[name][0] != weight:
                 self._weights[name] = weight, self._weights[name][1].fill_(weight)
-        return tuple(name for name, weight in weights.items() if weight != 0.0)
+        absent = {"sparse_points"} if self.points is None else set()
+        return tuple(name for name, weight in weights.items() if weight != 0.0 and name not in absent)
 
     def _background(self) -> Tensor:
         if self.experiment.model.shown_over == "random":

@@ -7,11 +7,10 @@ import pytest
 import trimesh
 from scipy.spatial import cKDTree
 
-from datasets.sampler import RaySampler
 from datasets.scene import Scene
+from datasets.sparse_points import find_points
 from datasets.triangulate import triangulate
 from systems.configs import read_experiment
-from utils.errors import DataError
 from utils.registry import ROOT, build
 
 
@@ -38,13 +37,6 @@ def test_points_lie_on_what_was_photographed_the_same_each_time(scene: Scene):
 
 def test_a_loss_of_points_triangulates_where_the_dataset_brings_none(scene: Scene):
     assert scene.points is None
-    found = RaySampler(scene, "cpu").sparse_points(1.0).numpy()
+    found = find_points(scene, 1.0)
     assert 50 < len(found) <= len(triangulate(scene))
     assert np.abs(found).max() < 1.0
-
-
-def test_photographs_without_features_have_no_points(scene: Scene):
-    plain = replace(scene, pixels=np.full_like(scene.pixels, 200))
-    assert triangulate(plain).shape == (0, 3)
-    with pytest.raises(DataError, match=r"lambda_sparse_points needs points.*no features"):
-        RaySampler(plain, "cpu").sparse_points(1.0)

@@ -7,7 +7,6 @@ import numpy as np
 
 from datasets.scene import Scene
 from utils.cameras import Camera
-from utils.errors import DataError
 
 log = logging.getLogger(__name__)
 OPAQUE_SHARE = 0.9  # of the views with a point in frame, at least, have it within their mask; borders may be rough
@@ -15,25 +14,18 @@ OPAQUE_SHARE = 0.9  # of the views with a point in frame, at least, have it with
 
 def find_points(scene: Scene, radius: float) -> np.ndarray | None:
     """(K, 3) float32, at least one point on the object, see `points_on_object`: those that came with the scene, or,
-    without any, of its photographs and cameras. None, and a warning, where the photographs have none. Raises DataError
-    where points came with the scene, and none of them lies on the object."""
-    if scene.points is not None and len(scene.points):
-        found = points_on_object(scene, radius)
-        if len(found):
-            return found
-        raise DataError(
-            f"{scene.name}: system.loss.lambda_sparse_points: of {len(scene.points)} sparse points none lies on the "
-            f"object. Check model.radius ({radius:g}) and the masks, or set it to 0."
-        )
-    from datasets.triangulate import triangulate  # COLMAP is needed by few, and takes long to import
+    without any, of its photographs and cameras. None, and a warning, where none lies there."""
+    if scene.points is None or len(scene.points) == 0:
+        from datasets.triangulate import triangulate  # COLMAP is needed by few, and takes long to import
 
-    found = points_on_object(replace(scene, points=triangulate(scene)), radius)
+        scene = replace(scene, points=triangulate(scene))
+    found = points_on_object(scene, radius)
     if len(found):
         return found
     log.warning(
-        "%s: no features of the object that three photographs share, so system.loss.lambda_sparse_points has no points "
-        "and is left out. Views that overlap more may have some; plain surfaces have none.",
-        scene.name,
+        "%s: of %d sparse points none lies on the object, so system.loss.lambda_sparse_points is left out. Check "
+        "model.radius (%g) and the masks; a plain object has no points, views that overlap more may have some.",
+        *(scene.name, len(scene.points), radius),
     )
     return None
 

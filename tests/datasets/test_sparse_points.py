@@ -8,7 +8,6 @@ from analytic_shapes import cameras_around, photograph
 
 from datasets.scene import Scene
 from datasets.sparse_points import find_points, points_on_object
-from utils.errors import DataError
 
 
 def scene(points: np.ndarray | None) -> Scene:
@@ -35,12 +34,10 @@ def test_points_on_the_object_are_kept_and_others_are_not():
     np.testing.assert_allclose(points_on_object(without_masks, 1.0), np.concatenate([on, off]), rtol=1e-6)
 
 
-def test_a_scene_without_points_on_the_object_is_refused():
-    with pytest.raises(DataError, match=r"lambda_sparse_points: of 4 sparse points none lies on the object"):
-        find_points(scene(np.full((4, 3), 0.9, np.float32)), 1.0)
-
-
-def test_photographs_without_features_have_no_points(caplog: pytest.LogCaptureFixture):
-    plain = scene(None)
-    assert find_points(replace(plain, pixels=np.full_like(plain.pixels, 200)), 1.0) is None
-    assert "lambda_sparse_points has no points and is left out" in caplog.text
+@pytest.mark.parametrize(("points", "number"), [(np.full((4, 3), 0.9, np.float32), 4), (None, 0)])
+def test_a_scene_without_points_on_the_object_is_told(points, number, caplog: pytest.LogCaptureFixture):
+    found = scene(points)
+    if points is None:  # nor have the photographs any
+        found = replace(found, pixels=np.full_like(found.pixels, 200))
+    assert find_points(found, 1.0) is None
+    assert f"of {number} sparse points none lies on the object" in caplog.text

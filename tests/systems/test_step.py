@@ -15,7 +15,7 @@ from systems.configs import read_experiment
 from systems.optim import build_optimizer
 from systems.step import TrainingStep
 from utils import registry
-from utils.errors import ConfigError, DataError
+from utils.errors import ConfigError
 
 SMALL = [
     "dataset.root_dir=unused",
@@ -64,13 +64,11 @@ def test_sparse_points_alone_bring_the_surface_to_them(scene: Scene) -> None:
     assert left < 0.015
 
 
-def test_points_elsewhere_are_refused_and_a_scene_without_any_is_trained_without(scene: Scene) -> None:
-    options = ["system.loss.lambda_sparse_points=[0,1,0,9]"]
-    with pytest.raises(DataError, match="lambda_sparse_points"):
-        run(replace(scene, points=scene.points + 9.0), options, 0)
-    plain = replace(scene, points=None, pixels=np.full_like(scene.pixels, 200))
-    _, terms, _ = run(plain, options, 2)
-    assert "sparse_points" not in terms[0]
+def test_a_scene_without_points_is_trained_without(scene: Scene) -> None:
+    for points in (None, scene.points + 9.0):
+        plain = replace(scene, points=points, pixels=np.full_like(scene.pixels, 200))
+        _, terms, _ = run(plain, ["system.loss.lambda_sparse_points=[0,1,0,9]"], 2)
+        assert "sparse_points" not in terms[0]
 
 
 def test_patches_are_compared_from_the_step_on_that_the_schedule_says(scene: Scene) -> None:

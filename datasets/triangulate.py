@@ -13,6 +13,7 @@ from datasets.capture import features
 from datasets.neighbours import nearest_views
 from datasets.quiet_colmap import quiet, seeded_options
 from datasets.scene import Scene
+from utils.errors import DataError
 
 log = logging.getLogger(__name__)
 _NEIGHBOURS = 8  # views that each is matched with, those that look at the scene from nearly the same side
@@ -23,14 +24,15 @@ def triangulate(scene: Scene) -> np.ndarray:
     """(K, 3) float32 points in the scene frame that at least three photographs show; K may be 0.
 
     SIFT features (Lowe 2004) of photographs that look from nearly the same side are matched; a point is where the rays
-    of known cameras meet, so nothing but points is estimated."""
+    of known cameras meet, so nothing but points is estimated. Raises DataError where the disk takes no photographs."""
     began = time.perf_counter()
     log.info("%s: no sparse points, so they are triangulated from %d photographs", scene.name, len(scene))
     with tempfile.TemporaryDirectory(prefix="points-") as folder, quiet():
         root = Path(folder)
         names = [f"{index:06d}.png" for index in range(len(scene))]
         for index, name in enumerate(names):
-            cv2.imwrite(str(root / name), scene.image(index)[:, :, 2::-1])
+            if not cv2.imwrite(str(root / name), scene.image(index)[:, :, 2::-1]):
+                raise DataError(f"{root}: a photograph could not be written there. Free some space, or set TMPDIR.")
         database = root / "points.db"
         model = _posed(database, root, scene, names)
         near = nearest_views(scene.c2w, _NEIGHBOURS)

@@ -70,6 +70,8 @@ class TrainingStep:
         self.sources = None if config.is_off("ncc") else views.sources(config.ncc_views)
         no_points = config.is_off("sparse_points")
         self.points = None if no_points else views.sparse_points(experiment.model.radius)
+        if self.points is None:
+            self.losses.pop("sparse_points", None)
         if experiment.model.grid_min_views:
             model.keep_to_views(views.count_views)
         self.rates, self.ranks = LearningRates(optimizer), Ranks.joined()
@@ -102,14 +104,14 @@ class TrainingStep:
 
     def _weigh(self, step: int) -> tuple[str, ...]:
         """Puts the weights of this step on the device where they changed; returns the losses that have one."""
-        weights = {name: weight.at(step) for name, weight in self.experiment.system.loss.weights.items()}
+        schedules = self.experiment.system.loss.weights
+        weights = {name: schedules[name].at(step) for name in self.losses}
         for name, weight in weights.items():
             if name not in self._weights:
                 self._weights[name] = weight, torch.tensor(weight, device=self.device)
             elif self._weights[name][0] != weight:
                 self._weights[name] = weight, self._weights[name][1].fill_(weight)
-        absent = {"sparse_points"} if self.points is None else set()
-        return tuple(name for name, weight in weights.items() if weight != 0.0 and name not in absent)
+        return tuple(name for name, weight in weights.items() if weight != 0.0)
 
     def _background(self) -> Tensor:
         if self.experiment.model.shown_over == "random":

@@ -11,6 +11,7 @@ from datasets.scene import Scene
 from datasets.sparse_points import find_points
 from datasets.triangulate import triangulate
 from systems.configs import read_experiment
+from utils.errors import DataError
 from utils.registry import ROOT, build
 
 
@@ -24,8 +25,12 @@ def scene() -> Scene:
     return replace(whole, pixels=pixels, **views)
 
 
-def test_points_lie_on_what_was_photographed_the_same_each_time(scene: Scene):
-    points = triangulate(scene)
+@pytest.fixture(scope="module")
+def points(scene: Scene) -> np.ndarray:
+    return triangulate(scene)
+
+
+def test_points_lie_on_what_was_photographed_the_same_each_time(scene: Scene, points: np.ndarray):
     assert points.dtype == np.float32
     assert len(points) > 100
     surface, _ = trimesh.sample.sample_surface(trimesh.load(ROOT / "load/spot/gt_mesh.ply"), 200_000, seed=0)
@@ -35,8 +40,14 @@ def test_points_lie_on_what_was_photographed_the_same_each_time(scene: Scene):
     assert np.array_equal(points, triangulate(scene))
 
 
-def test_a_loss_of_points_triangulates_where_the_dataset_brings_none(scene: Scene):
+def test_a_loss_of_points_triangulates_where_the_dataset_brings_none(scene: Scene, points: np.ndarray):
     assert scene.points is None
     found = find_points(scene, 1.0)
-    assert 50 < len(found) <= len(triangulate(scene))
+    assert 50 < len(found) <= len(points)
     assert np.abs(found).max() < 1.0
+
+
+def test_a_full_disk_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("datasets.triangulate.cv2.imwrite", lambda path, image: False)
+    with pytest.raises(DataError, match=r"could not be written there.*TMPDIR"):
+        triangulate(scene)

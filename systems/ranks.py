@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from pytorch_lightning.plugins.environments import (
@@ -51,17 +52,19 @@ class Ranks:
         if self.size == 1:
             return
         large = [gradient for gradient in gradients if gradient.is_cuda and gradient.numel() >= LARGE]
-        for gradient in large:
-            short = gradient.to(torch.bfloat16)
-            dist.all_reduce(short)
-            torch.mul(short, 1.0 / self.size, out=gradient)
         small = [gradient for gradient in gradients if not (gradient.is_cuda and gradient.numel() >= LARGE)]
-        if small:
+        sent = [gradient.to(torch.bfloat16) for gradient in large]
+        under_way = [dist.all_reduce(short, async_op=True) for short in sent]
+        if small:  # joined while those travel
             joint = torch.cat([gradient.reshape(-1) for gradient in small])
-            dist.all_reduce(joint)
+            last = dist.all_reduce(joint, async_op=True)
+        for gradient, short, work in zip(large, sent, under_way, strict=True):
+            work.wait()
+            torch.mul(short, 1.0 / self.size, out=gradient)
+        if small:
+            last.wait()
             parts = joint.mul_(1.0 / self.size).split([gradient.numel() for gradient in small])
-            for gradient, part in zip(small, parts, strict=True):
-                gradient.copy_(part.view_as(gradient))
+            torch._foreach_copy_(small, [part.view_as(own) for own, part in zip(small, parts, strict=True)])
 
     def gather(self, figures: Mapping[str, Tensor], sums: Sequence[str]) -> dict[str, Tensor]:
         """The means of figures () over all ranks, of some the sums; every rank must ask at the same step."""
@@ -78,6 +81,14 @@ class SplitRays(DDPStrategy):
     """Lightning's DDP as far as it starts processes and joins them; within, each trains as if it were alone.
 
     The model is not wrapped: `Ranks.average` is called in the step, where a CUDA graph can hold it."""
+
+    def setup(self, trainer: pl.Trainer) -> None:
+        """As DDP's, but no step begins with a question to the first process whether it was told to stop.
+
+        The host would wait for its GPU to hear the answer, which makes a step half as long again. Who is told to stop
+        is known already, see `utils.interrupts`."""
+        super().setup(trainer)
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
 
     def configure_ddp(self) -> None:
         """The model stays as it is."""

@@ -21,9 +21,15 @@ KEEP = """
 import sys, torch, launch
 from systems import attempts
 fit = attempts.pl.Trainer.fit
+broadcast, broadcasts = torch.distributed.broadcast, []
+def counted(*args, **kwargs):
+    broadcasts.append(1)
+    return broadcast(*args, **kwargs)
 def fit_and_keep(self, system, *args, **kwargs):
+    torch.distributed.broadcast = counted
     fit(self, system, *args, **kwargs)
     torch.save(system.state_dict(), sys.argv[1] + f"/{self.global_rank}.pt")
+    open(sys.argv[1] + f"/{self.global_rank}.broadcasts", "w").write(str(len(broadcasts)))
 attempts.pl.Trainer.fit = fit_and_keep
 sys.exit(launch.main(sys.argv[2:]))
 """
@@ -77,6 +83,10 @@ def test_two_gpus_come_to_an_end(scene: Path, tmp_path: Path) -> None:
     assert process.returncode == 0, told
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_no_step_asks_the_first_process_whether_to_go_on(pair: tuple[Path, str]) -> None:
+    assert [(pair[0] / f"{rank}.broadcasts").read_text() for rank in range(2)] == ["0", "0"]
 
 
 def test_the_first_one_writes_and_speaks(pair: tuple[Path, str]) -> None:

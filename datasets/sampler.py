@@ -96,7 +96,8 @@ class RaySampler:
 
         background: (3,) sRGB in [0, 1]; generator: on the sampler's device; paired: half as many are drawn, each with
         a pixel beside it, or below it, as the next ray; redirect: puts others in the place of what is drawn; per_pixel:
-        so many rays in a row pass through random places of each pixel, evenly spread, in place of its centre."""
+        so many rays in a row pass through random places of each pixel in place of its centre, in two independent
+        halves, each evenly spread."""
         pixel, image = self._random_pixels((num_rays + 1) // 2 if paired else num_rays, generator)
         if redirect is not None:
             pixel, image = redirect(pixel, image, generator)
@@ -104,8 +105,8 @@ class RaySampler:
             pixel, image = (x[:num_rays] for x in self._with_neighbours(pixel, image, generator))
         shift = None
         if per_pixel > 1:
-            random = torch.rand((num_rays, 1, 2), generator=generator, device=self.device)
-            shift = ((random + self.spread(per_pixel)) % 1.0 - 0.5).flatten(0, 1)
+            random = torch.rand((num_rays, 2, 1, 2), generator=generator, device=self.device)
+            shift = ((random + self.spread(per_pixel // 2)) % 1.0 - 0.5).flatten(0, 2)
             pixel, image = pixel.repeat_interleave(per_pixel), image.repeat_interleave(per_pixel)
         batch = ops.look_up(self.photographs, pixel, image, background, shift, backend=self.backend)
         banded = self.mask_band > 0 and self.scene.has_alpha

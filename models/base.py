@@ -48,6 +48,7 @@ class RenderOutput:
     alive: Tensor  # (R,) bool, False for rays beyond a sample budget, of the foreground or of the background
     samples: SampleValues
     inv_s: Tensor | None = None  # () sharpness of a NeuS
+    rgb_variance: Tensor | None = None  # (R, 3) >= 0 of rgb where it is a mean over rays of a pixel, see `by_pixel`
     backdrop: Backdrop | None = None  # of a learned background; None: one colour lies behind the foreground
     field: Callable[[Tensor], Tensor] | None = None  # the sdf (K,) of more points (K, 3); None for a density
 
@@ -58,10 +59,15 @@ class RenderOutput:
         return met if len(met) == len(self.rgb) else met.view(len(self.rgb), -1).any(-1)
 
     def by_pixel(self, num: int) -> "RenderOutput":
-        """The means over `num` rays in a row; samples and backdrop are those of the rays, as before."""
+        """The means over `num` rays in a row; samples and backdrop are those of the rays, as before.
+
+        `rgb_variance` is what the two halves of them tell of the variance of their mean, without bias where they lie
+        independently of each other."""
         means = {name: getattr(self, name) for name in ("rgb", "opacity", "depth", "normal")}
         grouped = {name: x.unflatten(0, (-1, num)).mean(1) for name, x in means.items() if x is not None}
-        return replace(self, **grouped, alive=self.alive.view(-1, num).all(1))
+        first, second = self.rgb.unflatten(0, (-1, 2, num // 2)).mean(2).unbind(1)
+        variance = (0.5 * (first - second)).square()
+        return replace(self, **grouped, rgb_variance=variance, alive=self.alive.view(-1, num).all(1))
 
 
 class VolumeModel(nn.Module):

@@ -251,8 +251,8 @@ class VolumeModelConfig:
                 "model.geometry.isosurface: expected a block, since a mesh is taken from this field; got null. Leave "
                 "it out for its defaults."
             )
-        if self.rays_per_pixel < 1:
-            raise ConfigError(f"model.rays_per_pixel: expected at least 1, got {self.rays_per_pixel}.")
+        if self.rays_per_pixel != 1 and (self.rays_per_pixel < 2 or self.rays_per_pixel % 2):
+            raise ConfigError(f"model.rays_per_pixel: expected 1 or an even number, got {self.rays_per_pixel}.")
         if self.grid_reseed and not self.grid_prune:
             raise ConfigError(
                 "model.grid_reseed: opens cells that were pruned, but model.grid_prune=false keeps them all. Set "

@@ -53,8 +53,10 @@ def require(value: T | None, name: str, what: str) -> T:
 
 @register("loss", "rgb_mse")
 def rgb_mse(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Mean squared error of the colour."""
-    return mean_over_colored((out.rgb - batch.rgb).square().mean(-1), out)
+    """Mean squared error of the colour; of a mean over few rays without what their variance adds to it, which is least
+    where edges are soft. So it may be below 0."""
+    squared = (out.rgb - batch.rgb).square()
+    return mean_over_colored((squared if out.rgb_variance is None else squared - out.rgb_variance).mean(-1), out)
 
 
 @register("loss", "rgb_l1")

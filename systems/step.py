@@ -130,10 +130,10 @@ class TrainingStep:
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
         if self.experiment.model.grid_reseed:
             self.model.reseed(batch, out)
-        if each > 1:
-            batch, out = batch.by_pixel(each), out.by_pixel(each)
         if self.exposure is not None:
             out = replace(out, rgb=self.exposure(out, batch))
+        if each > 1:
+            batch, out = batch.by_pixel(each), out.by_pixel(each)
         if self.error_map is not None:
             self.error_map.update(batch.pixel, batch.image, (out.rgb - batch.rgb).abs().mean(-1), out.alive)
         found = {name: self.losses[name](out, batch, config) for name in names}

@@ -61,10 +61,10 @@ def camera_rays(xy: Tensor, c2w: Tensor, intrinsics: Tensor) -> tuple[Tensor, Te
 def spread_in_pixel(num: int, device: torch.device | str = "cpu") -> Tensor:
     """(num, 2) float32 from -0.5 to 0.5: places in a pixel from its centre, evenly spread, the centre in their middle.
 
-    A Fibonacci lattice: columns of equal width, rows by the golden ratio."""
+    One in each of `num` columns and one in each of as many rows, which the golden ratio puts in order."""
     order = torch.arange(num, device=device, dtype=torch.float64)
-    rows = (0.5 + order * 0.6180339887498949) % 1.0
-    return torch.stack([(order + 0.5) / num - 0.5, rows - rows.mean()], dim=-1).float()
+    rows = (order * 0.6180339887498949 % 1.0).argsort().argsort()
+    return ((torch.stack([order, rows], dim=-1) + 0.5) / num - 0.5).float()
 
 
 def pixel_rays(

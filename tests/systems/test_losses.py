@@ -164,3 +164,21 @@ def test_a_ray_without_samples_does_not_thin_the_colour_losses() -> None:
     empty = replace(out, samples=replace(out.samples, packed=packed))
     assert loss("rgb_mse", empty, batch) == 0.25  # of the first ray alone
     assert loss("mask", empty, batch) == pytest.approx((0.6931472 + 0.0010005) / 2)  # of both within the budget
+
+
+def test_an_edge_costs_nothing_though_few_rays_of_a_pixel_tell_where_it_runs() -> None:
+    out, batch = example()
+    num, share = 20_000, 0.3  # pixels, and how much of each is white
+    white = torch.rand(4 * num, generator=torch.Generator().manual_seed(0)) < share
+    seen = white.float()[:, None].expand(-1, 3)
+    packed = replace(out.samples.packed, ray_count=torch.ones(4 * num))
+    samples = replace(out.samples, packed=packed)
+    of_rays = replace(
+        out, rgb=seen, opacity=seen[:, 0], depth=seen[:, 0], alive=torch.ones_like(white), samples=samples
+    )
+    pixels, truth = of_rays.by_pixel(4), replace(batch, rgb=torch.full((num, 3), share))
+    biased = replace(pixels, rgb_variance=None)
+    assert loss("rgb_mse", biased, truth) == pytest.approx(share * (1.0 - share) / 4, rel=0.05)
+    assert loss("rgb_mse", pixels, truth) == pytest.approx(0.0, abs=0.002)
+    elsewhere = replace(truth, rgb=torch.full((num, 3), share + 0.2))
+    assert loss("rgb_mse", pixels, elsewhere) == pytest.approx(0.04, abs=0.004)

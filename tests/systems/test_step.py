@@ -106,7 +106,8 @@ def test_the_mean_of_the_rays_of_a_pixel_is_compared_with_it(scene: Scene, monke
     rgb, alive, met = out.rgb.view(32, 4, 3), out.alive.view(32, 4), out.met.view(32, 4)
     counts = alive.all(1) & met.any(1)
     assert 0 < counts.sum() < 32
-    errors = (rgb.mean(1) - batch.rgb[::4]).square().mean(-1)
+    first, second = rgb[:, :2].mean(1), rgb[:, 2:].mean(1)
+    errors = ((first - batch.rgb[::4]) * (second - batch.rgb[::4])).mean(-1)
     torch.testing.assert_close(terms[0]["rgb_mse"], errors[counts].mean().detach())
     opacity, mask = out.opacity.view(32, 4).mean(1).clamp(1e-3, 1.0 - 1e-3), batch.mask[::4]
     entropy = torch.nn.functional.binary_cross_entropy(opacity, mask, reduction="none")
@@ -117,5 +118,9 @@ def test_the_mean_of_the_rays_of_a_pixel_is_compared_with_it(scene: Scene, monke
 def test_losses_that_compare_centres_are_refused_with_several_rays_of_a_pixel(loss: str) -> None:
     with pytest.raises(ConfigError, match=rf"system\.loss\.lambda_{loss}: .* model\.rays_per_pixel=2"):
         read_experiment(["configs/neus-demo.yaml"], [*SMALL, "model.rays_per_pixel=2", f"system.loss.lambda_{loss}=1"])
-    with pytest.raises(ConfigError, match=r"model\.rays_per_pixel: expected at least 1, got 0"):
-        read_experiment(["configs/neus-demo.yaml"], [*SMALL, "model.rays_per_pixel=0"])
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_rays_of_a_pixel_come_in_two_halves(number: int) -> None:
+    with pytest.raises(ConfigError, match=rf"model\.rays_per_pixel: expected 1 or an even number, got {number}"):
+        read_experiment(["configs/neus-demo.yaml"], [*SMALL, f"model.rays_per_pixel={number}"])

@@ -18,7 +18,7 @@ from utils.rays import Packed, Rays
 
 RaysAt = Callable[[Tensor], Rays]
 LEAST_CHUNK = 64  # rays: with fewer a view would take hours
-OF_A_VIEW = 4  # rays of a pixel in a view for each in a step, where there are several
+OF_A_VIEW = 16  # rays of a pixel in a view, at least, where there are several in a step
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ ON_GPU = Pace(chunks=40, window=12)  # few rays leave the kernels idle; of each 
 def render_pixels(model: VolumeModel, rays_at: RaysAt, background: Tensor) -> dict[str, Tensor]:
     """As `render_rays`, the means over rays of each pixel, evenly spread; one where model.rays_per_pixel is 1.
 
-    Otherwise there are OF_A_VIEW times as many: many steps make up for the few rays of each, a view has one chance.
+    Otherwise there are OF_A_VIEW: many steps make up for the few rays of each, a view has one chance.
 
     rays_at: the rays (R,) of all pixels at a shift (2,) from their centres, in pixels."""
     each = model.config.rays_per_pixel
-    num = OF_A_VIEW * each if each > 1 else 1
+    num = max(OF_A_VIEW, each) if each > 1 else 1
     means: dict[str, Tensor] = {}
     for number, shift in enumerate(spread_in_pixel(num), start=1):
         found = render_rays(model, rays_at(shift), background)

@@ -241,8 +241,8 @@ def test_a_pixel_is_the_mean_of_its_rays(name: str, device, background) -> None:
 
     model.config = replace(model.config, rays_per_pixel=2)
     found = render_pixels(model, rays_at, background)
-    assert torch.stack(places).unique(dim=0).shape == (8, 2)
-    one_by_one = [render_rays(model, rays_at(shift), background) for shift in places[:8]]
+    assert torch.stack(places).unique(dim=0).shape == (16, 2)
+    one_by_one = [render_rays(model, rays_at(shift), background) for shift in places[:16]]
     for key, value in found.items():
         torch.testing.assert_close(value, torch.stack([one[key] for one in one_by_one]).mean(0))
     model.config = replace(model.config, rays_per_pixel=1)

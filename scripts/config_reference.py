@@ -46,6 +46,7 @@ RESOLVERS = {  # what it gives, and an example that is computed when the documen
     "mul": ("their product", "${%s:20000,3}"),
     "div": ("their quotient", "${%s:3,2}"),
     "idiv": ("their quotient, rounded down", "${%s:20000,3}"),
+    "if_equal": ("the third where the first two are equal, else the fourth", "${%s:learned,learned,1,8}"),
     "calc_exp_lr_decay_rate": ("the rate per step that makes the factor of 1 in so many steps", "${%s:0.25,2}"),
     "basename": ("the last part of a path", "${%s:load/dtu_scan63}"),
     "existing": ("a path where there is something, else `null`", "${%s:load/missing.ply}"),

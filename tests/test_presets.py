@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from models.background_configs import LearnedBackgroundConfig
 from systems.configs import Experiment, read_experiment
 from utils.registry import ROOT
 
@@ -21,9 +22,15 @@ def test_presets_grow_in_steps_and_in_the_resolution_of_the_mesh(path: Path) -> 
     assert draft.trainer.max_steps < default.trainer.max_steps < high.trainer.max_steps
     resolutions = [found.model.geometry.isosurface.resolution for found in (draft, default, high)]
     assert resolutions == sorted(set(resolutions))
-    assert high.model.train_num_rays * high.model.num_samples_per_ray > (
-        default.model.train_num_rays * default.model.num_samples_per_ray
+    assert high.model.train_num_rays * high.model.num_samples_per_ray >= (
+        high.model.rays_per_pixel * default.model.train_num_rays * default.model.num_samples_per_ray
     )
+
+
+@pytest.mark.parametrize("path", SCENES, ids=lambda path: path.stem)
+def test_high_has_several_rays_a_pixel_where_no_background_is_learned(path: Path) -> None:
+    model = with_preset(path, "high").model
+    assert model.rays_per_pixel == (1 if isinstance(model.background, LearnedBackgroundConfig) else 8)
 
 
 @pytest.mark.parametrize("name", ["neus-blender", "neus-dtu-wmask"])

@@ -55,6 +55,7 @@ def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
 for _name, _function in _ARITHMETIC.items():
     OmegaConf.register_resolver(_name, _of_numbers(_function), replace=True)
 OmegaConf.register_resolver("basename", lambda path: Path(path).name, replace=True)
+OmegaConf.register_resolver("if_equal", lambda one, other, then, else_: then if one == other else else_, replace=True)
 OmegaConf.register_resolver("existing", lambda path: path if Path(path).exists() else None, replace=True)
 
 

@@ -78,11 +78,13 @@ def test_resolvers_compute(write: Write) -> None:
     div: ${div:${n},2}
     idiv: ${idiv:${n},2}
     name: run-${basename:/data/scan63}
+    equal: ${if_equal:${n},7,yes,no}
+    unequal: ${if_equal:${oc.select:absent,color},learned,1,8}
     there: ${existing:/}
     missing: ${existing:/MISSING.md}
     """
     expected = {"n": 7, "add": 10, "sub": 6.5, "mul": 49, "div": 3.5, "idiv": 3, "name": "run-scan63"}
-    expected |= {"there": "/", "missing": None}
+    expected |= {"there": "/", "missing": None, "equal": "yes", "unequal": 8}
     assert resolve(write(a=text)) == expected
 
 

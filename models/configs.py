@@ -216,8 +216,8 @@ class VolumeModelConfig:
     num_samples_per_ray: int = 1024  # samples along the diagonal of the region: sets the step length
     train_num_rays: int = 256  # with num_samples_per_ray: the sample budget of a training step
     max_train_num_rays: int = 8192
-    # rays through random places of a pixel, whose mean is compared with it: edges are sharp where one ray would learn
-    # the blur of a pixel; where there are several, views are rendered with sixteen or more
+    # 1 or an even number of rays through random places of a pixel, whose mean is compared with it: edges are sharp
+    # where one ray would learn the blur of a pixel; where there are several, views are rendered with sixteen or more
     rays_per_pixel: int = 1
     dynamic_ray_sampling: bool = True  # as many rays as the sample budget holds; false: train_num_rays
     batch_image_sampling: bool = True  # rays of a step come from all images; false: from one

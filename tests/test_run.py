@@ -266,5 +266,5 @@ def test_captured_and_eager_steps_give_the_same_results(
     # In the end 12 runs of the late levers, half of them eager, lay 18 % apart, their means 0.3 %.
     same, end = (2, 0.3) if variant == LATE_LEVERS else (4, 0.1)
     noise = 3.0 * np.abs(again - eager)[:same].max()
-    assert recorded[:same] == pytest.approx(eager[:same], rel=1e-3, abs=noise)
+    assert recorded[:same] == pytest.approx(eager[:same], rel=5e-3, abs=noise)
     assert recorded[-5:].mean() == pytest.approx(eager[-5:].mean(), rel=end)

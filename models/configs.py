@@ -1,6 +1,7 @@
 """What every model, geometry, texture, encoding and network can be told in YAML; free of torch, so that it is checked
 before torch is loaded. The classes named in `builds` receive these as their only settings."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -193,7 +194,12 @@ class ReflectedRadianceConfig(VolumeRadianceConfig):
     """Colour of a shiny point: as volume-radiance, but it sees the direction in which the view is reflected at the
     normal, and the cosine between the two, in place of the direction of view (Verbin et al. 2022). For SDFs."""
 
+    roughness: float = 0.31  # of the lobe that sees the reflection; 0 for a mirror's, which noise bends where matt
     needs_normal: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.roughness < math.inf:
+            raise ConfigError(f"model.texture.roughness: expected 0 or more, got {self.roughness}.")
 
 
 def check_normals(texture: Any, where: str) -> None:

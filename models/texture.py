@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models import ops
-from models.configs import VolumeRadianceConfig
+from models.configs import ReflectedRadianceConfig, VolumeRadianceConfig
 from utils.errors import ConfigError
 from utils.rays import Packed
 from utils.registry import build
@@ -48,20 +48,15 @@ class ReflectedRadiance(VolumeRadiance):
     between view and normal, by which a surface may shine at its rim (Ref-NeRF, arXiv:2112.03907, section 3.1).
 
     What mirrors a distant light has one colour per reflected direction, wherever it is and from wherever it is seen.
-    The last input is the unit normal (S, 3); colours are differentiable in it, through the reflected direction too."""
+    The last input is the unit normal (S, 3); colours are differentiable in it, through the reflected direction too.
+    The finest harmonics are the steepest in the normal: a lobe of some roughness keeps their noise from bending it."""
 
     num_own = 1
 
+    def __init__(self, config: ReflectedRadianceConfig, input_dim: int, backend: str = "auto") -> None:
+        super().__init__(config, input_dim, backend)
+        self.lobe = config.dir_encoding_config.degree, config.roughness
+
     def _join(self, directions: Tensor, packed: Packed | None, inputs: tuple[Tensor, ...]) -> Tensor:
-        views = directions if packed is None else directions[packed.ray_index]
-        reflected, cosine = reflect(views, inputs[-1])
-        return ops.join((*inputs, cosine), self.encoding(reflected), None, backend=self.backend)
-
-
-def reflect(directions: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
-    """2 (n . v) n - v, and n . v, for views v = -direction and normals n (Ref-NeRF, arXiv:2112.03907, eq. 4).
-
-    directions, normal: (S, 3), unit length. Returns (S, 3), unit length, pointing away from the surface as v does, and
-    (S,) in [-1, 1]. Differentiable in both."""
-    cosine = -(directions * normal).sum(-1)
-    return directions + 2.0 * cosine[:, None] * normal, cosine
+        mirrored = ops.reflected_harmonics(directions, inputs[-1], packed, *self.lobe, backend=self.backend)
+        return ops.join((*inputs, mirrored), None, packed, backend=self.backend)

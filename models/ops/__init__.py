@@ -33,6 +33,7 @@ __all__ = [
     "mlp",
     "module",
     "neus_alpha",
+    "reflected_harmonics",
     "sample_points",
     "sdf_head",
     "spherical_harmonics",
@@ -229,6 +230,25 @@ def spherical_harmonics(directions: Tensor, degree: int, *, backend: str = "auto
     Condon-Shortley sign (-1)^m: 0.282, -0.489 y, 0.489 z, -0.489 x, 1.093 xy, ... as NeRF codes use it.
     Differentiable in the reference; not where a fused kernel computes it."""
     return module("shading", backend, directions).spherical_harmonics(directions, degree)
+
+
+def reflected_harmonics(
+    directions: Tensor,
+    normal: Tensor,
+    packed: Packed | None,
+    degree: int,
+    roughness: float,
+    *,
+    backend: str = "auto",
+) -> Tensor:
+    """Cosine between the normal and the way back to the camera, and harmonics of the direction in which the view is
+    reflected there, as a lobe sees them: those of order l times exp(-roughness l (l + 1) / 2) (Ref-NeRF,
+    arXiv:2112.03907, eq. 4 and 8, with 1 / kappa = roughness).
+
+    directions: (R, 3), unit length, one for the samples of each ray; (S, 3) where packed is None; normal: (S, 3), unit
+    length; roughness >= 0, a mirror's is 0. Returns (S, 1 + degree^2). Differentiable, once, in the normal."""
+    implementation = module("reflection", backend, normal)
+    return implementation.reflected_harmonics(directions, normal, packed, degree, roughness)
 
 
 def mlp(x: Tensor, layers: Layers, count: Tensor | None = None, *, backend: str = "auto") -> Tensor:

@@ -78,7 +78,7 @@ class _NeusAlpha(torch.autograd.Function):
 
 
 @triton.jit
-def _vector(pointer, row, mask, row_stride, column_stride):
+def vector(pointer, row, mask, row_stride, column_stride):
     """The three components of rows (BLOCK,) of a matrix, zero where masked."""
     x = pointer + row * row_stride
     y = x + column_stride
@@ -91,7 +91,7 @@ def _vector(pointer, row, mask, row_stride, column_stride):
 
 
 @triton.jit
-def _store_vector(pointer, row, mask, x, y, z):
+def store_vector(pointer, row, mask, x, y, z):
     """Writes rows (BLOCK,) of a contiguous (., 3)."""
     tl.store(pointer + row * 3, x, mask=mask)
     tl.store(pointer + row * 3 + 1, y, mask=mask)
@@ -111,8 +111,8 @@ def _samples(
     """sdf, interval, direction, normal, and length of the gradient, at least MIN_LENGTH; of nothing where masked."""
     distance = tl.load(sdf + i * sdf_stride, mask=mask, other=0.0).to(tl.float32)
     dt = tl.load(t_ends + i, mask=mask, other=0.0) - tl.load(t_starts + i, mask=mask, other=0.0)
-    dx, dy, dz = _vector(directions, tl.load(ray_index + i, mask=mask, other=0), mask, 3, 1)
-    x, y, z = _vector(gradient, i, mask, gradient_row, gradient_column)
+    dx, dy, dz = vector(directions, tl.load(ray_index + i, mask=mask, other=0), mask, 3, 1)
+    x, y, z = vector(gradient, i, mask, gradient_row, gradient_column)
     length = tl.sqrt(x * x + y * y + z * z)
     length = tl.where(length < MIN_LENGTH, MIN_LENGTH, length)
     return distance, dt, dx, dy, dz, x / length, y / length, z / length, length
@@ -157,7 +157,7 @@ def _neus_alpha(
     quotient = _opacity(sdf, dx * nx + dy * ny + dz * nz, dt, tl.load(inv_s), tl.load(anneal))[3]
     clamped = tl.where(quotient < 0.0, 0.0, tl.where(quotient > 1.0, 1.0, quotient))
     tl.store(alpha + i, tl.where(used, clamped, 0.0), mask=exists)
-    _store_vector(normal, i, exists, nx, ny, nz)
+    store_vector(normal, i, exists, nx, ny, nz)
 
 
 @triton.jit
@@ -190,7 +190,7 @@ def _neus_alpha_backward(
     )
     gx, gy, gz = tl.zeros_like(nx), tl.zeros_like(nx), tl.zeros_like(nx)  # gradient of the normal
     if grad_normal is not None:
-        gx, gy, gz = _vector(grad_normal, i, used, 3, 1)
+        gx, gy, gz = vector(grad_normal, i, used, 3, 1)
     by_sdf, by_inv_s = tl.zeros_like(nx), tl.zeros_like(nx)
     if grad_alpha is not None:
         sharpness, share = tl.load(inv_s), tl.load(anneal)
@@ -208,14 +208,14 @@ def _neus_alpha_backward(
         gx, gy, gz = gx + by_cosine * dx, gy + by_cosine * dy, gz + by_cosine * dz
     along = tl.where(length > MIN_LENGTH, gx * nx + gy * ny + gz * nz, 0.0)
     tl.store(grad_sdf + i, by_sdf, mask=exists)
-    _store_vector(
+    store_vector(
         grad_gradient, i, exists, (gx - along * nx) / length, (gy - along * ny) / length, (gz - along * nz) / length
     )
     tl.store(grad_inv_s + tl.program_id(0), tl.sum(by_inv_s, 0))
 
 
 @triton.constexpr_function
-def _factor(order: int, m: int) -> float:
+def factor(order: int, m: int) -> float:
     """Norm of the harmonics of an order and +-m, as in the reference."""
     norm = (2 * order + 1) / (4.0 * math.pi) * math.factorial(order - m) / math.factorial(order + m)
     return math.sqrt(norm if m == 0 else 2.0 * norm)
@@ -226,7 +226,7 @@ def _harmonics(directions, row_stride, column_stride, S, basis, DEGREE: tl.const
     """The recursion of `reference_shading.spherical_harmonics`, unrolled; one column after the other is written."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     exists = i < S
-    x, y, z = _vector(directions, i, exists, row_stride, column_stride)
+    x, y, z = vector(directions, i, exists, row_stride, column_stride)
     centre = basis + i * (DEGREE * DEGREE)
     cosine, sine = tl.full((BLOCK,), 1.0, tl.float32), tl.zeros((BLOCK,), tl.float32)
     sectoral = tl.full((BLOCK,), 1.0, tl.float32)
@@ -234,7 +234,7 @@ def _harmonics(directions, row_stride, column_stride, S, basis, DEGREE: tl.const
         below, legendre = tl.zeros((BLOCK,), tl.float32), sectoral
         for order in tl.static_range(m, DEGREE):
             column = centre + order * (order + 1)
-            scaled = _factor(order, m) * legendre
+            scaled = factor(order, m) * legendre
             if m == 0:
                 tl.store(column, scaled, mask=exists)
             else:

@@ -20,6 +20,7 @@ from models.ops import (
     triton_mlp,
     triton_pixels,
     triton_rays,
+    triton_reflection,
     triton_samples,
     triton_sdf,
     triton_shading,
@@ -100,6 +101,10 @@ def main() -> None:
     triton_pixels.look_up(photographs, lengths, lengths, torch.ones(3))
     triton_pixels.look_up(photographs, lengths, lengths, torch.ones(3), torch.zeros(len(lengths), 2))
     triton_samples.join((torch.rand(S, 13), torch.rand(S, 3)), harmonics, packed)
+    mirrored = triton_reflection.reflected_harmonics(rays.directions, gradient, packed, 4, 0.3)
+    differentiate((mirrored,), gradient)
+    triton_reflection.reflected_harmonics(torch.randn(S, 3), gradient.half(), None, 4, 0.3)
+    triton_samples.join((values, mirrored), None, packed)
 
     features = torch.randn(32, S).t().requires_grad_()
     jacobian = torch.randn(3, 32, S).permute(2, 1, 0).requires_grad_()

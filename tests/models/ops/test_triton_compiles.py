@@ -20,6 +20,7 @@ def test_every_kernel_compiles_for_sm90() -> None:
     lines = [line.split() for line in done.stdout.splitlines()]
     found = {(module, kernel) for module, kernel, _ in lines}
     kernels = {"gather_kernel", "scatter_kernel", "_mark", "_composite_backward", "_neus_alpha_backward", "_join"}
+    kernels |= {"_reflect", "_reflect_backward"}
     assert kernels <= {kernel for _, kernel in found}
     for module in ("triton_mlp", "triton_sdf"):
         assert {(module, "_forward"), (module, "_backward")} <= found

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.background_configs import LearnedBackgroundConfig
+from models.configs import ReflectedRadianceConfig
 from systems.configs import Experiment, read_experiment
 from utils.registry import ROOT
 
@@ -62,3 +63,15 @@ def test_the_shortest_of_runs_opens_a_level_a_step() -> None:
 def test_default_is_what_a_config_does_by_itself() -> None:
     path = ROOT / "configs/neus-blender.yaml"
     assert with_preset(path, "default") == read_experiment([str(path)], GIVEN)
+
+
+@pytest.mark.parametrize("preset", ["draft", "default", "high"])
+@pytest.mark.parametrize(
+    "path", [path for path in SCENES if not path.stem.startswith("nerf")], ids=lambda path: path.stem
+)
+def test_glossy_goes_with_every_surface_and_every_time(path: Path, preset: str) -> None:
+    files = [path, ROOT / f"configs/quality/{preset}.yaml", ROOT / "configs/quality/glossy.yaml"]
+    texture = read_experiment([str(file) for file in files], GIVEN).model.texture
+    assert isinstance(texture, ReflectedRadianceConfig)
+    assert texture.input_feature_dim + 1 + texture.dir_encoding_config.degree**2 == 32
+    assert texture.roughness > 0.0

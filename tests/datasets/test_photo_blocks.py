@@ -13,7 +13,7 @@ from datasets.options import Resolution
 from utils.images import write_png
 from utils.registry import ROOT
 
-MOST_MIB = 250.0  # beyond the pixels: a block of 64 MiB twice, and what the threads decode
+MOST_MIB = 400.0  # beyond the pixels: a block of 64 MiB twice, and what threads decode ahead, 250 at most if busy
 OPENED = """
 import sys
 from pathlib import Path

@@ -55,7 +55,7 @@ class ReflectedRadiance(VolumeRadiance):
 
     def __init__(self, config: ReflectedRadianceConfig, input_dim: int, backend: str = "auto") -> None:
         super().__init__(config, input_dim, backend)
-        self.lobe = config.dir_encoding_config.degree, config.roughness
+        self.lobe = self.encoding.degree, config.roughness
 
     def _join(self, directions: Tensor, packed: Packed | None, inputs: tuple[Tensor, ...]) -> Tensor:
         mirrored = ops.reflected_harmonics(directions, inputs[-1], packed, *self.lobe, backend=self.backend)

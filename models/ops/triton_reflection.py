@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops import reference_reflection
-from models.ops.triton_shading import SAMPLES_BLOCK, factor, store_vector, vector
+from models.ops.triton_shading import SAMPLES_BLOCK, factor, store_harmonics, store_vector, vector, weight_of_lobe
 from utils.rays import Packed
 
 
@@ -51,11 +51,13 @@ class _Reflected(torch.autograd.Function):
 
 @triton.jit
 def _mirror(normal, row_stride, column_stride, directions, ray_index, i, mask):
-    """Normal, direction of view, cosine between the normal and the way back."""
+    """Normal, direction of view, cosine between the normal and the way back, and the reflected direction."""
     nx, ny, nz = vector(normal, i, mask, row_stride, column_stride)
     ray = i if ray_index is None else tl.load(ray_index + i, mask=mask, other=0)
     dx, dy, dz = vector(directions, ray, mask, 3, 1)
-    return nx, ny, nz, dx, dy, dz, -(dx * nx + dy * ny + dz * nz)
+    towards = -(dx * nx + dy * ny + dz * nz)
+    twice = 2.0 * towards
+    return nx, ny, nz, dx, dy, dz, towards, dx + twice * nx, dy + twice * ny, dz + twice * nz
 
 
 @triton.jit
@@ -71,30 +73,14 @@ def _reflect(
     DEGREE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """The cosine, then the harmonics by the recursion of the reference, unrolled, each order with its weight."""
+    """The cosine, then the harmonics."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     exists = i < S
-    nx, ny, nz, dx, dy, dz, towards = _mirror(normal, row_stride, column_stride, directions, ray_index, i, exists)
-    x, y, z = dx + 2.0 * towards * nx, dy + 2.0 * towards * ny, dz + 2.0 * towards * nz
+    mirrored = _mirror(normal, row_stride, column_stride, directions, ray_index, i, exists)
+    _, _, _, _, _, _, towards, x, y, z = mirrored
     first = out + i * (DEGREE * DEGREE + 1)
     tl.store(first, towards, mask=exists)
-    cosine, sine = tl.full((BLOCK,), 1.0, tl.float32), tl.zeros((BLOCK,), tl.float32)
-    sectoral = tl.full((BLOCK,), 1.0, tl.float32)
-    for m in tl.static_range(DEGREE):
-        below, legendre = tl.zeros((BLOCK,), tl.float32), sectoral
-        for order in tl.static_range(m, DEGREE):
-            column = first + 1 + order * (order + 1)
-            scaled = factor(order, m) * tl.exp(-0.5 * order * (order + 1) * roughness) * legendre
-            if m == 0:
-                tl.store(column, scaled, mask=exists)
-            else:
-                tl.store(column + m, scaled * cosine, mask=exists)
-                tl.store(column - m, scaled * sine, mask=exists)
-            step = order + 1 - m
-            above = ((2 * order + 1) / step) * z * legendre - ((order + m) / step) * below
-            below, legendre = legendre, above
-        cosine, sine = x * cosine - y * sine, x * sine + y * cosine
-        sectoral *= -(2 * m + 1)
+    store_harmonics(first + 1, exists, x, y, z, roughness, DEGREE)
 
 
 @triton.jit
@@ -113,13 +99,13 @@ def _reflect_backward(
     DEGREE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """By the reflected direction, with the derivatives of the same recursion, and from there by the normal.
+    """By the reflected direction, with the derivatives of the recursion of `store_harmonics`, from there by the normal.
 
     Of (x + iy)^m the derivative by x is m (x + iy)^(m-1), by y that times i."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     exists = i < S
-    nx, ny, nz, dx, dy, dz, towards = _mirror(normal, row_stride, column_stride, directions, ray_index, i, exists)
-    x, y, z = dx + 2.0 * towards * nx, dy + 2.0 * towards * ny, dz + 2.0 * towards * nz
+    mirrored = _mirror(normal, row_stride, column_stride, directions, ray_index, i, exists)
+    nx, ny, nz, dx, dy, dz, towards, x, y, z = mirrored
     first = grad + i * grad_row
     gx, gy, gz = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
     cosine, sine = tl.full((BLOCK,), 1.0, tl.float32), tl.zeros((BLOCK,), tl.float32)
@@ -130,7 +116,7 @@ def _reflect_backward(
         slope_below, slope = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)  # by z
         for order in tl.static_range(m, DEGREE):
             column = first + (1 + order * (order + 1)) * grad_column
-            weight = factor(order, m) * tl.exp(-0.5 * order * (order + 1) * roughness)
+            weight = factor(order, m) * weight_of_lobe(order, roughness)
             if m == 0:
                 gz += weight * slope * tl.load(column, mask=exists, other=0.0).to(tl.float32)
             else:

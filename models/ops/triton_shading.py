@@ -223,18 +223,30 @@ def factor(order: int, m: int) -> float:
 
 @triton.jit
 def _harmonics(directions, row_stride, column_stride, S, basis, DEGREE: tl.constexpr, BLOCK: tl.constexpr):
-    """The recursion of `reference_shading.spherical_harmonics`, unrolled; one column after the other is written."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     exists = i < S
     x, y, z = vector(directions, i, exists, row_stride, column_stride)
-    centre = basis + i * (DEGREE * DEGREE)
-    cosine, sine = tl.full((BLOCK,), 1.0, tl.float32), tl.zeros((BLOCK,), tl.float32)
-    sectoral = tl.full((BLOCK,), 1.0, tl.float32)
+    store_harmonics(basis + i * (DEGREE * DEGREE), exists, x, y, z, None, DEGREE)
+
+
+@triton.jit
+def weight_of_lobe(order: tl.constexpr, roughness):
+    """What a lobe leaves of the harmonics of an order; None: all."""
+    return 1.0 if roughness is None else tl.exp(-0.5 * order * (order + 1) * roughness)
+
+
+@triton.jit
+def store_harmonics(first, exists, x, y, z, roughness, DEGREE: tl.constexpr):
+    """The recursion of `reference_shading.spherical_harmonics`, unrolled; one column after the other is written.
+
+    first: (BLOCK,) where those of each direction begin; each order has the weight of a lobe of some roughness."""
+    sine = tl.zeros_like(x)
+    cosine, sectoral = sine + 1.0, sine + 1.0
     for m in tl.static_range(DEGREE):
-        below, legendre = tl.zeros((BLOCK,), tl.float32), sectoral
+        below, legendre = tl.zeros_like(x), sectoral
         for order in tl.static_range(m, DEGREE):
-            column = centre + order * (order + 1)
-            scaled = factor(order, m) * legendre
+            column = first + order * (order + 1)
+            scaled = factor(order, m) * weight_of_lobe(order, roughness) * legendre
             if m == 0:
                 tl.store(column, scaled, mask=exists)
             else:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from systems.configs import Experiment, read_experiment
-from systems.resuming import find_start, going_on_told
 from systems.runs import RunFolder, new_trial, resumed_run
-from utils import registry, schema
+from systems.runs.resuming import find_start, going_on_told
+from utils import registry
+from utils.config import schema
 from utils.errors import CheckpointError, ConfigError, InputError
 from utils.interrupts import Interrupts, Stopped
 from utils.log_lines import warnings_logged
@@ -23,7 +24,7 @@ from utils.pace import in_words
 
 if TYPE_CHECKING:
     from datasets.datamodule import SceneData
-    from systems.attempts import Job
+    from systems.training.attempts import Job
 
 log = logging.getLogger("photosurf")
 MODES = {"train": ("train", "val", "test"), "validate": ("val",), "test": ("test",), "predict": ("test",)}  # and splits
@@ -144,9 +145,9 @@ def execute(args: argparse.Namespace, experiment: Experiment, warned: Sequence[s
 
     import_lightning()  # before all that imports it
     from datasets.datamodule import SceneData
-    from systems.attempts import Job, help_to_train
-    from systems.devices import pick_devices
-    from systems.training import check_backend
+    from systems.training.attempts import Job, help_to_train
+    from systems.training.devices import pick_devices
+    from systems.training.trainer import check_backend
     from systems.viewer.address import find_address, parse_port
 
     if not args.verbose:
@@ -189,9 +190,9 @@ def perform(
     job: "Job", data: "SceneData", scenes: Mapping[str, Any], mode: str, warned: Sequence[str], configs: Sequence[str]
 ) -> dict[str, Any]:
     """Trains, validates, tests or predicts; see `execute`. scenes: the splits in use; configs: files of the YAML."""
-    from systems.attempts import train
-    from systems.opening import announce
-    from systems.training import write_metrics
+    from systems.training.attempts import train
+    from systems.training.banner import announce
+    from systems.training.trainer import write_metrics
 
     run, experiment = job.run, job.experiment
     job.interrupts.listen()

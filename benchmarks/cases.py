@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmarks.sphere import RADIUS, STEP, Inputs
 from models import ops
 from systems.configs import LossConfig, SystemConfig
-from systems.optim import LearningRates, build_optimizer
+from systems.steps.optim import LearningRates, build_optimizer
 
 
 @dataclass(frozen=True)

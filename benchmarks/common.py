@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from systems.devices import pick_device
+from systems.training.devices import pick_device
 from utils.environment import describe_environment
 from utils.errors import ConfigError, InputError
 from utils.files import replacing

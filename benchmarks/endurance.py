@@ -19,8 +19,8 @@ from benchmarks.footprint import NOTES, footprint, mib, status
 from benchmarks.tables import Json
 from datasets.datamodule import SceneData
 from systems.configs import read_experiment
-from systems.devices import pick_device
-from systems.step import TrainingStep
+from systems.steps.step import TrainingStep
+from systems.training.devices import pick_device
 from utils.registry import ROOT
 
 Say = Callable[[Json], None]

@@ -13,12 +13,13 @@ from pytorch_lightning.callbacks import Callback
 from datasets.datamodule import SceneData
 from models.base import VolumeModel
 from models.configs import ProgressiveBandHashGridConfig
-from systems.checkpoints import load_weights
 from systems.configs import Experiment, read_experiment
-from systems.devices import Devices
 from systems.runs import RunFolder, find_checkpoint, run_of
-from systems.training import make_trainer
-from utils import registry, schema
+from systems.runs.checkpoints import load_weights
+from systems.training.devices import Devices
+from systems.training.trainer import make_trainer
+from utils import registry
+from utils.config import schema
 from utils.errors import CheckpointError
 from utils.interrupts import Interrupts
 

@@ -23,11 +23,11 @@ from datasets.poses import look_at
 from models.base import VolumeModel
 from models.inference import render_rays
 from systems.configs import Experiment
-from systems.export import export_mesh, is_sdf
-from systems.levels import density_level
-from systems.step import view_background
-from utils import schema
+from systems.export.density_level import density_level
+from systems.export.exporter import export_mesh, is_sdf
+from systems.steps.step import view_background
 from utils.cameras import pixel_rays
+from utils.config import schema
 from utils.environment import peak_memory
 from utils.rays import Rays
 

@@ -22,8 +22,8 @@ from benchmarks.photographs import Shoot, write_views
 from utils.errors import ConfigError
 from utils.images import srgb_from_linear
 from utils.mesh import Mesh
-from utils.mesh_measures import vertex_normals
-from utils.ply import write_ply
+from utils.mesh.measures import vertex_normals
+from utils.mesh.ply import write_ply
 
 DISTANCE, ANGLE = 4.0, 0.6  # of the cameras from the origin; horizontal field of view in radians
 BOUNCES = 6

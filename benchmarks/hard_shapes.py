@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.isosurface import extract_isosurface
 from utils.mesh import Mesh
-from utils.mesh_files import read_mesh
+from utils.mesh.files import read_mesh
+from utils.mesh.isosurface import extract_isosurface
 from utils.registry import ROOT
 
 COW = ROOT / "load" / "spot" / "gt_mesh.ply"

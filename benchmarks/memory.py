@@ -20,7 +20,7 @@ from datasets.options import Placement
 from datasets.poses import look_at
 from datasets.scene import Scene
 from systems.configs import Experiment, read_experiment
-from utils import schema
+from utils.config import schema
 from utils.registry import register
 
 STEPS, WARM = 600, 300

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import common
 from systems.configs import read_experiment
-from utils import schema
+from utils.config import schema
 from utils.errors import ConfigError
 from utils.registry import ROOT
 

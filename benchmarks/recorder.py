@@ -13,7 +13,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from benchmarks.common import progress, rounded, seconds_since_start, spread, synchronise
 from models.inference import render_pixels
-from systems.step import view_background
+from systems.steps.step import view_background
 from utils.environment import peak_memory
 
 

@@ -20,11 +20,11 @@ from typing import Any
 import torch
 
 from systems.runs import checkpoints_in
-from systems.step import TrainingStep
+from systems.steps.step import TrainingStep
 from utils.registry import ROOT
 
 Hook = Callable[[TrainingStep, int], None]  # before a step, in the child
-for _name in ("datasets.datamodule", "systems.attempts", "systems.opening"):
+for _name in ("datasets.datamodule", "systems.training.attempts", "systems.training.banner"):
     importlib.import_module(_name)  # what launch.py imports once it knows what to do
 _STATE = struct.Struct("<qqq")  # the first step of a run, -1 before; steps behind it; steps that it has repeated
 

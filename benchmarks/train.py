@@ -28,7 +28,7 @@ from benchmarks.profiling import SETTLE, ProfileWindow
 from benchmarks.recorder import Plan, Recorder, evaluation_steps, reached
 from benchmarks.sweep import run_sweep
 from systems.configs import Experiment, read_experiment
-from utils import schema
+from utils.config import schema
 from utils.errors import ConfigError
 from utils.registry import ROOT
 

@@ -24,7 +24,7 @@ from benchmarks.experiments import train
 from systems.configs import read_experiment
 from systems.viewer.address import find_address
 from systems.viewer.live import LiveView
-from utils import schema
+from utils.config import schema
 from utils.registry import ROOT
 
 KINDS = ("off", "on, nobody there", "on, a visitor moving")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.assemble import SayOnce, choose_views, load_photos, require_folder
-from datasets.frames import find_image, read_frames, read_intrinsics, read_pose
-from datasets.inside import require_inside
+from datasets.files.transforms_json import find_image, read_frames, read_intrinsics, read_pose
+from datasets.geometry.inside import require_inside
 from datasets.options import FolderConfig
 from datasets.scene import Scene
 from utils.errors import ConfigError, DataError

@@ -8,10 +8,10 @@ import numpy as np
 import pycolmap
 
 from datasets.assemble import list_images, natural_key, require_folder
-from datasets.colmap_sizes import check_sizes
-from datasets.inside import require_inside
-from datasets.lens import lens_of
-from datasets.normalise import Sparse
+from datasets.files.colmap_sizes import check_sizes
+from datasets.geometry.inside import require_inside
+from datasets.geometry.lens import lens_of
+from datasets.geometry.normalise import Sparse
 from datasets.posed import Capture, PosedConfig, PosedLoader, View
 from utils.errors import DataError
 from utils.registry import register

@@ -34,7 +34,7 @@ def _read_truth(paths: str | tuple[str, ...] | None) -> Mesh | None:
     """The true surface; that a file of it is missing is told before training, not after."""
     if paths is None:
         return None
-    from utils.mesh_files import read_meshes  # brings Numba, which a training on a GPU can do without
+    from utils.mesh.files import read_meshes  # brings Numba, which a training on a GPU can do without
 
     return read_meshes([paths] if isinstance(paths, str) else paths)
 

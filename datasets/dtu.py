@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from datasets.assemble import SayOnce, choose_views, list_images, load_photos, require_folder
-from datasets.inside import require_inside
+from datasets.geometry.inside import require_inside
+from datasets.geometry.projection import fit_to_images, read_cameras
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import CaptureConfig
-from datasets.projection import fit_to_images, read_cameras
 from datasets.scene import Scene
 from utils.errors import DataError
 from utils.registry import register

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from datasets.assemble import SayOnce, choose_views, load_photos
-from datasets.capture.region import Region, read_region
-from datasets.inside import require_inside
-from datasets.lens import Lens
+from datasets.geometry.inside import require_inside
+from datasets.geometry.lens import Lens
+from datasets.geometry.normalise import CentreMethod, Sparse, UpMethod, move_cameras, scene_from_world, upright_frame
 from datasets.masks import check_masks, pair_masks, read_masked
-from datasets.normalise import CentreMethod, Sparse, UpMethod, move_cameras, scene_from_world, upright_frame
 from datasets.options import CaptureConfig
+from datasets.region import Region, read_region
 from datasets.scene import Scene
 from utils.errors import ConfigError
 from utils.images import read_image

@@ -2,24 +2,9 @@
 
 import numpy as np
 
+from datasets.geometry.axes import focus_point, mean_up
+
 _MAX_ELEVATION = np.deg2rad(80.0)  # straight from above, the up direction of a view is undefined
-
-
-def focus_point(c2w: np.ndarray) -> np.ndarray:
-    """(3,) the point nearest to all optical axes of cameras (N, 3, 4), in the least-squares sense.
-
-    Where the axes leave it open (one camera, parallel cameras) it is the point nearest to the scene's origin."""
-    axes = c2w[:, :, 2]
-    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    system = across.sum(axis=0) + 1e-6 * len(c2w) * np.eye(3)
-    return np.linalg.solve(system, np.einsum("nij,nj->i", across, c2w[:, :, 3]))
-
-
-def mean_up(c2w: np.ndarray) -> np.ndarray:
-    """(3,) unit mean of where cameras (N, 3, 4) have their top; that of the first where they cancel."""
-    up = -c2w[:, :, 1].mean(axis=0)
-    up = up if np.linalg.norm(up) > 1e-3 else -c2w[0, :, 1]
-    return up / np.linalg.norm(up)
 
 
 def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.coverage import count_views
+from datasets.geometry.coverage import count_views
+from datasets.geometry.neighbours import nearest_views
 from datasets.masks import outline_band
-from datasets.neighbours import nearest_views
 from datasets.options import Placement
 from datasets.placement import place_pixels
 from datasets.scene import Scene

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from datasets.assemble import require_folder
-from datasets.frames import find_file, find_image, read_frames, read_lens, read_matrix, read_pose
-from datasets.inside import require_inside
-from datasets.normalise import Sparse
+from datasets.files.transforms_json import find_file, find_image, read_frames, read_lens, read_matrix, read_pose
+from datasets.geometry.inside import require_inside
+from datasets.geometry.normalise import Sparse
 from datasets.posed import Capture, PosedConfig, PosedLoader, View
+from utils.config.schema import is_number
 from utils.errors import DataError
-from utils.ply import read_vertices
+from utils.mesh.ply import read_vertices
 from utils.registry import register
-from utils.schema import is_number
 
 
 @register("dataset", "transforms", builds="datasets.transforms:TransformsLoader")

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pycolmap
 
-from datasets.capture import features
-from datasets.neighbours import nearest_views
-from datasets.quiet_colmap import quiet, seeded_options
+from datasets import sift
+from datasets.files.quiet_colmap import quiet, seeded_options
+from datasets.geometry.neighbours import nearest_views
 from datasets.scene import Scene
 from utils.errors import DataError
 
@@ -37,7 +37,7 @@ def triangulate(scene: Scene) -> np.ndarray:
         model = _posed(database, root, scene, names)
         near = nearest_views(scene.c2w, _NEIGHBOURS)
         pairs = sorted({(min(i, j), max(i, j)) for i, others in enumerate(near.tolist()) for j in others})
-        features.match(database, pairs, names)
+        sift.match(database, pairs, names)
         (root / "model").mkdir()
         model = pycolmap.triangulate_points(model, database, root, root / "model", options=seeded_options())
         points = [point.xyz for point in model.points3D.values() if point.track.length() >= _LEAST_VIEWS]
@@ -63,7 +63,7 @@ def _posed(database: Path, root: Path, scene: Scene, names: list[str]) -> pycolm
             opened.write_frame(model.frames[number], use_frame_id=True)
             opened.write_image(model.images[number], use_image_id=True)
     # Weak features too: known cameras rule out false matches.
-    settings = features.sift_settings(int(scene.sizes.max()), features.WEAK_PEAK)
+    settings = sift.sift_settings(int(scene.sizes.max()), sift.WEAK_PEAK)
     reader, mode = pycolmap.ImageReaderOptions(), pycolmap.CameraMode.PER_IMAGE
     pycolmap.extract_features(database, root, names, mode, reader, settings, pycolmap.Device.cpu)
     return model

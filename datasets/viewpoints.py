@@ -6,11 +6,11 @@ import numpy as np
 
 from datasets.blender import BlenderConfig, BlenderLoader
 from datasets.dtu import DTUConfig, DTULoader
-from datasets.normalise import move_cameras
+from datasets.geometry.normalise import move_cameras
 from datasets.scene import Scene, SceneLoader
 from datasets.transforms import TransformsConfig, TransformsLoader
 from utils.errors import DataError
-from utils.visibility import Viewpoint, object_mask
+from utils.mesh.visibility import Viewpoint, object_mask
 
 
 def read_viewpoints(path: Path, masks: bool, grow: int) -> list[Viewpoint]:

@@ -13,9 +13,9 @@ from models.configs import (
     VolumeSDFConfig,
     check_normals,
 )
+from utils.config.schema import component
 from utils.errors import ConfigError
 from utils.registry import register
-from utils.schema import component
 
 Color = Literal["random", "white", "black"]
 # Keys of instant-nsr-pl, inside `model` and beside learned_background: true, for keys of the component.

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal
 
 from models.variance_config import VarianceConfig
 from utils import registry
+from utils.config.schema import component
 from utils.errors import ConfigError
 from utils.registry import name_of, register
-from utils.schema import component
 
 _ONE_STEP = (
     "models are evaluated in chunks that the renderer and the exporter choose (model.ray_chunk, export.chunk_size)"

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from utils.config.schedule import Schedule
 from utils.errors import ConfigError
-from utils.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,17 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
-from datasets.agreement import fit_similarity
+from datasets.capture.drawing import draw_line
 from datasets.capture.options import CaptureOptions
 from datasets.capture.pipeline import prepare
 from datasets.colmap import ColmapConfig, ColmapLoader
+from datasets.geometry.agreement import fit_similarity
 from datasets.poses import look_at
 from scripts.capture_scene import make_scene, render
-from utils.drawing import draw_line
 from utils.errors import InputError
 from utils.files import replacing
 from utils.images import read_image, resize_area
-from utils.ply import read_vertices
+from utils.mesh.ply import read_vertices
 from utils.video import write_video
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"

@@ -9,8 +9,8 @@ import numpy as np
 
 from scripts.render_mesh import read_mesh
 from utils.mesh import Mesh
-from utils.mesh_measures import vertex_normals
-from utils.rasterise import visible_faces
+from utils.mesh.measures import vertex_normals
+from utils.mesh.rasterise import visible_faces
 
 FOCAL = 1.25  # in widths of the picture
 _SPOT = Path(__file__).resolve().parents[1] / "load" / "spot" / "gt_mesh.ply"

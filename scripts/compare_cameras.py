@@ -10,8 +10,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
-from datasets.agreement import agreement
 from datasets.colmap import ColmapConfig, ColmapLoader
+from datasets.geometry.agreement import agreement
 from datasets.transforms import TransformsConfig, TransformsLoader
 from utils.errors import DataError, InputError
 

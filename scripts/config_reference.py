@@ -21,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 
 from systems import schedules
 from systems.configs import Experiment, LossConfig
-from utils import config, registry, schema
+from utils import registry
+from utils.config import compose, schema
+from utils.config.schedule import Schedule
 from utils.files import replacing
-from utils.schedule import Schedule
 
 DOCUMENT = registry.ROOT / "docs" / "configs.md"
 HEADER = """# Configuration
@@ -233,7 +234,7 @@ def resolvers() -> Iterator[str]:
     lines = ["| example | value | what it gives |", "| --- | --- | --- |"]
     for name, (note, pattern) in RESOLVERS.items():
         example = OmegaConf.create({"value": pattern % name})
-        value = config.resolve([config.Source("example", example)])["value"]
+        value = compose.resolve([compose.Source("example", example)])["value"]
         lines.append(f"| `{pattern % name}` | `{'null' if value is None else value}` | {note} |")
     yield "\n".join(lines)
 

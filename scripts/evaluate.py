@@ -18,7 +18,7 @@ from systems.runs import find_mesh
 from utils.errors import DataError, InputError
 from utils.files import replacing
 from utils.mesh import transform
-from utils.mesh_files import read_mesh, read_meshes
+from utils.mesh.files import read_mesh, read_meshes
 from utils.metrics.dtu import score_dtu
 from utils.metrics.surface import SHARES, Comparison, Culling, compare_meshes
 from utils.text_table import table
@@ -86,7 +86,7 @@ def read_similarity(path: Path) -> np.ndarray:
 
 def evaluate_dtu(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The figures of one or several scans and their means, and a table of them."""
-    from datasets.dtu_truth import read_scan
+    from datasets.files.dtu_truth import read_scan
 
     if (args.pred is None) != (args.scan is None) or (args.pred is None) == (args.runs is None):
         raise InputError("dtu: give --pred MESH --scan N, or --runs N=MESH for several scans.")
@@ -117,8 +117,8 @@ def read_runs(items: Sequence[str]) -> dict[int, Path]:
 def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The figures of each pair of images and their means, and a table of them."""
     from datasets.image_pairs import pair_images, read_pair
-    from systems.evaluation import image_metrics
-    from systems.perceptual import find_lpips
+    from systems.training.evaluation import image_metrics
+    from utils.metrics.images import find_lpips
 
     pairs, background = pair_images(args.pred, args.gt), {"white": 1.0, "black": 0.0}[args.background]
     lpips, images = find_lpips(args.lpips_net), {}

@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 
 from utils.errors import InputError
 from utils.images import write_png
-from utils.mesh_files import read_mesh
-from utils.rasterise import orbit_views
+from utils.mesh.files import read_mesh
+from utils.mesh.rasterise import orbit_views
 from utils.visualise import side_by_side
 
 

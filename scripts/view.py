@@ -46,8 +46,8 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     import_lightning()  # before all that imports it
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # importing it had set its own level
     from datasets.datamodule import SceneData
-    from systems.devices import Devices, pick_device
-    from systems.training import check_backend, make_trainer
+    from systems.training.devices import Devices, pick_device
+    from systems.training.trainer import check_backend, make_trainer
     from systems.viewer.address import find_address, parse_port
     from utils.interrupts import Interrupts
 

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
 from models.configs import FrequencyConfig, NeRFConfig
 from systems.schedules import ConstantLR, SchedulerConfig
-from utils import config, registry, schema
+from utils import registry
+from utils.config import compose, schema
+from utils.config.schedule import Schedule
+from utils.config.schema import component
 from utils.errors import ConfigError
 from utils.registry import register
-from utils.schedule import Schedule
-from utils.schema import component
 
 # Losses that read a signed distance. A model that is registered elsewhere is asked when it renders, in systems.losses.
 _FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without samples
@@ -128,13 +129,13 @@ class SystemConfig:
             raise ConfigError(f"system.error_guided: expected a share from 0 to 1, got {self.error_guided:g}.")
 
 
-@register("system", "neus-system", builds="systems.reconstruction:ReconstructionSystem")
+@register("system", "neus-system", builds="systems.training.reconstruction:ReconstructionSystem")
 @dataclass(frozen=True)
 class NeuSSystemConfig(SystemConfig):
     """Trains a NeuS."""
 
 
-@register("system", "nerf-system", builds="systems.reconstruction:ReconstructionSystem")
+@register("system", "nerf-system", builds="systems.training.reconstruction:ReconstructionSystem")
 @dataclass(frozen=True)
 class NeRFSystemConfig(SystemConfig):
     """Trains a NeRF."""
@@ -274,9 +275,9 @@ class Experiment:
 
 def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:
     """The checked experiment of YAML files and key=value overrides. Raises ConfigError with where a value stands."""
-    sources = config.collect(paths, overrides)
-    node = config.resolve(sources)
+    sources = compose.collect(paths, overrides)
+    node = compose.resolve(sources)
     try:
         return schema.parse(Experiment, node)
     except ConfigError as error:
-        raise ConfigError(f"{config.origin(sources, str(error).split(':')[0])}{error}") from None
+        raise ConfigError(f"{compose.origin(sources, str(error).split(':')[0])}{error}") from None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from utils import schema
+from utils.config import schema
 from utils.errors import ConfigError
 from utils.registry import nearest
 

@@ -11,7 +11,7 @@ from predecessor_configs import configs, text
 from scenes_on_disk import disc, random_image, ring_of_cameras, write_blender, write_colmap, write_dtu
 
 import launch
-from utils import schema
+from utils.config import schema
 from utils.images import write_png
 
 # The commands of its README, as a reader would adapt them: only the paths are others.

@@ -19,15 +19,15 @@ from PIL import Image
 from scenes_on_disk import random_image, ring_of_cameras, write_blender, write_colmap, write_dtu, write_transforms
 
 from datasets.blender import BlenderConfig, BlenderLoader
-from datasets.capture.region import Region, read_region, write_region
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.dtu import DTUConfig, DTULoader
+from datasets.region import Region, read_region, write_region
 from datasets.transforms import TransformsConfig, TransformsLoader
-from systems.checkpoints import read_checkpoint, write_checkpoint
 from systems.configs import read_experiment
+from systems.runs.checkpoints import read_checkpoint, write_checkpoint
 from utils.errors import ConfigError, InputError
 from utils.images import read_image
-from utils.ply import read_vertices, write_points
+from utils.mesh.ply import read_vertices, write_points
 
 FEW, MANY = 100, 3000
 SECONDS, BYTES = 5.0, 2**31  # for one file

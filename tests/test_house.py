@@ -2,16 +2,48 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOORS = {"utils": "", "models.ops": "utils"} | dict.fromkeys(("datasets", "models"), "models.ops utils")  # may import
-FLOORS["systems"] = FLOORS["models"] + " models"
-FLOORS |= dict.fromkeys(("launch", "scripts", "benchmarks"), FLOORS["systems"] + " systems datasets")
+UTILS = "utils utils.config utils.mesh utils.metrics"
+FILES = "datasets.geometry datasets.files"
+STAGES = [f"datasets.capture.{stage}" for stage in ("frames", "poses", "region", "masks", "dataset")]
+ROOMS = {  # each room, and the rooms that its files may import from besides itself
+    "utils": "",
+    "utils.config": "utils",
+    "utils.mesh": "utils",
+    "utils.metrics": "utils utils.mesh",
+    "models.ops": "utils models.ops.reference",  # the door; it imports other backends when they are first used
+    "models.ops.reference": "utils models.ops",  # what all backends share lies beside the door
+    "models.ops.numba": "utils models.ops",
+    "models.ops.triton": "utils models.ops models.ops.reference",
+    "models.ops.tinycudann": "utils models.ops models.ops.reference",
+    "models": "utils utils.config models.ops",
+    "datasets.geometry": "utils",
+    "datasets.files": f"{UTILS} datasets.geometry",
+    "datasets": f"{UTILS} models.ops {FILES}",
+    "datasets.capture": f"utils utils.mesh datasets {FILES} {' '.join(STAGES)}",  # the pipeline names its stages
+    **{  # a stage knows those before it
+        stage: f"utils utils.mesh datasets datasets.capture {FILES} {' '.join(STAGES[:number])}"
+        for number, stage in enumerate(STAGES)
+    },
+    "systems": "utils utils.config models models.ops",
+    "systems.steps": "utils models systems",
+    "systems.runs": "utils utils.config utils.mesh systems systems.steps",
+    "systems.export": "utils utils.mesh utils.metrics models systems systems.runs",
+    "systems.training": f"{UTILS} models models.ops systems systems.steps systems.runs systems.export",
+    "systems.report": "utils utils.config utils.mesh systems systems.runs",
+    "systems.sweep": "utils utils.config systems systems.runs systems.report",
+    "systems.viewer": "utils utils.mesh models systems systems.steps systems.runs systems.export systems.training "
+    "systems.report",
+}
+ROOMS |= dict.fromkeys(("launch", "scripts", "benchmarks"), " ".join(ROOMS))
+MAX_FILES = 20  # in a folder of the core or of the tests
 OPEN_ENDS = ("TO" + "DO", "FIX" + "ME")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -20,8 +52,11 @@ def module_name(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def part_of(module: str) -> str:
-    return "models.ops" if f"{module}.".startswith("models.ops.") else module.split(".")[0]
+def room_of(module: str) -> str:
+    """The room that a module lies in: the longest name in the table that it begins with, or its top level."""
+    parts = module.split(".")
+    names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((name for name in names if name in ROOMS), parts[0])
 
 
 def imports(path: str, tree: ast.Module, modules: set[str]) -> set[str]:
@@ -36,16 +71,24 @@ def imports(path: str, tree: ast.Module, modules: set[str]) -> set[str]:
             source = ".".join(filter(None, [*base, node.module]))
             targets = [f"{source}.{alias.name}" for alias in node.names]
             found += [target if target in modules else source for target in targets]
-    tops = {module.split(".")[0] for module in modules} | set(FLOORS) | {"tests"}
+    tops = {module.split(".")[0] for module in modules} | set(ROOMS) | {"tests"}
     return {name for name in found if name.split(".")[0] in tops}
 
 
-def floor_problems(path: str, imported: set[str]) -> Iterator[str]:
-    own = part_of(module_name(path))
+def room_problems(path: str, imported: set[str]) -> Iterator[str]:
+    own = room_of(module_name(path))
     for target in sorted(imported):
-        part = part_of(target)
-        if own != "tests" and part != own and part not in FLOORS.get(own, "").split():
+        room = room_of(target)
+        if own != "tests" and room != own and room not in ROOMS.get(own, "").split():
             yield f"{path}: {own} must not import {target}"
+
+
+def crowded(files: Iterable[str]) -> Iterator[str]:
+    """Folders of the core and of the tests that hold more files than a person can take in at a glance."""
+    counts = Counter(path.rpartition("/")[0] for path in files)
+    for folder, count in sorted(counts.items()):
+        if count > MAX_FILES and folder != "benchmarks":
+            yield f"{folder}: {count} files, over {MAX_FILES}"
 
 
 def is_stub(body: list[ast.stmt]) -> bool:
@@ -62,7 +105,7 @@ def style_problems(path: str, text: str, tree: ast.Module) -> Iterator[str]:
     classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     protocols = [c for c in classes if any("Protocol" in ast.unparse(base) for base in c.bases)]
     stubs = {id(member) for protocol in protocols for member in protocol.body}
-    may_print = part_of(module_name(path)) in ("scripts", "launch", "benchmarks")
+    may_print = room_of(module_name(path)) in ("scripts", "launch", "benchmarks")
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             yield f"{path}:{node.lineno}: import *"
@@ -80,12 +123,12 @@ def style_problems(path: str, text: str, tree: ast.Module) -> Iterator[str]:
 def problems(files: dict[str, str]) -> list[str]:
     """Everything that is against the house rules; files: path relative to the root -> text."""
     modules = {module_name(path) for path in files}
-    graph, found = {}, []
+    graph, found = {}, [*crowded(files)]
     for path, text in sorted(files.items()):
         tree = ast.parse(text, path)
         imported = imports(path, tree, modules)
         graph[module_name(path)] = imported
-        found += [*floor_problems(path, imported), *style_problems(path, text, tree)]
+        found += [*room_problems(path, imported), *style_problems(path, text, tree)]
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -102,7 +145,7 @@ def house() -> dict[str, str]:
 
 def test_house_is_in_order():
     files = house()
-    assert {part_of(module_name(path)) for path in files} >= {"utils", "datasets", "models", "models.ops", "systems"}
+    assert {room_of(module_name(path)) for path in files} == {*ROOMS, "tests"}
     assert problems(files) == []
 
 

@@ -13,7 +13,8 @@ from variants import DIFFERENCES, GRID, MODULATE, PROGRESSIVE
 
 import launch
 from systems.configs import Experiment
-from utils import registry, schema
+from utils import registry
+from utils.config import schema
 from utils.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,7 @@ import pytest
 from sphere_scene import write_sphere_scene
 from struck_runs import STEPS, go_on, run_in, start
 
-from systems.reconstruction import ReconstructionSystem
+from systems.training.reconstruction import ReconstructionSystem
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")

@@ -15,7 +15,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
 import launch
-from utils import progress
+from systems.training import progress
 from utils.images import read_image
 
 TINY = [

@@ -15,7 +15,7 @@ from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, MODULATE, PROGRESSI
 
 import launch
 from utils.images import read_image
-from utils.ply import write_ply
+from utils.mesh.ply import write_ply
 
 
 @pytest.fixture(scope="module")

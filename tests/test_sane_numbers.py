@@ -9,8 +9,8 @@ import torch
 from sphere_scene import write_sphere_scene
 from struck_runs import run_in, start, steps_on_disk, strike, weights
 
-from systems.attempts import Attempt, Job
-from systems.step import Figures, TrainingStep
+from systems.steps.step import Figures, TrainingStep
+from systems.training.attempts import Attempt, Job
 
 
 @pytest.fixture(scope="module")

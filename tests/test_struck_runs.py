@@ -15,7 +15,7 @@ from struck_runs import STEPS, Killed, go_on, kill, run_in, same, start, steps_o
 
 import launch
 from models.base import VolumeModel
-from systems import checkpoints
+from systems.runs import checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_run_killed_after_its_training_is_tested(
     scene: Path, whole: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("systems.reconstruction.write_video", lambda *args: kill(None))
+        patch.setattr("systems.training.reconstruction.write_video", lambda *args: kill(None))
         with pytest.raises(Killed):
             start(scene, tmp_path)
     assert not (run_in(tmp_path) / "save/metrics.json").exists()
@@ -95,10 +95,10 @@ def test_a_signal_does_not_wait_for_the_validation_views(
         os.kill(os.getpid(), signal.SIGTERM)
         return evaluate(model, *args)
 
-    from systems.reconstruction import evaluate_view as evaluate
+    from systems.training.reconstruction import evaluate_view as evaluate
 
     with monkeypatch.context() as patch:
-        patch.setattr("systems.reconstruction.evaluate_view", look)
+        patch.setattr("systems.training.reconstruction.evaluate_view", look)
         assert start(scene, tmp_path) == 143
     assert len(views) == 1
     assert steps_on_disk(run_in(tmp_path)) == [8, 9]
@@ -150,7 +150,7 @@ def test_a_full_disk_does_not_end_the_training(
         save(content, path)
 
     monkeypatch.setattr(checkpoints.torch, "save", write)
-    monkeypatch.setattr("systems.reconstruction.write_png", _only_for("-val", no_room))
+    monkeypatch.setattr("systems.training.reconstruction.write_png", _only_for("-val", no_room))
     assert start(scene, tmp_path) == 0
     assert calls == [8, 16, 24]
     assert steps_on_disk(run_in(tmp_path)) == [24]
@@ -177,7 +177,7 @@ def test_a_disk_that_is_full_after_the_training_costs_only_the_test_pass(
     scene: Path, whole: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("systems.reconstruction.write_video", no_room)
+        patch.setattr("systems.training.reconstruction.write_video", no_room)
         assert start(scene, tmp_path) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "cannot be written (No space left on device). The disk is full" in line
@@ -189,7 +189,7 @@ def test_a_signal_in_the_test_pass_ends_it_at_once(
     scene: Path, whole: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("systems.reconstruction.write_video", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
+        patch.setattr("systems.training.reconstruction.write_video", lambda *args: os.kill(os.getpid(), signal.SIGTERM))
         assert start(scene, tmp_path) == 143
     assert f"the newest checkpoint is epoch=0-step={STEPS}.ckpt" in capsys.readouterr().err
     assert go_on(tmp_path) == 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from datasets.capture.region import parse_roi
+from datasets.region import parse_roi
 from utils.errors import ConfigError
 
 CAMERA_MODELS = (

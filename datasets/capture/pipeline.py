@@ -2,13 +2,18 @@
 
 from functools import partial
 
-from datasets.capture import deliver, frames, locate, poses, silhouettes, undistort
-from datasets.capture.choose import INTEREST_FILE, POINTS_FILE
-from datasets.capture.masks import FOLDER as MASKS
-from datasets.capture.masks import LOOSE_FOLDER as LOOSE_MASKS
+from datasets.capture import undistort
+from datasets.capture.dataset import stage as deliver
+from datasets.capture.frames import stage as frames
+from datasets.capture.masks import stage as silhouettes
+from datasets.capture.masks.sources import FOLDER as MASKS
+from datasets.capture.masks.sources import LOOSE_FOLDER as LOOSE_MASKS
 from datasets.capture.options import CaptureOptions
-from datasets.capture.region import FILE as REGION_FILE
+from datasets.capture.poses import stage as poses
+from datasets.capture.region import stage as locate
+from datasets.capture.region.choose import INTEREST_FILE, POINTS_FILE
 from datasets.capture.stages import Stage, run_stages
+from datasets.region import FILE as REGION_FILE
 from utils.errors import CaptureError
 
 STAGES = ("frames", "poses", "undistort", "region", "masks", "dataset")

@@ -10,7 +10,7 @@ import numpy as np
 import pycolmap
 
 from datasets.capture.options import CaptureOptions
-from datasets.quiet_colmap import quiet
+from datasets.files.quiet_colmap import quiet
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,12 @@ Given a capacity, no operation reads a value on the host, and no shape depends o
 
 from torch import Tensor
 
-from models.ops import contraction, reference_rays, reference_shading
+from models.ops import contraction
 from models.ops.backends import BACKENDS, module, uses_triton
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
+from models.ops.reference import rays as reference_rays
+from models.ops.reference import shading as reference_shading
 from utils.rays import Packed, Photographs, RayBatch, Rays
 
 __all__ = [

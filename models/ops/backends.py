@@ -43,7 +43,7 @@ def module(family: str, backend: str, tensor: Tensor) -> ModuleType:
         )
     if family not in FAMILIES.get(backend, (family,)) or not _installed(backend):
         backend = "reference"
-    return importlib.import_module(f"models.ops.{backend}_{family}")
+    return importlib.import_module(f"models.ops.{backend}.{family}")
 
 
 def uses_triton(backend: str, tensor: Tensor) -> bool:

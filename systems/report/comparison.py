@@ -11,9 +11,9 @@ from systems.report.figures import best_of, label_of, numbers, text_of
 from systems.report.page import MAX_FACES, packed_mesh, training_plots, write_page
 from systems.report.pictures import choose_views, picture_uri, read_held_out
 from systems.report.results import RunResults
-from utils.config_difference import disagreements
+from utils.config.difference import disagreements
+from utils.config.schema import REQUIRED
 from utils.images import resize_area
-from utils.schema import REQUIRED
 
 _VIEWS = 4
 _WIDTH = 400  # pixels of a picture

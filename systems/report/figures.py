@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from utils.config_difference import flatten
-from utils.schema import REQUIRED
+from utils.config.difference import flatten
+from utils.config.schema import REQUIRED
 
 _ELSEWHERE = "held_out", "environment", "warnings"  # blocks of metrics.json that have a place of their own
 HEADLINE = {

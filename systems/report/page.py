@@ -15,16 +15,16 @@ from markupsafe import Markup
 from omegaconf import OmegaConf
 
 from systems.configs import Experiment
+from systems.report.curves import Curve, Plot, plot
 from systems.report.figures import headline, is_cost, label_of, numbers, text_of
+from systems.report.mesh_packing import pack_mesh
 from systems.report.pictures import choose_views, picture_uri, read_held_out, video_uri
 from systems.report.results import RunResults, read_results
 from systems.runs import quickest
-from utils import schema
-from utils.config_difference import changes
-from utils.curves import Curve, Plot, plot
+from utils.config import schema
+from utils.config.difference import changes
 from utils.files import replacing
-from utils.mesh_files import read_mesh
-from utils.mesh_packing import pack_mesh
+from utils.mesh.files import read_mesh
 
 log = logging.getLogger(__name__)
 MAX_FACES = 60_000  # of a mesh that is shown

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from systems.report.curves import Curve
 from systems.runs import RunFolder
-from utils.config import collect, resolve
-from utils.curves import Curve
+from utils.config.compose import collect, resolve
 from utils.errors import DataError
 
 _HINT = "Give the folder of a run that was tested, such as exp/<name>/<tag>@<time>."

@@ -14,8 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder
-from utils import config, schema
-from utils.config_difference import flatten
+from utils.config import compose, schema
+from utils.config.difference import flatten
 from utils.errors import ConfigError
 
 ONLY = "default"  # the variant of a sweep that names none; it adds nothing to the names of tasks
@@ -146,13 +146,13 @@ class Task:
 
 def read_sweep(path: Path) -> Sweep:
     """The sweep that a YAML file describes. Raises ConfigError, with file and line."""
-    tree = config.read_yaml(path)
+    tree = compose.read_yaml(path)
     node = OmegaConf.to_container(tree, resolve=False)  # what is computed is computed in the config of each task
     try:
         return schema.parse(Sweep, node)
     except ConfigError as error:
-        source = config.Source(str(path), tree, path)
-        raise ConfigError(f"{config.origin([source], str(error).split(':')[0]) or f'{path}: '}{error}") from None
+        source = compose.Source(str(path), tree, path)
+        raise ConfigError(f"{compose.origin([source], str(error).split(':')[0]) or f'{path}: '}{error}") from None
 
 
 def make_tasks(sweep: Sweep, overrides: Sequence[str], exp_dir: Path) -> list[Task]:

@@ -16,9 +16,9 @@ from systems.report.results import read_results
 from systems.runs import read_figures
 from systems.sweep.plan import ONLY, Task
 from systems.sweep.standing import Standing, State, evaluation_of, is_trained
+from utils.config.schema import REQUIRED
 from utils.errors import InputError
 from utils.files import replacing
-from utils.schema import REQUIRED
 
 log = logging.getLogger(__name__)
 _COLUMNS = ("psnr", "ssim", "mesh_against_gt.chamfer_permille", "mesh_against_gt.fscore_1pct")  # and the evaluation's

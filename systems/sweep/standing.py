@@ -13,8 +13,8 @@ from typing import Any
 from systems.configs import read_experiment
 from systems.report.figures import text_of
 from systems.sweep.plan import Task
-from utils import schema
-from utils.config_difference import disagreements
+from utils.config import schema
+from utils.config.difference import disagreements
 from utils.errors import ConfigError
 from utils.files import replacing
 from utils.registry import ROOT

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from systems.checkpoints import load_weights
 from systems.configs import Experiment
-from systems.export import Splits
-from systems.reconstruction import ReconstructionSystem
+from systems.export.exporter import Splits
 from systems.runs import RunFolder
+from systems.runs.checkpoints import load_weights
+from systems.training.reconstruction import ReconstructionSystem
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
 from systems.viewer.photos import Photographed

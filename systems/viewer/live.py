@@ -9,14 +9,14 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from systems.reconstruction import ReconstructionSystem
 from systems.runs import RunFolder
-from systems.saving import Saver
+from systems.runs.saving import Saver
+from systems.training.callbacks import TrainingClock
+from systems.training.reconstruction import ReconstructionSystem
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
 from systems.viewer.session import Session, Subject
 from systems.viewer.wishes import COMMANDS, Mailbox
-from utils.callbacks import TrainingClock
 
 log = logging.getLogger(__name__)
 ALONE = 10.0  # seconds after which a training that was paused goes on without visitors; a page reloads in less

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import viser
 
-from systems.export import is_sdf
-from systems.step import view_background
+from systems.export.exporter import is_sdf
+from systems.steps.step import view_background
 from systems.viewer import layers
 from systems.viewer.address import Address
 from systems.viewer.pictures import Seen

@@ -14,8 +14,8 @@ import torch
 
 from models.base import VolumeModel
 from systems.configs import Experiment
-from systems.export import Splits, export_mesh
-from systems.step import view_background
+from systems.export.exporter import Splits, export_mesh
+from systems.steps.step import view_background
 from systems.viewer.budget import Credit, MeshSize, PictureSize
 from systems.viewer.photos import Photographed
 from systems.viewer.pictures import Seen, render_sight

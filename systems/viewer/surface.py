@@ -7,7 +7,7 @@ import torch
 
 from models.base import VolumeModel
 from systems.configs import Experiment
-from systems.export import Splits, is_sdf, surface_level, surface_mesh
+from systems.export.exporter import Splits, is_sdf, surface_level, surface_mesh
 from systems.viewer.wishes import Box
 from utils.errors import ReconstructionError
 from utils.mesh import Mesh, submesh

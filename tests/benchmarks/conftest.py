@@ -10,7 +10,8 @@ from sphere_scene import write_sphere_scene
 from benchmarks.common import run_command
 from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder
-from utils import registry, schema
+from utils import registry
+from utils.config import schema
 
 CONFIG = "configs/neus-demo.yaml"
 SMALL = [

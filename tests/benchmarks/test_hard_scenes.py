@@ -12,9 +12,9 @@ from benchmarks import common, hard_scenes
 from benchmarks.hard_shapes import FLOOR, WIDTH, WIRE, WIRES, cage, cow, distance_to_cage
 from datasets.blender import BlenderConfig, BlenderLoader
 from utils.cameras import Camera
-from utils.mesh_files import read_mesh
-from utils.mesh_measures import signed_volume
-from utils.topology import topology
+from utils.mesh.files import read_mesh
+from utils.mesh.measures import signed_volume
+from utils.mesh.topology import topology
 
 
 def test_the_distance_to_the_cage_by_hand() -> None:

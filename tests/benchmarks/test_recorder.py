@@ -13,8 +13,8 @@ from benchmarks.experiments import train
 from benchmarks.recorder import PausableClock, Plan, Recorder, StepTimes, evaluation_steps, reached
 from models.base import VolumeModel
 from systems.configs import Experiment
-from systems.evaluation import evaluate_view
-from systems.step import view_background
+from systems.steps.step import view_background
+from systems.training.evaluation import evaluate_view
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,7 @@ import pytest
 from scenes_on_disk import FOCAL, HEIGHT, WIDTH, disc, random_image, write_dtu
 
 from datasets.dtu import DTUConfig, DTULoader
-from datasets.projection import read_cameras
+from datasets.geometry.projection import read_cameras
 from utils import registry
 from utils.errors import ConfigError, DataError
 from utils.images import write_png

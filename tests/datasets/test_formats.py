@@ -17,7 +17,8 @@ from scenes_on_disk import (
 )
 
 from datasets.scene import Scene
-from utils import registry, schema
+from utils import registry
+from utils.config import schema
 from utils.images import write_png
 
 CAMERAS = ring_of_cameras(9)

@@ -3,7 +3,8 @@
 import numpy as np
 from scenes_on_disk import ring_of_cameras
 
-from datasets.poses import focus_point, orbit
+from datasets.geometry.axes import focus_point
+from datasets.poses import orbit
 
 
 def moved_ring() -> tuple[np.ndarray, np.ndarray]:

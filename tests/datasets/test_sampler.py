@@ -8,7 +8,7 @@ import torch
 from scenes_on_disk import ring_of_cameras
 from torch.testing import assert_close
 
-from datasets.neighbours import nearest_views
+from datasets.geometry.neighbours import nearest_views
 from datasets.sampler import RaySampler
 from datasets.scene import Scene
 from models import ops

@@ -4,7 +4,7 @@ import pytest
 
 from models.background_configs import ColorBackgroundConfig, LearnedBackgroundConfig, NoBackgroundConfig
 from models.configs import NeRFConfig
-from utils import schema
+from utils.config import schema
 from utils.errors import ConfigError
 
 LEARNED = LearnedBackgroundConfig(num_samples_per_ray=16)

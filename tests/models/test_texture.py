@@ -19,7 +19,7 @@ from models.configs import (
     VolumeSDFConfig,
 )
 from models.neus import NeuS
-from models.ops.reference_reflection import reflect
+from models.ops.reference.reflection import reflect
 from models.texture import ReflectedRadiance
 
 CONFIG = ReflectedRadianceConfig(7, SphericalHarmonicsConfig(3), FullyFusedMLPConfig(n_neurons=16), "sigmoid")

@@ -8,9 +8,9 @@ import torch
 
 from models.variance import Variance
 from models.variance_config import VarianceConfig
-from utils import schema
+from utils.config import schema
+from utils.config.schedule import Schedule
 from utils.errors import ConfigError
-from utils.schedule import Schedule
 
 CONFIG = VarianceConfig(0.3, modulate=True, mod_start_steps=10, reach_max_steps=30, max_inv_s=1000.0)
 RISING = VarianceConfig(0.3, min_inv_s=Schedule(((10, 30.0), (20, 130.0))))

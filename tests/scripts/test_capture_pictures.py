@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets.capture.motion import BLURRED, blur
+from datasets.capture.frames.motion import BLURRED, blur
 from scripts.capture_pictures import DISTANCE, TARGET, VARIANTS, cameras, main, photograph
 from scripts.capture_scene import FOCAL, fur, glaze
 

@@ -9,7 +9,7 @@ from scripts.compare import main
 from systems.report.comparison import figure_lines, setting_lines, shared_views
 from systems.report.figures import best_of
 from systems.report.results import read_results
-from utils.schema import REQUIRED
+from utils.config.schema import REQUIRED
 
 
 @pytest.fixture

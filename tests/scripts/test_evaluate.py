@@ -13,7 +13,7 @@ from shapes import ball, scanned_ball
 from scripts.evaluate import main
 from utils.images import write_png
 from utils.mesh import Mesh
-from utils.ply import write_ply
+from utils.mesh.ply import write_ply
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW = ["--samples", "5000"]

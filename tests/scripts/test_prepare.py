@@ -10,8 +10,8 @@ import pytest
 from textured_scene import orbit_of_cameras, render_all
 
 import launch
-from datasets.agreement import agreement
 from datasets.colmap import ColmapConfig, ColmapLoader
+from datasets.geometry.agreement import agreement
 from scripts.compare_cameras import main as compare
 from scripts.prepare import main
 from utils.images import read_image, write_jpeg

@@ -10,8 +10,8 @@ import trimesh
 from analytic_shapes import sphere_mesh
 
 from scripts.render_mesh import main
-from systems.mesh_writers import write_obj
-from systems.texturing import texture_mesh
+from systems.export.obj_ply import write_obj
+from systems.export.texturing import texture_mesh
 from utils.images import read_image
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from sphere_scene import write_sphere_scene
 from struck_runs import STEPS, TINY
 
 from scripts.sweep import main
-from utils.ply import write_ply
+from utils.mesh.ply import write_ply
 
 ROOT = Path(__file__).resolve().parents[2]
 with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install ray")

@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from benchmarks.visitor import ScriptedVisitor
 from scripts.view import main
 from systems.runs import RunFolder
-from utils import registry, schema
+from utils import registry
+from utils.config import schema
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from analytic_shapes import cameras_around
 from torch import Tensor
 from torch.testing import assert_close
 
-from datasets.neighbours import nearest_views
+from datasets.geometry.neighbours import nearest_views
 from datasets.poses import look_at
 from models.base import RenderOutput, SampleValues
 from systems.configs import LossConfig

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.mesh import Mesh
-from utils.mesh_measures import face_areas
+from utils.mesh.measures import face_areas
 
 
 @dataclass(frozen=True)

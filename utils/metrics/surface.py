@@ -8,10 +8,10 @@ import numpy as np
 
 from utils.errors import DataError
 from utils.mesh import Mesh
-from utils.mesh_measures import area_vectors
+from utils.mesh.measures import area_vectors
+from utils.mesh.topology import topology
+from utils.mesh.visibility import MaskCull, Viewpoint, in_views, seen
 from utils.metrics.sampling import SurfacePoints, sample_surface
-from utils.topology import topology
-from utils.visibility import MaskCull, Viewpoint, in_views, seen
 
 SHARES = {"0.5pct": 0.005, "1pct": 0.01}  # thresholds of the F-scores, as shares of the true mesh's box diagonal
 _SURFACE = 5e-4  # of the diagonal: points so close behind a face lie on it

@@ -14,19 +14,17 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from models.ops import (
-    GridSpec,
-    triton_hash,
-    triton_mlp,
-    triton_pixels,
-    triton_rays,
-    triton_reflection,
-    triton_samples,
-    triton_sdf,
-    triton_shading,
-    triton_unbounded,
-)
+from models.ops import GridSpec
 from models.ops.layers import Layers
+from models.ops.triton import hash as triton_hash
+from models.ops.triton import mlp as triton_mlp
+from models.ops.triton import pixels as triton_pixels
+from models.ops.triton import rays as triton_rays
+from models.ops.triton import reflection as triton_reflection
+from models.ops.triton import samples as triton_samples
+from models.ops.triton import sdf as triton_sdf
+from models.ops.triton import shading as triton_shading
+from models.ops.triton import unbounded as triton_unbounded
 from utils.rays import Packed, Photographs, Rays
 
 R, S = 64, 1024

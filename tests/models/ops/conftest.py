@@ -7,7 +7,8 @@ import pytest
 import torch
 from tinycudann_stand_in import Package
 
-from models.ops import tinycudann_hash, tinycudann_mlp
+from models.ops.tinycudann import hash as tinycudann_hash
+from models.ops.tinycudann import mlp as tinycudann_mlp
 from utils.rays import Packed
 
 

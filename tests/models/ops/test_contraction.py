@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from models import ops
 from models.ops.contraction import FARTHEST
-from models.ops.reference_unbounded import spread
+from models.ops.reference.unbounded import spread
 from utils.rays import Rays
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from models.ops import GridSpec, hash_encode, hash_features, reference_hash
+from models.ops import GridSpec, hash_encode, hash_features
+from models.ops.reference import hash as reference_hash
 from utils.errors import ConfigError
 
 SPEC = GridSpec(num_levels=5, features_per_level=2, log2_hashmap_size=9, base_resolution=4, per_level_scale=1.6)

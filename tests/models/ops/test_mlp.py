@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from models.ops import Layers, mlp, reference_mlp, sdf_head
+from models.ops import Layers, mlp, sdf_head
 from models.ops.backends import INTERPRETING
+from models.ops.reference import mlp as reference_mlp
 
-triton_tiles = pytest.importorskip("models.ops.triton_tiles")
+triton_tiles = pytest.importorskip("models.ops.triton.tiles")
 
 
 @pytest.fixture(autouse=True)

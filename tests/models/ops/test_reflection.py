@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 from torch.testing import assert_close
 
 from models.ops import reflected_harmonics, spherical_harmonics
-from models.ops.reference_reflection import reflect
+from models.ops.reference.reflection import reflect
 from utils.rays import Packed
 
 S, R = 300, 20

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 from torch.testing import assert_close
 
 from models.ops import alpha_from_density, density_alpha, neus_alpha
-from models.ops.reference_shading import alpha_from_sdf, annealed_cosine
+from models.ops.reference.shading import alpha_from_sdf, annealed_cosine
 from utils.rays import Packed
 
 COUNTS, CAPACITY = [40, 0, 100, 7], 300  # a block in full use, one in part, one of padding only

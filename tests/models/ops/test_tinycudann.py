@@ -14,16 +14,12 @@ from tinycudann_stand_in import ROWS
 from torch.testing import assert_close
 
 from models.configs import NeuSConfig
-from models.ops import (
-    GridSpec,
-    backends,
-    reference_hash,
-    tinycudann_hash,
-    tinycudann_mlp,
-    tinycudann_package,
-    uses_triton,
-)
-from models.ops.tinycudann_hash import hash_encode, hash_features
+from models.ops import GridSpec, backends, uses_triton
+from models.ops.reference import hash as reference_hash
+from models.ops.tinycudann import hash as tinycudann_hash
+from models.ops.tinycudann import mlp as tinycudann_mlp
+from models.ops.tinycudann import package as tinycudann_package
+from models.ops.tinycudann.hash import hash_encode, hash_features
 from utils.errors import ConfigError
 
 SPEC = GridSpec(num_levels=5, features_per_level=2, log2_hashmap_size=9, base_resolution=4, per_level_scale=1.6)

@@ -13,7 +13,10 @@ from torch.testing import assert_close
 
 from models.configs import FullyFusedMLPConfig
 from models.mlp import MLP
-from models.ops import Layers, backends, reference_mlp, tinycudann_mlp, tinycudann_package
+from models.ops import Layers, backends
+from models.ops.reference import mlp as reference_mlp
+from models.ops.tinycudann import mlp as tinycudann_mlp
+from models.ops.tinycudann import package as tinycudann_package
 from utils.errors import ConfigError
 
 DIMS = (19, 32, 32, 5)

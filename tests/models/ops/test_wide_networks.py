@@ -8,7 +8,7 @@ import torch
 from models.ops import Layers, mlp
 from models.ops.backends import INTERPRETING
 
-triton_tiles = pytest.importorskip("models.ops.triton_tiles")
+triton_tiles = pytest.importorskip("models.ops.triton.tiles")
 
 
 @pytest.mark.parametrize("dims", [[32, 64, 64, 3], [33, 64, 64, 3], [64, 64, 64, 13], [64, 128, 16]], ids=str)

@@ -9,8 +9,8 @@ import torch
 from numpy.testing import assert_allclose
 from viewed_scene import FRONT, make_subject
 
-from systems.evaluation import evaluate_view
-from systems.step import view_background
+from systems.steps.step import view_background
+from systems.training.evaluation import evaluate_view
 from systems.viewer.photos import nearest, seen_in, shrunk, upwards
 from systems.viewer.pictures import EMPTY, cut_to_box, render_sight, sight_rays
 from systems.viewer.wishes import Box, Sight

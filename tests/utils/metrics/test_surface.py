@@ -6,7 +6,7 @@ from shapes import ball, camera, grid
 
 from utils.errors import DataError
 from utils.mesh import Mesh, join
-from utils.mesh_measures import face_areas
+from utils.mesh.measures import face_areas
 from utils.metrics.sampling import sample_surface
 from utils.metrics.surface import Comparison, Culling, box_diagonal, compare_meshes
 

@@ -1,0 +1,1 @@
+"""Stage `dataset`: the layouts that loaders read."""

@@ -1,0 +1,1 @@
+"""Stage `frames`: sharp, distinct pictures out of a video or photos."""

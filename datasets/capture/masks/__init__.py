@@ -1,0 +1,1 @@
+"""Stage `masks`: what tells the object from the rest."""

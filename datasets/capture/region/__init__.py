@@ -1,0 +1,1 @@
+"""Stage `region`: where the object is."""

@@ -1,0 +1,1 @@
+"""Readers of single files and of COLMAP, below the loaders."""

@@ -1,0 +1,159 @@
+"""Reads the frames of a NeRF-style JSON file: image path, pose and pinhole intrinsics of each view."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.files.json_files import read_json
+from datasets.geometry.lens import Lens
+from utils.config.schema import is_number
+from utils.errors import DataError
+
+_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
+_DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
+_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "OPENCV_FISHEYE", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV")
+
+
+def read_frames(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The whole JSON object and its list of frames, which is never empty. Raises DataError."""
+    meta = read_json(path, "a JSON file")
+    frames = meta.get("frames") if isinstance(meta, dict) else None
+    if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
+        got = "an empty list" if frames == [] else f"no such list but {type(frames).__name__}"
+        raise DataError(
+            f"{path}: expected 'frames', a list of views with file_path and transform_matrix, got {got}. "
+            f"Export the cameras again, or point dataset.root_dir to another folder."
+        )
+    return meta, frames
+
+
+def find_image(root: Path, frame: dict[str, Any], where: str) -> Path:
+    """The image file of a frame: as written, with an extension added, or with its extension in the other case."""
+    return find_file(root, frame.get("file_path"), "file_path", where)
+
+
+def find_file(root: Path, name: Any, key: str, where: str) -> Path:
+    """A file below `root` that `key` names, found as images are. Raises DataError."""
+    if not isinstance(name, str) or not name:
+        raise DataError(f"{where}: expected {key} to be a path, got {name!r}.")
+    # on the path as written; where links lead is looked at once all files are known, see `require_inside`
+    base = os.path.abspath(root)
+    path = os.path.normpath(os.path.join(base, name.replace("\\", "/")))
+    if not Path(path).is_relative_to(base):
+        raise DataError(f"{where}: {key} '{name}' leaves the dataset folder {root}. Write it relative to the folder.")
+    stem, suffix = os.path.splitext(path)
+    candidates = [path, stem + suffix.lower(), stem + suffix.upper()]
+    candidates += [path + extension for e in _EXTENSIONS for extension in (e, e.upper())]
+    for candidate in candidates:
+        if os.path.isfile(candidate):
+            return Path(candidate)
+    raise DataError(
+        f"{where}: no file for {key} '{name}'. Tried {path} as it is and with {', '.join(_EXTENSIONS)}. "
+        f"Add it, or remove the frame."
+    )
+
+
+def read_matrix(value: Any, shapes: tuple[tuple[int, int], ...], key: str, where: str) -> np.ndarray:
+    """A float64 matrix of one of `shapes` from nested lists. Raises DataError."""
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        matrix = np.empty(0)
+    if matrix.shape not in shapes:
+        expected = " or ".join(f"{rows}x{columns}" for rows, columns in shapes)
+        raise DataError(f"{where}: expected {key} to be {expected} numbers, got shape {matrix.shape}.")
+    if not np.isfinite(matrix).all():
+        raise DataError(f"{where}: {key} holds NaN or infinity. Export it again, or remove the frame.")
+    return matrix
+
+
+def read_pose(frame: dict[str, Any], where: str) -> np.ndarray:
+    """(3, 4) float64 camera-to-world of a frame, in OpenCV axes, rotation orthonormal.
+
+    The file holds a 4x4 OpenGL matrix (x right, y up, z backwards). A uniform scale of the rotation is removed."""
+    matrix = read_matrix(frame.get("transform_matrix"), ((4, 4),), "transform_matrix", where)
+    scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
+    rotation = matrix[:3, :3] / scale if scale > 0 else np.zeros((3, 3))
+    deviation = np.abs(rotation.T @ rotation - np.eye(3)).max()
+    if deviation > 1e-3:
+        raise DataError(
+            f"{where}: expected a rotation in transform_matrix, got columns that are not orthonormal or are mirrored "
+            f"(off by {deviation:.2g}, determinant {np.linalg.det(matrix[:3, :3]):.3g})."
+        )
+    left, _, right = np.linalg.svd(rotation)
+    c2w = np.concatenate([left @ right, matrix[:3, 3:]], axis=1)
+    c2w[:, 1:3] *= -1.0  # OpenGL file -> OpenCV, the only flip
+    return c2w
+
+
+def read_intrinsics(meta: dict[str, Any], frame: dict[str, Any], size: tuple[int, int], where: str) -> np.ndarray:
+    """(4,) float64 fx, fy, cx, cy in pixels of an image of `size` (width, height); pixel centres at +1/2.
+
+    A frame's own values win over those of the file. fl_x, fl_y, cx, cy given for w x h are scaled to `size`. Raises
+    DataError for a lens with distortion."""
+    lens = read_lens(meta, frame, where, size)
+    if lens.model != "PINHOLE":
+        raise DataError(
+            f"{where}: holds lens distortion ({', '.join(_DISTORTION)}). Undistort the images, or use "
+            f"dataset.name=transforms, which does."
+        )
+    return np.array(lens.params)
+
+
+def read_lens(meta: dict[str, Any], frame: dict[str, Any], where: str, size: tuple[int, int]) -> Lens:
+    """The camera model of a frame for an image of `size` (width, height); see `read_intrinsics`.
+
+    Distortion is OpenCV's (k1, k2, p1, p2, and k3, k4 of its rational model), or that of its fisheye where
+    camera_model or is_fisheye say so. Raises DataError."""
+    values = {**meta, **frame}
+    kind = values.get("camera_model") or ("OPENCV_FISHEYE" if values.get("is_fisheye") else "OPENCV")
+    if kind not in _MODELS:
+        raise DataError(
+            f"{where}: expected camera_model to be one of {', '.join(_MODELS)}, got {kind!r}. Export pinhole images."
+        )
+    width, height = _number(values, "w", size[0], where), _number(values, "h", size[1], where)
+    if min(width, height) <= 0 or abs(width * size[1] / (height * size[0]) - 1.0) > 0.01:
+        raise DataError(
+            f"{where}: intrinsics are for {width:g}x{height:g}, but the image is {size[0]}x{size[1]}, another "
+            f"aspect ratio. Correct w and h, or use the images that the cameras were made for."
+        )
+    focal_x = _number(values, "fl_x", _focal(values, "camera_angle_x", width, where), where)
+    focal_y = _number(values, "fl_y", _focal(values, "camera_angle_y", height, where), where)
+    if focal_x is None and focal_y is None:
+        raise DataError(
+            f"{where}: expected camera_angle_x (radians) or fl_x (pixels) in the frame or file, got neither."
+        )
+    focal_x = focal_y if focal_x is None else focal_x
+    focal_y = focal_x if focal_y is None else focal_y
+    if min(focal_x, focal_y) <= 0:
+        raise DataError(f"{where}: expected positive focal lengths, got fl_x {focal_x:g}, fl_y {focal_y:g}.")
+    centre_x, centre_y = _number(values, "cx", width / 2, where), _number(values, "cy", height / 2, where)
+    intrinsics = np.array([focal_x, focal_y, centre_x, centre_y]) * np.tile([size[0] / width, size[1] / height], 2)
+    k1, k2, k3, k4, p1, p2 = (_number(values, key, 0.0, where) for key in _DISTORTION)
+    if kind == "OPENCV_FISHEYE":
+        return Lens("OPENCV_FISHEYE", size, (*intrinsics, k1, k2, k3, k4))
+    if not any((k1, k2, k3, k4, p1, p2)):
+        return Lens("PINHOLE", size, tuple(intrinsics))
+    if k3 or k4:
+        return Lens("FULL_OPENCV", size, (*intrinsics, k1, k2, p1, p2, k3, k4, 0.0, 0.0))
+    return Lens("OPENCV", size, (*intrinsics, k1, k2, p1, p2))
+
+
+def _focal(values: dict[str, Any], key: str, length: float, where: str) -> float | None:
+    """Focal length in pixels from a field of view over `length` pixels; None when the file has none."""
+    angle = _number(values, key, None, where)
+    if angle is None:
+        return None
+    if not 0.0 < angle < math.pi:
+        raise DataError(f"{where}: expected {key} between 0 and pi radians, got {angle:g}. Is it in degrees?")
+    return 0.5 * length / math.tan(0.5 * angle)
+
+
+def _number(values: dict[str, Any], key: str, default: float | None, where: str) -> float | None:
+    value = default if values.get(key) is None else values[key]  # null is as good as missing
+    if value is not None and not is_number(value):
+        raise DataError(f"{where}: expected {key} to be a finite number, got {value!r}.")
+    return value

@@ -1,0 +1,1 @@
+"""Geometry of cameras and points, on arrays; opens no file."""

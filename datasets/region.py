@@ -1,0 +1,103 @@
+"""The region of interest of a capture: the sphere that holds the object, as a value, as text and as a file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets.files.json_files import read_json
+from datasets.geometry.planes import Plane
+from utils.config.schema import is_number
+from utils.errors import ConfigError, DataError
+from utils.files import replacing
+
+FILE = "region.json"
+
+
+@dataclass(frozen=True)
+class Region:
+    """A sphere around the object, in the frame and units of the cameras."""
+
+    center: np.ndarray  # (3,) float64
+    radius: float
+    up: np.ndarray  # (3,) float64, unit length: what shall be upright in the scene
+    ground: Plane | None  # what the object stands on or hangs at; its normal points to the cameras
+    method: str  # how it was found, for people to read
+
+    def holds(self, points: np.ndarray) -> np.ndarray:
+        """(...,) bool: which of the points (..., 3) lie within the sphere."""
+        return np.linalg.norm(points - self.center, axis=-1) <= self.radius
+
+
+def write_region(region: Region, path: Path) -> None:
+    """Writes a region as JSON, whole or not at all."""
+    ground = region.ground and {"normal": region.ground.normal.tolist(), "offset": region.ground.offset}
+    values = {
+        "center": region.center.tolist(),
+        "radius": region.radius,
+        "up": region.up.tolist(),
+        "ground": ground,
+        "method": region.method,
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def read_region(path: Path) -> Region:
+    """The region of a JSON file that `write_region` or a person wrote; `ground` and `method` may be missing.
+
+    Raises DataError."""
+    remedy = " Delete it and prepare the region again, or set dataset.region_file=null."
+    values = read_json(path, "the JSON of a region", remedy)
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: expected an object with center, radius and up, got {type(values).__name__}.")
+    center, up = _vector(values, "center", path), _vector(values, "up", path)
+    radius = _length(values, "radius", path)
+    if not np.linalg.norm(up) > 0.0:
+        raise DataError(f"{path}: expected up to be a direction, got {up.tolist()}.")
+    ground = values.get("ground")
+    if ground is not None:
+        if not isinstance(ground, dict) or not np.linalg.norm(_vector(ground, "normal", path)) > 0.0:
+            raise DataError(f"{path}: expected ground to be null or a plane with normal and offset, got {ground!r}.")
+        normal = _vector(ground, "normal", path)
+        length = float(np.linalg.norm(normal))
+        ground = Plane(normal / length, _number(ground, "offset", path) / length)
+    return Region(center, radius, up / np.linalg.norm(up), ground, str(values.get("method", "by hand")))
+
+
+def parse_roi(text: str) -> tuple[np.ndarray, float]:
+    """Centre (3,) and radius of the sphere that the text "x,y,z,radius" names. Raises ConfigError."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4 or not np.isfinite(numbers).all() or numbers[3] <= 0.0:
+        raise ConfigError(
+            f"--roi: expected x,y,z,radius, the centre and the radius of a sphere in the coordinates of the model, "
+            f"four numbers with commas between and the last above 0, got '{text}'. Read them off region.ply or "
+            f"sparse_points.ply, for example --roi 0.1,-0.4,2.5,0.8."
+        )
+    return np.array(numbers[:3]), numbers[3]
+
+
+def _number(values: dict[str, Any], key: str, path: Path) -> float:
+    value = values.get(key)
+    if not is_number(value):
+        raise DataError(f"{path}: expected {key} to be a finite number, got {value!r}.")
+    return float(value)
+
+
+def _length(values: dict[str, Any], key: str, path: Path) -> float:
+    value = _number(values, key, path)
+    if value <= 0.0:
+        raise DataError(f"{path}: expected {key} to be a length above 0, got {value:g}.")
+    return value
+
+
+def _vector(values: dict[str, Any], key: str, path: Path) -> np.ndarray:
+    value = values.get(key)
+    if not isinstance(value, list) or len(value) != 3:
+        raise DataError(f"{path}: expected {key} to be three numbers, got {value!r}.")
+    return np.array([_number({key: part}, key, path) for part in value])

@@ -1,0 +1,1 @@
+"""Plain PyTorch: the specification of every operation."""

@@ -1,0 +1,1 @@
+"""The optional backend tiny-cuda-nn."""

@@ -1,0 +1,206 @@
+"""Small networks on a GPU: all layers of a block of samples in one kernel, forward and backward."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from models.ops.layers import Layers
+from models.ops.reference import mlp as reference_mlp
+from models.ops.triton.sdf import sdf_head
+from models.ops.triton.tiles import (
+    BACKWARD,
+    FORWARD,
+    OUTPUTS,
+    activate,
+    fits,
+    kinds,
+    launch,
+    linear,
+    load_tile,
+    multiply,
+    multiply_add,
+    output_layer,
+    partial_gradients,
+    sizes,
+    store_tile,
+    sum_gradients,
+    unscaled,
+    upright,
+    used,
+)
+
+__all__ = ["mlp", "sdf_head"]
+
+
+def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
+    """Outputs as in `models.ops.mlp`, float32."""
+    if not fits(layers, 2, (0,), x):
+        with unscaled(x):
+            return reference_mlp.mlp(x.float(), layers, count)
+    products = kinds(layers.half, sizes(x.shape[1], layers.weights), layers.exact)
+    options = layers.smooth, products, len(layers.weights) - 1
+    return _MLP.apply(x, count, *options, *layers.weights, *layers.biases)
+
+
+class _MLP(torch.autograd.Function):
+    """First order in inputs and layers; the backward pass computes the hidden layers again."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor,
+        count: Tensor | None,
+        smooth: bool,
+        products: dict[str, str],
+        num_hidden: int,
+        *layers: Tensor | None,
+    ) -> Tensor:
+        layers = [None if t is None else t.contiguous() for t in layers]
+        weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
+        S, K = x.shape
+        # An SDF starts from its inputs: rounded to 10 bits they would move the surface.
+        ctx.sizes = sizes(K, weights) | {"NUM_HIDDEN": num_hidden, "SMOOTH": smooth}
+        ctx.kinds = products | {"FIRST": "tf32x3" if smooth else products["FORWARD"]}
+        out = x.new_empty(S, ctx.sizes["D"], dtype=torch.float32)
+        options = launch(FORWARD, ctx.sizes["HIDDEN"])
+        grid = (triton.cdiv(S, options["BLOCK"]),)
+        _forward[grid](upright(x), weights, biases, upright(out), count, S, **ctx.sizes, **ctx.kinds, **options)
+        ctx.save_for_backward(x, count, *layers)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, count, *layers = ctx.saved_tensors
+        S, num_hidden = x.shape[0], ctx.sizes["NUM_HIDDEN"]
+        weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
+        grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        partial = partial_gradients(S, layers)
+        results = upright(grad_x), partial, partial.shape[1]
+        grid, options = (partial.shape[0],), launch(BACKWARD, ctx.sizes["HIDDEN"])
+        _backward[grid](
+            upright(x), weights, biases, upright(grad), results, count, S, **ctx.sizes, **ctx.kinds, **options
+        )
+        return grad_x, None, None, None, None, *sum_gradients(partial, layers)
+
+
+@triton.jit
+def _forward(
+    x,
+    weights,
+    biases,
+    out,
+    count,
+    S,
+    K: tl.constexpr,
+    INPUTS: tl.constexpr,
+    HIDDEN: tl.constexpr,
+    D: tl.constexpr,
+    NUM_HIDDEN: tl.constexpr,
+    SMOOTH: tl.constexpr,
+    FORWARD: tl.constexpr,
+    BACKWARD: tl.constexpr,
+    FIRST: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    units, columns, samples = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    result = tl.zeros((OUTPUTS, BLOCK), tl.float32)
+    if tl.program_id(0) * BLOCK < used(count, S):
+        first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
+        tile = load_tile(x, columns, samples, K, S)
+        hidden, _ = activate(linear(tile, first, biases[0], FIRST), SMOOTH)
+        if NUM_HIDDEN == 2:
+            middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
+            hidden, _ = activate(linear(hidden, middle, biases[1], FORWARD), SMOOTH)
+        result = output_layer(hidden, weights[NUM_HIDDEN], biases[NUM_HIDDEN], D, HIDDEN, FORWARD)
+    store_tile(out, result, tl.arange(0, OUTPUTS), samples, D, S)
+
+
+@triton.jit
+def _clear(matrix, start, rows, num_rows, S, BLOCK: tl.constexpr):
+    """Zeros in the blocks of this program from sample `start` on."""
+    while start < S:
+        zeros = tl.zeros((rows.shape[0], BLOCK), tl.float32)
+        store_tile(matrix, zeros, rows, start + tl.arange(0, BLOCK), num_rows, S)
+        start += tl.num_programs(0) * BLOCK
+
+
+@triton.jit
+def _store_sums(row, first, middle, last, biases, K, D, NUM_HIDDEN: tl.constexpr, BIAS: tl.constexpr):
+    """Writes what one program added up, in the order of the layers; biases: of first, middle and last layer."""
+    HIDDEN: tl.constexpr = first.shape[0]
+    units, outputs = tl.arange(0, HIDDEN), tl.arange(0, OUTPUTS)
+    store_tile((row, K, 1), first, units, tl.arange(0, first.shape[1]), HIDDEN, K)
+    if NUM_HIDDEN == 2:
+        store_tile((row + HIDDEN * K, HIDDEN, 1), middle, units, units, HIDDEN, HIDDEN)
+    row += HIDDEN * (K + (NUM_HIDDEN - 1) * HIDDEN)
+    store_tile((row, 1, HIDDEN), last, units, outputs, HIDDEN, D)
+    row += D * HIDDEN
+    if BIAS:
+        tl.store(row + units, biases[0])
+        if NUM_HIDDEN == 2:
+            tl.store(row + HIDDEN + units, biases[1])
+        tl.store(row + NUM_HIDDEN * HIDDEN + outputs, biases[2], mask=outputs < D)
+
+
+@triton.jit
+def _backward(
+    x,
+    weights,
+    biases,
+    grad,
+    results,
+    count,
+    S,
+    K: tl.constexpr,
+    INPUTS: tl.constexpr,
+    HIDDEN: tl.constexpr,
+    D: tl.constexpr,
+    NUM_HIDDEN: tl.constexpr,
+    SMOOTH: tl.constexpr,
+    FORWARD: tl.constexpr,
+    BACKWARD: tl.constexpr,
+    FIRST: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Samples beyond S are zeros with zero gradients, so they add exactly nothing to any sum; blocks of padding are
+    left out."""
+    grad_x, partial, total = results
+    units, columns, outputs = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.arange(0, OUTPUTS)
+    first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
+    last = load_tile((weights[NUM_HIDDEN], 1, HIDDEN), units, outputs, HIDDEN, D)
+    sum_first, bias_first = tl.zeros((HIDDEN, INPUTS), tl.float32), tl.zeros((HIDDEN,), tl.float32)
+    sum_last, bias_last = tl.zeros((HIDDEN, OUTPUTS), tl.float32), tl.zeros((OUTPUTS,), tl.float32)
+    sum_middle, bias_middle = bias_first, bias_first
+    if NUM_HIDDEN == 2:
+        middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
+        sum_middle = tl.zeros((HIDDEN, HIDDEN), tl.float32)
+    start, end = tl.program_id(0) * BLOCK, used(count, S)
+    while start < end:
+        samples = start + tl.arange(0, BLOCK)
+        tile = load_tile(x, columns, samples, K, S)
+        g = load_tile(grad, outputs, samples, D, S)
+        bias_last += tl.sum(g, 1)
+        hidden, slope = activate(linear(tile, first, biases[0], FIRST), SMOOTH)
+        top = hidden
+        if NUM_HIDDEN == 2:
+            top, top_slope = activate(linear(hidden, middle, biases[1], FORWARD), SMOOTH)
+        sum_last = multiply_add(top, tl.trans(g), sum_last, BACKWARD)
+        g = multiply(last, g, BACKWARD)
+        if NUM_HIDDEN == 2:
+            g *= top_slope
+            sum_middle = multiply_add(g, tl.trans(hidden), sum_middle, BACKWARD)
+            bias_middle += tl.sum(g, 1)
+            g = multiply(tl.trans(middle), g, BACKWARD)
+        g *= slope
+        sum_first = multiply_add(g, tl.trans(tile), sum_first, BACKWARD)
+        bias_first += tl.sum(g, 1)
+        if grad_x is not None:
+            store_tile(grad_x, multiply(tl.trans(first), g, BACKWARD), columns, samples, K, S)
+        start += tl.num_programs(0) * BLOCK
+    if grad_x is not None:
+        _clear(grad_x, start, columns, K, S, BLOCK)
+    row, sums = partial + tl.program_id(0) * total, (bias_first, bias_middle, bias_last)
+    _store_sums(row, sum_first, sum_middle, sum_last, sums, K, D, NUM_HIDDEN, biases[0] is not None)

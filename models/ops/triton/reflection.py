@@ -1,0 +1,137 @@
+"""What a mirror sees, on a GPU: one sample per lane, each value read once."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from models.ops.reference import reflection as reference_reflection
+from models.ops.triton.shading import SAMPLES_BLOCK, factor, store_harmonics, store_vector, vector, weight_of_lobe
+from utils.rays import Packed
+
+
+def reflected_harmonics(
+    directions: Tensor, normal: Tensor, packed: Packed | None, degree: int, roughness: float
+) -> Tensor:
+    """As in `models.ops.reflected_harmonics`, float32; directions to be differentiated are the reference's."""
+    if directions.requires_grad:
+        return reference_reflection.reflected_harmonics(directions, normal, packed, degree, roughness)
+    ray_index = None if packed is None else packed.ray_index.contiguous()
+    return _Reflected.apply(normal, directions.contiguous(), ray_index, degree, roughness)
+
+
+class _Reflected(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, normal: Tensor, directions: Tensor, ray_index: Tensor | None, degree: int, roughness: float
+    ) -> Tensor:
+        S = normal.shape[0]
+        out = torch.empty(S, 1 + degree**2, device=normal.device)
+        if S:
+            _reflect[(triton.cdiv(S, SAMPLES_BLOCK),)](
+                normal, *normal.stride(), directions, ray_index, roughness, S, out, degree, SAMPLES_BLOCK
+            )
+        ctx.save_for_backward(normal, directions, ray_index)
+        ctx.settings = degree, roughness
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        normal, directions, ray_index = ctx.saved_tensors
+        degree, roughness = ctx.settings
+        S = normal.shape[0]
+        grad_normal = torch.empty(S, 3, dtype=normal.dtype, device=normal.device)
+        if S:
+            given = normal, *normal.stride(), directions, ray_index, roughness, S, grad, *grad.stride()
+            _reflect_backward[(triton.cdiv(S, SAMPLES_BLOCK),)](*given, grad_normal, degree, SAMPLES_BLOCK)
+        return grad_normal, None, None, None, None
+
+
+@triton.jit
+def _mirror(normal, row_stride, column_stride, directions, ray_index, i, mask):
+    """Normal, direction of view, cosine between the normal and the way back, and the reflected direction."""
+    nx, ny, nz = vector(normal, i, mask, row_stride, column_stride)
+    ray = i if ray_index is None else tl.load(ray_index + i, mask=mask, other=0)
+    dx, dy, dz = vector(directions, ray, mask, 3, 1)
+    towards = -(dx * nx + dy * ny + dz * nz)
+    twice = 2.0 * towards
+    return nx, ny, nz, dx, dy, dz, towards, dx + twice * nx, dy + twice * ny, dz + twice * nz
+
+
+@triton.jit
+def _reflect(
+    normal,
+    row_stride,
+    column_stride,
+    directions,
+    ray_index,
+    roughness,
+    S,
+    out,
+    DEGREE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """The cosine, then the harmonics."""
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    exists = i < S
+    mirrored = _mirror(normal, row_stride, column_stride, directions, ray_index, i, exists)
+    _, _, _, _, _, _, towards, x, y, z = mirrored
+    first = out + i * (DEGREE * DEGREE + 1)
+    tl.store(first, towards, mask=exists)
+    store_harmonics(first + 1, exists, x, y, z, roughness, DEGREE)
+
+
+@triton.jit
+def _reflect_backward(
+    normal,
+    row_stride,
+    column_stride,
+    directions,
+    ray_index,
+    roughness,
+    S,
+    grad,
+    grad_row,
+    grad_column,
+    grad_normal,
+    DEGREE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """By the reflected direction, with the derivatives of the recursion of `store_harmonics`, from there by the normal.
+
+    Of (x + iy)^m the derivative by x is m (x + iy)^(m-1), by y that times i."""
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    exists = i < S
+    mirrored = _mirror(normal, row_stride, column_stride, directions, ray_index, i, exists)
+    nx, ny, nz, dx, dy, dz, towards, x, y, z = mirrored
+    first = grad + i * grad_row
+    gx, gy, gz = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
+    cosine, sine = tl.full((BLOCK,), 1.0, tl.float32), tl.zeros((BLOCK,), tl.float32)
+    lower_cosine, lower_sine = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)  # of m - 1
+    sectoral = tl.full((BLOCK,), 1.0, tl.float32)
+    for m in tl.static_range(DEGREE):
+        below, legendre = tl.zeros((BLOCK,), tl.float32), sectoral
+        slope_below, slope = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)  # by z
+        for order in tl.static_range(m, DEGREE):
+            column = first + (1 + order * (order + 1)) * grad_column
+            weight = factor(order, m) * weight_of_lobe(order, roughness)
+            if m == 0:
+                gz += weight * slope * tl.load(column, mask=exists, other=0.0).to(tl.float32)
+            else:
+                real = weight * tl.load(column + m * grad_column, mask=exists, other=0.0).to(tl.float32)
+                imaginary = weight * tl.load(column - m * grad_column, mask=exists, other=0.0).to(tl.float32)
+                gx += m * legendre * (real * lower_cosine + imaginary * lower_sine)
+                gy += m * legendre * (imaginary * lower_cosine - real * lower_sine)
+                gz += slope * (real * cosine + imaginary * sine)
+            step = order + 1 - m
+            above = ((2 * order + 1) / step) * z * legendre - ((order + m) / step) * below
+            slope_above = ((2 * order + 1) / step) * (legendre + z * slope) - ((order + m) / step) * slope_below
+            below, legendre, slope_below, slope = legendre, above, slope, slope_above
+        lower_cosine, lower_sine = cosine, sine
+        cosine, sine = x * cosine - y * sine, x * sine + y * cosine
+        sectoral *= -(2 * m + 1)
+    along = 2.0 * (gx * nx + gy * ny + gz * nz) + tl.load(first, mask=exists, other=0.0).to(tl.float32)
+    twice = 2.0 * towards
+    store_vector(grad_normal, i, exists, twice * gx - along * dx, twice * gy - along * dy, twice * gz - along * dz)

@@ -1,0 +1,127 @@
+"""What brings rays and samples together on a GPU, in one kernel each instead of a gather and a copy per part."""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+from models.ops.reference import samples as reference_samples
+from utils.rays import Packed, Rays
+
+BLOCK = 256  # samples of a program that reads points
+PASS = tl.constexpr(tl.PropagateNan.ALL)  # as torch does: a bad ray must not look like a good one
+ELEMENTS = 4096  # of a program that joins columns
+
+
+def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
+    """Bounds as in `models.ops.clip_rays_to_box`."""
+    R = len(rays)
+    near, far = torch.empty(2, R, device=rays.near.device)
+    if R:
+        old = rays.origins.contiguous(), rays.directions.contiguous(), rays.near.contiguous(), rays.far.contiguous()
+        _clip[(triton.cdiv(R, BLOCK),)](*old, near, far, radius, torch.finfo(torch.float32).tiny, R, BLOCK)
+    return Rays(rays.origins, rays.directions, near, far)
+
+
+def sample_points(rays: Rays, packed: Packed) -> Tensor:
+    """Points as in `models.ops.sample_points`."""
+    S = packed.t_starts.shape[0]
+    points = packed.t_starts.new_empty(S, 3)
+    if S:
+        origins, directions = rays.origins.contiguous(), rays.directions.contiguous()
+        interval = packed.t_starts, packed.t_ends, packed.ray_index
+        _sample_points[(triton.cdiv(S, BLOCK),)](origins, directions, *interval, points, S, BLOCK)
+    return points
+
+
+def join(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: Packed | None) -> Tensor:
+    """Columns as in `models.ops.join`."""
+    if packed is None or (per_ray is not None and per_ray.requires_grad):
+        return reference_samples.join(parts, per_ray, packed)
+    return _Join.apply(per_ray, packed.ray_index, *parts)
+
+
+class _Join(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, per_ray: Tensor | None, ray_index: Tensor, *parts: Tensor) -> Tensor:
+        ctx.widths = [part.shape[1] if part.ndim == 2 else None for part in parts]
+        columns = [(part, part.stride(0), part.stride(1) if part.ndim == 2 else 0) for part in parts]
+        widths = [width or 1 for width in ctx.widths]
+        S, total = len(ray_index), sum(widths) + (0 if per_ray is None else per_ray.shape[1])
+        out = torch.empty(S, total, device=ray_index.device)
+        padded = triton.next_power_of_2(total)
+        if S:
+            block = max(1, ELEMENTS // padded)
+            rays = None if per_ray is None else per_ray.contiguous()
+            _join[(triton.cdiv(S, block),)](
+                tuple(columns), rays, ray_index, out, S, tuple(map(tl.constexpr, widths)), total, padded, block
+            )
+        return out
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        grads, start = [], 0
+        for width in ctx.widths:
+            grads.append(grad[:, start] if width is None else grad[:, start : start + width])
+            start += width or 1
+        return None, None, *grads
+
+
+@triton.jit
+def _clip(origins, directions, old_near, old_far, near, far, radius, tiny, R, BLOCK: tl.constexpr):
+    ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = ray < R
+    enter, leave = tl.load(old_near + ray, inside, other=0.0), tl.load(old_far + ray, inside, other=0.0)
+    for axis in tl.static_range(3):
+        origin = tl.load(origins + 3 * ray + axis, inside, other=0.0)
+        direction = tl.load(directions + 3 * ray + axis, inside, other=1.0)
+        inverse = 1.0 / tl.where(tl.abs(direction) < tiny, tiny, direction)
+        low, high = (-radius - origin) * inverse, (radius - origin) * inverse
+        enter = tl.maximum(enter, tl.minimum(low, high, PASS), PASS)
+        leave = tl.minimum(leave, tl.maximum(low, high, PASS), PASS)
+    tl.store(near + ray, enter, inside)
+    tl.store(far + ray, leave, inside)
+
+
+@triton.jit
+def _sample_points(origins, directions, t_starts, t_ends, ray_index, points, S, BLOCK: tl.constexpr):
+    s = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = s < S
+    ray = tl.load(ray_index + s, inside, other=0)
+    mid = 0.5 * (tl.load(t_starts + s, inside, other=0.0) + tl.load(t_ends + s, inside, other=0.0))
+    for axis in tl.static_range(3):
+        origin = tl.load(origins + 3 * ray + axis, inside, other=0.0)
+        direction = tl.load(directions + 3 * ray + axis, inside, other=0.0)
+        tl.store(points + 3 * s + axis, origin + mid * direction, inside)
+
+
+@triton.jit
+def _join(
+    parts,
+    per_ray,
+    ray_index,
+    out,
+    S,
+    widths: tl.constexpr,
+    TOTAL: tl.constexpr,
+    PADDED: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Each part fills its columns of a tile and adds zero to the others."""
+    s = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    columns, inside = tl.arange(0, PADDED)[None, :], (s < S)[:, None]
+    tile = tl.zeros((BLOCK, PADDED), tl.float32)
+    start: tl.constexpr = 0
+    for index in tl.static_range(len(parts)):
+        pointer, row, column = parts[index]
+        own = columns - start
+        mask = inside & (own >= 0) & (own < widths[index])
+        tile += tl.load(pointer + s[:, None] * row + own * column, mask, other=0.0).to(tl.float32)
+        start += widths[index]
+    if per_ray is not None:
+        own, rest = columns - start, TOTAL - start
+        ray = tl.load(ray_index + s, s < S, other=0)
+        mask = inside & (own >= 0) & (own < rest)
+        tile += tl.load(per_ray + ray[:, None] * rest + own, mask, other=0.0).to(tl.float32)
+    tl.store(out + s[:, None] * TOTAL + columns, tile, inside & (columns < TOTAL))

@@ -1,0 +1,29 @@
+"""The exported mesh against the true one."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from systems.runs import quickest
+from utils.errors import DataError
+from utils.mesh import Mesh
+from utils.mesh.files import read_mesh
+from utils.metrics.surface import Comparison, compare_meshes
+
+log = logging.getLogger(__name__)
+_HEADLINE = ("chamfer", "chamfer_permille", "accuracy", "completeness", "fscore_0.5pct", "fscore_1pct")
+_HEADLINE += ("normal_consistency", "noise_floor")
+_COMPARISON = Comparison(samples=100_000, dense=8)  # a noise floor below 0.5 per mille in some seconds
+
+
+def against_truth(paths: Sequence[Path], true: Mesh) -> dict[str, Any]:
+    """What the report says of an exported mesh, as it stands in one of its files; nothing if none can be read."""
+    try:
+        path = quickest(paths)
+        found = compare_meshes(read_mesh(path), true, _COMPARISON)
+    except DataError as error:
+        log.warning("the mesh is not compared with dataset.gt_mesh: %s", error)
+        return {}
+    shape = {name: found["predicted_mesh"][name] for name in ("components", "holes", "watertight")}
+    return {"mesh_against_gt": {"file": path.name} | {name: found[name] for name in _HEADLINE} | shape}

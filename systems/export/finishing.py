@@ -1,0 +1,102 @@
+"""From the mesh that marching cubes gives to the one that is exported: what is dropped, closed, moved and merged."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.base import VolumeModel
+from systems.configs import ExportConfig
+from utils.cameras import Camera
+from utils.errors import ReconstructionError
+from utils.memory import Pieces
+from utils.mesh import Mesh, submesh
+from utils.mesh.cropping import crop_to_frames, crop_to_visible
+from utils.mesh.decimation import decimate
+from utils.mesh.holes import boundary_loops, close_loops, loop_length
+from utils.mesh.level_set import project_to_level
+
+log = logging.getLogger(__name__)
+TEXTURED_FACES = 100_000  # of a textured mesh for which export.max_faces gives no number
+LEAST_CHUNK = 2**12  # points at a time where memory runs out: with fewer a mesh would take hours
+LISTED_HOLES = 10  # whose perimeters are reported
+PointMap = Callable[[torch.Tensor], torch.Tensor]
+
+
+def cut_to_ball(mesh: Mesh, radius: float) -> Mesh:
+    """The faces within the ball of a radius around the origin. Raises ReconstructionError where there are none."""
+    inside = np.linalg.norm(mesh.vertices, axis=1) <= radius
+    if not inside[mesh.faces].all(axis=1).any():
+        raise ReconstructionError(
+            f"no surface in the region, the ball of radius {radius:g}. Check that the object lies in it "
+            "(model.radius), and train longer."
+        )
+    return submesh(mesh, inside[mesh.faces].all(axis=1))
+
+
+def crop(mesh: Mesh, kind: str, cameras: Iterable[Camera]) -> Mesh:
+    """What the cameras have in their frames (kind "frame") or see ("visible"). Raises ReconstructionError."""
+    cropped = (crop_to_frames if kind == "frame" else crop_to_visible)(mesh, cameras)
+    if not len(cropped.faces):
+        raise ReconstructionError(
+            f"export.crop={kind}: no training camera sees any of the mesh's {len(mesh.faces)} faces. Check the "
+            "cameras, or set export.crop=none to look at the mesh."
+        )
+    log.debug(
+        "mesh: dropped %d of %d faces (export.crop=%s)", len(mesh.faces) - len(cropped.faces), len(mesh.faces), kind
+    )
+    return cropped
+
+
+def close_holes(mesh: Mesh, limit: float, world_per_scene: float) -> tuple[Mesh, dict[str, Any]]:
+    """The mesh with holes closed up to a perimeter of `limit` diagonals of its box, and a report of holes.
+
+    Perimeters are reported in world units, `world_per_scene` of them to a scene unit."""
+    loops = boundary_loops(mesh)
+    if not loops:
+        return mesh, {"holes": 0}
+    diagonal = float(np.linalg.norm(np.ptp(mesh.vertices, axis=0)))
+    perimeters = [loop_length(mesh, loop) for loop in loops]
+    small = [loop for loop, length in zip(loops, perimeters, strict=True) if length <= limit * diagonal]
+    left = loops
+    if small:
+        mesh = close_loops(mesh, small)
+        left = boundary_loops(mesh)
+    found = [float(f"{length * world_per_scene:.4g}") for length in perimeters[:LISTED_HOLES]]
+    log.debug(
+        "mesh: %d holes, the longest %s around, %.3g of the box's diagonal; %d closed (export.close_holes=%g)",
+        *(len(loops), found[0], perimeters[0] / diagonal, len(loops) - len(left), limit),
+    )
+    return mesh, {"holes": len(left), "holes_closed": len(loops) - len(left), "hole_perimeters": found}
+
+
+def project(mesh: Mesh, model: VolumeModel, level: float, reach: float, steps: int, chunk: int) -> Mesh:
+    """The mesh with its vertices moved onto `sdf == level`, each by `reach` scene units at most."""
+
+    def move(points: torch.Tensor) -> torch.Tensor:
+        return project_to_level(points, lambda x: model.geometry(x)[:2], level, reach, steps)
+
+    vertices = over_points(mesh.vertices, move, model.occupancy.value.device, chunk)
+    return Mesh(vertices.astype(np.float64), mesh.faces)
+
+
+def within_budget(mesh: Mesh, config: ExportConfig) -> Mesh:
+    """The mesh with at most the faces that the configuration allows."""
+    limit = config.max_faces or (len(mesh.faces) if config.texture == "none" else TEXTURED_FACES)
+    small = decimate(mesh, limit)
+    if len(small.faces) < len(mesh.faces):
+        log.debug("mesh: %d faces of %d are left (export.max_faces)", len(small.faces), len(mesh.faces))
+    return small
+
+
+@torch.no_grad()
+def over_points(points: np.ndarray, function: PointMap, device: torch.device, chunk: int) -> np.ndarray:
+    """What a function of scene points gives, (N, K) float32, evaluated on a device in parts."""
+    whole = torch.from_numpy(points.astype(np.float32))
+
+    def evaluate(size: int) -> torch.Tensor:
+        return torch.cat([function(part.to(device)).float().cpu() for part in whole.split(size)])
+
+    return Pieces("the points at a time", chunk, LEAST_CHUNK).run(evaluate).numpy()

@@ -1,0 +1,110 @@
+"""Exporter: a mesh as binary glTF 2.0, one file with its texture, for web pages and Blender."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from systems.export.obj_ply import MATERIAL
+from utils.files import replacing
+from utils.images import linear_from_srgb
+from utils.mesh import Mesh
+from utils.mesh.ply import needs_doubles
+from utils.registry import register
+
+FLOAT, UINT = 5126, 5125  # component types of glTF
+ARRAY, ELEMENTS = 34962, 34963  # what a buffer view is for
+UNLIT = "KHR_materials_unlit"  # colours as they are: the light of the photographs is in them already
+
+
+@register("exporter", "glb")
+def write_glb(mesh: Mesh, path: Path) -> None:
+    """Writes binary glTF: float positions and normals, the texture or linear float colours, unlit where it has either.
+
+    Where floats would distort the shape, as in large world coordinates, positions are relative to a node's place."""
+    vertex, faces, places = _split_at_seams(mesh)
+    origin = np.round(mesh.vertices.mean(axis=0)) if needs_doubles(mesh) else np.zeros(3)
+    attributes = {"POSITION": (mesh.vertices - origin)[vertex]}
+    if mesh.normals is not None:
+        attributes["NORMAL"] = mesh.normals[vertex]
+    if places is not None:
+        attributes["TEXCOORD_0"] = places
+    elif mesh.colors is not None:
+        attributes["COLOR_0"] = linear_from_srgb(mesh.colors[vertex] / 255.0)
+    material: dict[str, Any] = {"name": MATERIAL, "pbrMetallicRoughness": {"metallicFactor": 0.0}}
+    document: dict[str, Any] = {
+        "asset": {"version": "2.0", "generator": "PhotoSurf"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, "translation": origin.tolist()}],
+        "materials": [material],
+    }
+    buffer = _Buffer()
+    primitive = {"attributes": {name: buffer.add(values, FLOAT, ARRAY) for name, values in attributes.items()}}
+    primitive |= {"indices": buffer.add(faces.reshape(-1), UINT, ELEMENTS), "material": 0}
+    document["meshes"] = [{"primitives": [primitive]}]
+    if mesh.texture is not None or mesh.colors is not None:
+        material["extensions"], document["extensionsUsed"] = {UNLIT: {}}, [UNLIT]
+    if mesh.texture is not None:
+        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
+        document["textures"], document["samplers"] = [{"source": 0, "sampler": 0}], [{"wrapS": 33071, "wrapT": 33071}]
+        document["images"] = [{"mimeType": "image/png", "bufferView": buffer.append(_png(mesh.texture.image))}]
+    content = b"".join(buffer.parts)
+    document |= {"buffers": [{"byteLength": len(content)}], "bufferViews": buffer.views, "accessors": buffer.accessors}
+    chunks = [_chunk(b"JSON", json.dumps(document).encode(), b" "), _chunk(b"BIN\0", content, b"\0")]
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(b"glTF" + np.array([2, 12 + sum(map(len, chunks))], "<u4").tobytes())
+        file.writelines(chunks)
+
+
+def _split_at_seams(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """For each vertex of the file the one of the mesh (U,), faces (F, 3) of the former, and their places (U, 2).
+
+    In glTF a vertex has one place on the texture: where charts meet, it becomes several."""
+    if mesh.texture is None:
+        return np.arange(len(mesh.vertices)), mesh.faces, None
+    vertex = np.zeros(len(mesh.texture.places), np.int64)
+    vertex[mesh.texture.corners] = mesh.faces
+    return vertex, mesh.texture.corners, mesh.texture.places
+
+
+class _Buffer:
+    """The binary part of the file, and what describes it."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.views: list[dict[str, int]] = []
+        self.accessors: list[dict[str, Any]] = []
+        self.size = 0
+
+    def append(self, data: bytes, **entries: int) -> int:
+        """Adds bytes; returns the index of their view."""
+        self.views.append({"buffer": 0, "byteOffset": self.size, "byteLength": len(data), **entries})
+        self.parts.append(data + bytes(-len(data) % 4))
+        self.size += len(self.parts[-1])
+        return len(self.views) - 1
+
+    def add(self, values: np.ndarray, component: int, target: int) -> int:
+        """Adds numbers (N,) or (N, K); returns the index of their accessor."""
+        values = values.astype("<f4" if component == FLOAT else "<u4")
+        shape = "SCALAR" if values.ndim == 1 else f"VEC{values.shape[1]}"
+        entry = {"componentType": component, "count": len(values), "type": shape}
+        rows = values.reshape(len(values), -1)
+        bounds = {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}  # which positions must have
+        view = self.append(values.tobytes(), target=target)
+        self.accessors.append({"bufferView": view, **entry, **bounds})
+        return len(self.accessors) - 1
+
+
+def _chunk(kind: bytes, data: bytes, padding: bytes) -> bytes:
+    data += padding * (-len(data) % 4)
+    return np.array([len(data)], "<u4").tobytes() + kind + data
+
+
+def _png(image: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, format="PNG")
+    return out.getvalue()

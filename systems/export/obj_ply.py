@@ -1,0 +1,65 @@
+"""Exporters: a mesh as Wavefront OBJ or binary PLY, with normals and texture or colours; files appear only complete."""
+
+from pathlib import Path
+
+import numpy as np
+
+from systems.export.number_text import format_rows
+from utils.files import replacing
+from utils.images import write_png
+from utils.mesh import Mesh, ply
+from utils.registry import register
+
+MATERIAL = "surface"
+
+
+@register("exporter", "obj")
+def write_obj(mesh: Mesh, path: Path) -> None:
+    """Writes Wavefront OBJ text: `v x y z [r g b]` with colours in [0, 1], `vn`, and faces that count from one. A
+    texture goes into a PNG and an MTL file beside it, `vt` names places on it, and colours are left out."""
+    digits = 12 if ply.needs_doubles(mesh) else 8
+    vertices, decimals = mesh.vertices, [_decimals(mesh.vertices, digits)] * 3
+    columns, separators = [mesh.faces], [" "]
+    if mesh.texture is not None:
+        columns.append(mesh.texture.corners)
+        _write_material(mesh.texture.image, path)
+    elif mesh.colors is not None:
+        vertices, decimals = np.hstack([vertices, mesh.colors / 255.0]), decimals + [5] * 3
+    if mesh.normals is not None:
+        columns.append(mesh.faces)
+        separators = ["//", " "]
+    if len(columns) > 1 and mesh.texture is not None:
+        separators = ["/"] * (len(columns) - 1) + [" "]
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        if mesh.texture is not None:
+            file.write(f"mtllib {path.stem}.mtl\nusemtl {MATERIAL}\n".encode())
+        file.writelines(format_rows("v", vertices, decimals))
+        if mesh.texture is not None:
+            file.writelines(format_rows("vt", mesh.texture.places * [1.0, -1.0] + [0.0, 1.0], [7] * 2))  # from below
+        if mesh.normals is not None:
+            file.writelines(format_rows("vn", mesh.normals, [5] * 3))
+        names = np.stack(columns, axis=2).reshape(len(mesh.faces), -1) + 1
+        file.writelines(format_rows("f", names, [0] * names.shape[1], separators * 3))
+
+
+def _write_material(image: np.ndarray, path: Path) -> None:
+    """Writes the picture and the material that names it, before the OBJ file that names both."""
+    with replacing(path.with_suffix(".png")) as temporary:
+        write_png(temporary, image)
+    text = f"newmtl {MATERIAL}\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {path.stem}.png\n"
+    with replacing(path.with_suffix(".mtl")) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@register("exporter", "ply")
+def write_ply(mesh: Mesh, path: Path) -> None:
+    """Writes binary little-endian PLY: float positions and normals, uchar colours, int faces; no texture.
+
+    Positions are doubles where floats would distort the shape, as in large world coordinates."""
+    ply.write_ply(mesh, path)
+
+
+def _decimals(values: np.ndarray, digits: int) -> int:
+    """Decimals that give the largest of the values so many significant digits."""
+    largest = np.abs(values).max(initial=0.0)
+    return int(np.clip(digits - 1 - np.floor(np.log10(largest)), 0, 15)) if largest > 0.0 else 0

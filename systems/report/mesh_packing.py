@@ -1,0 +1,80 @@
+"""Packs a mesh into a few hundred kilobytes of text, for a page that shows it."""
+
+from base64 import b64encode
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from utils.mesh import Mesh
+from utils.mesh.decimation import decimate
+from utils.mesh.measures import face_areas, vertex_normals
+
+_STEPS = 65535  # of a position along the longest side of the box
+_FINE = 4  # times the faces that are wanted: what a larger mesh has before its edges collapse
+_CELLS = 3.0  # faces of a surface that a cell gathers, by its area in squared cells
+
+
+def pack_mesh(mesh: Mesh, max_faces: int) -> dict[str, Any]:
+    """The mesh with about `max_faces` faces at most, as plain values whose arrays are base64, little endian.
+
+    positions: uint16 (V, 3), of which 65535 are `size`, in the mesh's unit, from `low`; normals: int8 (V, 3), of
+    which 127 are 1; colors: uint8 (V, 3) sRGB, or None where the mesh has none; indices: (F, 3), uint16 or, where
+    `wide`, uint32. Normals and colours are those of the nearest vertices of the whole mesh."""
+    num_faces = len(mesh.faces)
+    mesh = replace(mesh, normals=None, colors=vertex_colors(mesh), texture=None)
+    if num_faces > 2 * _FINE * max_faces:
+        mesh = _gathered(mesh, _FINE * max_faces)
+    small = decimate(mesh, max_faces)
+    low = small.vertices.min(axis=0)
+    extent = small.vertices.max(axis=0) - low
+    size = float(extent.max())
+    nearest = np.arange(len(mesh.vertices))
+    if small is not mesh:
+        nearest = cKDTree(mesh.vertices).query(small.vertices)[1]
+    normals = vertex_normals(mesh) if mesh.normals is None else mesh.normals
+    wide = len(small.vertices) > _STEPS
+    return {
+        "vertices": len(small.vertices),
+        "faces": len(small.faces),
+        "faces_of_file": num_faces,
+        "low": low.tolist(),
+        "size": size,
+        "extent": (extent / size).tolist(),
+        "positions": _text(np.rint((small.vertices - low) / size * _STEPS), "<u2"),
+        "normals": _text(np.rint(normals[nearest] * 127.0), "i1"),
+        "colors": None if mesh.colors is None else _text(mesh.colors[nearest], "u1"),
+        "indices": _text(small.faces, "<u4" if wide else "<u2"),
+        "wide": wide,
+    }
+
+
+def vertex_colors(mesh: Mesh) -> np.ndarray | None:
+    """(V, 3) uint8 sRGB of the vertices, read from the texture where the mesh has one; None without either."""
+    if mesh.texture is None:
+        return mesh.colors
+    colors = np.zeros((len(mesh.vertices), 3), np.uint8)
+    sampled = mesh.texture.sample(mesh.texture.places[mesh.texture.corners.reshape(-1)])
+    colors[mesh.faces.reshape(-1)] = np.rint(255.0 * sampled)
+    return colors
+
+
+def _gathered(mesh: Mesh, num_faces: int) -> Mesh:
+    """A mesh of about as many faces, each vertex the middle of those in a cell; quick, since decimation is not."""
+    low = mesh.vertices.min(axis=0)
+    spacing = np.sqrt(_CELLS * face_areas(mesh).sum() / num_faces)
+    cells = ((mesh.vertices - low) / spacing).astype(np.int64)
+    rows, columns = cells[:, 1].max() + 1, cells[:, 0].max() + 1
+    keys = (cells[:, 2] * rows + cells[:, 1]) * columns + cells[:, 0]
+    _, first, cell, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    vertices = np.stack([np.bincount(cell, mesh.vertices[:, axis]) / counts for axis in range(3)], axis=1)
+    faces = cell[mesh.faces]
+    a, b, c = faces.T
+    faces = faces[(a != b) & (b != c) & (c != a)]
+    colors = None if mesh.colors is None else mesh.colors[first]
+    return Mesh(vertices, faces, vertex_normals(mesh)[first], colors)
+
+
+def _text(values: np.ndarray, kind: str) -> str:
+    return b64encode(np.ascontiguousarray(values.astype(kind)).tobytes()).decode("ascii")

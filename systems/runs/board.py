@@ -1,0 +1,59 @@
+"""What TensorBoard shows beside the curves: views, the mesh, the config and its figures as hyperparameters."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+
+from systems.configs import Experiment
+from utils.config.difference import flatten
+from utils.mesh import Mesh
+from utils.config.schema import to_dict
+
+_COMPARED = ("psnr", "ssim", "chamfer", "fscore_1pct")
+
+
+class Board:
+    """Writes to the TensorBoard logs among some loggers; at validation and test, not in a step."""
+
+    def __init__(self, loggers: Iterable[Any], experiment: Experiment) -> None:
+        self._loggers = [logger for logger in loggers if isinstance(logger, pl.loggers.TensorBoardLogger)]
+        self._config = to_dict(experiment)
+        self._is_config_shown = False
+
+    def show_view(self, index: int, panel: np.ndarray, step: int) -> None:
+        """Truth, rendering, normals and depth of a validation view side by side, (H, W, 3) uint8."""
+        for logger in self._loggers:
+            logger.experiment.add_image(f"val/{index:03d}", panel, step, dataformats="HWC")
+
+    def show_config(self, step: int) -> None:
+        """The resolved YAML, once."""
+        for logger in [] if self._is_config_shown else self._loggers:
+            logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(self._config)}```", step)
+        self._is_config_shown = True
+
+    def show_mesh(self, mesh: Mesh, step: int) -> None:
+        """A mesh that may be turned."""
+        arrays = mesh.vertices.astype(np.float32), mesh.colors, mesh.faces.astype(np.int32)
+        vertices, colors, faces = (torch.from_numpy(array)[None] for array in arrays)
+        for logger in self._loggers:
+            logger.experiment.add_mesh("mesh", vertices, colors, faces, global_step=step)
+
+    def show_figures(self, report: dict[str, Any], step: int) -> None:
+        """All keys of the config beside the first figures of a test pass, for comparing runs."""
+        found = report | report.get("mesh_against_gt", {})
+        named = {f"hparam/{name}": found[name] for name in _COMPARED if name in found}
+        for logger in self._loggers:
+            logger.log_hyperparams(hyperparameters(self._config), named, step)
+            logger.save()
+
+
+def hyperparameters(config: dict[str, Any]) -> dict[str, bool | int | float | str]:
+    """Dotted key -> value of a plain tree; lists, null and empty blocks as text."""
+    return {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in flatten(config).items()
+    }

@@ -1,0 +1,1 @@
+"""One training step: what is drawn, rendered, lost, optimised and read back."""

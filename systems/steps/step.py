@@ -1,0 +1,162 @@
+"""One training step: rays, render, weighted losses and, where it is captured, gradients and optimiser."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.base import VolumeModel
+from models.configs import VolumeModelConfig
+from models.exposure import Exposure
+from systems.configs import Experiment
+from systems.losses import OF_PAIRS, rgb_mse
+from systems.steps.error_map import ErrorMap
+from systems.steps.graphs import StepGraphs
+from systems.steps.optim import LearningRates
+from systems.steps.ranks import Ranks
+from systems.views import TrainingViews
+from utils import registry
+
+BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}  # what a view is compared over
+
+
+def view_background(model: VolumeModelConfig, device: torch.device) -> Tensor:
+    """(3,) the colour behind a whole view: what the background of a model and `background_color` mean there."""
+    return torch.full((3,), BACKGROUNDS[model.shown_over], device=device)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a step leaves for the log, on the device."""
+
+    names: tuple[str, ...]  # of the losses
+    loss: Tensor  # (), their weighted sum
+    terms: Tensor  # (n,), before weighting
+    mse: Tensor  # () of the colour
+    rays: Tensor  # () within the sample budget
+    samples: Tensor  # () in use
+    inv_s: Tensor | None  # () of a NeuS
+
+    def by_name(self) -> dict[str, Tensor]:
+        """Each () under the name that it has in the log."""
+        values = {"loss": self.loss, "mse": self.mse, "rays": self.rays, "samples": self.samples}
+        values |= {} if self.inv_s is None else {"inv_s": self.inv_s}
+        return values | {f"loss/{name}": term for name, term in zip(self.names, self.terms.unbind(), strict=True)}
+
+
+class TrainingStep:
+    """Runs the steps of a training; `captured`: gradients and optimiser too, as CUDA graphs.
+
+    The host reads nothing from the device, and what changes with the step is written there before it."""
+
+    def __init__(
+        self,
+        model: VolumeModel,
+        experiment: Experiment,
+        views: TrainingViews,
+        optimizer: torch.optim.Optimizer,
+        device: torch.device,
+        captured: bool,
+        exposure: Exposure | None = None,
+        error_map: ErrorMap | None = None,
+    ) -> None:
+        self.model, self.experiment, self.views, self.optimizer = model, experiment, views, optimizer
+        self.device, self.captured, self.exposure, self.error_map = device, captured, exposure, error_map
+        self.losses = {name: registry.find("loss", name).target for name in experiment.system.loss.weights}
+        config = experiment.system.loss
+        self.sources = None if config.is_off("ncc") else views.sources(config.ncc_views)
+        no_points = config.is_off("sparse_points")
+        self.points = None if no_points else views.sparse_points(experiment.model.radius)
+        if self.points is None:
+            self.losses.pop("sparse_points", None)
+        if experiment.model.grid_min_views:
+            model.keep_to_views(views.count_views)
+        self.rates, self.ranks = LearningRates(optimizer), Ranks.joined()
+        self.generator = torch.Generator(device)
+        self._graphs = StepGraphs(self.generator)
+        self._weights: dict[str, tuple[float, Tensor]] = {}
+
+    def run(self, step: int) -> Figures:
+        """The figures of a step; where it is not captured, their loss carries the gradient."""
+        # Random numbers depend on seed and step alone: a resumed run draws what the whole run drew.
+        seed = self.experiment.seed * 1_000_003 + step
+        self.generator.manual_seed(seed)
+        self.rates.set(self.experiment.system.scheduler.at(step))
+        self.model.on_step(step)
+        due = self.model.occupancy_due(step)
+        if due is not None:
+            self._run(("occupancy", due), partial(self.model.update_occupancy, self.generator, due))
+        if self.ranks.own > 0:  # rays of its own, after cells that are the same for all
+            self.generator.manual_seed(self.ranks.seed(seed))
+        names = self._weigh(step)
+        whole = self._optimised if self.captured else self._loss
+        return self._run((names, self.model.graph_key), partial(whole, names))
+
+    def _run(self, key: Hashable, function: Callable[[], Any]) -> Any:
+        return self._graphs.run(key, function) if self.captured else function()
+
+    def close(self) -> None:
+        """Gives back what only further steps would need."""
+        self._graphs.clear()
+
+    def _weigh(self, step: int) -> tuple[str, ...]:
+        """Puts the weights of this step on the device where they changed; returns the losses that have one."""
+        schedules = self.experiment.system.loss.weights
+        weights = {name: schedules[name].at(step) for name in self.losses}
+        for name, weight in weights.items():
+            if name not in self._weights:
+                self._weights[name] = weight, torch.tensor(weight, device=self.device)
+            elif self._weights[name][0] != weight:
+                self._weights[name] = weight, self._weights[name][1].fill_(weight)
+        return tuple(name for name, weight in weights.items() if weight != 0.0)
+
+    def _background(self) -> Tensor:
+        if self.experiment.model.shown_over == "random":
+            return torch.rand(3, generator=self.generator, device=self.device)
+        return view_background(self.experiment.model, self.device)
+
+    def _loss(self, names: tuple[str, ...]) -> Figures:
+        """Draws rays, renders them and weighs the named losses."""
+        background, config = self._background(), self.experiment.system.loss
+        paired = not OF_PAIRS.isdisjoint(names)
+        each = self.experiment.model.rays_per_pixel
+        drawn = self.model.num_rays // each, background, self.generator, paired, self.error_map
+        batch = self.views.draw(*drawn, each)
+        points = self._some_points() if "sparse_points" in names else None
+        batch = replace(batch, sources=self.sources, points=points)
+        out = self.model.render(batch.rays, background, self.generator, frozenset(names))
+        if self.experiment.model.grid_reseed:
+            self.model.reseed(batch, out)
+        if self.exposure is not None:
+            out = replace(out, rgb=self.exposure(out, batch))
+        if each > 1:
+            batch, out = batch.by_pixel(each), out.by_pixel(each)
+        if self.error_map is not None:
+            self.error_map.update(batch.pixel, batch.image, (out.rgb - batch.rgb).abs().mean(-1), out.alive)
+        found = {name: self.losses[name](out, batch, config) for name in names}
+        terms = torch.stack(list(found.values()))
+        loss = (terms * torch.stack([self._weights[name][1] for name in names])).sum()
+        with torch.no_grad():
+            mse = found["rgb_mse"].detach() if "rgb_mse" in found else rgb_mse(out, batch, config)
+            inv_s = None if out.inv_s is None else out.inv_s.detach()
+        return Figures(names, loss, terms.detach(), mse, out.alive.sum(), out.samples.packed.count, inv_s)
+
+    def _some_points(self) -> Tensor:
+        """(K, 3) sparse points, drawn with replacement."""
+        count = self.experiment.system.loss.sparse_points_num
+        chosen = torch.randint(len(self.points), (count,), generator=self.generator, device=self.device)
+        return self.points[chosen]
+
+    def _optimised(self, names: tuple[str, ...]) -> Figures:
+        """Loss, gradients and the step of the optimiser."""
+        figures = self._loss(names)
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        gradients = torch.autograd.grad(figures.loss, parameters, allow_unused=True)
+        self.ranks.average([gradient for gradient in gradients if gradient is not None])
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.optimizer.step()
+        return replace(figures, loss=figures.loss.detach())

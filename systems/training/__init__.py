@@ -1,0 +1,1 @@
+"""The Lightning side: the system, the trainer, attempts, devices, what is printed."""

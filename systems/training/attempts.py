@@ -1,0 +1,193 @@
+"""One run in as many attempts as it takes: after NaN or without memory it goes on from the last good state."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from systems.configs import Experiment
+from systems.runs import RunFolder
+from systems.runs.checkpoints import load_weights, read_checkpoint
+from systems.runs.saving import Saver
+from systems.steps.finite import NotFiniteError
+from systems.steps.ranks import leave_with_parent, part
+from systems.training.devices import Devices
+from systems.training.reconstruction import Data, ReconstructionSystem
+from systems.training.trainer import make_trainer
+from utils import registry
+from utils.errors import ReconstructionError
+from utils.interrupts import Interrupts
+from utils.memory import free_memory, is_out_of_memory
+
+log = logging.getLogger(__name__)
+MOST_RETURNS = 3  # after NaN or infinity
+MOST_HALVINGS = 4  # of the sample budget
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the next attempt of a run begins with."""
+
+    experiment: Experiment
+    run: RunFolder
+    runs_dir: Path
+    devices: Devices
+    interrupts: Interrupts
+    checkpoint: Path | None = None  # None: from scratch
+    weights_only: bool = False  # of the checkpoint, for a run that begins at step 0
+    returns: int = 0
+    halvings: int = 0
+    callbacks: tuple[Callback, ...] = ()  # beside those of every training
+
+    def prepare(self) -> "Attempt":
+        """Model, with its weights and on its device, and trainer. Raises CheckpointError for weights of another one."""
+        experiment = self.experiment
+        torch.manual_seed(experiment.seed)
+        system = registry.build(experiment.system, experiment, registry.build(experiment.model), self.run.save)
+        if self.checkpoint is not None:
+            step = load_weights(self.checkpoint, system)
+            system.loaded_step = 0 if self.weights_only else step
+        trainer = make_trainer(experiment, self.run, self.runs_dir, self.devices, self.interrupts)
+        trainer.callbacks.extend(self.callbacks)
+        return Attempt(system.to(self.devices.own), trainer)
+
+
+@dataclass
+class Attempt:
+    """A model and the trainer that goes with it; others take their place where the attempt fails."""
+
+    system: ReconstructionSystem
+    trainer: pl.Trainer
+
+    def begin_anew(self, job: Job, data: Data) -> None:
+        """Drops model, trainer and all that they hold on the device, and only then makes those of a job."""
+        self.system = self.trainer = data.trainer = None
+        free_memory()
+        other = job.prepare()
+        self.system, self.trainer = other.system, other.trainer
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """What a checkpoint takes on disk, about: the state of the model, and two moments of each parameter."""
+        state = sum(value.numel() * value.element_size() for value in self.system.state_dict().values())
+        return state + 2 * sum(parameter.numel() * parameter.element_size() for parameter in self.system.parameters())
+
+    def alone(self, job: Job) -> pl.Trainer:
+        """A trainer of this process alone, for what comes after the training, with the figures of this one."""
+        if job.devices.size == 1:
+            return self.trainer
+        self.system.loaded_step = self.system.current_step
+        devices = Devices.single(job.devices.own)
+        trainer = make_trainer(self.system.experiment, job.run, job.runs_dir, devices, job.interrupts)
+        trainer.loggers, trainer.callbacks = self.trainer.loggers, self.trainer.callbacks
+        return trainer
+
+    @property
+    def saver(self) -> Saver:
+        """What writes the checkpoints."""
+        return next(callback for callback in self.trainer.callbacks if isinstance(callback, Saver))
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """Why an attempt ended early; without the error itself, which would keep all its memory alive."""
+
+    text: str
+    is_memory: bool
+    newest: Path | None  # checkpoint that this attempt wrote
+
+
+def train(job: Job, attempt: Attempt, data: Data) -> None:
+    """Trains to the end, in as many attempts as it takes. Raises ReconstructionError where none gets there."""
+    if job.devices.size > 1:
+        _train_together(job, attempt, data)
+        return
+    while (trouble := _fit(job, attempt, data)) is not None:
+        job = _after(job, trouble)
+        attempt.begin_anew(job, data)
+
+
+def help_to_train(job: Job, data: Data) -> None:
+    """Trains along in a process that is not the first one; ends when that one does."""
+    if job.devices.started == "here":
+        leave_with_parent()
+    attempt = job.prepare()
+    attempt.trainer.fit(attempt.system, datamodule=data, ckpt_path=_state(job), weights_only=True)
+    part()
+
+
+def _train_together(job: Job, attempt: Attempt, data: Data) -> None:
+    """One attempt, whose other processes end with it: they have no way to hear of a return to an earlier state."""
+    try:
+        trouble = _fit(job, attempt, data)
+        if trouble is not None:
+            behind = "its beginning" if trouble.newest is None else trouble.newest.name
+            raise ReconstructionError(
+                f"{trouble.text}. Several processes do not return to an earlier state by themselves: go on from "
+                f"{behind} with --resume RUN --train, and a lower system.optimizer.args.lr or model.train_num_rays."
+            )
+    except BaseException as error:
+        lost = attempt.trainer.strategy.lost
+        attempt.trainer.strategy.end_others()
+        if lost is not None and isinstance(error, RuntimeError):
+            raise ReconstructionError(
+                f"a process that trained along has ended with code {lost}, and no step is taken without it. Go on "
+                f"with python launch.py --resume {job.run.path} --train, and the same --gpu or less of it."
+            ) from error
+        raise
+    part()
+
+
+def _state(job: Job) -> str | None:
+    """The checkpoint that a training goes on from, optimiser included."""
+    return None if job.weights_only or job.checkpoint is None else str(job.checkpoint)
+
+
+def _fit(job: Job, attempt: Attempt, data: Data) -> _Trouble | None:
+    trainer = attempt.trainer
+    try:
+        trainer.fit(attempt.system, datamodule=data, ckpt_path=_state(job), weights_only=True)
+        return None
+    except NotFiniteError as error:
+        return _Trouble(str(error), False, attempt.saver.newest)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return _Trouble(f"step {trainer.global_step}: out of memory", True, attempt.saver.newest)
+
+
+def _after(job: Job, trouble: _Trouble) -> Job:
+    """The job that goes on from the last good state; says so. Raises ReconstructionError where that is in vain."""
+    if trouble.newest is not None:
+        job = replace(job, checkpoint=trouble.newest, weights_only=False)
+    behind = 0 if job.checkpoint is None or job.weights_only else read_checkpoint(job.checkpoint)["global_step"]
+    if trouble.is_memory:
+        return _with_half(job, trouble, behind)
+    if job.returns >= MOST_RETURNS:
+        raise ReconstructionError(
+            f"{trouble.text}, also after {job.returns} returns to an earlier state. Lower system.optimizer.args.lr, "
+            f"set trainer.precision=32, or switch off the loss that is named. The state of step {behind} is good."
+        )
+    log.warning(
+        "%s: going on from step %d, the last good state, with other rays (%d of at most %d times)",
+        *(trouble.text, behind, job.returns + 1, MOST_RETURNS),
+    )
+    other = replace(job.experiment, seed=job.experiment.seed + 1)
+    return replace(job, experiment=other, returns=job.returns + 1)
+
+
+def _with_half(job: Job, trouble: _Trouble, behind: int) -> Job:
+    model = job.experiment.model
+    if job.halvings >= MOST_HALVINGS or model.train_num_rays < 2:
+        raise ReconstructionError(
+            f"{trouble.text}, even with model.train_num_rays={model.train_num_rays}. Free memory of the device, or "
+            "lower model.num_samples_per_ray or the log2_hashmap_size of the encoding."
+        )
+    half = {"train_num_rays": model.train_num_rays // 2, "max_train_num_rays": max(model.max_train_num_rays // 2, 1)}
+    told = ", ".join(f"model.{name}={value}" for name, value in half.items())
+    log.warning("%s: going on from step %d with half of the sample budget, %s", trouble.text, behind, told)
+    smaller = replace(job.experiment, model=replace(model, **half))
+    return replace(job, experiment=smaller, halvings=job.halvings + 1)

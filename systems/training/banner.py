@@ -1,0 +1,71 @@
+"""What is about to happen, in a few lines: experiment, photographs, model, device, steps, and where results go."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from systems.configs import Experiment
+from systems.runs import RunFolder
+from systems.training.reconstruction import ReconstructionSystem
+from utils import registry
+from utils.environment import device_name
+
+log = logging.getLogger(__name__)
+_USES = {"train": "to train on", "val": "to validate", "test": "to test"}
+
+
+class Photographed(Protocol):
+    """A split of a scene."""
+
+    name: str
+    sizes: np.ndarray  # (N, 2), width and height
+
+    def __len__(self) -> int: ...
+
+
+def announce(
+    experiment: Experiment,
+    mode: str,
+    scenes: Mapping[str, Photographed],
+    system: ReconstructionSystem,
+    run: RunFolder,
+    board: Path,
+) -> None:
+    """Logs what a mode of the command line is about to do.
+
+    scenes: the splits in use; system: with its weights and on its device; board: where TensorBoard finds the run."""
+    model, dataset = registry.name_of(experiment.model), registry.name_of(experiment.dataset)
+    size = sum(parameter.numel() for parameter in system.model.parameters())
+    threads = "" if system.device.type == "cuda" else f", {torch.get_num_threads()} threads"
+    log.info("experiment: %s, %s on %s", experiment.name, model, dataset)
+    log.info("dataset:    %s", describe_photographs(scenes))
+    log.info("model:      %s, %s parameters", model, f"{size:,}")
+    log.info("device:     %s%s", device_name(system.device), threads)
+    log.info("steps:      %s", describe_work(mode, experiment, system.current_step))
+    log.info("results:    %s, curves and pictures in %s", run.path, board)
+
+
+def describe_photographs(scenes: Mapping[str, Photographed]) -> str:
+    """Name, numbers of views and sizes of the splits."""
+    counts = ", ".join(f"{len(scene)} {_USES[split]}" for split, scene in scenes.items())
+    sizes = np.concatenate([scene.sizes for scene in scenes.values()])
+    order = np.argsort(sizes.prod(axis=1), kind="stable")
+    least, most = (f"{width}x{height}" for width, height in sizes[order[[0, -1]]])
+    name, size = next(iter(scenes.values())).name, least if least == most else f"{least} to {most}"
+    return f"{name}, views: {counts}; {size} pixels"
+
+
+def describe_work(mode: str, experiment: Experiment, step: int) -> str:
+    """What a mode of the command line does with a model at a step."""
+    last, every = experiment.trainer.max_steps, experiment.trainer.val_check_interval
+    validated = f"validation views every {every}, " if every <= last else ""
+    return {
+        "train": f"from {step} to {last}, {validated}then test views, video and mesh",
+        "validate": f"none; renders validation views at step {step}",
+        "test": f"none; renders test views at step {step}, then video and mesh",
+        "predict": f"none; renders an orbit at step {step}",
+    }[mode]

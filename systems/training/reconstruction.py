@@ -1,0 +1,296 @@
+"""The Lightning module: draws rays, renders, weighs losses, validates and tests; for NeuS and NeRF alike."""
+
+import logging
+import math
+import time
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from models.base import VolumeModel
+from models.exposure import Exposure
+from systems.configs import Experiment
+from systems.runs.board import Board
+from systems.steps.divergence import CHECKED_EVERY, Watch
+from systems.steps.error_map import ErrorMap
+from systems.steps.optim import build_optimizer, check_parts
+from systems.steps.readout import Readout
+from systems.steps.step import Figures, TrainingStep, view_background
+from systems.training.evaluation import View, evaluate_view, render_view
+from systems.views import CapturedViews, TrainingViews
+from utils.errors import ReconstructionError
+from utils.files import Spared
+from utils.images import read_image, write_png
+from utils.mesh import Mesh
+from utils.rays import Photographs, RayBatch, Rays
+from utils.video import write_video
+
+log = logging.getLogger(__name__)
+
+
+class Views(TrainingViews, CapturedViews, Protocol):
+    """The posed photographs of a split, as rays."""
+
+    photographs: Photographs
+    heights: Tensor  # (N,) int64, of the images in pixels
+
+    def image(self, index: int, background: Tensor, shift: Tensor | None = None) -> RayBatch: ...
+    def size(self, index: int) -> tuple[int, int]: ...
+
+
+class Data(Protocol):
+    """What the module asks of `trainer.datamodule`."""
+
+    world_from_scene: np.ndarray
+    orbit_views: int
+    true_mesh: Mesh | None  # in world coordinates
+
+    def views(self, split: str, device: torch.device) -> Views: ...
+    def orbit(self, index: int, device: torch.device, shift: Tensor | None = None) -> tuple[Rays, tuple[int, int]]: ...
+
+
+class ReconstructionSystem(pl.LightningModule):
+    """Trains a volume model on posed photographs."""
+
+    def __init__(self, config: Any, experiment: Experiment, model: VolumeModel, save_dir: Path) -> None:
+        super().__init__()
+        self.config, self.experiment, self.model, self.save_dir = config, experiment, model, save_dir
+        self.exposure: Exposure | None = None  # of the training images, which `setup` counts
+        self.error_map: ErrorMap | None = None  # likewise
+        check_parts(config, self._parts())
+        self.frames: list[Path] = []
+        self.shown_in_frames: tuple[str, ...] = ()  # from left to right
+        self.view_metrics: list[dict[str, float]] = []
+        self.report: dict[str, Any] = {}
+        self.readout, self.spared = Readout(), Spared()
+        self.shown: dict[str, float] = {}  # beside the progress
+        self.failure: ReconstructionError | None = None  # raised once everything else is written
+        self.loaded_step = 0  # of the checkpoint that the weights come from
+
+    @property
+    def current_step(self) -> int:
+        """Training steps behind the weights."""
+        return max(self.global_step, self.loaded_step)
+
+    @property
+    def data(self) -> Data:
+        """The datamodule of the trainer."""
+        return self.trainer.datamodule
+
+    @cached_property
+    def board(self) -> Board:
+        """What is shown beside the curves."""
+        return Board(self.loggers, self.experiment)
+
+    def setup(self, stage: str) -> None:
+        """Makes what depends on the training images, which no other pass needs."""
+        if stage != "fit":
+            return
+        views = self.data.views("train", self.device)
+        if self.config.exposure:
+            self.exposure = Exposure(len(views)).to(self.device)
+        if self.config.error_guided > 0.0:
+            self.error_map = ErrorMap(self.config.error_guided, views.photographs, views.heights)
+
+    def _parts(self) -> dict[str, list[torch.nn.Parameter]]:
+        """Parameters by the names that `system.optimizer.params` uses."""
+        own = {"exposure": list(self.exposure.parameters()) if self.exposure else []} if self.config.exposure else {}
+        return self.model.parts() | own
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser; its learning rates are set in each step."""
+        return build_optimizer(self.config, self._parts())
+
+    def on_train_start(self) -> None:
+        """Prepares what lasts from step to step on this device."""
+        views, optimizer = self.data.views("train", self.device), self.trainer.optimizers[0]
+        # Loss scaling asks the host whether a step is to be taken: only without it is the whole step on the device.
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        scaled = scaler is not None and scaler.is_enabled()
+        recordable = self.device.type == "cuda" and self.experiment.model.backend != "tinycudann"
+        self.captured = recordable and self.experiment.trainer.cuda_graph and not scaled
+        self.captured = self.captured and views.capturable
+        if self.captured:
+            log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
+        step = self.model, self.experiment, views, optimizer, self.device, self.captured
+        self.step = TrainingStep(*step, self.exposure, self.error_map)
+        self.watch = Watch(self, self.model, self.experiment.trainer.max_steps)
+        self._rated = self.global_step - 1, time.perf_counter()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """One step: rays, render, weighted losses. The host waits for nothing, and logs figures when they arrive."""
+        figures = self.step.run(self.global_step)
+        if self._is_logged(self.global_step) or (self.global_step + 1) % CHECKED_EVERY == 0:
+            self._log_arrived(wait=True)
+            self._send_figures(figures)
+        # For callbacks; as tensors of the CPU: of a number Lightning makes one on the GPU, and waits for that.
+        self.log_dict({name: torch.tensor(value) for name, value in self._log_arrived().items()}, logger=False)
+        return figures.loss
+
+    def _is_logged(self, step: int) -> bool:
+        return (step + 1) % self.experiment.trainer.log_every_n_steps == 0
+
+    def on_train_end(self) -> None:
+        """Logs what is still under way."""
+        self._log_arrived(wait=True)
+        self.step.close()
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lightning's hook; a captured step has done it already, as it has the next two."""
+        if not self.captured:
+            super().backward(loss, *args, **kwargs)
+            self.step.ranks.average([part.grad for part in self.parameters() if part.grad is not None])
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """See `backward`."""
+        if not self.captured:
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """See `backward`."""
+        if self.captured:
+            optimizer_closure()
+        else:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+
+    def _view_background(self) -> Tensor:
+        return view_background(self.experiment.model, self.device)
+
+    def _send_figures(self, figures: Figures) -> None:
+        values = figures.by_name()
+        values["occupied"] = self.model.occupancy.occupied.float().mean()
+        values = self.step.ranks.gather(values, ("rays", "samples")) | self.watch.ask()
+        self.readout.send(self.global_step, values)
+
+    def _log_arrived(self, wait: bool = False) -> dict[str, float]:
+        """Logs figures under the step that they are of, and returns them; nothing where none have arrived.
+
+        Raises NotFiniteError where one of them is none."""
+        step, values = self.readout.take(wait) or (0, {})
+        values = self.watch.judge(step, values)
+        if not values or not self._is_logged(step):
+            return {}
+        values["psnr"] = -10.0 * math.log10(max(values.pop("mse"), 1e-10))
+        self.shown = {name: values[name] for name in ("loss", "psnr")}
+        named = {f"train/{name}": value for name, value in values.items()} | self._rates(step, values["rays"])
+        self._log(named, step)
+        if values["samples"] == 0:
+            log.warning(
+                "step %d: no sample lies in an occupied cell, so nothing is learned. Check model.radius against the "
+                "scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",
+                step,
+            )
+        return named
+
+    def _log(self, named: dict[str, float], step: int) -> None:
+        for logger in self.loggers:  # not through Lightning: it would log them under another step
+            logger.log_metrics(named, step)
+            logger.save()
+
+    def _rates(self, step: int, rays: float) -> dict[str, float]:
+        """Rays per second between the arrival of earlier figures, or a validation pass, and that of a step's."""
+        now, (since, then) = time.perf_counter(), self._rated
+        if step <= since:
+            return {}
+        self._rated = step, now
+        return {"perf/rays_per_s": rays * (step - since) / (now - then)}
+
+    def _view(self, split: str, index: int) -> View:
+        views, background = self.data.views(split, self.device), self._view_background()
+        batch, size = views.image(index, background), views.size(index)
+        return evaluate_view(self.model, batch, size, lambda shift: views.image(index, background, shift).rays)
+
+    def on_test_start(self) -> None:
+        """The model is looked at as it is at this step; the results of an earlier pass are dropped."""
+        self.model.on_step(self.current_step)
+        self.frames, self.view_metrics, self.shown_in_frames = [], [], ()
+
+    on_validation_start = on_predict_start = on_test_start
+
+    def validation_step(self, batch: int, batch_idx: int) -> None:
+        """Renders one validation view beside the truth and keeps its metrics."""
+        view = self._view("val", int(batch))
+        self.log_dict({f"val/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
+        self.view_metrics.append(view.metrics)
+        with self.spared("validation views"):
+            write_png(self.save_dir / f"it{self.current_step}-val" / f"{int(batch):03d}.png", view.panel)
+            self.board.show_view(int(batch), view.panel, self.current_step)
+
+    def test_step(self, batch: int, batch_idx: int) -> None:
+        """Renders one held-out view beside the truth and keeps its metrics."""
+        view = self._view("test", int(batch))
+        self.log_dict({f"test/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
+        self.view_metrics.append(view.metrics)
+        self._keep_frame(f"it{self.current_step}-test", int(batch), view.panel)
+        self.shown_in_frames = view.shown
+
+    def predict_step(self, batch: int, batch_idx: int) -> None:
+        """Renders one frame of the orbit."""
+        self._keep_frame(f"it{self.current_step}-orbit", int(batch), self._orbit_panel(int(batch)))
+
+    def _orbit_panel(self, index: int) -> np.ndarray:
+        orbit = partial(self.data.orbit, index, self.device)
+        return render_view(self.model, lambda shift: orbit(shift)[0], self._view_background(), orbit()[1]).panel
+
+    def _keep_frame(self, folder: str, index: int, panel: np.ndarray) -> None:
+        self.frames.append(self.save_dir / folder / f"{index:03d}.png")
+        write_png(self.frames[-1], panel)
+
+    def _mean_metrics(self, split: str) -> dict[str, Any]:
+        """Means over the views of a pass, which are logged, and their number."""
+        names = self.view_metrics[0] if self.view_metrics else {}
+        means = {name: float(np.mean([view[name] for view in self.view_metrics])) for name in names}
+        self._log({f"{split}/{name}": mean for name, mean in means.items()}, self.current_step)
+        return {**means, "views": len(self.view_metrics)}
+
+    def _held_out(self) -> dict[str, Any]:
+        """Where the panels of the held-out views lie, what they show, and what was measured on each."""
+        pairs = zip(self.frames, self.view_metrics, strict=True)
+        files = [{"file": frame.relative_to(self.save_dir).as_posix(), **metrics} for frame, metrics in pairs]
+        return {"panel": list(self.shown_in_frames), "views": files}
+
+    def on_validation_end(self) -> None:
+        """Leaves the mean figures in `report`."""
+        self.report = self._mean_metrics("val")
+        with self.spared("the config for TensorBoard"):
+            self.board.show_config(self.current_step)
+        self._rated = self.global_step - 1, time.perf_counter()
+
+    def on_test_end(self) -> None:
+        """Writes the video of the test pass and the mesh; leaves the figures in `report`."""
+        from systems.export.against_truth import against_truth
+        from systems.export.exporter import export_mesh  # it brings a quarter of a start: not before the first step
+
+        stem = f"it{self.current_step}"
+        frames = map(read_image, self.frames)
+        if self.data.orbit_views:
+            frames = (self._orbit_panel(index) for index in range(self.data.orbit_views))
+        video = self.save_dir / f"{stem}-test.mp4"
+        write_video(video, frames, self.experiment.export.video_fps)
+        self.report = {**self._mean_metrics("test"), "video": video.name, "held_out": self._held_out()}
+        try:
+            frame, views = self.data.world_from_scene, lambda split: self.data.views(split, self.device)
+            mesh = export_mesh(self.model, self.experiment, self.save_dir / stem, frame, views, self._show_mesh)
+        except ReconstructionError as error:
+            self.failure, mesh = error, {"error": str(error)}
+        self.report["mesh"] = mesh
+        if self.data.true_mesh is not None and self.failure is None:
+            self.report |= against_truth([self.save_dir / name for name in mesh["files"]], self.data.true_mesh)
+        self.board.show_config(self.current_step)
+        self.board.show_figures(self.report, self.current_step)
+
+    def _show_mesh(self, mesh: Mesh) -> None:
+        from systems.export.exporter import preview
+
+        self.board.show_mesh(preview(mesh, self.model), self.current_step)
+
+    def on_predict_end(self) -> None:
+        """Writes the orbit video."""
+        video = self.save_dir / f"it{self.current_step}-orbit.mp4"
+        write_video(video, map(read_image, self.frames), self.experiment.export.video_fps)
+        self.report = {"views": len(self.frames), "video": video.name}

@@ -1,0 +1,111 @@
+"""The Lightning trainer of an experiment, the device it runs on, and the metrics that it leaves behind."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.precision import MixedPrecision
+
+from models import ops
+from systems.configs import Experiment
+from systems.runs import RunFolder, read_figures
+from systems.runs.loggers import Curves, Table
+from systems.runs.saving import KeepsSignals, Saver, SealedCheckpoints
+from systems.steps.ranks import SplitRays, environment_of
+from systems.training.callbacks import RandomState, TrainingClock
+from systems.training.devices import Devices
+from systems.training.progress import Progress
+from systems.training.reconstruction import ReconstructionSystem
+from utils.environment import describe_environment, peak_memory
+from utils.files import replacing
+from utils.interrupts import Interrupts
+
+log = logging.getLogger(__name__)
+
+
+def check_backend(backend: str, device: torch.device) -> None:
+    """Raises ConfigError where `model.backend` cannot compute on the device."""
+    ops.module("hash", backend, torch.empty(0, device=device))
+
+
+def make_trainer(
+    experiment: Experiment, run: RunFolder, runs_dir: Path, devices: Devices, interrupts: Interrupts
+) -> pl.Trainer:
+    """A trainer that logs to TensorBoard and CSV and keeps checkpoints in the run's folder.
+
+    interrupts: signals that end a training after the step in which they come, once it is saved. Of several processes
+    that train together, the first alone validates, logs and saves."""
+    config, trial, kept = experiment.trainer, run.path.name, experiment.checkpoint
+    saver = Saver(run.ckpt, kept.every_n_train_steps, config.save_every_minutes, kept.save_top_k == -1, interrupts)
+    callbacks = [TrainingClock(), RandomState(), saver if devices.is_first else KeepsSignals(interrupts)]
+    if devices.is_first and config.enable_progress_bar:
+        callbacks.append(Progress())
+    loggers = [Curves(runs_dir, name=experiment.name, version=trial), Table(run.path, name="csv_logs")]
+    return pl.Trainer(
+        accelerator="gpu" if devices.own.type == "cuda" else "cpu",
+        devices=list(devices.local) if devices.own.type == "cuda" else len(devices.local),
+        num_nodes=devices.nodes,
+        **_plugins(experiment, devices),
+        max_steps=config.max_steps,
+        log_every_n_steps=config.log_every_n_steps,
+        val_check_interval=config.val_check_interval,
+        check_val_every_n_epoch=None,
+        limit_val_batches=1.0 if devices.is_first else 0,
+        num_sanity_val_steps=0,
+        logger=loggers if devices.is_first else False,
+        callbacks=callbacks,
+        enable_checkpointing=False,  # by Lightning: `Saver` does it
+        enable_progress_bar=False,  # of Lightning's bars, which show each validation pass
+        enable_model_summary=False,
+        default_root_dir=run.path,
+    )
+
+
+def _plugins(experiment: Experiment, devices: Devices) -> dict[str, Any]:
+    """Trainer arguments for `trainer.precision`, how checkpoints are written, and how processes find each other."""
+    wanted, device = experiment.trainer.precision, devices.own
+    plugins: list[Any] = [SealedCheckpoints()]
+    more: dict[str, Any] = {"plugins": plugins}
+    if devices.size > 1:
+        plugins.append(environment_of(devices.started))
+        more["strategy"] = SplitRays(process_group_backend="nccl" if device.type == "cuda" else "gloo")
+    if wanted == "16" and device.type == "cpu":
+        log.info("trainer.precision=16 needs a GPU: the CPU computes in 32 bits")
+        wanted = "32"
+    if wanted == "16" and ops.uses_triton(experiment.model.backend, torch.empty(0, device=device)):
+        # These kernels hold gradients in 32 bits: nothing underflows, no loss is scaled, no step is skipped.
+        scaler = torch.amp.GradScaler("cuda", enabled=False)
+        plugins.append(MixedPrecision("16-mixed", "cuda", scaler))
+        return more
+    return more | {"precision": {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}[wanted]}
+
+
+def write_metrics(
+    trainer: pl.Trainer,
+    system: ReconstructionSystem,
+    run: RunFolder,
+    devices: Devices,
+    mode: str,
+    warned: Sequence[str],
+) -> dict[str, Any]:
+    """Writes save/metrics.json, or save/metrics-<mode>.json after --validate and --predict, and returns its content.
+
+    A later test pass at the same step keeps what it does not measure anew, such as the training time.
+    warned: what was logged as a warning."""
+    path = run.save / ("metrics.json" if mode in ("train", "test") else f"metrics-{mode}.json")
+    clock = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingClock))
+    report = {**system.report, "steps": system.current_step}
+    if mode == "train":
+        report["train_seconds"] = round(clock.seconds, 2)
+    report |= peak_memory(devices.own) | {"environment": describe_environment(devices.own), "processes": devices.size}
+    earlier = read_figures(path)
+    if earlier.get("steps") == report["steps"]:
+        report, warned = earlier | report, dict.fromkeys([*earlier.get("warnings", []), *warned])
+    report["warnings"] = list(warned)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return {**report, "file": str(path)}

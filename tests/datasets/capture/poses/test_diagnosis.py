@@ -1,0 +1,43 @@
+"""Why images could not be placed, told from what was measured; directions of the cameras around the object."""
+
+import numpy as np
+import pytest
+from scenes_on_disk import ring_of_cameras
+
+from datasets.capture.frames.stage import Frame
+from datasets.capture.poses.diagnosis import Evidence, directions, explain, level_up
+
+
+def evidence(num=10, blur=0.6, features=3000, shared=200, video=True, gap=None) -> Evidence:
+    frames = [Frame(f"{i}.jpg", str(i), (640, 480), 100.0, blur) for i in range(num)]
+    matches = {(i, i + 1): shared for i in range(num - 1) if i != gap}
+    return Evidence(frames, video, [features] * num, matches)
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "unsaid"),
+    [
+        ({"blur": 0.9}, "10 of 10 images are blurred: hold the camera still", "texture"),
+        ({"features": 150}, "only 150 features, too little texture: put the object on a newspaper", "blurred"),
+        ({"shared": 20}, "share only 20 features, the camera moves too fast: film more slowly", "texture"),
+        ({"gap": 3}, "no overlap between 2 groups of images (6, 4 images", "fast"),
+        ({"video": False, "shared": 20}, "walk around the object instead of turning on the spot", "fast"),
+    ],
+)
+def test_reasons_come_with_what_to_do(options, said, unsaid):
+    explanation = explain(evidence(**options))
+    assert said in explanation
+    assert unsaid not in explanation
+
+
+def test_directions_around_the_object():
+    azimuth, elevation = directions(ring_of_cameras(8))
+    np.testing.assert_allclose(azimuth % 360.0, np.arange(8) * 45.0, atol=1e-6)
+    np.testing.assert_allclose(elevation, np.degrees(np.arcsin(0.4)), atol=1e-6)
+
+
+def test_up_is_that_of_an_arc_too():
+    """Of cameras on one side that look down the mean up leans towards the object."""
+    np.testing.assert_allclose(level_up(ring_of_cameras(36)[:9]), [0.0, 0.0, 1.0], atol=1e-6)
+    one_place = np.repeat(ring_of_cameras(4)[:1], 3, axis=0)
+    np.testing.assert_allclose(level_up(one_place), -one_place[0, :, 1])

@@ -1,0 +1,206 @@
+"""The steps from a field to files, on a NeuS that has only been initialised: its surface is about a sphere."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from analytic_shapes import UP, Camera, camera_at, cameras_around, joined, photograph, sphere_mesh
+
+from models.base import VolumeModel
+from systems.configs import Experiment, ExportConfig, read_experiment
+from systems.export import finishing
+from systems.export.exporter import export_mesh, surface_mesh
+from systems.export.floaters import drop_small
+from utils import registry
+from utils.errors import ConfigError, ReconstructionError
+from utils.mesh import Mesh, submesh
+from utils.mesh.holes import boundary_loops
+from utils.mesh.measures import face_areas, signed_volume
+
+SMALL = [
+    "model.geometry.xyz_encoding_config.n_levels=4",
+    "model.geometry.xyz_encoding_config.log2_hashmap_size=10",
+    "model.geometry.isosurface.resolution=48",
+    "model.grid_resolution=16",
+]
+WORLD = np.array([[0, 2, 0, 7], [2, 0, 0, -3], [0, 0, 2, 1], [0, 0, 0, 1.0]])  # a reflection that doubles lengths
+
+
+class Photos:
+    """What export asks of a split."""
+
+    def __init__(self, cameras: list[Camera]) -> None:
+        self.camera = cameras.__getitem__
+        self.cameras = cameras
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+    def photograph(self, index: int) -> np.ndarray:
+        return photograph(self.camera(index), 0.55)
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    return read_experiment(["configs/neus-demo.yaml"], SMALL)
+
+
+@pytest.fixture(scope="module")
+def model(experiment: Experiment) -> VolumeModel:
+    torch.manual_seed(0)
+    return registry.build(experiment.model)
+
+
+def export(model: VolumeModel, experiment: Experiment, folder: Path, **settings) -> tuple[dict, dict]:
+    """The report, and the files as trimesh reads them, by suffix."""
+    experiment = replace(experiment, export=ExportConfig(**settings))
+    photos = {"train": Photos(cameras_around(8, 3.0, size=80, angle=0.6))}
+    report = export_mesh(model, experiment, folder / "a", WORLD, photos.__getitem__)
+    files = {Path(name).suffix[1:]: folder / name for name in report["files"]}
+    return report, {kind: trimesh.load(path, process=False, force="mesh") for kind, path in files.items()}
+
+
+def test_all_formats_hold_the_same_mesh_in_world_units(model, experiment, tmp_path):
+    report, found = export(model, experiment, tmp_path, formats=("obj", "ply", "glb"))
+    assert (report["holes"], report["level"], report["floaters_dropped"]) == (0, 0.0, 0)
+    for mesh in found.values():
+        assert len(mesh.faces) == report["faces"]
+        assert mesh.is_watertight
+        assert mesh.is_winding_consistent
+        assert mesh.volume == pytest.approx(found["ply"].volume, rel=1e-4)
+        np.testing.assert_allclose(mesh.bounds, found["ply"].bounds, atol=1e-5)
+        np.testing.assert_allclose(mesh.bounds.mean(axis=0), WORLD[:3, 3], atol=0.3)
+    assert found["ply"].volume == pytest.approx(8 * 4 / 3 * np.pi * 0.55**3, rel=0.1)
+
+
+def test_a_textured_export_is_small_and_in_its_place(model, experiment, tmp_path):
+    settings = {"formats": ("obj", "ply", "glb"), "max_faces": 2000, "texture_size": 256}
+    _, plain = export(model, experiment, tmp_path, formats=("ply",))
+    for texture in ("field", "views"):
+        report, found = export(model, experiment, tmp_path, texture=texture, **settings)
+        assert report["faces"] <= 2000
+        assert found["obj"].visual.kind == found["glb"].visual.kind == "texture"
+        assert found["ply"].visual.kind == "vertex"
+        for mesh in found.values():
+            assert mesh.volume == pytest.approx(plain["ply"].volume, rel=0.01)
+            np.testing.assert_allclose(mesh.bounds, plain["ply"].bounds, atol=0.03)
+        assert (tmp_path / "a-mc48.png").is_file()
+
+
+def test_vertices_lie_on_the_zero_set(model, experiment):
+    with torch.no_grad():
+        mesh = surface_mesh(model, 48, 0.0, 2**16)
+    moved = finishing.project(mesh, model, 0.0, 0.02, 2, 2**16)
+    with torch.no_grad():
+        before, after = (model.field_value(torch.from_numpy(m.vertices).float()).abs().max() for m in (mesh, moved))
+    assert after < 2e-6
+    assert after < 0.05 * before
+    np.testing.assert_array_equal(moved.faces, mesh.faces)
+
+
+def test_a_mesh_that_no_camera_sees_is_said(model, experiment, tmp_path):
+    experiment = replace(experiment, export=ExportConfig(crop="visible"))
+    away = Photos([])
+    with pytest.raises(ReconstructionError, match=r"export.crop=visible: no training camera sees any of the mesh"):
+        export_mesh(model, experiment, tmp_path / "a", np.eye(4), lambda split: away)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mesh_ends_where_the_background_begins():
+    config = read_experiment(["configs/neus-demo.yaml"], [*SMALL, "model.background.name=learned"]).model
+    model = registry.build(config)
+    model.field_value = lambda points: points[:, 2] - 0.3  # a table that goes on beyond the region
+    mesh = surface_mesh(model, 64, 0.0, 2**17)
+    assert np.linalg.norm(mesh.vertices, axis=1).max() <= config.radius
+    assert 0.85 < face_areas(mesh).sum() / (np.pi * (config.radius**2 - 0.3**2)) < 1.0
+    model.field_value = lambda points: points[:, 2] + points[:, 0] - 1.9 * config.radius  # in a corner of the cube
+    with pytest.raises(ReconstructionError, match="no surface in the region, the ball of radius 1"):
+        surface_mesh(model, 64, 0.0, 2**17)
+
+
+def open_ball() -> Mesh:
+    """A ball with a large and a small hole."""
+    mesh = sphere_mesh(4)
+    middle = mesh.vertices[mesh.faces].mean(axis=1)
+    return submesh(mesh, (middle @ UP < 0.5) & (middle[:, 0] < 0.95))
+
+
+def test_holes_are_reported_in_world_units_and_closed_up_to_a_size():
+    mesh = open_ball()
+    same, report = finishing.close_holes(mesh, 0.0, 10.0)
+    assert same is mesh
+    assert (report["holes"], report["holes_closed"]) == (2, 0)
+    large, small = report["hole_perimeters"]
+    assert 10 * 2 * np.pi * 0.8 < large < 10 * 2 * np.pi * 0.87 * 1.4
+    assert large > 2.0 * small
+    half, report = finishing.close_holes(mesh, 1.0, 10.0)
+    assert (report["holes"], report["holes_closed"]) == (1, 1)
+    assert report["hole_perimeters"] == [large, small]
+    whole, report = finishing.close_holes(mesh, 10.0, 10.0)
+    assert (report["holes"], report["holes_closed"]) == (0, 2)
+    assert signed_volume(whole) > signed_volume(half) > 0.0
+    assert boundary_loops(whole) == []
+
+
+def test_the_budget_of_faces():
+    mesh = sphere_mesh(4)
+    assert finishing.within_budget(mesh, ExportConfig()) is mesh
+    assert finishing.within_budget(mesh, ExportConfig(texture="field")) is mesh  # fewer than TEXTURED_FACES
+    small = finishing.within_budget(mesh, ExportConfig(max_faces=300))
+    assert len(small.faces) <= 300
+    assert face_areas(small).sum() == pytest.approx(face_areas(mesh).sum(), rel=0.02)
+
+
+def test_cropping_and_dropping_what_is_small(caplog):
+    mesh = joined(sphere_mesh(3, 0.5), sphere_mesh(2, 0.05, (0.0, 1.2, 0.0)), sphere_mesh(2, 0.3, (0.0, 9.0, 0.0)))
+    with caplog.at_level("DEBUG", logger="systems"):
+        seen = finishing.crop(mesh, "frame", [camera_at((4.0, 0.0, 0.0))])
+        kept, dropped = drop_small(seen, ExportConfig(), None, 0.01)
+    assert len(mesh.faces) - len(seen.faces) == 320
+    assert (dropped, len(kept.faces)) == (1, 1280)
+    assert "dropped 320 of 1920 faces (export.crop=frame)" in caplog.text
+    assert "dropped 1 floaters with 320 faces" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("export.max_faces=3", "export.max_faces: expected at least 4, got 3"),
+        ("export.texture_size=8", "export.texture_size: expected at least 16, got 8"),
+        ("export.close_holes=-1", "export.close_holes: expected at least 0, got -1"),
+        ("export={texture: views, formats: [ply]}", "export.texture=views: needs a format that holds a picture"),
+        ("export.crop=some", "expected one of none, frame, visible"),
+    ],
+)
+def test_settings_that_cannot_be(override: str, said: str):
+    with pytest.raises(ConfigError, match=said):
+        read_experiment(["configs/neus-demo.yaml"], [override])
+
+
+def test_without_memory_a_mesh_is_made_in_smaller_chunks(
+    model: VolumeModel, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    expected, _ = export(model, experiment, tmp_path / "whole", formats=("ply",))
+    evaluate, color, most = model.field_value, model.color, []
+
+    def short_of_memory(work):
+        def limited(points, *others):
+            most.append(len(points))
+            if len(points) > 5000:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return work(points, *others)
+
+        return limited
+
+    monkeypatch.setattr(model, "field_value", short_of_memory(evaluate))
+    monkeypatch.setattr(model, "color", short_of_memory(color))
+    found, _ = export(model, experiment, tmp_path / "parts", formats=("ply",), chunk_size=2**16)
+    assert max(most) > 5000
+    assert {name: found[name] for name in ("vertices", "faces")} == {
+        name: expected[name] for name in ("vertices", "faces")
+    }
+    assert caplog.messages[-1].startswith("out of memory: going on with ")
+    assert "out of memory: going on with export.chunk_size=4096" in caplog.messages

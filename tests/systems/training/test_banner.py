@@ -1,0 +1,39 @@
+"""The opening lines name photographs, sizes and steps."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from systems.training.banner import describe_photographs, describe_work
+
+
+class Split:
+    """Views of these sizes."""
+
+    name = "cup"
+
+    def __init__(self, *sizes: tuple[int, int]) -> None:
+        self.sizes = np.array(sizes)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
+def test_views_and_sizes() -> None:
+    scenes = {"train": Split((64, 48), (640, 480), (48, 64)), "test": Split((320, 240))}
+    assert describe_photographs(scenes) == "cup, views: 3 to train on, 1 to test; 64x48 to 640x480 pixels"
+    assert describe_photographs({"val": Split((64, 48))}) == "cup, views: 1 to validate; 64x48 pixels"
+
+
+@pytest.mark.parametrize(
+    ("mode", "every", "said"),
+    [
+        ("train", 50, "from 7 to 100, validation views every 50, then test views, video and mesh"),
+        ("train", 500, "from 7 to 100, then test views, video and mesh"),
+        ("predict", 50, "none; renders an orbit at step 7"),
+    ],
+)
+def test_work(mode: str, every: int, said: str) -> None:
+    experiment = SimpleNamespace(trainer=SimpleNamespace(max_steps=100, val_check_interval=every))
+    assert describe_work(mode, experiment, 7) == said

@@ -1,0 +1,1 @@
+"""YAML to a tree of frozen dataclasses: merged, resolved, checked."""

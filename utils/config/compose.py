@@ -1,0 +1,282 @@
+"""Reads YAML files and `key=value` overrides into one plain, resolved tree, without importing torch.
+
+Files merge left to right; `defaults: [base/neus, base/dtu]` names files (without .yaml) that come before the file
+itself, sought beside it and then in `configs/`. Interpolations are OmegaConf's, plus the resolvers below."""
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from utils.config.schema import is_number
+from utils.errors import ConfigError
+from utils.registry import ROOT, nearest
+
+
+def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
+    """The rate per step that makes `factor` of 1 in `steps` steps.
+
+    Without a step to decay over it is that of one step: Experiment refuses such a config, naming the keys at fault."""
+    return factor ** (1.0 / max(steps, 1))
+
+
+_ARITHMETIC = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "idiv": operator.floordiv,
+    "calc_exp_lr_decay_rate": calc_exp_lr_decay_rate,
+}
+_COMPUTES = re.compile(r"\$\{(" + "|".join(_ARITHMETIC) + "):")
+_REFERENCE = re.compile(r"\$\{(\w[\w.\[\]-]*)\}")  # ${model.radius}; relative ones are left to OmegaConf
+_ABSENT = object()
+MOST_VALUES = 100_000  # of a YAML file, once its anchors are written out
+
+
+def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuses what Python would add or multiply as well, text and lists."""
+
+    def checked(*values: Any) -> Any:  # OmegaConf holds resolvers to their hints, where an int is no float
+        for value in values:
+            if not is_number(value):
+                raise TypeError(f"expected a number, got {value!r}")
+        return function(*values)
+
+    return checked
+
+
+for _name, _function in _ARITHMETIC.items():
+    OmegaConf.register_resolver(_name, _of_numbers(_function), replace=True)
+OmegaConf.register_resolver("basename", lambda path: Path(path).name, replace=True)
+OmegaConf.register_resolver("if_equal", lambda one, other, then, else_: then if one == other else else_, replace=True)
+OmegaConf.register_resolver("existing", lambda path: path if Path(path).exists() else None, replace=True)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place that keys come from: a file, or the command line."""
+
+    name: str
+    tree: DictConfig
+    path: Path | None = None  # of the file
+
+
+def read_yaml(path: Path) -> DictConfig:
+    """One YAML file as a tree. Raises ConfigError with line and column where it is not YAML."""
+    try:
+        _check_size(path)
+        node = OmegaConf.load(path)
+    except FileNotFoundError:
+        near = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")])
+        raise ConfigError(f"{path}: no such config file.{near}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a folder; --config takes a YAML file.") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        at = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
+        tab = " YAML is indented with spaces, not tabs." if re.search(r"\\t|\btab\b", str(error.problem)) else ""
+        raise ConfigError(f"{path}:{at} {error.problem}.{tab}") from None
+    except ConfigError:
+        raise
+    except Exception as error:  # PyYAML and OmegaConf raise whatever they stumble over
+        raise ConfigError(f"{path}: cannot be read as YAML: {_first_line(error)}.") from None
+    if not isinstance(node, DictConfig):
+        raise ConfigError(
+            f"{path}: expected a block of keys at the top, got {type(OmegaConf.to_container(node)).__name__}."
+        )
+    return node
+
+
+def _check_size(path: Path) -> None:
+    """Raises ConfigError for a file whose anchors unfold to more values than any config has, or into themselves."""
+    sizes: dict[int, float] = {}
+
+    def size(node: yaml.Node | None) -> float:
+        if id(node) not in sizes:
+            sizes[id(node)] = float("inf")  # for one that holds itself
+            children = node.value if isinstance(node, yaml.SequenceNode) else []
+            children = (
+                [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else children
+            )
+            sizes[id(node)] = 1 + sum(map(size, children))
+        return sizes[id(node)]
+
+    if size(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)) > MOST_VALUES:
+        raise ConfigError(f"{path}: its anchors (&) unfold to more than {MOST_VALUES} values. Write them out.")
+
+
+def _expand(path: Path, stack: tuple[Path, ...] = ()) -> list[Source]:
+    """The file and, before it, everything that its `defaults` name."""
+    path = path.resolve()
+    if path in stack:
+        raise ConfigError(f"{path}: its defaults lead back to itself ({' -> '.join(p.name for p in (*stack, path))}).")
+    tree = read_yaml(path)
+    sources: list[Source] = []
+    names = _plain(tree).get("defaults", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: defaults: expected a list of file names such as [base/neus], got {names!r}.")
+    for name in names:
+        candidates = [path.parent / f"{name}.yaml", ROOT / "configs" / f"{name}.yaml"]
+        found = next((c for c in candidates if c.is_file()), None)
+        if found is None:
+            known = [
+                p.relative_to(ROOT / "configs").with_suffix("").as_posix() for p in (ROOT / "configs").rglob("*.yaml")
+            ]
+            raise ConfigError(f"{path}: defaults: no file {name}.yaml beside it or in configs/.{nearest(name, known)}")
+        sources += _expand(found, (*stack, path))
+    tree.pop("defaults", None)
+    return [*sources, Source(_relative(path), tree, path)]
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+
+
+def _command_line(overrides: Sequence[str]) -> Source:
+    for item in overrides:
+        if "=" not in item or item.startswith("="):
+            raise ConfigError(f"command line: '{item}': expected key=value such as trainer.max_steps=5000.")
+        if item.startswith("-"):
+            raise ConfigError(f"command line: '{item}': unknown flag. Overrides are written key=value without dashes.")
+    try:
+        return Source("command line", OmegaConf.from_dotlist(list(overrides)))
+    except Exception as error:  # likewise
+        raise ConfigError(f"command line: {' '.join(overrides)}: {_first_line(error)}") from None
+
+
+def collect(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> list[Source]:
+    """All sources in the order in which they are merged."""
+    sources = [source for path in paths for source in _expand(Path(path))]
+    return [*sources, _command_line(overrides)] if overrides else sources
+
+
+def resolve(sources: Sequence[Source]) -> dict[str, Any]:
+    """The merged tree as plain values. Raises ConfigError for `???` without a value and for a broken interpolation."""
+    try:
+        merged = _merge(sources)
+        missing = sorted(key for key in OmegaConf.missing_keys(merged) if not _is_interpolation(merged, key))
+        if missing:
+            raise ConfigError(
+                f"{origin(sources, missing[0])}{missing[0]}: has no value yet (???). "
+                f"Give it as {missing[0]}=VALUE{'; also missing: ' + ', '.join(missing[1:]) if missing[1:] else ''}."
+            )
+        return OmegaConf.to_container(merged, resolve=True)
+    except OmegaConfBaseException as error:
+        key, reason = error.full_key or "", f"cannot be resolved: {_first_line(error)}."
+        at_fault = _no_number(_plain(merged), key)
+        if at_fault is not None:
+            key, reason = at_fault[0], f"expected a number, got {at_fault[1]!r}; {key} is computed from it."
+        raise ConfigError(f"{origin(sources, key)}{key or 'config'}: {reason}") from None
+    except ConfigError:
+        raise
+    except Exception as error:  # likewise
+        raise ConfigError(f"config: cannot be merged: {_first_line(error)}.") from None
+
+
+def _no_number(tree: dict[str, Any], key: str) -> tuple[str, Any] | None:
+    """The key, and its value, that keeps the arithmetic at or behind `key` from being done; None for other reasons."""
+    keys, computed = [key], False
+    for name in keys:  # grows by what each expression refers to
+        value = _lookup(tree, name)
+        if isinstance(value, str) and (_COMPUTES.search(value) or _REFERENCE.fullmatch(value)):
+            computed = computed or _COMPUTES.search(value) is not None
+            keys += [other for other in _REFERENCE.findall(value) if other not in keys]
+        elif computed and value is not _ABSENT and not is_number(value) and "${" not in str(value):
+            return name, value
+    return None
+
+
+def _merge(sources: Sequence[Source]) -> DictConfig:
+    merged = OmegaConf.create()
+    for source in sources:
+        clash = _clash(_plain(merged), _plain(source.tree))
+        if clash is not None:
+            raise ConfigError(
+                f"{origin([source], clash)}{clash}: a list and a block of keys cannot be merged. Give the whole list."
+            )
+        merged = OmegaConf.merge(merged, source.tree)
+    return merged
+
+
+def _clash(one: dict[str, Any], other: dict[str, Any]) -> str | None:
+    """The dotted key at which a list in one tree meets a block in the other."""
+    for name in one:
+        pair = one[name], other.get(name)
+        inner = _clash(*pair) if all(isinstance(node, dict) for node in pair) else None
+        if inner is not None:
+            return f"{name}.{inner}"
+        if {type(node) for node in pair} == {dict, list}:
+            return name
+    return None
+
+
+def _is_interpolation(tree: DictConfig, key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    return OmegaConf.is_interpolation(OmegaConf.select(tree, parent) if parent else tree, name)
+
+
+def origin(sources: Sequence[Source], key: str) -> str:
+    """`file:line: ` of the last source that sets the dotted key, `command line: `, or '' where none does.
+
+    Where the value is a reference, ${trainer.max_steps}, the place that sets what it refers to comes in front."""
+    return _origin(sources, key, (key,)) if key else ""
+
+
+def _origin(sources: Sequence[Source], key: str, readers: tuple[str, ...]) -> str:
+    for source in reversed(sources):
+        value = _lookup(_plain(source.tree), key)
+        if value is _ABSENT:
+            continue
+        place = f"{source.name}:{_line_of(source.path, key)}: " if source.path else f"{source.name}: "
+        reference = _REFERENCE.fullmatch(str(value))
+        if reference is None or reference[1] in readers:
+            return place
+        behind = _origin(sources, reference[1], (*readers, reference[1]))
+        return f"{behind}{reference[1]}, read at {place}" if behind else place
+    return ""
+
+
+def _line_of(path: Path, key: str) -> int:
+    """The line that sets a dotted key, counted from 1; that of the nearest block where an anchor is merged in."""
+    node, line = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), 0
+    for part in _parts(key):
+        if isinstance(node, yaml.MappingNode):
+            inner = {name.value: (name.start_mark.line, item) for name, item in node.value}
+        elif isinstance(node, yaml.SequenceNode):
+            inner = {str(index): (item.start_mark.line, item) for index, item in enumerate(node.value)}
+        else:
+            break
+        line, node = inner.get(part, (line, None))
+    return line + 1
+
+
+def _plain(tree: DictConfig) -> dict[str, Any]:
+    """The tree as it was written, with `???` and interpolations as text."""
+    return OmegaConf.to_container(tree, resolve=False)
+
+
+def _parts(key: str) -> list[str]:
+    """a.b[0].c -> a, b, 0, c."""
+    return re.findall(r"[^.\[\]]+", key)
+
+
+def _lookup(tree: Any, key: str) -> Any:
+    """What lies at a dotted key of a plain tree, or what stands there in place of a block; else _ABSENT."""
+    for part in _parts(key):
+        if isinstance(tree, list) and part.isdigit() and int(part) < len(tree):
+            tree = tree[int(part)]
+        elif isinstance(tree, dict):
+            tree = tree.get(part, _ABSENT)
+    return tree
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return re.sub(r"^\w+ raised while resolving interpolation: ", "", line)

@@ -1,0 +1,73 @@
+"""Tells where configurations differ: from the defaults of the classes that read them, and from each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from utils import registry
+from utils.config import schema
+
+
+@dataclass(frozen=True)
+class Change:
+    """A key whose value is not the default."""
+
+    key: str  # dotted
+    value: Any  # plain, as in YAML
+    default: Any  # likewise, or schema.REQUIRED where there is none
+
+
+def changes(config: Any, where: str = "") -> list[Change]:
+    """What differs in a config, and all within it, from the defaults of its classes, in the order of their fields.
+
+    A component is compared with the defaults of the class that its name picks; the name itself counts as a change
+    where the default is another component or none."""
+    found = []
+    for item in fields(config):
+        key, value, default = f"{where}{item.name}", getattr(config, item.name), schema.default_of(item)
+        if "kind" in item.metadata and value is not None:
+            kind, name = item.metadata["kind"], registry.name_of(value)
+            usual = registry.name_of(default) if is_dataclass(default) else default
+            if name != usual:
+                found.append(Change(f"{key}.{schema.name_key(kind)}", name, usual))
+        if is_dataclass(value) and not hasattr(value, "to_config"):
+            found += changes(value, f"{key}.")
+        elif value != default:
+            found += _leaf_changes(key, schema.to_dict(value), _defaults_within(value, default))
+    return found
+
+
+def _defaults_within(value: Any, default: Any) -> Any:
+    """The default as plain values; of a block that has none those of its fields that have one."""
+    if default is not schema.REQUIRED or not is_dataclass(value):
+        return schema.to_dict(default)
+    known = {item.name: schema.default_of(item) for item in fields(value)}
+    return {name: schema.to_dict(usual) for name, usual in known.items() if usual is not schema.REQUIRED}
+
+
+def _leaf_changes(key: str, value: Any, default: Any) -> list[Change]:
+    """What differs between plain values; of blocks the keys that do."""
+    if not isinstance(value, dict):
+        return [Change(key, value, default)]
+    usual = flatten({key: default} if isinstance(default, dict) else {})
+    here = flatten({key: value})
+    return [
+        Change(name, leaf, usual.get(name, schema.REQUIRED)) for name, leaf in here.items() if leaf != usual.get(name)
+    ]
+
+
+def flatten(node: dict[str, Any], where: str = "") -> dict[str, Any]:
+    """The leaves of a plain tree by their dotted keys; lists are leaves, and so are empty blocks."""
+    found = {}
+    for key, value in node.items():
+        inner = flatten(value, f"{where}{key}.") if isinstance(value, dict) else {}
+        found |= inner or {f"{where}{key}": value}
+    return found
+
+
+def disagreements(trees: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """The dotted keys on which plain trees disagree, with the value of each; schema.REQUIRED where it is absent."""
+    flat = [flatten(tree) for tree in trees]
+    keys = dict.fromkeys(key for tree in flat for key in tree)
+    found = {key: [tree.get(key, schema.REQUIRED) for tree in flat] for key in keys}
+    return {key: values for key, values in found.items() if any(value != values[0] for value in values[1:])}

@@ -1,0 +1,70 @@
+"""Textures: a mesh is unwrapped onto the plane, and its texels have places on the surface."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from utils.mesh import Mesh
+from utils.mesh.measures import face_areas
+from utils.mesh.rasterise import visible_faces
+
+PADDING = 4  # texels between charts
+CHART_FACES = 1000  # roughly, on average: xatlas takes minutes for charts of tens of thousands of faces
+
+
+@dataclass(frozen=True)
+class Texels:
+    """The T' texels of a picture (T, T) whose centres lie on a face, and where on the mesh they are."""
+
+    row: np.ndarray  # (T',) int64
+    column: np.ndarray  # (T',) int64
+    points: np.ndarray  # (T', 3) float64
+    normals: np.ndarray  # (T', 3) float64, unit length, between those of the vertices
+
+
+def unwrap(mesh: Mesh, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places (U, 2) float64 in [0, 1] and corners (F, 3) int64 as in `Texture`, for a picture of size x size texels.
+
+    Charts do not overlap and lie PADDING texels apart. Neighbouring faces of a chart share places; the mesh itself is
+    not cut (xatlas)."""
+    import xatlas  # not needed unless it is asked for
+
+    scale = np.ptp(mesh.vertices, axis=0).max()
+    points = (mesh.vertices - mesh.vertices.min(axis=0)) / scale  # in single precision
+    charts = xatlas.ChartOptions()
+    charts.max_chart_area = float(face_areas(mesh).sum() / scale**2 * min(1.0, CHART_FACES / len(mesh.faces)))
+    packing = xatlas.PackOptions()
+    packing.resolution, packing.padding, packing.bilinear = size, PADDING, True
+    atlas = xatlas.Atlas()
+    atlas.add_mesh(points.astype(np.float32), mesh.faces.astype(np.uint32))
+    atlas.generate(charts, packing)
+    vertex, corners, places = atlas.get_mesh(0)
+    assert (vertex[corners] == mesh.faces).all(), "xatlas keeps the order of faces and corners"
+    # Its picture is about as large as asked for, and not square.
+    shares = np.array([atlas.width, atlas.height]) / max(atlas.width, atlas.height)
+    return places * shares, corners.astype(np.int64)
+
+
+def texels_of(mesh: Mesh, places: np.ndarray, corners: np.ndarray, size: int) -> Texels:
+    """The texels that lie on the mesh, which has normals; places (U, 2) and corners (F, 3) as `unwrap` gives them."""
+    pixels = np.hstack([places * size, np.ones((len(places), 1))])
+    face, weights = visible_faces(pixels, corners, (size, size))
+    row, column = np.nonzero(face >= 0)
+    vertices, weights = mesh.faces[face[row, column]], weights[row, column, :, None]
+    points, normals = ((values[vertices] * weights).sum(axis=1) for values in (mesh.vertices, mesh.normals))
+    return Texels(row, column, points, normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(min=1e-12))
+
+
+def paint(texels: Texels, colors: np.ndarray, size: int) -> np.ndarray:
+    """(T, T, 3) uint8: colours (T', 3) in [0, 1] at their texels, everywhere else that of the nearest of them.
+
+    So no seam shows where a reader looks between texels at the rim of a chart, nor in smaller copies of the picture."""
+    image = np.zeros((size, size, 3), np.uint8)
+    image[texels.row, texels.column] = np.rint(colors.clip(0.0, 1.0) * 255.0)
+    empty = np.ones((size, size), np.uint8)
+    empty[texels.row, texels.column] = 0
+    _, nearest = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    known = np.zeros((nearest.max() + 1, 3), np.uint8)
+    known[nearest[texels.row, texels.column]] = image[texels.row, texels.column]
+    return known[nearest]

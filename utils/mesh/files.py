@@ -1,0 +1,80 @@
+"""Reads triangle meshes from the files that other programs write."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.errors import DataError
+from utils.images import srgb_from_linear
+from utils.mesh import Mesh, Texture, join
+from utils.mesh.measures import face_areas
+from utils.visualise import to_uint8
+
+
+def read_mesh(path: Path | str) -> Mesh:
+    """The triangles of a file with vertex colours or a texture, if it has any, as they stand in it: nothing is merged.
+
+    Raises DataError for a file that holds no surface: none at all, a point cloud, NaN, or no area."""
+    import trimesh  # a tenth of a second, and few need it
+
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file. Give the path of a mesh, for example exp/<name>/<tag>/save/*.ply.")
+    try:
+        found = _one_mesh(trimesh.load_scene(path, process=False))
+    except Exception as error:  # trimesh raises whatever its parsers raise
+        raise DataError(
+            f"{path}: expected a ply, obj, glb, stl or off mesh, got an unreadable file: {error}"
+        ) from error
+    faces = np.array(getattr(found, "faces", ()), np.int64).reshape(-1, 3)
+    if not len(faces):
+        raise DataError(f"{path}: expected a mesh with triangles, got none. A point cloud has no surface.")
+    vertices = np.array(found.vertices, np.float64)
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise DataError(f"{path}: a face names a vertex outside of 0 to {len(vertices) - 1}. Save the mesh again.")
+    used = np.zeros(len(vertices), bool)
+    used[faces] = True
+    vertices[~used] = 0.0  # where they lie says nothing of the surface
+    num_broken = int((~np.isfinite(vertices)).any(axis=1).sum())
+    if num_broken:
+        raise DataError(
+            f"{path}: expected finite positions, got NaN or infinity in {num_broken} vertices. Remove them."
+        )
+    mesh = Mesh(vertices, faces, colors=_colors(found), texture=_texture(found, faces))
+    if not 0.0 < face_areas(mesh).sum() < np.inf:
+        raise DataError(f"{path}: expected a surface, got {len(faces)} faces without any area.")
+    return mesh
+
+
+def read_meshes(paths: Sequence[Path | str]) -> Mesh:
+    """All triangles of several files as one mesh. Raises DataError."""
+    return join([read_mesh(path) for path in paths])
+
+
+def _one_mesh(scene: Any) -> Any:
+    """What a file holds, in its own coordinates; only a single mesh keeps all its colours when it is put there."""
+    if len(scene.geometry) != 1:
+        return scene.to_mesh()
+    ((name, found),) = scene.geometry.items()
+    matrix, _ = scene.graph[scene.graph.geometry_nodes[name][0]]
+    return found.apply_transform(matrix)
+
+
+def _colors(found: Any) -> np.ndarray | None:
+    """(V, 3) uint8 sRGB of the vertices; None without any."""
+    if found.visual.kind == "vertex":
+        return np.array(found.visual.vertex_colors[:, :3])
+    linear = getattr(found.visual, "vertex_attributes", {}).get("color")  # of a glb with a material
+    return None if linear is None else to_uint8(srgb_from_linear(linear[:, :3]))
+
+
+def _texture(found: Any, faces: np.ndarray) -> Texture | None:
+    """The picture of the base colour and where faces (F, 3) lie on it; None without one."""
+    places, material = getattr(found.visual, "uv", None), getattr(found.visual, "material", None)
+    image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+    if places is None or image is None:
+        return None
+    return Texture(
+        np.array(image.convert("RGB")), places * [1.0, -1.0] + [0.0, 1.0], faces
+    )  # trimesh counts from below

@@ -53,7 +53,7 @@ def cases() -> list[Case]:
         found.append(Case("hash_features", "hash", partial(_hash, points, False), points, halves=True))
     return [
         *found,
-        Case("sdf_head 35-64-13", "mlp", _sdf_head, halves=True),
+        Case("sdf_mlp_with_gradient 35-64-13", "mlp", _sdf_mlp_with_gradient, halves=True),
         Case("mlp 32-64-16", "mlp", partial(_mlp, (32, 64, 16)), halves=True),
         Case("spherical_harmonics", "shading", _spherical_harmonics),
         Case("mlp 32-64-64-3", "mlp", partial(_mlp, (32, 64, 64, 3)), halves=True),
@@ -94,7 +94,7 @@ def _hash(points: str, with_jacobian: bool, inputs: Inputs, spec: ops.GridSpec, 
     """Reads the points and, in the forward, those table entries that any point touches, in float32; writes features
     and, for hash_encode, the Jacobian. The backward writes the gradient of the whole table."""
     where = inputs.points if points == "rays" else inputs.scattered
-    table, count = inputs.table, inputs.packed.count if points == "rays" else None
+    table, count = inputs.table, inputs.packed.num_samples if points == "rays" else None
     encode = ops.hash_encode if with_jacobian else ops.hash_features
 
     def forward() -> tuple[Tensor, ...]:
@@ -114,7 +114,7 @@ def _mlp(dims: tuple[int, ...], inputs: Inputs, spec: ops.GridSpec, backend: str
     return Call(lambda: (ops.mlp(x, layers, backend=backend),), (x, *weights), (x, *weights))
 
 
-def _sdf_head(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+def _sdf_mlp_with_gradient(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
     """Reads points, features, Jacobian, weights and biases; writes outputs and the gradient by the points. The
     backward writes the gradients of features, Jacobian, weights and biases."""
     with torch.no_grad():
@@ -125,7 +125,7 @@ def _sdf_head(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
     layers = ops.Layers(weights, biases, smooth=True)
     leaves = (features, jacobian, *weights, *biases)
     return Call(
-        lambda: ops.sdf_head(inputs.points, features, jacobian, layers, backend=backend),
+        lambda: ops.sdf_mlp_with_gradient(inputs.points, features, jacobian, layers, backend=backend),
         (inputs.points, *leaves),
         leaves,
     )
@@ -143,7 +143,7 @@ def _neus_alpha(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
     sdf, gradient = inputs.sdf.clone().requires_grad_(), inputs.gradient.clone().requires_grad_()
     inv_s = torch.full_like(sdf[0], 100.0, requires_grad=True)
     anneal = torch.full_like(sdf[0].detach(), 0.5)
-    read = (packed.t_starts, packed.t_ends, packed.ray_index, inputs.rays.directions, anneal)
+    read = (packed.t_starts, packed.t_ends, packed.ray_indices, inputs.rays.directions, anneal)
     leaves = (sdf, gradient, inv_s)
     return Call(
         lambda: ops.neus_alpha(sdf, gradient, inputs.rays.directions, packed, inv_s, anneal, backend=backend),

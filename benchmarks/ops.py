@@ -139,7 +139,7 @@ def work(argv: list[str]) -> None:
 def _config(sets: Sequence[Inputs], grid: ops.GridSpec) -> dict[str, Any]:
     return {
         "samples": len(sets[0].points),
-        "samples_in_use": [int(inputs.packed.count) for inputs in sets],
+        "samples_in_use": [int(inputs.packed.num_samples) for inputs in sets],
         "rays": len(sets[0].rays),
         "grid": asdict(grid) | {"entries": grid.num_entries},
         "input_sets": len(sets),

@@ -10,7 +10,7 @@ from torch import Tensor
 from datasets.poses import look_at
 from models import ops
 from utils.cameras import camera_rays
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 RADIUS = 1.5  # of the region, as in configs/neus-blender.yaml
 STEP = 2.0 * math.sqrt(3.0) * RADIUS / 1024
@@ -27,7 +27,7 @@ class Inputs:
     rays: Rays  # cut to the region
     jitter: Tensor  # (R,)
     occupied: Tensor  # (128, 128, 128) bool
-    packed: Packed
+    packed: RaySamples
     directions: Tensor  # (S, 3) of the samples
     points: Tensor  # (S, 3) of the samples, in [0, 1]
     scattered: Tensor  # (S, 3) even in [0, 1]
@@ -44,8 +44,8 @@ def make_inputs(samples: int, spec: ops.GridSpec, device: torch.device, seed: in
     jitter = torch.rand(len(rays), generator=generator, device=device)
     occupied = _shell(device)
     packed = ops.march(rays, occupied, RADIUS, STEP, jitter, samples)
-    directions = rays.directions[packed.ray_index]
-    points = rays.origins[packed.ray_index] + packed.t_mids[:, None] * directions
+    directions = rays.directions[packed.ray_indices]
+    points = rays.origins[packed.ray_indices] + packed.t_mids[:, None] * directions
     noise = torch.randn(points.shape, generator=generator, device=device)
     table = torch.empty(spec.num_entries, spec.features_per_level, device=device)
     return Inputs(

@@ -6,7 +6,7 @@ from typing import Any
 
 Json = dict[str, Any]
 UNKNOWN = "–"
-LEAST_STEPS = 1000  # of a training beside the predecessor's
+MIN_STEPS = 1000  # of a training beside the predecessor's
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -110,7 +110,7 @@ def _is_plain(config: Json, name: str) -> bool:
     model = config.get("model", {})
     background, gradient = model.get("background", {}), model.get("geometry", {}).get("grad_type", "analytic")
     is_same = background.get("name", "color") == "color" and gradient == "analytic"
-    return config["name"] == name and is_same and config["trainer"]["max_steps"] >= LEAST_STEPS
+    return config["name"] == name and is_same and config["trainer"]["max_steps"] >= MIN_STEPS
 
 
 def _heading(result: Json) -> str:

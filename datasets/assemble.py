@@ -74,7 +74,7 @@ def _joined(parts: list[np.ndarray], channels: int) -> np.ndarray:
     return pixels
 
 
-class SayOnce:
+class WarnOnce:
     """Warns of a file or folder; the same text once, however many splits are loaded."""
 
     def __init__(self, where: Path) -> None:

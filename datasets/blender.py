@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.assemble import SayOnce, choose_views, load_photos, require_folder
+from datasets.assemble import WarnOnce, choose_views, load_photos, require_folder
 from datasets.files.transforms_json import find_image, read_frames, read_intrinsics, read_pose
 from datasets.geometry.inside import require_inside
 from datasets.options import FolderConfig
@@ -44,7 +44,7 @@ class BlenderLoader:
     def __init__(self, config: BlenderConfig) -> None:
         self.config = config
         self.root = Path(config.root_dir)
-        self._say = SayOnce(self.root)
+        self._say = WarnOnce(self.root)
         self._scene = cache(self._load)
 
     def load(self, split: str) -> Scene:

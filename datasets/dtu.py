@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.assemble import SayOnce, choose_views, list_images, load_photos, require_folder
+from datasets.assemble import WarnOnce, choose_views, list_images, load_photos, require_folder
 from datasets.geometry.inside import require_inside
 from datasets.geometry.projection import fit_to_images, read_cameras
 from datasets.masks import check_masks, pair_masks, read_masked
@@ -39,7 +39,7 @@ class DTULoader:
     def __init__(self, config: DTUConfig) -> None:
         self.config = config
         self.root = Path(config.root_dir)
-        self._say = SayOnce(self.root)
+        self._say = WarnOnce(self.root)
         self.masks = cache(self._masks)
         self._scene = cache(self._load)
 

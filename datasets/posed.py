@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.assemble import SayOnce, choose_views, load_photos
+from datasets.assemble import WarnOnce, choose_views, load_photos
 from datasets.geometry.inside import require_inside
 from datasets.geometry.lens import Lens
 from datasets.geometry.normalise import CentreMethod, Sparse, UpMethod, move_cameras, scene_from_world, upright_frame
@@ -66,7 +66,7 @@ class PosedLoader:
     def __init__(self, config: PosedConfig) -> None:
         self.config = config
         self.root = Path(config.root_dir)
-        self._say = SayOnce(self.root)
+        self._say = WarnOnce(self.root)
         self._scene = cache(self._load)
 
     def read(self) -> Capture:

@@ -108,7 +108,7 @@ class RaySampler:
             random = torch.rand((num_rays, 2, 1, 2), generator=generator, device=self.device)
             shift = ((random + self.spread(per_pixel // 2)) % 1.0 - 0.5).flatten(0, 2)
             pixel, image = pixel.repeat_interleave(per_pixel), image.repeat_interleave(per_pixel)
-        batch = ops.look_up(self.photographs, pixel, image, background, shift, backend=self.backend)
+        batch = ops.rays_of_pixels(self.photographs, pixel, image, background, shift, backend=self.backend)
         banded = self.mask_band > 0 and self.scene.has_alpha
         return replace(batch, in_band=self.band[pixel] if banded else None, paired=paired)
 
@@ -168,7 +168,7 @@ class RaySampler:
         pixel = torch.arange(start, start + width * height, device=self.device)
         shifts = None if shift is None else shift.to(self.device).expand(len(pixel), 2)
         image = torch.full_like(pixel, index)
-        return ops.look_up(self.photographs, pixel, image, background, shifts, backend=self.backend)
+        return ops.rays_of_pixels(self.photographs, pixel, image, background, shifts, backend=self.backend)
 
     def view(
         self,

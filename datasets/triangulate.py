@@ -17,7 +17,7 @@ from utils.errors import DataError
 
 log = logging.getLogger(__name__)
 _NEIGHBOURS = 8  # views that each is matched with, those that look at the scene from nearly the same side
-_LEAST_VIEWS = 3  # of a point: two that agree may be wrong along their epipolar line
+_MIN_VIEWS = 3  # of a point: two that agree may be wrong along their epipolar line
 
 
 def triangulate(scene: Scene) -> np.ndarray:
@@ -40,7 +40,7 @@ def triangulate(scene: Scene) -> np.ndarray:
         sift.match(database, pairs, names)
         (root / "model").mkdir()
         model = pycolmap.triangulate_points(model, database, root, root / "model", options=seeded_options())
-        points = [point.xyz for point in model.points3D.values() if point.track.length() >= _LEAST_VIEWS]
+        points = [point.xyz for point in model.points3D.values() if point.track.length() >= _MIN_VIEWS]
     log.info("%s: %d points in %.0f s", scene.name, len(points), time.perf_counter() - began)
     found = np.array(points, np.float32).reshape(-1, 3)
     return found[np.lexsort(found.T)]  # COLMAP's threads find them in any order

@@ -13,7 +13,7 @@ from models import ops
 from models.background_configs import ColorBackgroundConfig, LearnedBackgroundConfig, NoBackgroundConfig
 from models.marching import MIN_TRANSMITTANCE, draw_jitter, without_padding
 from models.occupancy import OccupancyGrid
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 from utils.registry import build
 
 
@@ -22,16 +22,16 @@ class Backdrop:
     """What rays see of a learned background, with the foreground in its place."""
 
     rgb: Tensor  # (R, 3) in [0, 1], of both
-    clear: Tensor  # (R,) in [0, 1], the light that comes through what lies in front of the region
-    alive: Tensor  # (R,) bool, False for rays beyond the sample budget of the background
+    front_transmittance: Tensor  # (R,) in [0, 1], the light that comes through what lies in front of the region
+    within_budget: Tensor  # (R,) bool, False for rays beyond the sample budget of the background
     rays: Rays
     region: Rays  # near and far are where a ray enters and leaves the region; equal where it misses it
-    packed: Packed  # one interval of a ray is the region
+    packed: RaySamples  # one interval of a ray is the region
     weights: Tensor  # (S,) in [0, 1], of the background alone: 0 for the region
     radius: float  # of the region
 
     @property
-    def shares(self) -> Packed:
+    def shares(self) -> RaySamples:
         """The samples by inverse distance from the region in [-1, 1], in place of distance; `ops.inverse_shares`."""
         return ops.inverse_shares(self.rays, self.region, self.packed, self.radius)
 
@@ -62,7 +62,7 @@ class LearnedBackground(nn.Module):
         rays: Rays,
         rgb: Tensor,
         opacity: Tensor,
-        alive: Tensor,
+        within_budget: Tensor,
         color: Tensor,
         generator: torch.Generator | None,
         jittered: bool,
@@ -72,21 +72,25 @@ class LearnedBackground(nn.Module):
 
         color: (3,), seen where rays end in the region, do not fit or are not alive."""
         region = self.cut_to_region(rays)
-        packed = self.march(rays, region, alive, 1.0 - opacity.detach() > MIN_TRANSMITTANCE, generator, jittered)
+        packed = self.march(
+            rays, region, within_budget, 1.0 - opacity.detach() > MIN_TRANSMITTANCE, generator, jittered
+        )
         if packed.t_starts.shape[0] == 0:
-            clear = torch.ones_like(opacity)
+            front_transmittance = torch.ones_like(opacity)
             rgb = rgb + (1.0 - opacity)[:, None] * color
-            return Backdrop(rgb, clear, packed.alive, rays, region, packed, packed.t_starts, self.radius)
+            return Backdrop(
+                rgb, front_transmittance, packed.within_budget, rays, region, packed, packed.t_starts, self.radius
+            )
         behind, inside = self.places(region, packed)
         alpha, colors = self.shade(rays, packed)
         alpha = _put(self.end_opaque(alpha, behind, packed), inside, opacity, packed)
         in_front = ~(inside | behind)
         values = ops.join((torch.where(inside[:, None], 0.0, colors), in_front.float()), None, packed)
         weights, blocked, seen = ops.composite(alpha, values, packed, backend=self.backend)
-        clear = 1.0 - seen[:, 3]
-        rgb = seen[:, :3] + clear[:, None] * rgb + (1.0 - blocked)[:, None] * color
+        front_transmittance = 1.0 - seen[:, 3]
+        rgb = seen[:, :3] + front_transmittance[:, None] * rgb + (1.0 - blocked)[:, None] * color
         weights = torch.where(inside, 0.0, weights)
-        return Backdrop(rgb, clear, packed.alive, rays, region, packed, weights, self.radius)
+        return Backdrop(rgb, front_transmittance, packed.within_budget, rays, region, packed, weights, self.radius)
 
     def cut_to_region(self, rays: Rays) -> Rays:
         """The rays from where they enter the region to where they leave it; empty, at near, where they miss it."""
@@ -94,7 +98,7 @@ class LearnedBackground(nn.Module):
 
     def march(
         self, rays: Rays, region: Rays, wanted: Tensor, shown: Tensor, generator: torch.Generator | None, jittered: bool
-    ) -> Packed:
+    ) -> RaySamples:
         """Samples of the rays that are wanted (R,) bool, behind the region of those where it is shown (R,) bool."""
         jitter = draw_jitter(rays, generator if jittered else None)
         limits = jitter, wanted, shown, self.capacity if generator is not None else None
@@ -105,17 +109,17 @@ class LearnedBackground(nn.Module):
         return without_padding(packed)
 
     @staticmethod
-    def places(region: Rays, packed: Packed) -> tuple[Tensor, Tensor]:
+    def places(region: Rays, packed: RaySamples) -> tuple[Tensor, Tensor]:
         """Which samples (S,) lie behind the region, and which are the region."""
-        behind = packed.t_mids > region.far[packed.ray_index]
-        return behind, ~behind & (packed.t_mids > region.near[packed.ray_index])
+        behind = packed.t_mids > region.far[packed.ray_indices]
+        return behind, ~behind & (packed.t_mids > region.near[packed.ray_indices])
 
-    def shade(self, rays: Rays, packed: Packed) -> tuple[Tensor, Tensor]:
+    def shade(self, rays: Rays, packed: RaySamples) -> tuple[Tensor, Tensor]:
         """Opacity (S,) and colour (S, 3) of samples, as if none of them was the region."""
         points = ops.sample_points(rays, packed, backend=self.backend)
         near = _nearness(rays, packed)
         points = points / self.radius
-        density, feature = self.field(ops.contract(points), packed.count)
+        density, feature = self.field(ops.contract(points), packed.num_samples)
         # The field's density is by contracted length along the radius, and thus 1 / |x|^2 of that in space: what is far
         # is not opaque for the mere length of its intervals when training begins.
         density = _scale_gradient(density, near) / (self.radius * points.square().sum(-1).clamp(min=1.0))
@@ -123,7 +127,7 @@ class LearnedBackground(nn.Module):
         return alpha, _scale_gradient(self.texture(rays.directions, packed, feature), near[:, None])
 
     @staticmethod
-    def end_opaque(alpha: Tensor, behind: Tensor, packed: Packed) -> Tensor:
+    def end_opaque(alpha: Tensor, behind: Tensor, packed: RaySamples) -> Tensor:
         """alpha (S,) with 1 in the place of the last of each ray, where it lies behind the region; no host read."""
         S = alpha.shape[0]
         last = torch.where(packed.ray_count > 0, packed.ray_start + packed.ray_count - 1, S)
@@ -142,7 +146,7 @@ class LearnedBackground(nn.Module):
         sampled = (norm > border) & (norm < 2.0)
         return ops.alpha_from_density(density, 1.0 / self.num_samples[1]) * sampled
 
-    def keep_to_views(self, count_views: Callable[[Tensor, Tensor], Tensor], least: int) -> None:
+    def limit_to_covered(self, count_views: Callable[[Tensor, Tensor], Tensor], least: int) -> None:
         """Leaves empty what fewer than `least` training cameras have in frame; see VolumeModel.keep_to_views."""
 
         def framed(contracted: Tensor) -> Tensor:
@@ -159,23 +163,23 @@ class LearnedBackground(nn.Module):
         self.occupancy.update(self.occupancy_value, generator, every_cell)
 
 
-def _put(alpha: Tensor, inside: Tensor, opacity: Tensor, packed: Packed) -> Tensor:
+def _put(alpha: Tensor, inside: Tensor, opacity: Tensor, packed: RaySamples) -> Tensor:
     """alpha (S,) with the opacity (R,) of a ray in the place of its sample that is inside; no host read.
 
-    Each ray has one such sample at most: its gradient is fetched, where that of opacity[ray_index] would be a sum."""
+    Each ray has one such sample at most: its gradient is fetched, where that of opacity[ray_indices] would be a sum."""
     S, R = alpha.shape[0], opacity.shape[0]
     index = torch.arange(S, device=alpha.device)
     slot = torch.full((R + 1,), S, device=alpha.device)
-    slot = slot.scatter(0, torch.where(inside, packed.ray_index, R), index)[:R]
+    slot = slot.scatter(0, torch.where(inside, packed.ray_indices, R), index)[:R]
     return torch.cat([alpha, alpha.new_zeros(1)]).index_copy(0, slot, opacity)[:S]
 
 
-def _nearness(rays: Rays, packed: Packed) -> Tensor:
+def _nearness(rays: Rays, packed: RaySamples) -> Tensor:
     """(S,) in [0, 1]: squared distance of samples from their camera, by that of the camera from the origin, at most 1.
 
     Gradients are scaled by it: what lies close to a camera is seen by few others and densely sampled by this one, so
     that it would otherwise explain a photograph alone (arXiv:2305.02756)."""
-    away = rays.origins.square().sum(-1).clamp(min=1e-6)[packed.ray_index]
+    away = rays.origins.square().sum(-1).clamp(min=1e-6)[packed.ray_indices]
     return (packed.t_mids.square() / away).clamp(max=1.0)
 
 

@@ -12,7 +12,7 @@ from models.background import Backdrop
 from models.configs import VolumeModelConfig
 from models.marching import draw_jitter, without_padding
 from models.occupancy import OccupancyGrid
-from utils.rays import Packed, RayBatch, Rays
+from utils.rays import RayBatch, Rays, RaySamples
 from utils.registry import build
 
 VARIATION_SHARE = 16  # one of so many samples of the budget is asked how the grid varies around it
@@ -25,7 +25,7 @@ MIN_OPACITY = 1e-6  # below it, the depth of a ray fades to 0 instead of being b
 class SampleValues:
     """What the losses may need of the samples; padding carries weight 0 and must be left out with `packed.valid`."""
 
-    packed: Packed
+    packed: RaySamples
     points: Tensor  # (S, 3) scene units
     weights: Tensor  # (S,) in [0, 1]
     sdf: Tensor | None = None  # (S,) scene units; None for a density
@@ -45,7 +45,7 @@ class RenderOutput:
     opacity: Tensor
     depth: Tensor  # (R,) expected distance along the ray, 0 where nothing is hit
     normal: Tensor | None  # (R, 3) expected normal, as long as the opacity; None for a density
-    alive: Tensor  # (R,) bool, False for rays beyond a sample budget, of the foreground or of the background
+    within_budget: Tensor  # (R,) bool, False for rays beyond a sample budget, of the foreground or of the background
     samples: SampleValues
     inv_s: Tensor | None = None  # () sharpness of a NeuS
     rgb_variance: Tensor | None = None  # (R, 3) >= 0 of rgb where it is a mean over rays of a pixel, see `by_pixel`
@@ -53,10 +53,10 @@ class RenderOutput:
     field: Callable[[Tensor], Tensor] | None = None  # the sdf (K,) of more points (K, 3); None for a density
 
     @property
-    def met(self) -> Tensor:
+    def has_samples(self) -> Tensor:
         """(R,) bool, whether a ray, or one of those of a pixel, has samples of the foreground."""
-        met = self.samples.packed.ray_count > 0
-        return met if len(met) == len(self.rgb) else met.view(len(self.rgb), -1).any(-1)
+        has_samples = self.samples.packed.ray_count > 0
+        return has_samples if len(has_samples) == len(self.rgb) else has_samples.view(len(self.rgb), -1).any(-1)
 
     def by_pixel(self, num: int) -> "RenderOutput":
         """The means over `num` rays in a row; samples and backdrop are those of the rays, as before.
@@ -67,7 +67,7 @@ class RenderOutput:
         grouped = {name: x.unflatten(0, (-1, num)).mean(1) for name, x in means.items() if x is not None}
         first, second = self.rgb.unflatten(0, (-1, 2, num // 2)).mean(2).unbind(1)
         variance = (0.5 * (first - second)).square()
-        return replace(self, **grouped, rgb_variance=variance, alive=self.alive.view(-1, num).all(1))
+        return replace(self, **grouped, rgb_variance=variance, within_budget=self.within_budget.view(-1, num).all(1))
 
 
 class VolumeModel(nn.Module):
@@ -137,7 +137,7 @@ class VolumeModel(nn.Module):
         self.occupancy.update(within_ball, generator, every_cell)
         self.background.update_occupancy(generator, every_cell)
 
-    def keep_to_views(self, count_views: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def limit_to_covered(self, count_views: Callable[[Tensor, Tensor], Tensor]) -> None:
         """Leaves empty, from now on, what fewer than grid_min_views training cameras have in frame, the background's
         cells too: such a place is free to hold anything, and a new view shows it.
 
@@ -149,16 +149,16 @@ class VolumeModel(nn.Module):
 
         self.occupancy.restrict(framed)
         if self.background is not None:
-            self.background.keep_to_views(count_views, self.config.grid_min_views)
+            self.background.limit_to_covered(count_views, self.config.grid_min_views)
 
-    def reseed(self, batch: RayBatch, out: RenderOutput) -> None:
+    def reopen_missed(self, batch: RayBatch, out: RenderOutput) -> None:
         """Opens cells at the next refresh along rays that meet next to nothing though their photograph shows something.
 
         A ray without samples has one constant colour, and one that sees the back of a surface from within has no
         opacity there: no gradient would close the hole that they pass through. Until grid_warmup_steps no hole is
         overlooked, and a surface that is still soft would open most of the grid: nothing is done."""
         wrong = (out.rgb.detach() - batch.rgb).abs().mean(-1) > VISIBLE if batch.mask is None else batch.mask > 0.5
-        missed = out.alive & (out.opacity.detach() < TRANSPARENT) & wrong & self.reseeding
+        missed = out.within_budget & (out.opacity.detach() < TRANSPARENT) & wrong & self.reseeding
         self.occupancy.reopen(self.cut_to_region(batch.rays), missed)
 
     def occupancy_value(self, points: Tensor) -> Tensor:
@@ -180,15 +180,17 @@ class VolumeModel(nn.Module):
             out = replace(out, samples=replace(out.samples, variation=self._variation(out.samples.points, generator)))
         if self.background is None:
             return replace(out, rgb=over_background(out.rgb, out.opacity, background))
-        seen = self.background(rays, out.rgb, out.opacity, out.alive, background, generator, self.config.randomized)
-        normal = None if out.normal is None else out.normal * seen.clear[:, None]
-        opacity, alive = out.opacity * seen.clear, out.alive & seen.alive
-        return replace(out, rgb=seen.rgb, opacity=opacity, normal=normal, alive=alive, backdrop=seen)
+        seen = self.background(
+            rays, out.rgb, out.opacity, out.within_budget, background, generator, self.config.randomized
+        )
+        normal = None if out.normal is None else out.normal * seen.front_transmittance[:, None]
+        opacity, within_budget = out.opacity * seen.front_transmittance, out.within_budget & seen.within_budget
+        return replace(out, rgb=seen.rgb, opacity=opacity, normal=normal, within_budget=within_budget, backdrop=seen)
 
     def shade(
         self,
         rays: Rays,
-        packed: Packed,
+        packed: RaySamples,
         generator: torch.Generator | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
@@ -218,7 +220,7 @@ class VolumeModel(nn.Module):
             return ops.clip_rays_to_box(rays, self.config.radius, backend=self.config.backend)
         return self.background.cut_to_region(rays)
 
-    def march(self, rays: Rays, generator: torch.Generator | None) -> Packed:
+    def march(self, rays: Rays, generator: torch.Generator | None) -> RaySamples:
         """Samples of rays in occupied cells: within the budget with a generator, all of them without."""
         rays = self.cut_to_region(rays)
         jitter = draw_jitter(rays, generator if self.config.randomized else None)
@@ -234,7 +236,7 @@ class VolumeModel(nn.Module):
         )
         return without_padding(packed)
 
-    def compose(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: Packed) -> tuple[Tensor, ...]:
+    def compose(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: RaySamples) -> tuple[Tensor, ...]:
         """weights (S,), opacity (R,), rgb (R, 3) over black, normal (R, 3)|None, depth (R,)."""
         parts, backend = (rgb, packed.t_mids, *([normal] if normal is not None else [])), self.config.backend
         values = ops.join(parts, None, packed, backend=backend)

@@ -13,11 +13,11 @@ from models import ops
 from models.base import MIN_OPACITY, RenderOutput, VolumeModel, over_background
 from models.marching import MIN_TRANSMITTANCE
 from utils.cameras import spread_in_pixel
-from utils.memory import Pieces
-from utils.rays import Packed, Rays
+from utils.memory import HalvingChunks
+from utils.rays import Rays, RaySamples
 
 RaysAt = Callable[[Tensor], Rays]
-LEAST_CHUNK = 64  # rays: with fewer a view would take hours
+MIN_CHUNK = 64  # rays: with fewer a view would take hours
 OF_A_VIEW = 16  # rays of a pixel in a view, at least, where there are several in a step
 
 
@@ -65,7 +65,7 @@ def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str,
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     with torch.no_grad():
-        return Pieces("model.ray_chunk", model.config.ray_chunk, LEAST_CHUNK).run(render)
+        return HalvingChunks("model.ray_chunk", model.config.ray_chunk, MIN_CHUNK).run(render)
 
 
 def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int) -> dict[str, Tensor]:
@@ -91,8 +91,8 @@ def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int
     if model.background is None:
         rgb = over_background(sums[:, :3], opacity, background)
     else:
-        rgb, clear = _amid_background(model, rays, sums[:, :3], opacity, background)
-        opacity, normal = opacity * clear, normal * clear[:, None]
+        rgb, front_transmittance = _amid_background(model, rays, sums[:, :3], opacity, background)
+        opacity, normal = opacity * front_transmittance, normal * front_transmittance[:, None]
     return {"rgb": rgb, "opacity": opacity, "depth": depth} | ({"normal": normal} if model.has_normals else {})
 
 
@@ -102,23 +102,25 @@ def _amid_background(
     """Colours (R, 3) of the foreground's rgb (R, 3) and opacity (R,) amid the learned background, and the light (R,)
     that comes through what lies in front."""
     size = max(1, model.config.ray_chunk * model.config.num_samples_per_ray // model.background.samples_per_ray)
-    alive, parts = torch.ones_like(opacity, dtype=torch.bool), []
+    within_budget, parts = torch.ones_like(opacity, dtype=torch.bool), []
     for start in range(0, max(len(rays), 1), size):
         part = slice(start, start + size)
-        seen = model.background(rays[part], rgb[part], opacity[part], alive[part], color, None, False)
-        parts.append((seen.rgb, seen.clear))
-    return torch.cat([seen for seen, _ in parts]), torch.cat([clear for _, clear in parts])
+        seen = model.background(rays[part], rgb[part], opacity[part], within_budget[part], color, None, False)
+        parts.append((seen.rgb, seen.front_transmittance))
+    return torch.cat([seen for seen, _ in parts]), torch.cat([front_transmittance for _, front_transmittance in parts])
 
 
-def _window(packed: Packed, offset: int, width: int, wanted: Tensor) -> Packed:
+def _window(packed: RaySamples, offset: int, width: int, wanted: Tensor) -> RaySamples:
     """Samples offset ... offset + width - 1 of the rays that are wanted (R,) bool; the host reads their number."""
     ray_count = torch.where(wanted, (packed.ray_count - offset).clamp(0, width), 0)
     ray_start = ray_count.cumsum(0) - ray_count
     count = ray_count.sum()
-    ray_index = torch.repeat_interleave(ray_count, output_size=int(count))
-    place = torch.arange(ray_index.shape[0], device=ray_index.device)
-    source = place + (packed.ray_start + offset - ray_start)[ray_index]
-    return Packed(ray_index, packed.t_starts[source], packed.t_ends[source], ray_start, ray_count, packed.alive, count)
+    ray_indices = torch.repeat_interleave(ray_count, output_size=int(count))
+    place = torch.arange(ray_indices.shape[0], device=ray_indices.device)
+    source = place + (packed.ray_start + offset - ray_start)[ray_indices]
+    return RaySamples(
+        ray_indices, packed.t_starts[source], packed.t_ends[source], ray_start, ray_count, packed.within_budget, count
+    )
 
 
 def _sums(out: RenderOutput) -> Tensor:

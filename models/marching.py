@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 # Where less light than this comes through, all that lies behind changes a colour by 1/39 of a step of 8 bits at most.
 MIN_TRANSMITTANCE = 1e-4
@@ -16,7 +16,7 @@ def draw_jitter(rays: Rays, generator: torch.Generator | None) -> Tensor:
     return torch.rand(len(rays), generator=generator, device=rays.near.device)
 
 
-def without_padding(packed: Packed) -> Packed:
+def without_padding(packed: RaySamples) -> RaySamples:
     """On a CPU the samples in use alone; on a GPU all of them.
 
     A CPU has no queue to wait for: reading the count there is free and saves the work on padding."""

@@ -55,7 +55,7 @@ class MLP(nn.Module):
         """Output 0 (S,), all outputs (S, dim_out), the gradient (S, 3) of output 0 by points; see `ops.sdf_head`."""
         layers = self._layers(features)
         with self._precision(features):
-            return ops.sdf_head(points, features, jacobian, layers, backend=self.backend)
+            return ops.sdf_mlp_with_gradient(points, features, jacobian, layers, backend=self.backend)
 
     def _layers(self, x: Tensor, exact: bool = False) -> ops.Layers:
         weights, biases = [layer.weight for layer in self.layers], [layer.bias for layer in self.layers]

@@ -6,7 +6,7 @@ from torch import Tensor
 from models import ops
 from models.base import RenderOutput, SampleValues, VolumeModel
 from models.configs import NeRFConfig
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 from utils.registry import build
 
 
@@ -24,13 +24,13 @@ class NeRF(VolumeModel):
     def shade(
         self,
         rays: Rays,
-        packed: Packed,
+        packed: RaySamples,
         generator: torch.Generator | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
         """See VolumeModel.shade."""
         points = ops.sample_points(rays, packed, backend=self.config.backend)
-        density, feature = self.geometry(points, packed.count)
+        density, feature = self.geometry(points, packed.num_samples)
         alpha = ops.density_alpha(density, packed, backend=self.config.backend)
         colors = self.texture(rays.directions, packed, feature)
         weights, opacity, rgb, _, depth = self.compose(alpha, colors, None, packed)
@@ -39,7 +39,7 @@ class NeRF(VolumeModel):
             opacity=opacity,
             depth=depth,
             normal=None,
-            alive=packed.alive,
+            within_budget=packed.within_budget,
             samples=SampleValues(packed, points, weights),
         )
 

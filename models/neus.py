@@ -8,7 +8,7 @@ from models import ops
 from models.base import RenderOutput, SampleValues, VolumeModel
 from models.configs import NeuSConfig
 from models.variance import Variance
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 from utils.registry import build
 
 CURVATURE_STEP = 0.01  # distance of the second gradient, as a share of the radius
@@ -45,13 +45,13 @@ class NeuS(VolumeModel):
     def shade(
         self,
         rays: Rays,
-        packed: Packed,
+        packed: RaySamples,
         generator: torch.Generator | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
         """See VolumeModel.shade; needs: {"curvature"} adds what the curvature loss reads."""
         points = ops.sample_points(rays, packed, backend=self.config.backend)
-        sdf, gradient, feature, laplacian = self.geometry(points, packed.count, generator)
+        sdf, gradient, feature, laplacian = self.geometry(points, packed.num_samples, generator)
         inv_s = self.variance()
         alpha, normal = ops.neus_alpha(
             sdf, gradient, rays.directions, packed, inv_s, self.anneal, backend=self.config.backend
@@ -67,7 +67,7 @@ class NeuS(VolumeModel):
             opacity=opacity,
             depth=depth,
             normal=normal_map,
-            alive=packed.alive,
+            within_budget=packed.within_budget,
             samples=SampleValues(packed, points, weights, sdf, gradient, curvature),
             inv_s=inv_s,
             field=self.field_value,

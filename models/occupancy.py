@@ -10,7 +10,7 @@ from utils.rays import Rays
 
 DECAY = 0.95
 REOPENED = 1.5  # times the threshold: what a cell is worth that is opened again; it closes after 8 looks in vain
-MOST_REOPENING = 256  # rays of a step, since all cells that each crosses are walked
+MAX_REOPENING = 256  # rays of a step, since all cells that each crosses are walked
 
 
 class OccupancyGrid(nn.Module):
@@ -53,11 +53,11 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def reopen(self, rays: Rays, wanted: Tensor) -> None:
-        """Opens, at the next update, the cells that the first MOST_REOPENING of the wanted rays, (R,) bool, cross.
+        """Opens, at the next update, the cells that the first MAX_REOPENING of the wanted rays, (R,) bool, cross.
 
         rays: cut to the grid or to a part of it, near >= far where they miss it."""
         R, size = len(rays), self.resolution
-        order = torch.arange(1, min(MOST_REOPENING, R) + 1, device=wanted.device)
+        order = torch.arange(1, min(MAX_REOPENING, R) + 1, device=wanted.device)
         rank = wanted.cumsum(0)
         chosen = torch.searchsorted(rank, order).clamp(max=R - 1)
         inside = Rays(rays.origins[chosen], rays.directions[chosen], rays.near[chosen], rays.far[chosen])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from models import ops
 from models.configs import ReflectedRadianceConfig, VolumeRadianceConfig
 from utils.errors import ConfigError
-from utils.rays import Packed
+from utils.rays import RaySamples
 from utils.registry import build
 
 
@@ -30,15 +30,15 @@ class VolumeRadiance(nn.Module):
         inputs = input_dim + self.num_own + self.encoding.output_dim
         self.network = build(config.mlp_network_config, inputs, 3, backend)
 
-    def forward(self, directions: Tensor, packed: Packed | None, *inputs: Tensor) -> Tensor:
+    def forward(self, directions: Tensor, packed: RaySamples | None, *inputs: Tensor) -> Tensor:
         """rgb (S, 3) float32 of inputs, together (S, input_dim), seen along unit directions.
 
         directions: (R, 3), one for the samples of each ray; (S, 3) where packed is None."""
         joined = self._join(directions, packed, inputs)
-        rgb = self.network(joined, None if packed is None else packed.count).float()
+        rgb = self.network(joined, None if packed is None else packed.num_samples).float()
         return torch.sigmoid(rgb) if self.squash else rgb
 
-    def _join(self, directions: Tensor, packed: Packed | None, inputs: tuple[Tensor, ...]) -> Tensor:
+    def _join(self, directions: Tensor, packed: RaySamples | None, inputs: tuple[Tensor, ...]) -> Tensor:
         """(S, K) what the network reads."""
         return ops.join(inputs, self.encoding(directions), packed, backend=self.backend)
 
@@ -57,6 +57,6 @@ class ReflectedRadiance(VolumeRadiance):
         super().__init__(config, input_dim, backend)
         self.lobe = self.encoding.degree, config.roughness
 
-    def _join(self, directions: Tensor, packed: Packed | None, inputs: tuple[Tensor, ...]) -> Tensor:
+    def _join(self, directions: Tensor, packed: RaySamples | None, inputs: tuple[Tensor, ...]) -> Tensor:
         mirrored = ops.reflected_harmonics(directions, inputs[-1], packed, *self.lobe, backend=self.backend)
         return ops.join((*inputs, mirrored), None, packed, backend=self.backend)

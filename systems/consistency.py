@@ -11,13 +11,13 @@ from models.base import RenderOutput
 from systems.configs import LossConfig
 from systems.losses import require
 from utils.cameras import plane_positions
-from utils.rays import Packed, Photographs, RayBatch, SourceViews
+from utils.rays import Photographs, RayBatch, RaySamples, SourceViews
 from utils.registry import register
 
-LEAST_FACING = 0.1  # cosine between a normal and the way to a camera, below which a patch is too oblique to compare
-LEAST_CONTRAST = 0.01  # standard deviation of grey in [0, 1], below which a patch says nothing
-LEAST_SHARE = 0.25  # of the pixels of a patch that lie within the mask, below which it is not compared
-LEAST_DEPTH = 0.01  # of a patch in a source view, as a share of its depth in its own
+MIN_FACING = 0.1  # cosine between a normal and the way to a camera, below which a patch is too oblique to compare
+MIN_CONTRAST = 0.01  # standard deviation of grey in [0, 1], below which a patch says nothing
+MIN_SHARE = 0.25  # of the pixels of a patch that lie within the mask, below which it is not compared
+MIN_DEPTH = 0.01  # of a patch in a source view, as a share of its depth in its own
 NO_SCORE = 2.0  # in place of the error of a pair that cannot be compared; a true one is at most 1
 
 
@@ -46,16 +46,18 @@ def ncc(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     return means.sum() / valid.any(1).sum().clamp(min=1)
 
 
-def first_crossings(packed: Packed, sdf: Tensor, gradient: Tensor, num: int) -> Crossings:
+def first_crossings(packed: RaySamples, sdf: Tensor, gradient: Tensor, num: int) -> Crossings:
     """The first `num` rays whose sdf (S,) changes from + to - between two adjoining samples; linear between these.
 
     gradient: (S, 3) of the sdf. Nothing is read by the host, and n = min(num, R)."""
     S, R = sdf.shape[0], packed.ray_count.shape[0]
     gap = packed.t_starts[1:] - packed.t_ends[:-1]
-    adjoining = (packed.ray_index[1:] == packed.ray_index[:-1]) & (gap < 0.5 * (packed.t_ends - packed.t_starts)[:-1])
+    adjoining = (packed.ray_indices[1:] == packed.ray_indices[:-1]) & (
+        gap < 0.5 * (packed.t_ends - packed.t_starts)[:-1]
+    )
     crosses = (sdf[:-1] > 0.0) & (sdf[1:] <= 0.0) & adjoining & packed.valid[1:]
     place = torch.where(crosses, torch.arange(S - 1, device=sdf.device), S)
-    first = torch.full((R,), S, device=sdf.device).scatter_reduce(0, packed.ray_index[:-1], place, "amin")
+    first = torch.full((R,), S, device=sdf.device).scatter_reduce(0, packed.ray_indices[:-1], place, "amin")
     order = torch.arange(1, min(num, R) + 1, device=sdf.device)
     rank = (first < S).cumsum(0)
     ray = torch.searchsorted(rank, order).clamp(max=R - 1)
@@ -82,12 +84,12 @@ def patch_errors(found: Crossings, batch: RayBatch, size: int) -> Tensor:
     moved = _apply(homography[:, :, None], rays[:, None])  # (n, K, P, 3)
     depth = moved[..., 2:]
     focal, centre = sources.photographs.intrinsics[neighbours][:, :, None].split(2, dim=-1)
-    there = moved[..., :2] / depth.clamp(min=LEAST_DEPTH) * focal + centre
+    there = moved[..., :2] / depth.clamp(min=MIN_DEPTH) * focal + centre
     other, _ = grey_at(sources, neighbours[:, :, None], there)
     score, contrast = correlation(own[:, None], other, opaque[:, None].to(own.dtype))
-    valid = found.usable & (contrast[:, 0] > LEAST_CONTRAST**2) & _within(around, image[:, None], sources).all(1)
-    valid = valid & (opaque.to(own.dtype).mean(1) > LEAST_SHARE)
-    inside = (_within(there, neighbours[:, :, None], sources) & (depth[..., 0] > LEAST_DEPTH)).all(2)
+    valid = found.usable & (contrast[:, 0] > MIN_CONTRAST**2) & _within(around, image[:, None], sources).all(1)
+    valid = valid & (opaque.to(own.dtype).mean(1) > MIN_SHARE)
+    inside = (_within(there, neighbours[:, :, None], sources) & (depth[..., 0] > MIN_DEPTH)).all(2)
     return torch.where(valid[:, None] & inside & seen, (1.0 - score).clamp(max=1.0), NO_SCORE)
 
 
@@ -108,7 +110,7 @@ def _homographies(found: Crossings, batch: RayBatch, image: Tensor, neighbours: 
     own, other = c2w[image], c2w[neighbours]
     directions, origins = batch.rays.directions[found.ray], batch.rays.origins[found.ray]
     facing = -(found.normal * directions).sum(-1)  # (n,)
-    front = facing > LEAST_FACING
+    front = facing > MIN_FACING
     offset = -found.distance * torch.where(front, facing, 1.0)  # d, of the plane from the camera along the normal
     back = other[..., :3].transpose(-1, -2)  # from the scene to the neighbour
     turn = _apply(back[..., None, :, :], own[:, None, :, :3].transpose(-1, -2)).transpose(-1, -2)  # A
@@ -116,7 +118,7 @@ def _homographies(found: Crossings, batch: RayBatch, image: Tensor, neighbours: 
     normal = _apply(own[..., :3].transpose(-1, -2), found.normal) / offset[:, None]
     place = origins + found.distance[:, None] * directions
     away = F.normalize(other[..., 3] - place[:, None], dim=-1)
-    seen = (away * found.normal[:, None]).sum(-1) > LEAST_FACING
+    seen = (away * found.normal[:, None]).sum(-1) > MIN_FACING
     return turn + shift[..., None] * normal[:, None, None, :], front[:, None] & seen
 
 

@@ -23,15 +23,19 @@ OF_PAIRS = frozenset({"normal_smooth"})  # these compare pixels side by side, of
 
 def mean_over_rays(values: Tensor, out: RenderOutput) -> Tensor:
     """Mean of values (R,) of pixels, or of each of their rays, over those within the budget; no host read."""
-    alive = out.alive if len(values) == len(out.alive) else out.alive.repeat_interleave(len(values) // len(out.alive))
-    return _mean(values, alive)
+    within_budget = (
+        out.within_budget
+        if len(values) == len(out.within_budget)
+        else out.within_budget.repeat_interleave(len(values) // len(out.within_budget))
+    )
+    return _mean(values, within_budget)
 
 
 def mean_over_colored(values: Tensor, out: RenderOutput) -> Tensor:
     """Mean of per-ray values (R,) over the rays that have samples, be it of the background; no host read."""
     if out.backdrop is not None:  # behind a foreground that hides it, it needs none
         return mean_over_rays(values, out)
-    return _mean(values, out.alive & out.met)
+    return _mean(values, out.within_budget & out.has_samples)
 
 
 def _mean(values: Tensor, rays: Tensor) -> Tensor:
@@ -41,7 +45,7 @@ def _mean(values: Tensor, rays: Tensor) -> Tensor:
 def mean_over_samples(values: Tensor, out: RenderOutput) -> Tensor:
     """Mean of per-sample values (S,) over the samples in use; no host read."""
     packed = out.samples.packed
-    return torch.where(packed.valid, values, 0.0).sum() / packed.count.clamp(min=1)
+    return torch.where(packed.valid, values, 0.0).sum() / packed.num_samples.clamp(min=1)
 
 
 def require(value: T | None, name: str, what: str) -> T:
@@ -79,7 +83,7 @@ def mask(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     if batch.mask is None:
         return out.opacity.sum() * 0.0
     opacity = out.opacity.clamp(1e-3, 1.0 - 1e-3)
-    counts = out.alive if batch.in_band is None else out.alive & ~batch.in_band
+    counts = out.within_budget if batch.in_band is None else out.within_budget & ~batch.in_band
     return _mean(_binary_cross_entropy(opacity, batch.mask), counts)
 
 
@@ -150,7 +154,8 @@ def normal_smooth(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Ten
     assert batch.paired, "without pairs there is no neighbour to compare with"
     pairs = len(normal) // 2
     normal, rgb, opacity, counts = (
-        x[: 2 * pairs].unflatten(0, (pairs, 2)) for x in (normal, batch.rgb, out.opacity.detach(), out.alive & out.met)
+        x[: 2 * pairs].unflatten(0, (pairs, 2))
+        for x in (normal, batch.rgb, out.opacity.detach(), out.within_budget & out.has_samples)
     )
     edge = (rgb[:, 0] - rgb[:, 1]).abs().mean(-1)
     weight = torch.exp(-config.normal_smooth_scale * edge) * opacity[:, 0] * opacity[:, 1]

@@ -47,7 +47,7 @@ def remedy(error: OSError) -> str | None:
     return None
 
 
-class Spared:
+class BestEffortWrites:
     """Lets work go on that could not write something of less worth; says so once for each kind of it."""
 
     def __init__(self) -> None:

@@ -13,21 +13,21 @@ from utils.errors import DataError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _ORIENTATION = 0x0112  # the EXIF tag
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # what a file is read as, whatever its name says
-MOST_PIXELS = 2**27  # of an image, 134 million: a file of few bytes may announce any number
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow's own bound, of which it warns
+MAX_PIXELS = 2**27  # of an image, 134 million: a file of few bytes may announce any number
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own bound, of which it warns
 
 
 def read_image(path: Path | str) -> np.ndarray:
     """(H, W, 3) or, when the file carries alpha, (H, W, 4) uint8; sRGB, straight alpha, EXIF rotation applied.
 
     Greyscale becomes RGB and 16 bits become 8. Raises DataError for a missing, truncated or unreadable file and,
-    before it is decoded, for one of more than MOST_PIXELS."""
+    before it is decoded, for one of more than MAX_PIXELS."""
     if not Path(path).is_file():
         raise DataError(f"{path}: no such image. Check the path, or whether the copy of the dataset is complete.")
     try:
         with Image.open(path, formats=_FORMATS) as file:
-            if file.width * file.height > MOST_PIXELS:
-                raise ValueError(f"{file.width}x{file.height} pixels are more than {MOST_PIXELS}")
+            if file.width * file.height > MAX_PIXELS:
+                raise ValueError(f"{file.width}x{file.height} pixels are more than {MAX_PIXELS}")
             return _to_uint8(ImageOps.exif_transpose(file))
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
         raise DataError(

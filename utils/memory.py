@@ -28,7 +28,7 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-class Pieces:
+class HalvingChunks:
     """The size of the pieces in which something is computed; halved for good where memory does not suffice."""
 
     def __init__(self, name: str, size: int, least: int) -> None:

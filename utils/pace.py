@@ -2,7 +2,7 @@
 
 import statistics
 
-MOST_SEGMENTS = 5  # whose median is the time per step
+MAX_SEGMENTS = 5  # whose median is the time per step
 PERIOD = 32  # steps: work that recurs within them, such as that of an occupancy grid, is in each segment alike
 
 
@@ -47,7 +47,7 @@ class Pace:
         count = len(self._per_step)
         if count < 2:
             return None
-        recent = self._per_step[-min(MOST_SEGMENTS, max(3, count // 2)) :]
+        recent = self._per_step[-min(MAX_SEGMENTS, max(3, count // 2)) :]
         return statistics.median_low(recent)
 
 

@@ -72,18 +72,19 @@ class SourceViews:
 
 
 @dataclass(frozen=True)
-class Packed:
-    """Intervals along rays, packed by ray into a fixed capacity S; entries from `count` on are padding.
+class RaySamples:
+    """Intervals along rays, packed by ray into a fixed capacity S; entries from `num_samples` on are padding.
 
-    Rays whose samples no longer fit the capacity hold none and are not `alive`. Padding has ray_index 0 and t = 0."""
+    Rays whose samples no longer fit the capacity hold none; `within_budget` is False for them. Padding has ray index 0
+    and t = 0."""
 
-    ray_index: Tensor  # (S,) int64, non-decreasing up to `count`
+    ray_indices: Tensor  # (S,) int64, non-decreasing up to `num_samples`
     t_starts: Tensor  # (S,) float32, distance along the ray
     t_ends: Tensor  # (S,) float32
     ray_start: Tensor  # (R,) int64, index of a ray's first sample
     ray_count: Tensor  # (R,) int64, number of its samples
-    alive: Tensor  # (R,) bool, False where the samples did not fit
-    count: Tensor  # () int64, number of samples in use
+    within_budget: Tensor  # (R,) bool, False where the samples did not fit
+    num_samples: Tensor  # () int64, number of samples in use
 
     @property
     def t_mids(self) -> Tensor:
@@ -93,11 +94,11 @@ class Packed:
     @property
     def valid(self) -> Tensor:
         """(S,) bool, False on padding."""
-        return torch.arange(self.t_starts.shape[0], device=self.t_starts.device) < self.count
+        return torch.arange(self.t_starts.shape[0], device=self.t_starts.device) < self.num_samples
 
-    def trimmed(self) -> "Packed":
+    def trimmed(self) -> "RaySamples":
         """The same samples without padding; the host reads the count."""
-        count = int(self.count)
+        count = int(self.num_samples)
         return replace(
-            self, ray_index=self.ray_index[:count], t_starts=self.t_starts[:count], t_ends=self.t_ends[:count]
+            self, ray_indices=self.ray_indices[:count], t_starts=self.t_starts[:count], t_ends=self.t_ends[:count]
         )

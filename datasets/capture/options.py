@@ -12,7 +12,7 @@ CAMERA_MODELS = (
     *("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"),
     *("SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "OPENCV_FISHEYE"),
 )
-LEAST_IMAGES = 3  # with two no third view confirms what they show
+MIN_IMAGES = 3  # with two no third view confirms what they show
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class CaptureOptions:
     roi: str | None = None  # "x,y,z,radius" of the object, in the coordinates of sparse_points.ply; None: found
 
     def __post_init__(self) -> None:
-        if self.frames < LEAST_IMAGES:
-            raise ConfigError(f"--frames: expected at least {LEAST_IMAGES}, got {self.frames}. 120 suit most objects.")
+        if self.frames < MIN_IMAGES:
+            raise ConfigError(f"--frames: expected at least {MIN_IMAGES}, got {self.frames}. 120 suit most objects.")
         if self.max_side < 64:
             raise ConfigError(f"--max-side: expected at least 64 pixels, got {self.max_side}. 1600 suits most cameras.")
         if self.camera_model not in CAMERA_MODELS:

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-LEAST_ANGLE = np.radians(3.0)  # views closer together agree on a patch wherever the surface lies
+MIN_ANGLE = np.radians(3.0)  # views closer together agree on a patch wherever the surface lies
 
 
 def nearest_views(c2w: np.ndarray, num: int) -> np.ndarray:
     """(N, K) int64: for each view the K = min(num, N - 1) others with the least angle between their lines of sight to
-    the middle of the scene, nearest first; those within LEAST_ANGLE come last.
+    the middle of the scene, nearest first; those within MIN_ANGLE come last.
 
     c2w: (N, 3, 4) in the scene frame, with the object around the origin."""
     positions = c2w[:, :, 3].astype(np.float64)
     sight = positions / np.maximum(np.linalg.norm(positions, axis=1, keepdims=True), 1e-9)
     angle = np.arccos(np.clip(sight @ sight.T, -1.0, 1.0))
-    rank = angle + 2.0 * np.pi * (angle < LEAST_ANGLE)
+    rank = angle + 2.0 * np.pi * (angle < MIN_ANGLE)
     np.fill_diagonal(rank, np.inf)
     return np.argsort(rank, axis=1, kind="stable")[:, : min(num, len(c2w) - 1)]

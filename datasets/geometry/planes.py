@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_TRIALS, _MOST_POINTS = 512, 20_000
+_TRIALS, _MAX_POINTS = 512, 20_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def find_plane(
     RANSAC (Fischler and Bolles 1981) with fixed random numbers, refined by least squares over what lies within the
     threshold. The normal is on the side of the point `above` (3,). Planes that `accept` refuses are passed over."""
     random = np.random.default_rng(0)
-    points = points[random.permutation(len(points))[:_MOST_POINTS]]
+    points = points[random.permutation(len(points))[:_MAX_POINTS]]
     best, most = None, 0.0
     for corners in random.integers(0, len(points), (_TRIALS, 3)):
         a, b, c = points[corners]

@@ -12,7 +12,7 @@ from models.ops.grid import GridSpec
 from models.ops.layers import Layers
 from models.ops.reference import rays as reference_rays
 from models.ops.reference import shading as reference_shading
-from utils.rays import Packed, Photographs, RayBatch, Rays
+from utils.rays import Photographs, RayBatch, Rays, RaySamples
 
 __all__ = [
     "BACKENDS",
@@ -29,22 +29,22 @@ __all__ = [
     "hash_features",
     "inverse_shares",
     "join",
-    "look_up",
     "march",
     "march_unbounded",
     "mlp",
     "module",
     "neus_alpha",
+    "rays_of_pixels",
     "reflected_harmonics",
     "sample_points",
-    "sdf_head",
+    "sdf_mlp_with_gradient",
     "spherical_harmonics",
     "uncontract",
     "uses_triton",
 ]
 
 
-def look_up(
+def rays_of_pixels(
     photographs: Photographs,
     pixel: Tensor,
     image: Tensor,
@@ -57,7 +57,7 @@ def look_up(
 
     pixel: (R,) int64, rows of `photographs.pixels`; image: (R,) int64, the image that each lies in; background: (3,)
     sRGB in [0, 1]; shift: (R, 2) float32, pixels to the right and down from the centres."""
-    return module("pixels", backend, photographs.c2w).look_up(photographs, pixel, image, background, shift)
+    return module("pixels", backend, photographs.c2w).rays_of_pixels(photographs, pixel, image, background, shift)
 
 
 def hash_encode(
@@ -115,7 +115,7 @@ def march(
     capacity: int | None,
     *,
     backend: str = "auto",
-) -> Packed:
+) -> RaySamples:
     """Intervals along the rays whose middles lie in occupied cells of the cube [-radius, radius]^3, packed by ray.
 
     rays: already cut to the cube, near >= far for an empty one; occupied: (G, G, G) bool, indexed [x, y, z];
@@ -138,7 +138,7 @@ def march_unbounded(
     capacity: int | None,
     *,
     backend: str = "auto",
-) -> Packed:
+) -> RaySamples:
     """Intervals of the rays that are wanted, (R,) bool: num[0] in front of the region, the region itself as one, num[1]
     behind it.
 
@@ -154,7 +154,7 @@ def march_unbounded(
     return module("unbounded", backend, rays.origins).march_unbounded(rays, region, occupied, radius, *limits)
 
 
-def inverse_shares(rays: Rays, region: Rays, packed: Packed, radius: float) -> Packed:
+def inverse_shares(rays: Rays, region: Rays, packed: RaySamples, radius: float) -> RaySamples:
     """Intervals of `march_unbounded`, of the same rays, with inverse distances in place of distances: from -1 far in
     front of the region, over 0 in it, to 1 far behind it. One implementation for all backends."""
     return contraction.inverse_shares(rays, region, packed, radius)
@@ -171,19 +171,23 @@ def uncontract(points: Tensor) -> Tensor:
     return contraction.uncontract(points)
 
 
-def sample_points(rays: Rays, packed: Packed, *, backend: str = "auto") -> Tensor:
+def sample_points(rays: Rays, packed: RaySamples, *, backend: str = "auto") -> Tensor:
     """(S, 3) middles of the intervals in scene units; padding lies on the first ray. Not differentiable."""
     return module("samples", backend, packed.t_starts).sample_points(rays, packed)
 
 
-def join(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: Packed | None, *, backend: str = "auto") -> Tensor:
+def join(
+    parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: RaySamples | None, *, backend: str = "auto"
+) -> Tensor:
     """(S, C) float32: the columns of parts (S, c) or (S,), one after the other, and behind them those of `per_ray`.
 
     per_ray: (R, c), each sample takes the row of its ray; (S, c) where packed is None. Differentiable in the parts."""
     return module("samples", backend, parts[0]).join(parts, per_ray, packed)
 
 
-def composite(alpha: Tensor, values: Tensor, packed: Packed, *, backend: str = "auto") -> tuple[Tensor, Tensor, Tensor]:
+def composite(
+    alpha: Tensor, values: Tensor, packed: RaySamples, *, backend: str = "auto"
+) -> tuple[Tensor, Tensor, Tensor]:
     """Front-to-back blending along each ray.
 
     alpha: (S,) in [0, 1], both ends included; values: (S, C). Returns weights (S,) = transmittance * alpha, zero on
@@ -192,7 +196,7 @@ def composite(alpha: Tensor, values: Tensor, packed: Packed, *, backend: str = "
     return module("rays", backend, alpha).composite(alpha, values, packed)
 
 
-def distortion(weights: Tensor, packed: Packed) -> Tensor:
+def distortion(weights: Tensor, packed: RaySamples) -> Tensor:
     """Spread of the weights along each ray, (R,), in scene units (mip-NeRF 360, arXiv:2111.12077, eq. 15).
 
     weights: (S,). Linear in the number of samples; differentiable in the weights. One implementation for all
@@ -204,7 +208,7 @@ def neus_alpha(
     sdf: Tensor,
     gradient: Tensor,
     directions: Tensor,
-    packed: Packed,
+    packed: RaySamples,
     inv_s: Tensor,
     anneal: Tensor,
     *,
@@ -218,7 +222,7 @@ def neus_alpha(
     return module("shading", backend, sdf).neus_alpha(sdf, gradient, directions, packed, inv_s, anneal)
 
 
-def density_alpha(density: Tensor, packed: Packed, *, backend: str = "auto") -> Tensor:
+def density_alpha(density: Tensor, packed: RaySamples, *, backend: str = "auto") -> Tensor:
     """Opacity (S,) in [0, 1] of samples of a density (S,) >= 0 per scene unit: `alpha_from_density` of the intervals.
 
     The opacity of padding is 0, whatever lies there. Differentiable, once, in the density."""
@@ -237,7 +241,7 @@ def spherical_harmonics(directions: Tensor, degree: int, *, backend: str = "auto
 def reflected_harmonics(
     directions: Tensor,
     normal: Tensor,
-    packed: Packed | None,
+    packed: RaySamples | None,
     degree: int,
     roughness: float,
     *,
@@ -260,7 +264,7 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None, *, backend: str 
     return module("mlp", backend, x).mlp(x, layers, count)
 
 
-def sdf_head(
+def sdf_mlp_with_gradient(
     points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers, *, backend: str = "auto"
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Output 0 (S,) of a network over encoded points, all its outputs (S, dim_out), the gradient (S, 3) of output 0.
@@ -268,7 +272,7 @@ def sdf_head(
     points: (S, 3) in [0, 1], by which the gradient is; features: (S, K) of them; jacobian: (S, K, 3), d feature /
     d point. The network's input is the features, behind the position 2 points - 1 where it takes K + 3 inputs.
     Differentiable, once, in features, jacobian and layers, through all three."""
-    return module("mlp", backend, features).sdf_head(points, features, jacobian, layers)
+    return module("mlp", backend, features).sdf_mlp_with_gradient(points, features, jacobian, layers)
 
 
 def alpha_from_density(density: Tensor, dt: Tensor | float) -> Tensor:

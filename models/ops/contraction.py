@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 FARTHEST = 1000.0  # regions (in units of their radius) from the origin: 0.1 % of the contracted radius before its end
 
@@ -33,9 +33,9 @@ def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
     return replace(rays, near=torch.where(hit, near, rays.near), far=torch.where(hit, far, rays.near))
 
 
-def inverse_shares(rays: Rays, region: Rays, packed: Packed, radius: float) -> Packed:
+def inverse_shares(rays: Rays, region: Rays, packed: RaySamples, radius: float) -> RaySamples:
     """Intervals as in `models.ops.inverse_shares`."""
-    ray = packed.ray_index
+    ray = packed.ray_indices
     enters, leaves = region.near[ray], region.far[ray]
     before = distance(rays, region.near, radius)[ray, 0]
     behind = distance(rays, region.far, radius)[ray, 0]

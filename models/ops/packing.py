@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from utils.rays import Packed
+from utils.rays import RaySamples
 
 
 def max_intervals(radius: float, step: float) -> int:
@@ -21,31 +21,31 @@ def fit_capacity(counts: Tensor, capacity: int | None) -> tuple[Tensor, Tensor, 
     inclusive = counts.cumsum(0)
     if capacity is None:
         S = int(inclusive[-1]) if counts.shape[0] else 0
-        alive = torch.ones_like(counts, dtype=torch.bool)
+        within_budget = torch.ones_like(counts, dtype=torch.bool)
     else:
         S = capacity
-        alive = inclusive <= S
-    ray_count = torch.where(alive, counts, 0)
+        within_budget = inclusive <= S
+    ray_count = torch.where(within_budget, counts, 0)
     ray_start = ray_count.cumsum(0) - ray_count
-    return ray_start, ray_count, alive, ray_count.sum(), S
+    return ray_start, ray_count, within_budget, ray_count.sum(), S
 
 
-def reserve(counts: Tensor, capacity: int | None, dtype: torch.dtype) -> Packed:
+def reserve(counts: Tensor, capacity: int | None, dtype: torch.dtype) -> RaySamples:
     """Room for the samples that fit, all of it zeros as padding is; a march fills in what is in use."""
-    ray_start, ray_count, alive, count, S = fit_capacity(counts, capacity)
-    ray_index = counts.new_zeros(S)
+    ray_start, ray_count, within_budget, count, S = fit_capacity(counts, capacity)
+    ray_indices = counts.new_zeros(S)
     t_starts, t_ends = counts.new_zeros(2, S, dtype=dtype)
-    return Packed(ray_index, t_starts, t_ends, ray_start, ray_count, alive, count)
+    return RaySamples(ray_indices, t_starts, t_ends, ray_start, ray_count, within_budget, count)
 
 
-def pack_kept(keep: Tensor, starts: Tensor, ends: Tensor, capacity: int | None) -> Packed:
+def pack_kept(keep: Tensor, starts: Tensor, ends: Tensor, capacity: int | None) -> RaySamples:
     """The intervals of all rays that are kept, those of rays that fit the capacity; keep, starts, ends: (R, K)."""
-    ray_start, ray_count, alive, count, S = fit_capacity(keep.sum(dim=1), capacity)
+    ray_start, ray_count, within_budget, count, S = fit_capacity(keep.sum(dim=1), capacity)
     # Whatever is not kept goes to one slot behind the end, which is then cut off: no shape depends on data.
-    slots = torch.where(keep & alive[:, None], ray_start[:, None] + keep.cumsum(dim=1) - 1, S).reshape(-1)
+    slots = torch.where(keep & within_budget[:, None], ray_start[:, None] + keep.cumsum(dim=1) - 1, S).reshape(-1)
     ray = torch.arange(len(keep), device=keep.device)[:, None].expand_as(keep)
 
     def pack(field: Tensor) -> Tensor:
         return field.new_zeros(S + 1).scatter(0, slots, field.reshape(-1))[:S]
 
-    return Packed(pack(ray), pack(starts), pack(ends), ray_start, ray_count, alive, count)
+    return RaySamples(pack(ray), pack(starts), pack(ends), ray_start, ray_count, within_budget, count)

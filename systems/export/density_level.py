@@ -8,7 +8,7 @@ from torch import Tensor
 
 from models.base import VolumeModel
 from utils.errors import ReconstructionError
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 log = logging.getLogger(__name__)
 HALF = math.log(2.0)  # optical depth that stops half of the light
@@ -43,24 +43,24 @@ def density_level(model: VolumeModel, rays: Rays) -> float:
     return float(levels[best])
 
 
-Profile = tuple[Tensor, Tensor, Tensor, Packed]  # of R rays, see below
+Profile = tuple[Tensor, Tensor, Tensor, RaySamples]  # of R rays, see below
 
 
 def _profile(model: VolumeModel, rays: Rays) -> Profile:
     """Of each ray where it has lost half of its light (R,), inf where it never has, and its highest density (R,); of
     its samples the densities (S,), and the samples."""
     packed = model.march(rays, None).trimmed()
-    points = rays.origins[packed.ray_index] + packed.t_mids[:, None] * rays.directions[packed.ray_index]
+    points = rays.origins[packed.ray_indices] + packed.t_mids[:, None] * rays.directions[packed.ray_indices]
     density = model.field_value(points).float() if len(points) else packed.t_mids
     depth = density.double() * (packed.t_ends - packed.t_starts)
     through = torch.cat([depth.new_zeros(1), depth.cumsum(0)])  # over all rays, the samples in front
-    before = through[:-1] - through[packed.ray_start][packed.ray_index]
+    before = through[:-1] - through[packed.ray_start][packed.ray_indices]
     inside = (before < HALF) & (before + depth >= HALF)
     at = packed.t_starts + (HALF - before) / depth.clamp(min=1e-30) * (packed.t_ends - packed.t_starts)
     reached = torch.where(inside, at, torch.inf)
     none = torch.full_like(rays.near, torch.inf)
-    half = none.scatter_reduce(0, packed.ray_index, reached.float(), "amin")
-    highest = torch.zeros_like(rays.near).scatter_reduce(0, packed.ray_index, density, "amax")
+    half = none.scatter_reduce(0, packed.ray_indices, reached.float(), "amin")
+    highest = torch.zeros_like(rays.near).scatter_reduce(0, packed.ray_indices, density, "amax")
     return half, highest, density, packed
 
 
@@ -70,6 +70,6 @@ def _error(model: VolumeModel, parts: list[Profile], half: Tensor, level: float)
     for own, _, density, packed in parts:
         # On average the density reaches it half a step before the first sample where it has.
         reached = torch.where(density >= level, packed.t_starts, torch.inf)
-        first.append(torch.full_like(own, torch.inf).scatter_reduce(0, packed.ray_index, reached, "amin"))
+        first.append(torch.full_like(own, torch.inf).scatter_reduce(0, packed.ray_indices, reached, "amin"))
     apart = (torch.cat(first) - half).abs() / model.step_length  # inf - inf, where neither is, is not a number
     return float(apart.nan_to_num(nan=0.0, posinf=FAR_OFF).clamp(max=FAR_OFF).mean())

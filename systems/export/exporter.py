@@ -18,7 +18,7 @@ from systems.export.density_level import density_level
 from systems.export.floaters import drop_small
 from systems.views import CapturedViews
 from utils import registry
-from utils.memory import Pieces
+from utils.memory import HalvingChunks
 from utils.mesh import Mesh, transform
 from utils.mesh.decimation import decimate
 from utils.mesh.isosurface import extract_isosurface
@@ -56,7 +56,7 @@ def export_mesh(
     surface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}
     level = surface_level(model, surface.threshold, views)
-    chunks = Pieces("export.chunk_size", config.chunk_size, finishing.LEAST_CHUNK)
+    chunks = HalvingChunks("export.chunk_size", config.chunk_size, finishing.MIN_CHUNK)
     mesh = shape(chunks.run(lambda chunk: surface_mesh(model, surface.resolution, level, chunk)))
     spacing = 2.0 * model.config.radius / (surface.resolution - 1)
     mesh, made = _finished(mesh, model, config, level, spacing, world_from_scene, views)

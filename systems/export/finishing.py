@@ -11,7 +11,7 @@ from models.base import VolumeModel
 from systems.configs import ExportConfig
 from utils.cameras import Camera
 from utils.errors import ReconstructionError
-from utils.memory import Pieces
+from utils.memory import HalvingChunks
 from utils.mesh import Mesh, submesh
 from utils.mesh.cropping import crop_to_frames, crop_to_visible
 from utils.mesh.decimation import decimate
@@ -20,7 +20,7 @@ from utils.mesh.level_set import project_to_level
 
 log = logging.getLogger(__name__)
 TEXTURED_FACES = 100_000  # of a textured mesh for which export.max_faces gives no number
-LEAST_CHUNK = 2**12  # points at a time where memory runs out: with fewer a mesh would take hours
+MIN_CHUNK = 2**12  # points at a time where memory runs out: with fewer a mesh would take hours
 LISTED_HOLES = 10  # whose perimeters are reported
 PointMap = Callable[[torch.Tensor], torch.Tensor]
 
@@ -99,4 +99,4 @@ def over_points(points: np.ndarray, function: PointMap, device: torch.device, ch
     def evaluate(size: int) -> torch.Tensor:
         return torch.cat([function(part.to(device)).float().cpu() for part in whole.split(size)])
 
-    return Pieces("the points at a time", chunk, LEAST_CHUNK).run(evaluate).numpy()
+    return HalvingChunks("the points at a time", chunk, MIN_CHUNK).run(evaluate).numpy()

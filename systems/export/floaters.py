@@ -13,8 +13,8 @@ from utils.mesh.measures import drop_floaters
 from utils.mesh.visibility import Viewpoint, in_views, object_mask, seen
 
 log = logging.getLogger(__name__)
-MOST_VIEWS = 24  # that are asked, evenly spread
-MOST_POINTS = 200  # of a component
+MAX_VIEWS = 24  # that are asked, evenly spread
+MAX_POINTS = 200  # of a component
 OFF = 2  # pixels that an outline may be off
 IN_MASKS = 0.9  # share of its points that lie within the masks of all views that have them in frame,
 IN_SIGHT = 0.5  # and of these, share that some view sees
@@ -50,7 +50,7 @@ def drop_small(
 def witnesses(views: CapturedViews) -> list[Viewpoint]:
     """Some of the views with their masks, a little wider than they are; none where there are no masks."""
     found = []
-    for index in np.unique(np.linspace(0, len(views) - 1, MOST_VIEWS).round().astype(int)).tolist():
+    for index in np.unique(np.linspace(0, len(views) - 1, MAX_VIEWS).round().astype(int)).tolist():
         photograph, camera = views.photograph(index), views.camera(index)
         if photograph.shape[-1] == 4:
             mask = object_mask(photograph, OFF)
@@ -59,6 +59,6 @@ def witnesses(views: CapturedViews) -> list[Viewpoint]:
 
 
 def _is_shown(points: np.ndarray, mesh: Mesh, views: list[Viewpoint], tolerance: float) -> bool:
-    points = points[:: math.ceil(len(points) / MOST_POINTS)]
+    points = points[:: math.ceil(len(points) / MAX_POINTS)]
     within = in_views(points, views, "all")
     return within.mean() >= IN_MASKS and seen(points[within], mesh, views, tolerance).mean() >= IN_SIGHT

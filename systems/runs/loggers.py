@@ -6,7 +6,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from utils.files import Spared
+from utils.files import BestEffortWrites
 
 
 class Table(CSVLogger):
@@ -14,7 +14,7 @@ class Table(CSVLogger):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._spared = Spared()
+        self._spared = BestEffortWrites()
 
     def save(self) -> None:
         """Writes the rows that have come since."""
@@ -27,7 +27,7 @@ class Curves(TensorBoardLogger):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._spared = Spared()
+        self._spared = BestEffortWrites()
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Adds figures of a step."""

@@ -22,7 +22,7 @@ PASSING = 2  # checkpoints that the clock or a signal asked for and that are kep
 RETRY_SECONDS = 60.0  # after a checkpoint that could not be written
 
 
-class SealedCheckpoints(TorchCheckpointIO):
+class ChecksummedCheckpointIO(TorchCheckpointIO):
     """Lightning's door to the disk: what it saves is written as `write_checkpoint` does it."""
 
     def save_checkpoint(self, checkpoint: Mapping[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -30,7 +30,7 @@ class SealedCheckpoints(TorchCheckpointIO):
         write_checkpoint(dict(checkpoint), Path(path))
 
 
-class KeepsSignals(Callback):
+class DeferSignals(Callback):
     """For processes that do not save: the first of them does, and all must live until it has."""
 
     def __init__(self, interrupts: Interrupts) -> None:

@@ -28,7 +28,7 @@ _TOLD = {
 }
 
 
-class Watch:
+class DivergenceMonitor:
     """Ends a training in which numbers are none, and warns once of each way in which its surface may be lost."""
 
     def __init__(self, module: nn.Module, model: VolumeModel, last: int) -> None:
@@ -42,7 +42,7 @@ class Watch:
         self._said: set[str] = set()
 
     @torch.no_grad()
-    def ask(self) -> dict[str, Tensor]:
+    def probe(self) -> dict[str, Tensor]:
         """Norm of the parameters; least and greatest signed distance (of a density: opacity of a step) in cells where
         samples may lie; each (). The host reads nothing, and no random number is drawn."""
         occupancy = self._model.occupancy
@@ -53,8 +53,8 @@ class Watch:
         values = self._model.field_value(points) if self._model.has_normals else self._model.occupancy_value(points)
         return dict(zip(_OWN, (weight_norm(self._module), values.min(), values.max()), strict=True))
 
-    def judge(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
-        """The figures of a step without those that `ask` gave; none where there are none yet.
+    def check(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
+        """The figures of a step without those that `probe` gave; none where there are none yet.
 
         Warns where two in a row show the same. Raises NotFiniteError where one is NaN or infinity."""
         check_figures(step, values)

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 
 T = TypeVar("T")
-MOST_GRAPHS = 4  # each holds the memory of a step; levels that open one by one would otherwise add one graph each
+MAX_GRAPHS = 4  # each holds the memory of a step; levels that open one by one would otherwise add one graph each
 
 
 class StepGraphs:
@@ -27,7 +27,7 @@ class StepGraphs:
         if self.generator.device.type != "cuda" or self._runs[key] <= self.eager_runs:
             return function()  # compiles kernels and makes lasting state, which a capture must not
         if key not in self._graphs:
-            if len(self._graphs) >= MOST_GRAPHS:
+            if len(self._graphs) >= MAX_GRAPHS:
                 self._graphs.pop(next(iter(self._graphs)))
             self._graphs[key] = self._capture(function)
         graph, result = self._graphs[key]

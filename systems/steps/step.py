@@ -73,7 +73,7 @@ class TrainingStep:
         if self.points is None:
             self.losses.pop("sparse_points", None)
         if experiment.model.grid_min_views:
-            model.keep_to_views(views.count_views)
+            model.limit_to_covered(views.count_views)
         self.rates, self.ranks = LearningRates(optimizer), Ranks.joined()
         self.generator = torch.Generator(device)
         self._graphs = StepGraphs(self.generator)
@@ -129,20 +129,20 @@ class TrainingStep:
         batch = replace(batch, sources=self.sources, points=points)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
         if self.experiment.model.grid_reseed:
-            self.model.reseed(batch, out)
+            self.model.reopen_missed(batch, out)
         if self.exposure is not None:
             out = replace(out, rgb=self.exposure(out, batch))
         if each > 1:
             batch, out = batch.by_pixel(each), out.by_pixel(each)
         if self.error_map is not None:
-            self.error_map.update(batch.pixel, batch.image, (out.rgb - batch.rgb).abs().mean(-1), out.alive)
+            self.error_map.update(batch.pixel, batch.image, (out.rgb - batch.rgb).abs().mean(-1), out.within_budget)
         found = {name: self.losses[name](out, batch, config) for name in names}
         terms = torch.stack(list(found.values()))
         loss = (terms * torch.stack([self._weights[name][1] for name in names])).sum()
         with torch.no_grad():
             mse = found["rgb_mse"].detach() if "rgb_mse" in found else rgb_mse(out, batch, config)
             inv_s = None if out.inv_s is None else out.inv_s.detach()
-        return Figures(names, loss, terms.detach(), mse, out.alive.sum(), out.samples.packed.count, inv_s)
+        return Figures(names, loss, terms.detach(), mse, out.within_budget.sum(), out.samples.packed.num_samples, inv_s)
 
     def _some_points(self) -> Tensor:
         """(K, 3) sparse points, drawn with replacement."""

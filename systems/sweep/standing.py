@@ -19,7 +19,7 @@ from utils.errors import ConfigError
 from utils.files import replacing
 from utils.registry import ROOT
 
-_MOST_TOLD = 3  # keys that differ
+_MAX_TOLD = 3  # keys that differ
 
 
 class State(StrEnum):
@@ -119,8 +119,8 @@ def _differences(task: Task) -> str:
         return ""
     keys = disagreements([schema.to_dict(found), schema.to_dict(task.experiment)])
     told = [f"{key} {_short(there)} there, {_short(here)} here" for key, (there, here) in keys.items()]
-    more = [f"and {len(told) - _MOST_TOLD} more"] if len(told) > _MOST_TOLD else []
-    return ", ".join([*told[:_MOST_TOLD], *more])
+    more = [f"and {len(told) - _MAX_TOLD} more"] if len(told) > _MAX_TOLD else []
+    return ", ".join([*told[:_MAX_TOLD], *more])
 
 
 def _short(value: Any) -> str:

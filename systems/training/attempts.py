@@ -23,8 +23,8 @@ from utils.interrupts import Interrupts
 from utils.memory import free_memory, is_out_of_memory
 
 log = logging.getLogger(__name__)
-MOST_RETURNS = 3  # after NaN or infinity
-MOST_HALVINGS = 4  # of the sample budget
+MAX_RETURNS = 3  # after NaN or infinity
+MAX_HALVINGS = 4  # of the sample budget
 
 
 @dataclass(frozen=True)
@@ -166,14 +166,14 @@ def _after(job: Job, trouble: _Trouble) -> Job:
     behind = 0 if job.checkpoint is None or job.weights_only else read_checkpoint(job.checkpoint)["global_step"]
     if trouble.is_memory:
         return _with_half(job, trouble, behind)
-    if job.returns >= MOST_RETURNS:
+    if job.returns >= MAX_RETURNS:
         raise ReconstructionError(
             f"{trouble.text}, also after {job.returns} returns to an earlier state. Lower system.optimizer.args.lr, "
             f"set trainer.precision=32, or switch off the loss that is named. The state of step {behind} is good."
         )
     log.warning(
         "%s: going on from step %d, the last good state, with other rays (%d of at most %d times)",
-        *(trouble.text, behind, job.returns + 1, MOST_RETURNS),
+        *(trouble.text, behind, job.returns + 1, MAX_RETURNS),
     )
     other = replace(job.experiment, seed=job.experiment.seed + 1)
     return replace(job, experiment=other, returns=job.returns + 1)
@@ -181,7 +181,7 @@ def _after(job: Job, trouble: _Trouble) -> Job:
 
 def _with_half(job: Job, trouble: _Trouble, behind: int) -> Job:
     model = job.experiment.model
-    if job.halvings >= MOST_HALVINGS or model.train_num_rays < 2:
+    if job.halvings >= MAX_HALVINGS or model.train_num_rays < 2:
         raise ReconstructionError(
             f"{trouble.text}, even with model.train_num_rays={model.train_num_rays}. Free memory of the device, or "
             "lower model.num_samples_per_ray or the log2_hashmap_size of the encoding."

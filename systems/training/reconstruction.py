@@ -16,7 +16,7 @@ from models.base import VolumeModel
 from models.exposure import Exposure
 from systems.configs import Experiment
 from systems.runs.board import Board
-from systems.steps.divergence import CHECKED_EVERY, Watch
+from systems.steps.divergence import CHECKED_EVERY, DivergenceMonitor
 from systems.steps.error_map import ErrorMap
 from systems.steps.optim import build_optimizer, check_parts
 from systems.steps.readout import Readout
@@ -24,7 +24,7 @@ from systems.steps.step import Figures, TrainingStep, view_background
 from systems.training.evaluation import View, evaluate_view, render_view
 from systems.views import CapturedViews, TrainingViews
 from utils.errors import ReconstructionError
-from utils.files import Spared
+from utils.files import BestEffortWrites
 from utils.images import read_image, write_png
 from utils.mesh import Mesh
 from utils.rays import Photographs, RayBatch, Rays
@@ -67,7 +67,7 @@ class ReconstructionSystem(pl.LightningModule):
         self.shown_in_frames: tuple[str, ...] = ()  # from left to right
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
-        self.readout, self.spared = Readout(), Spared()
+        self.readout, self.spared = Readout(), BestEffortWrites()
         self.shown: dict[str, float] = {}  # beside the progress
         self.failure: ReconstructionError | None = None  # raised once everything else is written
         self.loaded_step = 0  # of the checkpoint that the weights come from
@@ -119,7 +119,7 @@ class ReconstructionSystem(pl.LightningModule):
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
         step = self.model, self.experiment, views, optimizer, self.device, self.captured
         self.step = TrainingStep(*step, self.exposure, self.error_map)
-        self.watch = Watch(self, self.model, self.experiment.trainer.max_steps)
+        self.divergence = DivergenceMonitor(self, self.model, self.experiment.trainer.max_steps)
         self._rated = self.global_step - 1, time.perf_counter()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -164,7 +164,7 @@ class ReconstructionSystem(pl.LightningModule):
     def _send_figures(self, figures: Figures) -> None:
         values = figures.by_name()
         values["occupied"] = self.model.occupancy.occupied.float().mean()
-        values = self.step.ranks.gather(values, ("rays", "samples")) | self.watch.ask()
+        values = self.step.ranks.gather(values, ("rays", "samples")) | self.divergence.probe()
         self.readout.send(self.global_step, values)
 
     def _log_arrived(self, wait: bool = False) -> dict[str, float]:
@@ -172,7 +172,7 @@ class ReconstructionSystem(pl.LightningModule):
 
         Raises NotFiniteError where one of them is none."""
         step, values = self.readout.take(wait) or (0, {})
-        values = self.watch.judge(step, values)
+        values = self.divergence.check(step, values)
         if not values or not self._is_logged(step):
             return {}
         values["psnr"] = -10.0 * math.log10(max(values.pop("mse"), 1e-10))

@@ -14,7 +14,7 @@ from models import ops
 from systems.configs import Experiment
 from systems.runs import RunFolder, read_figures
 from systems.runs.loggers import Curves, Table
-from systems.runs.saving import KeepsSignals, Saver, SealedCheckpoints
+from systems.runs.saving import ChecksummedCheckpointIO, DeferSignals, Saver
 from systems.steps.ranks import SplitRays, environment_of
 from systems.training.callbacks import RandomState, TrainingClock
 from systems.training.devices import Devices
@@ -41,7 +41,7 @@ def make_trainer(
     that train together, the first alone validates, logs and saves."""
     config, trial, kept = experiment.trainer, run.path.name, experiment.checkpoint
     saver = Saver(run.ckpt, kept.every_n_train_steps, config.save_every_minutes, kept.save_top_k == -1, interrupts)
-    callbacks = [TrainingClock(), RandomState(), saver if devices.is_first else KeepsSignals(interrupts)]
+    callbacks = [TrainingClock(), RandomState(), saver if devices.is_first else DeferSignals(interrupts)]
     if devices.is_first and config.enable_progress_bar:
         callbacks.append(Progress())
     loggers = [Curves(runs_dir, name=experiment.name, version=trial), Table(run.path, name="csv_logs")]
@@ -68,7 +68,7 @@ def make_trainer(
 def _plugins(experiment: Experiment, devices: Devices) -> dict[str, Any]:
     """Trainer arguments for `trainer.precision`, how checkpoints are written, and how processes find each other."""
     wanted, device = experiment.trainer.precision, devices.own
-    plugins: list[Any] = [SealedCheckpoints()]
+    plugins: list[Any] = [ChecksummedCheckpointIO()]
     more: dict[str, Any] = {"plugins": plugins}
     if devices.size > 1:
         plugins.append(environment_of(devices.started))

@@ -2,7 +2,7 @@
 
 import math
 
-LEAST_PIXELS, MOST_PIXELS = 24 * 24, 1280 * 960
+MIN_PIXELS, MAX_PIXELS = 24 * 24, 1280 * 960
 STEP = 8  # pixels by which the width of a picture changes
 MESH_RESOLUTIONS = (32, 48, 64, 96, 128, 192)  # lattice points along each axis
 MESH_GROWTH = 2.5  # the power of the resolution with which the time of a mesh grows, between a surface and a volume
@@ -43,7 +43,7 @@ class PictureSize:
     def within(self, seconds: float, window: tuple[int, int]) -> tuple[int, int]:
         """Width and height of a picture that takes about so long, in the shape of the window and not larger."""
         rate = self._seconds_per_pixel
-        pixels = LEAST_PIXELS if rate is None else min(max(seconds / rate, LEAST_PIXELS), MOST_PIXELS)
+        pixels = MIN_PIXELS if rate is None else min(max(seconds / rate, MIN_PIXELS), MAX_PIXELS)
         scale = min(1.0, math.sqrt(pixels / (window[0] * window[1])))
         width = min(window[0], max(STEP, round(scale * window[0] / STEP) * STEP))
         return width, max(1, round(window[1] * width / window[0]))

@@ -8,8 +8,8 @@ from viser.transforms import SO3
 
 from systems.viewer.photos import Photographed, reach, shrunk, upwards
 
-MOST_CAMERAS = 200  # evenly chosen among more
-MOST_POINTS = 100_000
+MAX_CAMERAS = 200  # evenly chosen among more
+MAX_POINTS = 100_000
 THUMBNAIL = 96  # pixels across
 FRUSTUM = 0.04  # its length, in distances of the cameras from the middle
 BEHIND, BESIDE = 1.2, 0.2  # of the first camera, where visitors begin: times its distance, and radians around
@@ -18,7 +18,7 @@ COLOR, POINTS, REGION = (60, 60, 70), (90, 110, 160), (120, 140, 190)
 
 def add_cameras(server: viser.ViserServer, scene: Photographed, background: np.ndarray) -> list[Any]:
     """Frusta with small photographs over a background (3,) in [0, 1]; a click takes the visitor's camera there."""
-    chosen = np.unique(np.linspace(0, len(scene) - 1, min(len(scene), MOST_CAMERAS)).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(scene) - 1, min(len(scene), MAX_CAMERAS)).round().astype(int))
     return [_add_camera(server, scene, int(index), background) for index in chosen]
 
 
@@ -54,7 +54,7 @@ def add_points(server: viser.ViserServer, scene: Photographed) -> list[Any]:
     """The points of structure from motion; nothing where there are none."""
     if scene.points is None or not len(scene.points):
         return []
-    points = scene.points[:: -(-len(scene.points) // MOST_POINTS)]
+    points = scene.points[:: -(-len(scene.points) // MAX_POINTS)]
     size = 0.002 * reach(scene)
     return [server.scene.add_point_cloud("/points", points, POINTS, point_size=size, precision="float32")]
 

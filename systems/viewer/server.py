@@ -17,7 +17,7 @@ from systems.viewer.address import Address, is_loopback
 
 log = logging.getLogger(__name__)
 LONGEST_TEXT = 200  # characters that a control may send
-MOST_PARTS = 4  # of a slider with several handles
+MAX_PARTS = 4  # of a slider with several handles
 
 
 def open_server(address: Address) -> viser.ViserServer:
@@ -55,7 +55,7 @@ def guard_controls(owner: viser.ViserServer | viser.ClientHandle) -> None:
 def is_plain(value: Any) -> bool:
     """Whether a value is what a control can have: a number, a short text, or a few numbers."""
     if isinstance(value, list | tuple):
-        return len(value) <= MOST_PARTS and all(isinstance(x, int | float) and math.isfinite(x) for x in value)
+        return len(value) <= MAX_PARTS and all(isinstance(x, int | float) and math.isfinite(x) for x in value)
     if isinstance(value, str):
         return len(value) <= LONGEST_TEXT
     return isinstance(value, bool) or (isinstance(value, int | float) and math.isfinite(value))

@@ -26,7 +26,7 @@ from utils.mesh import Mesh
 
 log = logging.getLogger(__name__)
 PICTURE_SHARE, MESH_SHARE = 0.05, 0.02  # of the time of training; together with the server's threads below a tenth
-MOST_SAVED = 0.5  # seconds of either
+MAX_SAVED = 0.5  # seconds of either
 STILL_AFTER = 0.3  # seconds after the last movement from which on a picture may be fine
 REFRESHED_AFTER = 1.0  # seconds between two pictures of a camera that stands still
 STATUS_EVERY = 0.5  # seconds
@@ -105,7 +105,7 @@ class Session:
         self.subject, self.mailbox, self.page, self.now = subject, mailbox, page, now
         self.actions = {"export": self.export, **actions}
         self.paused = False
-        self.pictures, self.meshes = Credit(PICTURE_SHARE, MOST_SAVED), Credit(MESH_SHARE, MOST_SAVED)
+        self.pictures, self.meshes = Credit(PICTURE_SHARE, MAX_SAVED), Credit(MESH_SHARE, MAX_SAVED)
         self._picture_size, self._mesh_size = PictureSize(), MeshSize()
         self._background = view_background(subject.experiment.model, subject.device)
         self._shown: dict[int, Shown] = {}

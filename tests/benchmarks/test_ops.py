@@ -32,7 +32,7 @@ def test_every_operation_backend_and_pass_has_a_row(content: dict) -> None:
             for step in ("forward", "backward"):
                 assert ("hash_encode", points, backend, step) in found
                 assert ("hash_features", points, backend, step) in found
-    for op in ("sdf_head 35-64-13", "mlp 32-64-16", "mlp 32-64-64-3", "neus_alpha", "composite"):
+    for op in ("sdf_mlp_with_gradient 35-64-13", "mlp 32-64-16", "mlp 32-64-64-3", "neus_alpha", "composite"):
         assert {(op, "rays", "reference", "forward"), (op, "rays", "reference", "backward")} <= found
     for row in (("march", "numba"), ("march", "reference"), ("spherical_harmonics", "reference"), ("adamw", "torch")):
         assert (row[0], "rays", row[1], "forward") in found

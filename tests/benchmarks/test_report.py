@@ -34,7 +34,7 @@ OPS = {
         row("composite", "rays", "float32", "forward", 0.02),
         row("composite", "rays", "float32", "backward", 0.03),
         row("composite", "rays", "float32", "backward", 5.0, "reference"),
-        row("sdf_head 35-64-13", "rays", "float32", "forward", 0.1),
+        row("sdf_mlp_with_gradient 35-64-13", "rays", "float32", "forward", 0.1),
     ],
 }
 RUN = {

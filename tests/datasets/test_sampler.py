@@ -157,7 +157,7 @@ def test_pairs_are_pixels_side_by_side(per_image, num):
 def test_several_rays_of_a_pixel_spread_over_all_of_it():
     sampler, num = RaySampler(make_scene(), "cpu"), 4
     batch = sampler.draw(500, torch.zeros(3), torch.Generator().manual_seed(0), per_pixel=num)
-    centres = ops.look_up(sampler.photographs, batch.pixel, batch.image, torch.zeros(3))
+    centres = ops.rays_of_pixels(sampler.photographs, batch.pixel, batch.image, torch.zeros(3))
     torch.testing.assert_close(batch.rgb, centres.rgb)
     pixel = batch.pixel.view(-1, num)
     assert (pixel == pixel[:, :1]).all()

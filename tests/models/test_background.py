@@ -91,7 +91,7 @@ def test_samples_lie_around_the_region(device: torch.device, color: Tensor) -> N
     assert (packed.t_ends[last[seen & hit]] > region.far[seen & hit]).sum() > 5
     points = ops.sample_points(rays, packed)
     inside = (points.norm(dim=-1) < 1.5).int()
-    assert_close(torch.zeros(len(rays), device=device).index_add(0, packed.ray_index, inside.float()), hit.float())
+    assert_close(torch.zeros(len(rays), device=device).index_add(0, packed.ray_indices, inside.float()), hit.float())
 
 
 def test_colors_are_those_of_a_slow_loop(name: str, device: torch.device, color: Tensor) -> None:
@@ -100,10 +100,10 @@ def test_colors_are_those_of_a_slow_loop(name: str, device: torch.device, color:
     front = model.shade(rays, model.march(rays, None))
     background = behind(model)
     region = background.cut_to_region(rays)
-    yes = torch.ones_like(out.alive)
+    yes = torch.ones_like(out.within_budget)
     packed = background.march(rays, region, yes, yes, None, False)
     points = ops.sample_points(rays, packed) / 1.5
-    density, feature = background.field(ops.contract(points), packed.count)
+    density, feature = background.field(ops.contract(points), packed.num_samples)
     colors = background.texture(rays.directions, packed, feature).double()
     lengths = (packed.t_ends - packed.t_starts).double()
     depth = density.double() / 1.5 / points.double().square().sum(-1).clamp(min=1.0) * lengths
@@ -171,12 +171,12 @@ def test_an_opaque_foreground_hides_it_and_needs_no_samples(device: torch.device
     opaque, packed = front.opacity > 1.0 - 1e-5, out.backdrop.packed
     assert 5 < opaque.sum() < len(rays)
     region = out.backdrop.region
-    past = (packed.t_mids > region.far[packed.ray_index]).float()
-    past = torch.zeros(len(rays), device=device).index_add(0, packed.ray_index, past)
+    past = (packed.t_mids > region.far[packed.ray_indices]).float()
+    past = torch.zeros(len(rays), device=device).index_add(0, packed.ray_indices, past)
     assert not past[opaque].any()
     assert past[~opaque].all()
-    assert_close(out.opacity[opaque], out.backdrop.clear[opaque])
-    assert out.alive.all()
+    assert_close(out.opacity[opaque], out.backdrop.front_transmittance[opaque])
+    assert out.within_budget.all()
 
 
 def test_a_far_inside_of_the_region_shows_the_colour(device: torch.device, color: Tensor) -> None:
@@ -209,16 +209,16 @@ def test_rays_beyond_either_budget_leave_the_losses(device: torch.device, color:
     behind(model).capacity = 100
     out = model.render(rays, color, torch.Generator(device).manual_seed(0))
     packed = out.backdrop.packed
-    assert out.samples.packed.alive.all()
-    assert 0 < out.alive.sum() < len(rays)
-    assert (packed.ray_count[out.alive & (out.opacity < 0.999)] > 0).all()
-    truth = torch.where(out.alive[:, None], out.rgb.detach(), 9.0)  # wrong only where nothing counts
+    assert out.samples.packed.within_budget.all()
+    assert 0 < out.within_budget.sum() < len(rays)
+    assert (packed.ray_count[out.within_budget & (out.opacity < 0.999)] > 0).all()
+    truth = torch.where(out.within_budget[:, None], out.rgb.detach(), 9.0)  # wrong only where nothing counts
     assert rgb_mse(out, batch_of(rays, truth), None) == 0.0
-    lost = out.samples.packed.alive.clone()
+    lost = out.samples.packed.within_budget.clone()
     lost[3:] = False
-    model.march = lambda rays, generator: replace(out.samples.packed, alive=lost)
+    model.march = lambda rays, generator: replace(out.samples.packed, within_budget=lost)
     again = model.render(rays, color, torch.Generator(device).manual_seed(0))
-    assert not again.alive[3:].any()
+    assert not again.within_budget[3:].any()
     assert not again.backdrop.packed.ray_count[3:].any()
 
 
@@ -267,7 +267,7 @@ def test_the_opacity_of_the_region_takes_its_place(device: torch.device) -> None
     alpha, opacity = (torch.rand_like(x).requires_grad_() for x in (packed.t_mids, rays.near))
     weights = torch.randn_like(alpha)
     gradients = []
-    for found in (_put(alpha, inside, opacity, packed), torch.where(inside, opacity[packed.ray_index], alpha)):
+    for found in (_put(alpha, inside, opacity, packed), torch.where(inside, opacity[packed.ray_indices], alpha)):
         gradients.append((found.detach(), *torch.autograd.grad((found * weights).sum(), (alpha, opacity))))
     assert inside.any()
     for found, expected in zip(*gradients, strict=True):

@@ -33,7 +33,7 @@ def test_it_starts_as_the_identity_and_stays_it_on_average() -> None:
 def test_a_background_that_was_painted_in_is_not_exposed() -> None:
     exposure, out, batch = example(torch.ones(4))
     empty = torch.zeros(4, 3) + (1.0 - out.opacity)[:, None] * WHITE  # a black object before white
-    found = exposure(RenderOutput(empty, out.opacity, out.depth, None, out.alive, None), batch)
+    found = exposure(RenderOutput(empty, out.opacity, out.depth, None, out.within_budget, None), batch)
     assert_close(found[0], WHITE)
     gain, offset = (exposure.affine - exposure.affine.mean(dim=0))[0]
     assert_close(exposure(out, batch)[2], out.rgb[2] * gain.exp() + offset)

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from models.occupancy import MOST_REOPENING, OccupancyGrid
+from models.occupancy import MAX_REOPENING, OccupancyGrid
 from models.ops import clip_rays_to_box
 from utils.rays import Rays
 
@@ -65,9 +65,9 @@ def test_the_cells_along_wanted_rays_open_at_the_next_update_and_close_after_a_w
 
 def test_an_oblique_ray_opens_a_chain_of_cells_and_no_step_opens_more_than_its_rays() -> None:
     grid = closed_grid()
-    num = MOST_REOPENING + 50
+    num = MAX_REOPENING + 50
     origins = torch.tensor([[-1.0, -0.9, -0.7]]).repeat(num, 1)
-    origins[MOST_REOPENING:] *= -1.0
+    origins[MAX_REOPENING:] *= -1.0
     directions = F.normalize(-origins + torch.tensor([0.0, 0.05, 0.1]), dim=-1)
     rays = Rays(origins, directions, torch.zeros(num), torch.full((num,), 9.0))
     grid.reopen(clip_rays_to_box(rays, 0.5), torch.ones(num, dtype=torch.bool))

@@ -8,7 +8,7 @@ from variants import DIFFERENCES, PROGRESSIVE
 
 from systems.configs import read_experiment
 from utils import registry
-from utils.rays import Packed, RayBatch
+from utils.rays import RayBatch, RaySamples
 
 SMALL = [
     "model.num_samples_per_ray=64",
@@ -50,7 +50,7 @@ def outcome(config: str, overrides: list[str]) -> list[torch.Tensor]:
 def test_padding_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config, overrides = MODELS[name]
     expected = outcome(config, overrides)
-    monkeypatch.setattr(Packed, "trimmed", lambda packed: packed)
+    monkeypatch.setattr(RaySamples, "trimmed", lambda packed: packed)
     found = outcome(config, overrides)
     moved = [bool(gradient.any()) for gradient in found[2:]]
     assert sum(moved) > len(moved) / 2  # a sphere's network does not listen to its table yet

@@ -104,9 +104,9 @@ def test_samples_of_a_ray_share_its_direction() -> None:
     model = reflecting()
     rays = random_rays(16, 0.5, torch.device("cpu"))
     packed = model.march(rays, None)
-    feature, normal = torch.randn(len(packed.ray_index), 4), directions(len(packed.ray_index))
+    feature, normal = torch.randn(len(packed.ray_indices), 4), directions(len(packed.ray_indices))
     with torch.no_grad():
         found = model.texture(rays.directions, packed, feature, normal)
-        expected = model.texture(rays.directions[packed.ray_index], None, feature, normal)
+        expected = model.texture(rays.directions[packed.ray_indices], None, feature, normal)
     assert len(found) > 16
     assert_close(found, expected)

@@ -17,7 +17,7 @@ from systems.configs import LossConfig
 from systems.consistency import correlation, first_crossings, grey_at, ncc
 from utils.cameras import Camera, pixel_rays
 from utils.errors import ConfigError
-from utils.rays import Packed, Photographs, RayBatch, SourceViews
+from utils.rays import Photographs, RayBatch, RaySamples, SourceViews
 
 CONFIG = LossConfig({}, ncc_rays=300, ncc_patch=7, ncc_views=4, ncc_best=2)
 SIZE, SAMPLES = 96, 32
@@ -115,12 +115,14 @@ def rendered(shape: Shape, batch: RayBatch, parameter: Tensor) -> RenderOutput:
     edges = torch.linspace(shape.near, shape.far, SAMPLES + 1, dtype=torch.float64)
     index = torch.arange(R).repeat_interleave(SAMPLES)
     starts, counts = torch.arange(R) * SAMPLES, torch.full((R,), SAMPLES)
-    alive = torch.ones(R, dtype=torch.bool)
-    packed = Packed(index, edges[:-1].repeat(R), edges[1:].repeat(R), starts, counts, alive, torch.tensor(R * SAMPLES))
+    within_budget = torch.ones(R, dtype=torch.bool)
+    packed = RaySamples(
+        index, edges[:-1].repeat(R), edges[1:].repeat(R), starts, counts, within_budget, torch.tensor(R * SAMPLES)
+    )
     points = batch.rays.origins[index] + packed.t_mids[:, None] * batch.rays.directions[index]
     sdf, gradient = shape.field(points, parameter)
     samples = SampleValues(packed, points, torch.zeros(len(index)), sdf, gradient)
-    return RenderOutput(torch.zeros(R, 3), torch.zeros(R), torch.zeros(R), None, alive, samples)
+    return RenderOutput(torch.zeros(R, 3), torch.zeros(R), torch.zeros(R), None, within_budget, samples)
 
 
 def loss(shape: Shape, batch: RayBatch, parameter: float | Tensor) -> Tensor:
@@ -193,7 +195,7 @@ def test_a_batch_of_padding_alone_gives_zero_and_no_gradient() -> None:
     batch = batch_of(plane())
     R, zeros = len(batch.rays), torch.zeros(6, dtype=torch.float64)
     none = torch.zeros(R, dtype=torch.int64)
-    packed = Packed(zeros.long(), zeros, zeros, none, none, none.bool(), torch.tensor(0))
+    packed = RaySamples(zeros.long(), zeros, zeros, none, none, none.bool(), torch.tensor(0))
     sdf, gradient = torch.zeros(6, dtype=torch.float64), torch.zeros(6, 3, dtype=torch.float64)
     samples = SampleValues(packed, gradient, zeros, sdf.requires_grad_(), gradient.requires_grad_())
     value = ncc(RenderOutput(torch.zeros(R, 3), none, none, None, none.bool(), samples), batch, CONFIG)
@@ -206,7 +208,7 @@ def test_a_batch_of_padding_alone_gives_zero_and_no_gradient() -> None:
 def test_crossings_are_the_first_of_rays_and_lie_between_adjoining_samples() -> None:
     index = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 0])
     starts = torch.tensor([1.0, 2, 3, 4, 1, 2, 1, 5, 1, 2, 0])
-    packed = Packed(
+    packed = RaySamples(
         index, starts, starts + (starts > 0), torch.tensor([0, 4, 6, 8]), torch.tensor([4, 2, 2, 2]),
         torch.ones(4, dtype=torch.bool), torch.tensor(10),
     )  # fmt: skip

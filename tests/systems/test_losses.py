@@ -10,7 +10,7 @@ from models.base import RenderOutput, SampleValues
 from systems.configs import LossConfig
 from utils import registry
 from utils.errors import ConfigError
-from utils.rays import Packed, RayBatch, Rays
+from utils.rays import RayBatch, Rays, RaySamples
 
 CONFIG = LossConfig({}, sparsity_scale=2.0)
 
@@ -19,7 +19,7 @@ def example() -> tuple[RenderOutput, RayBatch]:
     """Two live rays and a dead one; three samples and one of padding."""
     index = torch.tensor([0, 0, 1, 0])
     t = torch.tensor([1.0, 2.0, 1.0, 0.0])
-    packed = Packed(
+    packed = RaySamples(
         index, t, t + 0.5 * (t > 0), torch.tensor([0, 2, 3]), torch.tensor([2, 1, 0]),
         torch.tensor([True, True, False]), torch.tensor(3),
     )  # fmt: skip
@@ -34,7 +34,7 @@ def example() -> tuple[RenderOutput, RayBatch]:
     )
     rgb = torch.tensor([[0.5, 0.5, 0.5], [1.0, 1.0, 1.0], [9.0, 9.0, 9.0]])
     opacity = torch.tensor([0.5, 1.0, 0.3])
-    out = RenderOutput(rgb, opacity, torch.ones(3), None, packed.alive, samples)
+    out = RenderOutput(rgb, opacity, torch.ones(3), None, packed.within_budget, samples)
     rays = Rays(torch.zeros(3, 3), torch.zeros(3, 3), torch.zeros(3), torch.ones(3))
     batch = RayBatch(
         rays,
@@ -81,7 +81,7 @@ def test_normals_are_smooth_where_the_photograph_is() -> None:
     assert found.item() == pytest.approx(0.5 * difference)  # by the opacities 0.5 and 1
     assert smooth(out, edge, config).item() == pytest.approx(0.5 * difference * math.exp(-4.0 * 0.2))
     assert torch.autograd.grad(found, normal)[0][:2].abs().sum() > 0.0
-    assert smooth(replace(out, alive=torch.tensor([True, False, True])), flat, config).item() == 0.0
+    assert smooth(replace(out, within_budget=torch.tensor([True, False, True])), flat, config).item() == 0.0
     packed = replace(out.samples.packed, ray_count=torch.tensor([2, 0, 0]))
     assert smooth(replace(out, samples=replace(out.samples, packed=packed)), flat, config).item() == 0.0
 
@@ -154,7 +154,7 @@ def test_the_surface_goes_through_sparse_points_and_past_strays() -> None:
 
 def test_every_ray_dead_is_a_zero_not_a_nan() -> None:
     out, batch = example()
-    dead = replace(out, alive=torch.zeros(3, dtype=torch.bool))
+    dead = replace(out, within_budget=torch.zeros(3, dtype=torch.bool))
     assert loss("rgb_mse", dead, batch) == 0.0
 
 
@@ -174,7 +174,7 @@ def test_an_edge_costs_nothing_though_few_rays_of_a_pixel_tell_where_it_runs() -
     packed = replace(out.samples.packed, ray_count=torch.ones(4 * num))
     samples = replace(out.samples, packed=packed)
     of_rays = replace(
-        out, rgb=seen, opacity=seen[:, 0], depth=seen[:, 0], alive=torch.ones_like(white), samples=samples
+        out, rgb=seen, opacity=seen[:, 0], depth=seen[:, 0], within_budget=torch.ones_like(white), samples=samples
     )
     pixels, truth = of_rays.by_pixel(4), replace(batch, rgb=torch.full((num, 3), share))
     biased = replace(pixels, rgb_variance=None)

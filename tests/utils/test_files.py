@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from utils.files import Spared, replacing
+from utils.files import BestEffortWrites, replacing
 
 
 def test_new_content_takes_the_place_of_the_old(tmp_path):
@@ -33,7 +33,7 @@ def test_after_an_error_the_old_file_is_as_it_was(tmp_path):
 
 
 def test_what_is_spared_is_said_once_and_other_errors_are_errors(caplog):
-    spared = Spared()
+    spared = BestEffortWrites()
     for _ in range(2):
         with spared("a view"):
             raise OSError(errno.EROFS, "Read-only file system")

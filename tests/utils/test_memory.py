@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from utils.memory import Pieces, is_out_of_memory
+from utils.memory import HalvingChunks, is_out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from utils.memory import Pieces, is_out_of_memory
      RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes")],
 )  # fmt: skip
 def test_pieces_are_halved_for_good(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    tried, pieces = [], Pieces("model.ray_chunk", 100, 10)
+    tried, pieces = [], HalvingChunks("model.ray_chunk", 100, 10)
 
     def work(size: int) -> int:
         tried.append(size)
@@ -37,7 +37,7 @@ def test_the_least_size_gives_up() -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        Pieces("size", 100, 30).run(work)
+        HalvingChunks("size", 100, 30).run(work)
     assert tried == [100, 50, 30]
 
 
@@ -46,7 +46,7 @@ def test_other_errors_pass() -> None:
         raise RuntimeError("shapes differ")
 
     with pytest.raises(RuntimeError, match="shapes differ"):
-        Pieces("size", 100, 30).run(work)
+        HalvingChunks("size", 100, 30).run(work)
 
 
 def test_memory_behind_another_error_is_recognised() -> None:

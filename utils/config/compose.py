@@ -37,7 +37,7 @@ _ARITHMETIC = {
 _COMPUTES = re.compile(r"\$\{(" + "|".join(_ARITHMETIC) + "):")
 _REFERENCE = re.compile(r"\$\{(\w[\w.\[\]-]*)\}")  # ${model.radius}; relative ones are left to OmegaConf
 _ABSENT = object()
-MOST_VALUES = 100_000  # of a YAML file, once its anchors are written out
+MAX_VALUES = 100_000  # of a YAML file, once its anchors are written out
 
 
 def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,8 +108,8 @@ def _check_size(path: Path) -> None:
             sizes[id(node)] = 1 + sum(map(size, children))
         return sizes[id(node)]
 
-    if size(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)) > MOST_VALUES:
-        raise ConfigError(f"{path}: its anchors (&) unfold to more than {MOST_VALUES} values. Write them out.")
+    if size(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)) > MAX_VALUES:
+        raise ConfigError(f"{path}: its anchors (&) unfold to more than {MAX_VALUES} values. Write them out.")
 
 
 def _expand(path: Path, stack: tuple[Path, ...] = ()) -> list[Source]:

@@ -8,7 +8,7 @@ from datasets.capture.frames.motion import Measures
 
 _NEIGHBOURS = 7  # frames before and after, that a frame is compared with
 _SHARP = 0.6  # a frame with less of its neighbours' gradient energy is blurred
-_LEAST_STEP = 0.002  # diagonals of the frame: two frames that are nearer than this show the same
+_MIN_STEP = 0.002  # diagonals of the frame: two frames that are nearer than this show the same
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def choose_frames(measures: Measures, num: int) -> Selection:
     order = np.lexsort((-score, stretch))
     first = np.concatenate([[True], np.diff(stretch[order]) > 0])
     chosen = np.sort(sharp[order[first]])
-    num_still = len(sharp) - len(np.unique(np.floor(position / _LEAST_STEP)))
+    num_still = len(sharp) - len(np.unique(np.floor(position / _MIN_STEP)))
     return Selection(chosen, len(sharpness) - len(sharp), num_still)
 
 
@@ -49,8 +49,8 @@ def relative_sharpness(sharpness: np.ndarray) -> np.ndarray:
 def _step(position: np.ndarray, num: int) -> float:
     """Length of the stretches: the shortest found for which at most `num` of them hold a frame."""
     whole = position.max() * (1.0 + 1e-9)
-    step = best = max(whole / num, _LEAST_STEP)
-    while step >= _LEAST_STEP:
+    step = best = max(whole / num, _MIN_STEP)
+    while step >= _MIN_STEP:
         if len(np.unique(np.floor(position / step))) <= num:
             best = step
         elif step < 0.5 * best:

@@ -19,7 +19,7 @@ from datasets.assemble import list_images
 from datasets.capture.frames.motion import BLURRED, SIDE, blur, gradient_energy, measure
 from datasets.capture.frames.selection import choose_frames
 from datasets.capture.frames.video import read_frames
-from datasets.capture.options import LEAST_IMAGES, CaptureOptions
+from datasets.capture.options import MIN_IMAGES, CaptureOptions
 from utils.count_bar import CountBar
 from utils.errors import CaptureError
 from utils.images import SUFFIXES, read_image, resize_area, upright_exif, write_jpeg
@@ -74,10 +74,10 @@ def _from_video(options: CaptureOptions, folder: Path) -> tuple[list[Frame], dic
     progress.close()
     num_frames = len(measures.position)
     selection = choose_frames(measures, options.frames)
-    if len(selection.chosen) < LEAST_IMAGES:
+    if len(selection.chosen) < MIN_IMAGES:
         raise CaptureError(
             f"{options.source}: {num_frames} frames, of which {len(selection.chosen)} show something new; expected at "
-            f"least {LEAST_IMAGES}. Walk around the object while filming."
+            f"least {MIN_IMAGES}. Walk around the object while filming."
         )
     made, chosen = [], selection.chosen.tolist()
     progress = CountBar("frames written", len(chosen))
@@ -121,10 +121,10 @@ def _from_photos(options: CaptureOptions, folder: Path) -> tuple[list[Frame], di
                 first_of[digest] = frame.source
                 made.append(frame)
             progress(count)
-    if len(made) < LEAST_IMAGES:
+    if len(made) < MIN_IMAGES:
         counted = f"{len(paths)} photos" + (f", of which {len(made)} differ" if twins else "")
         raise CaptureError(
-            f"{options.source}: {counted}; expected at least {LEAST_IMAGES}, better 40 from all around the object. "
+            f"{options.source}: {counted}; expected at least {MIN_IMAGES}, better 40 from all around the object. "
             f"Take more photos."
         )
     if twins:

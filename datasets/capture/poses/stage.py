@@ -10,7 +10,7 @@ import pycolmap
 
 from datasets import sift
 from datasets.capture.frames.stage import read_frame_list
-from datasets.capture.options import LEAST_IMAGES, CaptureOptions
+from datasets.capture.options import MIN_IMAGES, CaptureOptions
 from datasets.capture.poses import features
 from datasets.capture.poses.diagnosis import Evidence, explain, survey
 from datasets.capture.poses.pairs import choose_pairs
@@ -26,9 +26,9 @@ _RETRY = 0.95  # with fewer, a second try with lower demands may find more
 def run(options: CaptureOptions, working: Path) -> dict[str, Any]:
     """Fills poses/ (database.db, models/) and poses.json; returns the report. Raises CaptureError."""
     frames, video = read_frame_list(options.root)
-    if len(frames) < LEAST_IMAGES:
+    if len(frames) < MIN_IMAGES:
         raise CaptureError(
-            f"{options.root / 'frames'}: expected at least {LEAST_IMAGES} of the images of frames.json, got "
+            f"{options.root / 'frames'}: expected at least {MIN_IMAGES} of the images of frames.json, got "
             f"{len(frames)}. Run --from frames."
         )
     folder = working / "poses"
@@ -97,7 +97,7 @@ def _map_once(
 
 def _mapper_options() -> pycolmap.IncrementalPipelineOptions:
     options = seeded_options()
-    options.min_model_size = LEAST_IMAGES
+    options.min_model_size = MIN_IMAGES
     options.min_num_matches = sift.MIN_MATCHES
     return options
 

@@ -8,12 +8,12 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.numba.kernel import kernel, scalar
 from models.ops.packing import max_intervals, reserve
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 
-def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tensor, capacity: int | None) -> Packed:
+def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tensor, capacity: int | None) -> RaySamples:
     """Intervals in occupied cells as in `models.ops.march`: rays are walked twice, to count and to fill."""
     G = occupied.shape[0]
     scene = (
@@ -25,19 +25,19 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
     counts = torch.empty(len(rays), dtype=torch.int64)
     _count(*scene, counts.numpy())
     packed = reserve(counts, capacity, jitter.dtype)
-    room = packed.ray_start, packed.ray_count, packed.ray_index, packed.t_starts, packed.t_ends
+    room = packed.ray_start, packed.ray_count, packed.ray_indices, packed.t_starts, packed.t_ends
     _fill(*scene, *(part.numpy() for part in room))
     return packed
 
 
-def composite(alpha: Tensor, values: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
+def composite(alpha: Tensor, values: Tensor, packed: RaySamples) -> tuple[Tensor, Tensor, Tensor]:
     """Weights, opacity and accumulated values as in `models.ops.composite`."""
     return _Composite.apply(alpha, values, packed)
 
 
 class _Composite(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, alpha: Tensor, values: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: FunctionCtx, alpha: Tensor, values: Tensor, packed: RaySamples) -> tuple[Tensor, Tensor, Tensor]:
         R = packed.ray_start.shape[0]
         weights = torch.zeros_like(alpha, memory_format=torch.contiguous_format)
         opacity, accumulated = alpha.new_empty(R), values.new_zeros(R, values.shape[1])
@@ -136,7 +136,7 @@ def _fill(
     K,
     ray_start,
     ray_count,
-    ray_index,
+    ray_indices,
     t_starts,
     t_ends,
 ):
@@ -145,7 +145,7 @@ def _fill(
         k = -1
         for slot in range(ray_start[ray], ray_start[ray] + ray_count[ray]):
             k = _next(k + 1, origin, direction, near[ray], far[ray], shift, occupied, step, cells_per_unit, K)
-            ray_index[slot] = ray
+            ray_indices[slot] = ray
             t_starts[slot] = _edge(k, near[ray], far[ray], shift, step)
             t_ends[slot] = _edge(k + 1, near[ray], far[ray], shift, step)
 

@@ -15,7 +15,9 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     return F.linear(x, layers.weights[-1], layers.biases[-1])
 
 
-def sdf_head(points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers) -> tuple[Tensor, Tensor, Tensor]:
+def sdf_mlp_with_gradient(
+    points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers
+) -> tuple[Tensor, Tensor, Tensor]:
     """Distance, outputs and gradient as in `models.ops.sdf_head`.
 
     The gradient is an expression of first-order operations, so that one backward pass differentiates it too."""

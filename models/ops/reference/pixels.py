@@ -6,7 +6,7 @@ from utils.cameras import pixel_rays
 from utils.rays import Photographs, RayBatch
 
 
-def look_up(
+def rays_of_pixels(
     photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor, shift: Tensor | None = None
 ) -> RayBatch:
     """Rays and colours as in `models.ops.look_up`."""

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from models.ops.packing import max_intervals, pack_kept
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 
-def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tensor, capacity: int | None) -> Packed:
+def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tensor, capacity: int | None) -> RaySamples:
     """Intervals in occupied cells as in `models.ops.march`, over all rays and all lattice intervals at once."""
     G, K = occupied.shape[0], max_intervals(radius, step)
     lattice = torch.arange(K + 1, device=jitter.device, dtype=jitter.dtype) + (jitter - 1.0)[:, None]
@@ -21,19 +21,19 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
     return pack_kept(keep, starts, ends, capacity)
 
 
-def composite(alpha: Tensor, values: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
+def composite(alpha: Tensor, values: Tensor, packed: RaySamples) -> tuple[Tensor, Tensor, Tensor]:
     """Weights, opacity and accumulated values as in `models.ops.composite`."""
     R = packed.ray_start.shape[0]
     valid = packed.valid
     alpha = torch.where(valid, alpha, 0.0)
     weights = alpha * _transmittance(alpha, packed)
     weighted = weights[:, None] * torch.where(valid[:, None], values, 0.0)
-    opacity = weights.new_zeros(R).index_add(0, packed.ray_index, weights)
-    accumulated = weighted.new_zeros(R, values.shape[1]).index_add(0, packed.ray_index, weighted)
+    opacity = weights.new_zeros(R).index_add(0, packed.ray_indices, weights)
+    accumulated = weighted.new_zeros(R, values.shape[1]).index_add(0, packed.ray_indices, weighted)
     return weights, opacity, accumulated
 
 
-def _transmittance(alpha: Tensor, packed: Packed) -> Tensor:
+def _transmittance(alpha: Tensor, packed: RaySamples) -> Tensor:
     """(S,) product of (1 - alpha) over the samples of the same ray that lie in front.
 
     A prefix product by doubling: unlike exp(cumsum(log(1 - alpha))), it and its gradient are exact at alpha = 1."""
@@ -47,10 +47,10 @@ def _transmittance(alpha: Tensor, packed: Packed) -> Tensor:
     return product
 
 
-def _position(packed: Packed) -> Tensor:
+def _position(packed: RaySamples) -> Tensor:
     """(S,) int64, place of a sample within its ray; meaningless on padding."""
-    index = torch.arange(packed.ray_index.shape[0], device=packed.ray_index.device)
-    return index - packed.ray_start[packed.ray_index]
+    index = torch.arange(packed.ray_indices.shape[0], device=packed.ray_indices.device)
+    return index - packed.ray_start[packed.ray_indices]
 
 
 def _shift(x: Tensor, distance: int) -> Tensor:
@@ -58,7 +58,7 @@ def _shift(x: Tensor, distance: int) -> Tensor:
     return torch.cat([x.new_ones(min(distance, x.shape[0])), x[: max(x.shape[0] - distance, 0)]])
 
 
-def distortion(weights: Tensor, packed: Packed) -> Tensor:
+def distortion(weights: Tensor, packed: RaySamples) -> Tensor:
     """Distortion per ray as in `models.ops.distortion`, by prefix sums instead of all pairs."""
     R = packed.ray_start.shape[0]
     mids = packed.t_mids.double()
@@ -67,13 +67,13 @@ def distortion(weights: Tensor, packed: Packed) -> Tensor:
     # sums run over all rays in float64: what lies before a ray is taken off again.
     pair = 2.0 * w * (mids * _prefix(w, packed) - _prefix(w * mids, packed))
     own = w.square() * (packed.t_ends - packed.t_starts).double() / 3.0
-    return weights.new_zeros(R).index_add(0, packed.ray_index, (pair + own).to(weights.dtype))
+    return weights.new_zeros(R).index_add(0, packed.ray_indices, (pair + own).to(weights.dtype))
 
 
-def _prefix(x: Tensor, packed: Packed) -> Tensor:
+def _prefix(x: Tensor, packed: RaySamples) -> Tensor:
     """(S,) sum of x over the samples of the same ray that lie in front."""
     before = torch.cat([x.new_zeros(1), x.cumsum(0)])[:-1]
     # Padding takes itself off. As part of its ray, the first, it would make one sum of a hundred thousand gradients.
     index = torch.arange(x.shape[0], device=x.device)
-    first = torch.where(packed.valid, packed.ray_start[packed.ray_index], index)
+    first = torch.where(packed.valid, packed.ray_start[packed.ray_indices], index)
     return before - before.index_select(0, first)

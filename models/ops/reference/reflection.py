@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from models.ops.reference.shading import spherical_harmonics
-from utils.rays import Packed
+from utils.rays import RaySamples
 
 
 def reflected_harmonics(
-    directions: Tensor, normal: Tensor, packed: Packed | None, degree: int, roughness: float
+    directions: Tensor, normal: Tensor, packed: RaySamples | None, degree: int, roughness: float
 ) -> Tensor:
     """Cosine and harmonics as in `models.ops.reflected_harmonics`."""
-    views = directions if packed is None else directions[packed.ray_index]
+    views = directions if packed is None else directions[packed.ray_indices]
     reflected, cosine = reflect(views, normal)
     orders = spherical_harmonics(reflected, degree).split([2 * order + 1 for order in range(degree)], dim=-1)
     lobe = [math.exp(-0.5 * roughness * order * (order + 1)) * columns for order, columns in enumerate(orders)]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 
 def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
@@ -18,15 +18,15 @@ def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
     return Rays(rays.origins, rays.directions, torch.maximum(rays.near, enter), torch.minimum(rays.far, leave))
 
 
-def sample_points(rays: Rays, packed: Packed) -> Tensor:
+def sample_points(rays: Rays, packed: RaySamples) -> Tensor:
     """Points as in `models.ops.sample_points`."""
-    ray = packed.ray_index
+    ray = packed.ray_indices
     return torch.addcmul(rays.origins[ray], packed.t_mids[:, None], rays.directions[ray])
 
 
-def join(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: Packed | None) -> Tensor:
+def join(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: RaySamples | None) -> Tensor:
     """Columns as in `models.ops.join`."""
     columns = [part.float() if part.ndim == 2 else part[:, None].float() for part in parts]
     if per_ray is not None:
-        columns.append(per_ray.float() if packed is None else per_ray[packed.ray_index].float())
+        columns.append(per_ray.float() if packed is None else per_ray[packed.ray_indices].float())
     return torch.cat(columns, dim=-1)

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from utils.rays import Packed
+from utils.rays import RaySamples
 
 
 def neus_alpha(
-    sdf: Tensor, gradient: Tensor, directions: Tensor, packed: Packed, inv_s: Tensor, anneal: Tensor
+    sdf: Tensor, gradient: Tensor, directions: Tensor, packed: RaySamples, inv_s: Tensor, anneal: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Opacity and normal as in `models.ops.neus_alpha`."""
     normal = F.normalize(gradient, dim=-1, eps=1e-6)
-    cosine = annealed_cosine((directions[packed.ray_index] * normal).sum(-1), anneal)
+    cosine = annealed_cosine((directions[packed.ray_indices] * normal).sum(-1), anneal)
     return alpha_from_sdf(sdf, cosine, packed.t_ends - packed.t_starts, inv_s) * packed.valid, normal
 
 
@@ -41,7 +41,7 @@ def alpha_from_density(density: Tensor, dt: Tensor | float) -> Tensor:
     return -torch.expm1(-density * dt)
 
 
-def density_alpha(density: Tensor, packed: Packed) -> Tensor:
+def density_alpha(density: Tensor, packed: RaySamples) -> Tensor:
     """Opacity as in `models.ops.density_alpha`."""
     return torch.where(packed.valid, alpha_from_density(density, packed.t_ends - packed.t_starts), 0.0)
 

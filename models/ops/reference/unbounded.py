@@ -5,7 +5,7 @@ from torch import Tensor
 
 from models.ops.contraction import FARTHEST, contract, distance
 from models.ops.packing import pack_kept
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 
 def march_unbounded(
@@ -18,7 +18,7 @@ def march_unbounded(
     wanted: Tensor,
     shown: Tensor,
     capacity: int | None,
-) -> Packed:
+) -> RaySamples:
     """Intervals as in `models.ops.march_unbounded`, over all rays at once."""
     starts, ends = spread(rays, region, num, jitter, radius)
     mids = 0.5 * (starts + ends)

@@ -49,9 +49,11 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     return _network(dims, x.device).outputs(x, layers.weights)
 
 
-def sdf_head(points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers) -> tuple[Tensor, Tensor, Tensor]:
+def sdf_mlp_with_gradient(
+    points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers
+) -> tuple[Tensor, Tensor, Tensor]:
     """Distance, outputs and gradient as in `models.ops.sdf_head`, by backend "auto"."""
-    return module("mlp", "auto", features).sdf_head(points, features, jacobian, layers)
+    return module("mlp", "auto", features).sdf_mlp_with_gradient(points, features, jacobian, layers)
 
 
 def _fits(layers: Layers) -> bool:

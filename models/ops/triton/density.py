@@ -6,21 +6,21 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from utils.rays import Packed
+from utils.rays import RaySamples
 
 BLOCK = 512  # samples of one program
 SERIES = tl.constexpr(0.1)  # below it 1 - exp(-x) is summed as a series, above it nothing is cancelled
 
 
-def density_alpha(density: Tensor, packed: Packed) -> Tensor:
+def density_alpha(density: Tensor, packed: RaySamples) -> Tensor:
     """Opacity as in `models.ops.density_alpha`, float32."""
     return _DensityAlpha.apply(density, packed)
 
 
 class _DensityAlpha(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, density: Tensor, packed: Packed) -> Tensor:
-        saved = density.contiguous(), packed.t_starts.contiguous(), packed.t_ends.contiguous(), packed.count
+    def forward(ctx: FunctionCtx, density: Tensor, packed: RaySamples) -> Tensor:
+        saved = density.contiguous(), packed.t_starts.contiguous(), packed.t_ends.contiguous(), packed.num_samples
         S = len(density)
         alpha = torch.empty(S, device=density.device)
         if S:

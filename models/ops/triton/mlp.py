@@ -8,7 +8,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.layers import Layers
 from models.ops.reference import mlp as reference_mlp
-from models.ops.triton.sdf import sdf_head
+from models.ops.triton.sdf import sdf_mlp_with_gradient
 from models.ops.triton.tiles import (
     BACKWARD,
     FORWARD,
@@ -31,7 +31,7 @@ from models.ops.triton.tiles import (
     used,
 )
 
-__all__ = ["mlp", "sdf_head"]
+__all__ = ["mlp", "sdf_mlp_with_gradient"]
 
 
 def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from utils.rays import Photographs, RayBatch, Rays
 BLOCK = 128  # pixels of a program
 
 
-def look_up(
+def rays_of_pixels(
     photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor, shift: Tensor | None = None
 ) -> RayBatch:
     """Rays and colours as in `models.ops.look_up`."""
@@ -23,13 +23,15 @@ def look_up(
         bounds = photographs.near, photographs.far
         places = pixel, image.contiguous(), background if shift is None else shift.contiguous()
         sizes = R, channels, shift is not None, BLOCK
-        _look_up[(triton.cdiv(R, BLOCK),)](*places, photographs.pixels, *cameras, background, *out, *bounds, *sizes)
+        _rays_of_pixels[(triton.cdiv(R, BLOCK),)](
+            *places, photographs.pixels, *cameras, background, *out, *bounds, *sizes
+        )
     rays = Rays(origins, directions, near, far)
     return RayBatch(rays, rgb, mask if channels == 4 else None, background, image, pixel)
 
 
 @triton.jit
-def _look_up(
+def _rays_of_pixels(
     pixel,
     image,
     shift,

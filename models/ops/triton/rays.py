@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.packing import max_intervals, reserve
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 MARCH_BLOCK = 128  # lattice intervals of a ray at a time
 COMPOSITE_BLOCK = 32  # samples of a ray at a time: most rays have no more
@@ -17,7 +17,7 @@ COMPOSITE_BLOCK = 32  # samples of a ray at a time: most rays have no more
 EXACT = {"num_warps": 1, "enable_fp_fusion": False}
 
 
-def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tensor, capacity: int | None) -> Packed:
+def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tensor, capacity: int | None) -> RaySamples:
     """Intervals in occupied cells as in `models.ops.march`: rays are walked twice, to mark and to fill."""
     R, G, K = len(rays), occupied.shape[0], max_intervals(radius, step)
     words = triton.cdiv(K, 32)
@@ -42,19 +42,19 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
         **EXACT,
     )
     packed = reserve(counts, capacity, jitter.dtype)
-    room = packed.ray_start, packed.ray_count, packed.ray_index, packed.t_starts, packed.t_ends
+    room = packed.ray_start, packed.ray_count, packed.ray_indices, packed.t_starts, packed.t_ends
     _fill[(R,)](near, far, jitter, step, K, words, marks, *room, MARCH_BLOCK, **EXACT)
     return packed
 
 
-def composite(alpha: Tensor, values: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
+def composite(alpha: Tensor, values: Tensor, packed: RaySamples) -> tuple[Tensor, Tensor, Tensor]:
     """Weights, opacity and accumulated values as in `models.ops.composite`, all float32."""
     return _Composite.apply(alpha, values, packed)
 
 
 class _Composite(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, alpha: Tensor, values: Tensor, packed: Packed) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: FunctionCtx, alpha: Tensor, values: Tensor, packed: RaySamples) -> tuple[Tensor, Tensor, Tensor]:
         R, (S, C) = packed.ray_start.shape[0], values.shape
         segments, alpha, values = (packed.ray_start, packed.ray_count), alpha.contiguous(), values.contiguous()
         weights = torch.zeros(S, device=alpha.device)  # the kernel leaves padding as it is
@@ -152,7 +152,7 @@ def _fill(
     marks,
     ray_start,
     ray_count,
-    ray_index,
+    ray_indices,
     t_starts,
     t_ends,
     BLOCK: tl.constexpr,
@@ -168,7 +168,7 @@ def _fill(
         word = tl.load(marks + ray * words + k // 32, mask=k < K, other=0)
         keep = (word >> (k % 32)) & 1
         place = slot + tl.cumsum(keep, 0) - 1
-        tl.store(ray_index + place, tl.zeros_like(place) + ray, mask=keep == 1)
+        tl.store(ray_indices + place, tl.zeros_like(place) + ray, mask=keep == 1)
         tl.store(t_starts + place, _edge(k, ray_near, ray_far, shift, step), mask=keep == 1)
         tl.store(t_ends + place, _edge(k + 1, ray_near, ray_far, shift, step), mask=keep == 1)
         slot += tl.sum(keep, 0)

@@ -8,52 +8,52 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.reference import reflection as reference_reflection
 from models.ops.triton.shading import SAMPLES_BLOCK, factor, store_harmonics, store_vector, vector, weight_of_lobe
-from utils.rays import Packed
+from utils.rays import RaySamples
 
 
 def reflected_harmonics(
-    directions: Tensor, normal: Tensor, packed: Packed | None, degree: int, roughness: float
+    directions: Tensor, normal: Tensor, packed: RaySamples | None, degree: int, roughness: float
 ) -> Tensor:
     """As in `models.ops.reflected_harmonics`, float32; directions to be differentiated are the reference's."""
     if directions.requires_grad:
         return reference_reflection.reflected_harmonics(directions, normal, packed, degree, roughness)
-    ray_index = None if packed is None else packed.ray_index.contiguous()
-    return _Reflected.apply(normal, directions.contiguous(), ray_index, degree, roughness)
+    ray_indices = None if packed is None else packed.ray_indices.contiguous()
+    return _Reflected.apply(normal, directions.contiguous(), ray_indices, degree, roughness)
 
 
 class _Reflected(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx, normal: Tensor, directions: Tensor, ray_index: Tensor | None, degree: int, roughness: float
+        ctx: FunctionCtx, normal: Tensor, directions: Tensor, ray_indices: Tensor | None, degree: int, roughness: float
     ) -> Tensor:
         S = normal.shape[0]
         out = torch.empty(S, 1 + degree**2, device=normal.device)
         if S:
             _reflect[(triton.cdiv(S, SAMPLES_BLOCK),)](
-                normal, *normal.stride(), directions, ray_index, roughness, S, out, degree, SAMPLES_BLOCK
+                normal, *normal.stride(), directions, ray_indices, roughness, S, out, degree, SAMPLES_BLOCK
             )
-        ctx.save_for_backward(normal, directions, ray_index)
+        ctx.save_for_backward(normal, directions, ray_indices)
         ctx.settings = degree, roughness
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        normal, directions, ray_index = ctx.saved_tensors
+        normal, directions, ray_indices = ctx.saved_tensors
         degree, roughness = ctx.settings
         S = normal.shape[0]
         grad_normal = torch.empty(S, 3, dtype=normal.dtype, device=normal.device)
         if S:
-            given = normal, *normal.stride(), directions, ray_index, roughness, S, grad, *grad.stride()
+            given = normal, *normal.stride(), directions, ray_indices, roughness, S, grad, *grad.stride()
             _reflect_backward[(triton.cdiv(S, SAMPLES_BLOCK),)](*given, grad_normal, degree, SAMPLES_BLOCK)
         return grad_normal, None, None, None, None
 
 
 @triton.jit
-def _mirror(normal, row_stride, column_stride, directions, ray_index, i, mask):
+def _mirror(normal, row_stride, column_stride, directions, ray_indices, i, mask):
     """Normal, direction of view, cosine between the normal and the way back, and the reflected direction."""
     nx, ny, nz = vector(normal, i, mask, row_stride, column_stride)
-    ray = i if ray_index is None else tl.load(ray_index + i, mask=mask, other=0)
+    ray = i if ray_indices is None else tl.load(ray_indices + i, mask=mask, other=0)
     dx, dy, dz = vector(directions, ray, mask, 3, 1)
     towards = -(dx * nx + dy * ny + dz * nz)
     twice = 2.0 * towards
@@ -66,7 +66,7 @@ def _reflect(
     row_stride,
     column_stride,
     directions,
-    ray_index,
+    ray_indices,
     roughness,
     S,
     out,
@@ -76,7 +76,7 @@ def _reflect(
     """The cosine, then the harmonics."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     exists = i < S
-    mirrored = _mirror(normal, row_stride, column_stride, directions, ray_index, i, exists)
+    mirrored = _mirror(normal, row_stride, column_stride, directions, ray_indices, i, exists)
     _, _, _, _, _, _, towards, x, y, z = mirrored
     first = out + i * (DEGREE * DEGREE + 1)
     tl.store(first, towards, mask=exists)
@@ -89,7 +89,7 @@ def _reflect_backward(
     row_stride,
     column_stride,
     directions,
-    ray_index,
+    ray_indices,
     roughness,
     S,
     grad,
@@ -104,7 +104,7 @@ def _reflect_backward(
     Of (x + iy)^m the derivative by x is m (x + iy)^(m-1), by y that times i."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     exists = i < S
-    mirrored = _mirror(normal, row_stride, column_stride, directions, ray_index, i, exists)
+    mirrored = _mirror(normal, row_stride, column_stride, directions, ray_indices, i, exists)
     nx, ny, nz, dx, dy, dz, towards, x, y, z = mirrored
     first = grad + i * grad_row
     gx, gy, gz = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)

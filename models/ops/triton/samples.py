@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from models.ops.reference import samples as reference_samples
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 BLOCK = 256  # samples of a program that reads points
 PASS = tl.constexpr(tl.PropagateNan.ALL)  # as torch does: a bad ray must not look like a good one
@@ -24,38 +24,38 @@ def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
     return Rays(rays.origins, rays.directions, near, far)
 
 
-def sample_points(rays: Rays, packed: Packed) -> Tensor:
+def sample_points(rays: Rays, packed: RaySamples) -> Tensor:
     """Points as in `models.ops.sample_points`."""
     S = packed.t_starts.shape[0]
     points = packed.t_starts.new_empty(S, 3)
     if S:
         origins, directions = rays.origins.contiguous(), rays.directions.contiguous()
-        interval = packed.t_starts, packed.t_ends, packed.ray_index
+        interval = packed.t_starts, packed.t_ends, packed.ray_indices
         _sample_points[(triton.cdiv(S, BLOCK),)](origins, directions, *interval, points, S, BLOCK)
     return points
 
 
-def join(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: Packed | None) -> Tensor:
+def join(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: RaySamples | None) -> Tensor:
     """Columns as in `models.ops.join`."""
     if packed is None or (per_ray is not None and per_ray.requires_grad):
         return reference_samples.join(parts, per_ray, packed)
-    return _Join.apply(per_ray, packed.ray_index, *parts)
+    return _Join.apply(per_ray, packed.ray_indices, *parts)
 
 
 class _Join(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, per_ray: Tensor | None, ray_index: Tensor, *parts: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, per_ray: Tensor | None, ray_indices: Tensor, *parts: Tensor) -> Tensor:
         ctx.widths = [part.shape[1] if part.ndim == 2 else None for part in parts]
         columns = [(part, part.stride(0), part.stride(1) if part.ndim == 2 else 0) for part in parts]
         widths = [width or 1 for width in ctx.widths]
-        S, total = len(ray_index), sum(widths) + (0 if per_ray is None else per_ray.shape[1])
-        out = torch.empty(S, total, device=ray_index.device)
+        S, total = len(ray_indices), sum(widths) + (0 if per_ray is None else per_ray.shape[1])
+        out = torch.empty(S, total, device=ray_indices.device)
         padded = triton.next_power_of_2(total)
         if S:
             block = max(1, ELEMENTS // padded)
             rays = None if per_ray is None else per_ray.contiguous()
             _join[(triton.cdiv(S, block),)](
-                tuple(columns), rays, ray_index, out, S, tuple(map(tl.constexpr, widths)), total, padded, block
+                tuple(columns), rays, ray_indices, out, S, tuple(map(tl.constexpr, widths)), total, padded, block
             )
         return out
 
@@ -85,10 +85,10 @@ def _clip(origins, directions, old_near, old_far, near, far, radius, tiny, R, BL
 
 
 @triton.jit
-def _sample_points(origins, directions, t_starts, t_ends, ray_index, points, S, BLOCK: tl.constexpr):
+def _sample_points(origins, directions, t_starts, t_ends, ray_indices, points, S, BLOCK: tl.constexpr):
     s = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = s < S
-    ray = tl.load(ray_index + s, inside, other=0)
+    ray = tl.load(ray_indices + s, inside, other=0)
     mid = 0.5 * (tl.load(t_starts + s, inside, other=0.0) + tl.load(t_ends + s, inside, other=0.0))
     for axis in tl.static_range(3):
         origin = tl.load(origins + 3 * ray + axis, inside, other=0.0)
@@ -100,7 +100,7 @@ def _sample_points(origins, directions, t_starts, t_ends, ray_index, points, S, 
 def _join(
     parts,
     per_ray,
-    ray_index,
+    ray_indices,
     out,
     S,
     widths: tl.constexpr,
@@ -121,7 +121,7 @@ def _join(
         start += widths[index]
     if per_ray is not None:
         own, rest = columns - start, TOTAL - start
-        ray = tl.load(ray_index + s, s < S, other=0)
+        ray = tl.load(ray_indices + s, s < S, other=0)
         mask = inside & (own >= 0) & (own < rest)
         tile += tl.load(per_ray + ray[:, None] * rest + own, mask, other=0.0).to(tl.float32)
     tl.store(out + s[:, None] * TOTAL + columns, tile, inside & (columns < TOTAL))

@@ -35,11 +35,13 @@ def _planes(jacobian: Tensor | None) -> tuple | None:
     return None if jacobian is None else tuple(upright(plane) for plane in jacobian.unbind(-1))
 
 
-def sdf_head(points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers) -> tuple[Tensor, Tensor, Tensor]:
+def sdf_mlp_with_gradient(
+    points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers
+) -> tuple[Tensor, Tensor, Tensor]:
     """Distance, outputs and gradient as in `models.ops.sdf_head`, all float32."""
     if not fits(layers, 1, (0, 3), features, jacobian):
         with unscaled(features):
-            return reference_mlp.sdf_head(points, features.float(), jacobian.float(), layers)
+            return reference_mlp.sdf_mlp_with_gradient(points, features.float(), jacobian.float(), layers)
     options = layers.smooth, layers.half
     return _SDFHead.apply(points, features, jacobian, *options, *layers.weights, *layers.biases)
 

@@ -10,7 +10,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.reference import shading as reference_shading
 from models.ops.triton.density import density_alpha
-from utils.rays import Packed
+from utils.rays import RaySamples
 
 __all__ = ["density_alpha", "neus_alpha", "spherical_harmonics"]
 
@@ -20,7 +20,7 @@ SOFTENING = tl.constexpr(1e-5)  # of the quotient in eq. 13, as in the reference
 
 
 def neus_alpha(
-    sdf: Tensor, gradient: Tensor, directions: Tensor, packed: Packed, inv_s: Tensor, anneal: Tensor
+    sdf: Tensor, gradient: Tensor, directions: Tensor, packed: RaySamples, inv_s: Tensor, anneal: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Opacity and normal as in `models.ops.neus_alpha`, both float32 and zero on padding."""
     return _NeusAlpha.apply(sdf, gradient, inv_s, directions.contiguous(), packed, anneal)
@@ -44,11 +44,16 @@ class _NeusAlpha(torch.autograd.Function):
         gradient: Tensor,
         inv_s: Tensor,
         directions: Tensor,
-        packed: Packed,
+        packed: RaySamples,
         anneal: Tensor,
     ) -> tuple[Tensor, Tensor]:
         S = sdf.shape[0]
-        samples = packed.t_starts.contiguous(), packed.t_ends.contiguous(), packed.ray_index.contiguous(), packed.count
+        samples = (
+            packed.t_starts.contiguous(),
+            packed.t_ends.contiguous(),
+            packed.ray_indices.contiguous(),
+            packed.num_samples,
+        )
         saved = sdf, gradient, inv_s, directions, *samples, anneal
         alpha = torch.empty(S, device=sdf.device)
         normal = torch.empty(S, 3, device=sdf.device)
@@ -106,12 +111,12 @@ def _relu(x):
 
 @triton.jit
 def _samples(
-    sdf, gradient, directions, t_starts, t_ends, ray_index, sdf_stride, gradient_row, gradient_column, i, mask
+    sdf, gradient, directions, t_starts, t_ends, ray_indices, sdf_stride, gradient_row, gradient_column, i, mask
 ):
     """sdf, interval, direction, normal, and length of the gradient, at least MIN_LENGTH; of nothing where masked."""
     distance = tl.load(sdf + i * sdf_stride, mask=mask, other=0.0).to(tl.float32)
     dt = tl.load(t_ends + i, mask=mask, other=0.0) - tl.load(t_starts + i, mask=mask, other=0.0)
-    dx, dy, dz = vector(directions, tl.load(ray_index + i, mask=mask, other=0), mask, 3, 1)
+    dx, dy, dz = vector(directions, tl.load(ray_indices + i, mask=mask, other=0), mask, 3, 1)
     x, y, z = vector(gradient, i, mask, gradient_row, gradient_column)
     length = tl.sqrt(x * x + y * y + z * z)
     length = tl.where(length < MIN_LENGTH, MIN_LENGTH, length)
@@ -137,7 +142,7 @@ def _neus_alpha(
     directions,
     t_starts,
     t_ends,
-    ray_index,
+    ray_indices,
     count,
     anneal,
     sdf_stride,
@@ -152,7 +157,7 @@ def _neus_alpha(
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     used, exists = i < tl.load(count), i < S
     sdf, dt, dx, dy, dz, nx, ny, nz, _ = _samples(
-        sdf, gradient, directions, t_starts, t_ends, ray_index, sdf_stride, gradient_row, gradient_column, i, used
+        sdf, gradient, directions, t_starts, t_ends, ray_indices, sdf_stride, gradient_row, gradient_column, i, used
     )
     quotient = _opacity(sdf, dx * nx + dy * ny + dz * nz, dt, tl.load(inv_s), tl.load(anneal))[3]
     clamped = tl.where(quotient < 0.0, 0.0, tl.where(quotient > 1.0, 1.0, quotient))
@@ -168,7 +173,7 @@ def _neus_alpha_backward(
     directions,
     t_starts,
     t_ends,
-    ray_index,
+    ray_indices,
     count,
     anneal,
     sdf_stride,
@@ -186,7 +191,7 @@ def _neus_alpha_backward(
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     used, exists = i < tl.load(count), i < S
     distance, dt, dx, dy, dz, nx, ny, nz, length = _samples(
-        sdf, gradient, directions, t_starts, t_ends, ray_index, sdf_stride, gradient_row, gradient_column, i, used
+        sdf, gradient, directions, t_starts, t_ends, ray_indices, sdf_stride, gradient_row, gradient_column, i, used
     )
     gx, gy, gz = tl.zeros_like(nx), tl.zeros_like(nx), tl.zeros_like(nx)  # gradient of the normal
     if grad_normal is not None:

@@ -17,8 +17,8 @@ FORWARD = {"BLOCK": 128, "num_warps": 4}  # samples at once
 BACKWARD = {"BLOCK": 32, "num_warps": 4}  # with more samples at once the tiles do not fit the registers
 PROGRAMS = 528  # of a backward pass: four per multiprocessor of an H200, each sums its blocks in registers
 WIDTHS = (16, 32, 64, 128)  # of a hidden layer
-MOST_INPUTS = 64
-MOST_HALF_INPUTS, MOST_HALF_HIDDEN = 32, 64  # in numbers of 16 bits
+MAX_INPUTS = 64
+MAX_HALF_INPUTS, MAX_HALF_HIDDEN = 32, 64  # in numbers of 16 bits
 OUTPUTS = tl.constexpr(16)  # room for the outputs, as tensor cores need it
 BETA = tl.constexpr(SOFTPLUS_BETA)
 _WIDENED = tl.constexpr(INTERPRETING)  # the interpreter takes bfloat16 for whole numbers in a product
@@ -35,7 +35,7 @@ def fits(layers: Layers, most_hidden: int, extras: tuple[int, ...], *inputs: Ten
         and widths[0] in WIDTHS
         and (len(widths) == 2 or widths[0] <= 64)  # two layers of 128 would not fit the shared memory
         and widths[-1] <= OUTPUTS.value
-        and 1 <= K <= MOST_INPUTS
+        and 1 <= K <= MAX_INPUTS
         and layers.weights[0].shape[1] - K in extras
         and len({bias is None for bias in layers.biases}) == 1
         and all(weight.dtype == torch.float32 for weight in layers.weights)
@@ -60,7 +60,7 @@ def kinds(half: bool, room: dict[str, int], exact: bool = False) -> dict[str, st
     room: see `sizes`. Networks wider than the usual ones are multiplied in tf32: of numbers of 16 bits, with inputs
     padded to 64, Triton 3.6 compiles for a Hopper GPU what reaches beyond its shared memory, and gradients are wrong.
     exact: forward, three products of tf32 in the place of each, as exact as one of float32."""
-    half = half and room["INPUTS"] <= MOST_HALF_INPUTS and room["HIDDEN"] <= MOST_HALF_HIDDEN
+    half = half and room["INPUTS"] <= MAX_HALF_INPUTS and room["HIDDEN"] <= MAX_HALF_HIDDEN
     found = {"FORWARD": "fp16", "BACKWARD": "bf16"} if half else {"FORWARD": "tf32", "BACKWARD": "tf32"}
     return found | ({"FORWARD": "tf32x3"} if exact else {})
 

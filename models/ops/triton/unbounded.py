@@ -8,7 +8,7 @@ from torch import Tensor
 from models.ops.contraction import FARTHEST
 from models.ops.packing import reserve
 from models.ops.triton.rays import EXACT, cell_of
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 BLOCK = 128  # intervals of a ray at a time
 
@@ -23,7 +23,7 @@ def march_unbounded(
     wanted: Tensor,
     shown: Tensor,
     capacity: int | None,
-) -> Packed:
+) -> RaySamples:
     """Intervals as in `models.ops.march_unbounded`: rays are walked twice, to mark and to fill."""
     R, words = len(rays), triton.cdiv(sum(num) + 1, 32)
     ends = rays.near, rays.far, region.near, region.far, jitter
@@ -35,7 +35,7 @@ def march_unbounded(
     grid = occupied.contiguous().view(torch.uint8), occupied.shape[0]
     _mark[(R,)](*ray, *sizes, *asked, *grid, words, marks, counts, BLOCK // 32, **EXACT)
     packed = reserve(counts, capacity, jitter.dtype)
-    room = packed.ray_start, packed.ray_count, packed.ray_index, packed.t_starts, packed.t_ends
+    room = packed.ray_start, packed.ray_count, packed.ray_indices, packed.t_starts, packed.t_ends
     _fill[(R,)](*ray, *sizes, words, marks, *room, BLOCK, **EXACT)
     return packed
 
@@ -155,7 +155,7 @@ def _fill(
     marks,
     ray_start,
     ray_count,
-    ray_index,
+    ray_indices,
     t_starts,
     t_ends,
     BLOCK: tl.constexpr,
@@ -173,7 +173,7 @@ def _fill(
         keep = (word >> (k % 32)) & 1
         place = slot + tl.cumsum(keep, 0) - 1
         start, end = _interval(k, ray_near, ray_far, enters, leaves, before, behind, shift, farthest, in_front, num)
-        tl.store(ray_index + place, tl.zeros_like(place) + ray, mask=keep == 1)
+        tl.store(ray_indices + place, tl.zeros_like(place) + ray, mask=keep == 1)
         tl.store(t_starts + place, start, mask=keep == 1)
         tl.store(t_ends + place, end, mask=keep == 1)
         slot += tl.sum(keep, 0)

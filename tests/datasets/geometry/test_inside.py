@@ -13,7 +13,7 @@ from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.dtu import DTUConfig, DTULoader
 from datasets.transforms import TransformsConfig, TransformsLoader
 from utils.errors import DataError
-from utils.images import MOST_PIXELS, read_image
+from utils.images import MAX_PIXELS, read_image
 
 CAMERAS = ring_of_cameras(3)
 IMAGES = [random_image(i, 3) for i in range(3)]
@@ -88,7 +88,7 @@ def test_names_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:Image size")
 def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
-    side = int(MOST_PIXELS**0.5) + 1
+    side = int(MAX_PIXELS**0.5) + 1
     Image.new("1", (side, side)).save(tmp_path / "large.png")
     assert (tmp_path / "large.png").stat().st_size < 100_000
     with pytest.raises(DataError, match="pixels are more than"):

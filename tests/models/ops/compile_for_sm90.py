@@ -25,7 +25,7 @@ from models.ops.triton import samples as triton_samples
 from models.ops.triton import sdf as triton_sdf
 from models.ops.triton import shading as triton_shading
 from models.ops.triton import unbounded as triton_unbounded
-from utils.rays import Packed, Photographs, Rays
+from utils.rays import Photographs, Rays, RaySamples
 
 R, S = 64, 1024
 launch = JITFunction.run
@@ -84,7 +84,7 @@ def main() -> None:
     around = torch.ones(128, 128, 128, dtype=torch.bool), 1.5, (32, 192), torch.rand(R), yes, yes, 0
     triton_unbounded.march_unbounded(rays, rays, *around)
     index, lengths = torch.zeros(S, dtype=torch.int64), torch.zeros(R, dtype=torch.int64)
-    packed = Packed(index, torch.zeros(S), torch.ones(S), lengths, lengths, lengths == 0, count)
+    packed = RaySamples(index, torch.zeros(S), torch.ones(S), lengths, lengths, lengths == 0, count)
     alpha, values = torch.rand(S, requires_grad=True), torch.rand(S, 7, requires_grad=True)
     differentiate(triton_rays.composite(alpha, values, packed), alpha, values)
     sdf, gradient = torch.rand(S, requires_grad=True), torch.rand(S, 3, requires_grad=True)
@@ -96,8 +96,8 @@ def main() -> None:
     triton_samples.sample_points(rays, packed)
     cameras = lengths, lengths, torch.zeros(R, 3, 4), torch.ones(R, 4)
     photographs = Photographs(torch.zeros(99, 4, dtype=torch.uint8), *cameras, 0.1, 9.0)
-    triton_pixels.look_up(photographs, lengths, lengths, torch.ones(3))
-    triton_pixels.look_up(photographs, lengths, lengths, torch.ones(3), torch.zeros(len(lengths), 2))
+    triton_pixels.rays_of_pixels(photographs, lengths, lengths, torch.ones(3))
+    triton_pixels.rays_of_pixels(photographs, lengths, lengths, torch.ones(3), torch.zeros(len(lengths), 2))
     triton_samples.join((torch.rand(S, 13), torch.rand(S, 3)), harmonics, packed)
     mirrored = triton_reflection.reflected_harmonics(rays.directions, gradient, packed, 4, 0.3)
     differentiate((mirrored,), gradient)
@@ -108,7 +108,7 @@ def main() -> None:
     jacobian = torch.randn(3, 32, S).permute(2, 1, 0).requires_grad_()
     for half in (True, False):
         head = network(35, 64, 13, bias=True, smooth=True, half=half)
-        made = triton_sdf.sdf_head(points, features, jacobian, head)
+        made = triton_sdf.sdf_mlp_with_gradient(points, features, jacobian, head)
         differentiate(made, features, jacobian, *head.weights, *head.biases)
         for dims, bias in (((32, 64, 16), False), ((32, 64, 64, 3), True)):
             layers, x = network(*dims, bias=bias, smooth=False, half=half), torch.randn(S, dims[0], requires_grad=True)

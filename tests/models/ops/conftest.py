@@ -9,7 +9,7 @@ from tinycudann_stand_in import Package
 
 from models.ops.tinycudann import hash as tinycudann_hash
 from models.ops.tinycudann import mlp as tinycudann_mlp
-from utils.rays import Packed
+from utils.rays import RaySamples
 
 
 @pytest.fixture(params=["reference", "numba", "triton"])
@@ -23,20 +23,20 @@ def backend(request: pytest.FixtureRequest, device: torch.device) -> str:
 
 
 @pytest.fixture
-def packed_from(device: torch.device) -> Callable[..., Packed]:
+def packed_from(device: torch.device) -> Callable[..., RaySamples]:
     """Builds random sorted intervals from the number of samples of each ray and a capacity."""
 
-    def build(counts: list[int], capacity: int, dtype: torch.dtype = torch.float32) -> Packed:
+    def build(counts: list[int], capacity: int, dtype: torch.dtype = torch.float32) -> RaySamples:
         ray_count = torch.tensor(counts, device=device)
         total = int(ray_count.sum())
-        ray_index = torch.zeros(capacity, dtype=torch.int64, device=device)
-        ray_index[:total] = torch.repeat_interleave(ray_count)
+        ray_indices = torch.zeros(capacity, dtype=torch.int64, device=device)
+        ray_indices[:total] = torch.repeat_interleave(ray_count)
         starts = torch.zeros(capacity, dtype=dtype, device=device)
         ends = torch.zeros_like(starts)
         starts[:total] = torch.arange(total, device=device) * 0.1 + 0.05 * torch.rand(total, device=device)
         ends[:total] = starts[:total] + 0.05
-        return Packed(
-            ray_index,
+        return RaySamples(
+            ray_indices,
             starts,
             ends,
             ray_count.cumsum(0) - ray_count,

@@ -154,7 +154,7 @@ def test_rays_and_opacity_can_be_captured_in_a_graph(device):
     def step() -> torch.Tensor:
         packed = march(clip_rays_to_box(rays, 1.0), occupied, 1.0, 0.02, jitter, 4000)
         alpha, normal = neus_alpha(sdf, gradient, rays.directions, packed, inv_s, anneal)
-        values = torch.cat([normal, spherical_harmonics(rays.directions[packed.ray_index], 3)], dim=-1)
+        values = torch.cat([normal, spherical_harmonics(rays.directions[packed.ray_indices], 3)], dim=-1)
         _, opacity, accumulated = composite(alpha, values, packed)
         return torch.autograd.grad(opacity.sum() + accumulated.square().sum(), sdf)[0]
 

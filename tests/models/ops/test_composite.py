@@ -5,12 +5,12 @@ import torch
 from torch.testing import assert_close
 
 from models.ops import composite, distortion
-from utils.rays import Packed
+from utils.rays import RaySamples
 
 COUNTS, CAPACITY = [3, 0, 17, 1, 70, 32, 0], 135
 
 
-def naive_composite(alpha, values, packed: Packed):
+def naive_composite(alpha, values, packed: RaySamples):
     weights = torch.zeros_like(alpha)
     for start, count in zip(packed.ray_start.tolist(), packed.ray_count.tolist(), strict=True):
         transmittance = alpha.new_ones(())
@@ -23,7 +23,7 @@ def naive_composite(alpha, values, packed: Packed):
     return weights, opacity, torch.stack([(weights[row, None] * values[row]).sum(0) for row in rows])
 
 
-def naive_distortion(weights, packed: Packed):
+def naive_distortion(weights, packed: RaySamples):
     result = []
     for start, count in zip(packed.ray_start.tolist(), packed.ray_count.tolist(), strict=True):
         w, m = weights[start : start + count], packed.t_mids[start : start + count]

@@ -149,7 +149,7 @@ def test_rays_that_do_not_fit_or_are_not_wanted_hold_no_samples(device: torch.de
     packed = march(rays, wanted=wanted, capacity=40)
     assert packed.t_starts.shape == (40,)
     assert packed.ray_count.tolist() == [16, 0, 16, 0, 0, 0]
-    assert packed.alive.tolist() == [True, True, True, False, False, False]
+    assert packed.within_budget.tolist() == [True, True, True, False, False, False]
     empty = Rays(rays.origins, rays.directions, rays.near, rays.near - 1.0)
     assert march(empty).ray_count.tolist() == [0] * 6
 
@@ -170,9 +170,9 @@ def test_fast_march_equals_the_reference(
         "shown": torch.rand_like(rays.near) < 0.6,
     }
     fast, slow = (march(rays, num, capacity, region=region, backend=b, **every) for b in (backend, "reference"))
-    assert torch.equal(fast.alive, slow.alive)
+    assert torch.equal(fast.within_budget, slow.within_budget)
     assert torch.equal(fast.ray_count, slow.ray_count)
-    assert torch.equal(fast.ray_index, slow.ray_index)
+    assert torch.equal(fast.ray_indices, slow.ray_indices)
     assert_close(fast.t_starts, slow.t_starts, rtol=1e-4, atol=1e-4)
     assert_close(fast.t_ends, slow.t_ends, rtol=1e-4, atol=1e-4)
-    assert slow.count > 20
+    assert slow.num_samples > 20

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from models.ops import clip_rays_to_box, march
-from utils.rays import Packed, Rays
+from utils.rays import Rays, RaySamples
 
 RADIUS, STEP, G = 1.5, 0.04, 16
 
@@ -24,8 +24,8 @@ def scene(backend: str, device: torch.device, share: float = 0.1) -> tuple[Rays,
     return random_rays(R, device), torch.rand(G, G, G, device=device) < share, torch.rand(R, device=device)
 
 
-def assert_same(a: Packed, b: Packed) -> None:
-    for name in ("ray_index", "t_starts", "t_ends", "ray_start", "ray_count", "alive", "count"):
+def assert_same(a: RaySamples, b: RaySamples) -> None:
+    for name in ("ray_indices", "t_starts", "t_ends", "ray_start", "ray_count", "alive", "count"):
         assert torch.equal(getattr(a, name), getattr(b, name)), name
 
 
@@ -54,7 +54,7 @@ def test_rays_about_as_long_as_a_power_of_two_end_with_their_last_interval(backe
 def test_all_samples_lie_in_occupied_cells(backend, device):
     rays, occupied, jitter = scene(backend, device)
     packed = march(rays, occupied, RADIUS, STEP, jitter, None, backend=backend)
-    ray, t = packed.ray_index, packed.t_mids
+    ray, t = packed.ray_indices, packed.t_mids
     points = rays.origins[ray] + rays.directions[ray] * t[:, None]
     x, y, z = ((points / RADIUS * 0.5 + 0.5) * G).floor().long().clamp(0, G - 1).unbind(-1)
     assert len(ray) > 50
@@ -72,7 +72,7 @@ def test_a_full_grid_tiles_the_ray_without_a_gap(backend, device):
     last = first + packed.ray_count[hits] - 1
     assert torch.equal(packed.t_starts[first], rays.near[hits])
     assert torch.equal(packed.t_ends[last], rays.far[hits])
-    inner = packed.ray_index[1:] == packed.ray_index[:-1]
+    inner = packed.ray_indices[1:] == packed.ray_indices[:-1]
     assert torch.equal(packed.t_starts[1:][inner], packed.t_ends[:-1][inner])
     assert (packed.t_ends - packed.t_starts).max() < STEP * 1.001
 
@@ -90,9 +90,9 @@ def test_jitter_shifts_the_lattice(backend, device):
 def test_samples_are_packed_by_ray(backend, device):
     rays, occupied, jitter = scene(backend, device)
     packed = march(rays, occupied, RADIUS, STEP, jitter, None, backend=backend)
-    assert packed.count == packed.ray_count.sum() == len(packed.ray_index)
-    assert packed.alive.all()
-    assert torch.equal(packed.ray_index, torch.repeat_interleave(packed.ray_count))
+    assert packed.num_samples == packed.ray_count.sum() == len(packed.ray_indices)
+    assert packed.within_budget.all()
+    assert torch.equal(packed.ray_indices, torch.repeat_interleave(packed.ray_count))
     assert torch.equal(packed.ray_start, packed.ray_count.cumsum(0) - packed.ray_count)
 
 
@@ -100,16 +100,16 @@ def test_samples_are_packed_by_ray(backend, device):
 def test_a_capacity_keeps_the_first_rays_whole(backend, device, share):
     rays, occupied, jitter = scene(backend, device)
     everything = march(rays, occupied, RADIUS, STEP, jitter, None, backend=backend)
-    capacity = int(share * everything.count)
+    capacity = int(share * everything.num_samples)
     packed = march(rays, occupied, RADIUS, STEP, jitter, capacity, backend=backend)
     fits = everything.ray_count.cumsum(0) <= capacity
-    used = int(packed.count)
+    used = int(packed.num_samples)
     assert not fits.all()
-    assert torch.equal(packed.alive, fits)
+    assert torch.equal(packed.within_budget, fits)
     assert torch.equal(packed.ray_count, everything.ray_count * fits)
     assert used == packed.ray_count.sum()
     assert len(packed.t_starts) == capacity
-    for name in ("ray_index", "t_starts", "t_ends"):
+    for name in ("ray_indices", "t_starts", "t_ends"):
         assert torch.equal(getattr(packed, name)[:used], getattr(everything, name)[:used])
         assert not getattr(packed, name)[used:].any()
 
@@ -117,7 +117,7 @@ def test_a_capacity_keeps_the_first_rays_whole(backend, device, share):
 def test_a_capacity_to_the_sample_keeps_all(backend, device):
     rays, occupied, jitter = scene(backend, device)
     everything = march(rays, occupied, RADIUS, STEP, jitter, None, backend=backend)
-    assert_same(march(rays, occupied, RADIUS, STEP, jitter, int(everything.count), backend=backend), everything)
+    assert_same(march(rays, occupied, RADIUS, STEP, jitter, int(everything.num_samples), backend=backend), everything)
 
 
 @pytest.mark.parametrize("capacity", [None, 64])
@@ -125,11 +125,11 @@ def test_an_empty_march(backend, device, capacity):
     rays, _, jitter = scene(backend, device)
     nothing = torch.zeros(G, G, G, dtype=torch.bool, device=device)
     packed = march(rays, nothing, RADIUS, STEP, jitter, capacity, backend=backend)
-    assert packed.count == 0
-    assert packed.alive.all()
+    assert packed.num_samples == 0
+    assert packed.within_budget.all()
     assert not packed.ray_count.any()
     assert not packed.valid.any()
-    assert march(rays[:0], nothing, RADIUS, STEP, jitter[:0], capacity, backend=backend).count == 0
+    assert march(rays[:0], nothing, RADIUS, STEP, jitter[:0], capacity, backend=backend).num_samples == 0
 
 
 def test_rays_that_miss_or_are_not_numbers_hold_nothing(backend, device):
@@ -137,6 +137,6 @@ def test_rays_that_miss_or_are_not_numbers_hold_nothing(backend, device):
     full = torch.ones(G, G, G, dtype=torch.bool, device=device)
     bounds = torch.maximum(rays.near, rays.far), torch.minimum(rays.near, rays.far)
     missing = Rays(rays.origins, rays.directions, *bounds)
-    assert march(missing, full, RADIUS, STEP, jitter, 1000, backend=backend).count == 0
+    assert march(missing, full, RADIUS, STEP, jitter, 1000, backend=backend).num_samples == 0
     broken = Rays(rays.origins, rays.directions, rays.near * float("nan"), rays.far)
-    assert march(broken, full, RADIUS, STEP, jitter, 1000, backend=backend).count == 0
+    assert march(broken, full, RADIUS, STEP, jitter, 1000, backend=backend).num_samples == 0

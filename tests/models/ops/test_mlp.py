@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from models.ops import Layers, mlp, sdf_head
+from models.ops import Layers, mlp, sdf_mlp_with_gradient
 from models.ops.backends import INTERPRETING
 from models.ops.reference import mlp as reference_mlp
 
@@ -80,8 +80,8 @@ def check_head(
     points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers, outputs: slice = slice(None)
 ) -> None:
     twins, twin = [double(t) for t in (points, features, jacobian)], exact(layers)
-    out = sdf_head(points, features, jacobian, layers, backend="triton")[outputs]
-    expected = sdf_head(*twins, twin, backend="reference")[outputs]
+    out = sdf_mlp_with_gradient(points, features, jacobian, layers, backend="triton")[outputs]
+    expected = sdf_mlp_with_gradient(*twins, twin, backend="reference")[outputs]
     leaves = [features, *tensors(layers)] + ([jacobian] if outputs.stop in (None, 3) else [])
     twin_leaves = [twins[1], *tensors(twin)] + ([twins[2]] if outputs.stop in (None, 3) else [])
     assert_matches(out, expected, leaves, twin_leaves)
@@ -153,7 +153,7 @@ def test_programs_that_handle_several_blocks(device, monkeypatch):
 def test_frozen_inputs_receive_no_gradient(device):
     layers = network([13, 16, 4], True, True, device)
     features, jacobian = inputs((40, 10), device).detach(), inputs((40, 10, 3), device).detach()
-    out = sdf_head(points_in_cube(40, device), features, jacobian, layers, backend="triton")
+    out = sdf_mlp_with_gradient(points_in_cube(40, device), features, jacobian, layers, backend="triton")
     sum(o.sum() for o in out).backward()
     mlp(inputs((40, 13), device).detach(), layers, backend="triton").sum().backward()
     assert features.grad is None
@@ -168,7 +168,7 @@ def test_memory_beyond_the_samples_is_never_used(device):
     results = []
     for clean in (False, True):
         part = (wide[..., :40].clone() if clean else wide[..., :40]).permute(2, 1, 0).requires_grad_()
-        _, value, gradient = sdf_head(points[:40], part[..., 0], part[..., 1:], layers, backend="triton")
+        _, value, gradient = sdf_mlp_with_gradient(points[:40], part[..., 0], part[..., 1:], layers, backend="triton")
         loss = value.square().sum() + gradient.square().sum()
         results.append((value, gradient, *torch.autograd.grad(loss, [part, *tensors(layers)])))
     for dirty, clean in zip(*results, strict=True):
@@ -187,7 +187,7 @@ def test_a_nan_stays_visible_in_its_own_sample(device):
 def test_mlp_and_sdf_head_agree(device):
     points, features = points_in_cube(50, device), inputs((50, 10), device)
     layers = network([13, 64, 5], True, True, device)
-    _, value, _ = sdf_head(points, features, inputs((50, 10, 3), device), layers, backend="triton")
+    _, value, _ = sdf_mlp_with_gradient(points, features, inputs((50, 10, 3), device), layers, backend="triton")
     assert_near(mlp(torch.cat([points * 2.0 - 1.0, features], dim=-1), layers, backend="triton"), value.double())
 
 
@@ -208,7 +208,7 @@ def test_no_samples(device):
     layers = network([13, 16, 4], True, True, device)
     x, features, jacobian = (inputs(shape, device) for shape in ((0, 13), (0, 10), (0, 10, 3)))
     out = mlp(x, layers, backend="triton")
-    _, value, gradient = sdf_head(points_in_cube(0, device), features, jacobian, layers, backend="triton")
+    _, value, gradient = sdf_mlp_with_gradient(points_in_cube(0, device), features, jacobian, layers, backend="triton")
     assert (out.shape, value.shape, gradient.shape) == ((0, 4), (0, 4), (0, 3))
     (out.sum() + value.sum() + gradient.sum()).backward()
     assert not any(t.grad.any() for t in tensors(layers))
@@ -222,7 +222,9 @@ def test_networks_that_do_not_fit_are_left_to_the_reference(device, dims):
     x, layers = inputs((20, dims[0]), device), network(dims, False, True, device)
     assert torch.equal(mlp(x, layers, backend="triton"), reference_mlp.mlp(x, layers))
     points, jacobian = points_in_cube(20, device), inputs((20, dims[0], 3), device)
-    results = [sdf_head(points, x, jacobian, layers, backend=backend) for backend in ("triton", "reference")]
+    results = [
+        sdf_mlp_with_gradient(points, x, jacobian, layers, backend=backend) for backend in ("triton", "reference")
+    ]
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
@@ -244,8 +246,8 @@ def test_products_of_16_bits_stay_near(device, smooth):
     points = points_in_cube(200, device)
     features, jacobian = inputs((200, 10), device), inputs((200, 10, 3), device)
     twins, twin = [double(t) for t in (points, features, jacobian)], exact(layers)
-    out = sdf_head(points, features, jacobian, layers, backend="triton")
-    expected = sdf_head(*twins, twin, backend="reference")
+    out = sdf_mlp_with_gradient(points, features, jacobian, layers, backend="triton")
+    expected = sdf_mlp_with_gradient(*twins, twin, backend="reference")
     grads = [torch.randn_like(o) * 1e-9 for o in out]
     leaves, twin_leaves = [features, jacobian, *tensors(layers)], [*twins[1:], *tensors(twin)]
     pairs = zip(

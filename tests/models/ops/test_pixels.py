@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import normalize
 from torch.testing import assert_close
 
-from models.ops import look_up
+from models.ops import rays_of_pixels
 from utils.rays import Photographs
 
 SIZES = [(7, 5), (3, 4)]  # width, height
@@ -30,7 +30,7 @@ def test_rays_and_colours_of_every_pixel(backend, device, channels):
     places = [(n, x, y) for n, (width, height) in enumerate(SIZES) for y in range(height) for x in range(width)]
     pixel = torch.arange(len(places), device=device).flip(0)
     image = torch.tensor([n for n, _, _ in places], device=device).flip(0)
-    batch = look_up(source, pixel, image, background, backend=backend)
+    batch = rays_of_pixels(source, pixel, image, background, backend=backend)
     for ray, (n, x, y) in enumerate(reversed(places)):
         fx, fy, cx, cy = source.intrinsics[n]
         camera = torch.stack([(x + 0.5 - cx) / fx, (y + 0.5 - cy) / fy, torch.ones_like(fx)])
@@ -51,11 +51,11 @@ def test_rays_beside_the_centres(backend, device):
     source, background = photographs(4, device), torch.zeros(3, device=device)
     pixel, image = torch.tensor([36, 46, 3], device=device), torch.tensor([1, 1, 0], device=device)
     shift = torch.tensor([[0.25, -0.4], [0.0, 0.0], [1.0, 0.0]], device=device)
-    batch = look_up(source, pixel, image, background, shift, backend=backend)
-    plain = look_up(source, pixel, image, background, backend=backend)
+    batch = rays_of_pixels(source, pixel, image, background, shift, backend=backend)
+    plain = rays_of_pixels(source, pixel, image, background, backend=backend)
     assert_close(batch.rgb, plain.rgb)
     assert_close(batch.rays.directions[1], plain.rays.directions[1], rtol=0.0, atol=0.0)
-    next_one = look_up(source, pixel[2:] + 1, image[2:], background, backend=backend)
+    next_one = rays_of_pixels(source, pixel[2:] + 1, image[2:], background, backend=backend)
     assert_close(batch.rays.directions[2:], next_one.rays.directions)
     fx, fy, cx, cy = source.intrinsics[1]
     column, row = 36 - int(source.starts[1]), 0
@@ -67,7 +67,7 @@ def test_rays_beside_the_centres(backend, device):
 def test_one_image_may_be_given_for_all_pixels(backend, device):
     source, background = photographs(3, device), torch.zeros(3, device=device)
     pixel, image = torch.tensor([36, 46, 40], device=device), torch.ones(1, dtype=torch.int64, device=device)
-    spread = look_up(source, pixel, image.expand(3), background, backend=backend)
-    plain = look_up(source, pixel, torch.ones_like(pixel), background, backend=backend)
+    spread = rays_of_pixels(source, pixel, image.expand(3), background, backend=backend)
+    plain = rays_of_pixels(source, pixel, torch.ones_like(pixel), background, backend=backend)
     assert_close(spread.rays.directions, plain.rays.directions)
-    assert look_up(source, pixel[:0], pixel[:0], background, backend=backend).rgb.shape == (0, 3)
+    assert rays_of_pixels(source, pixel[:0], pixel[:0], background, backend=backend).rgb.shape == (0, 3)

@@ -9,19 +9,19 @@ from torch.testing import assert_close
 
 from models.ops import reflected_harmonics, spherical_harmonics
 from models.ops.reference.reflection import reflect
-from utils.rays import Packed
+from utils.rays import RaySamples
 
 S, R = 300, 20
 
 
-def samples(device: torch.device, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor, Packed]:
+def samples(device: torch.device, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor, RaySamples]:
     """Directions (R, 3) of rays, normals (S, 3), and which ray each sample is of; the last 50 are padding."""
     directions = normalize(torch.randn(R, 3, device=device, dtype=dtype), dim=-1)
     normal = normalize(torch.randn(S, 3, device=device, dtype=dtype), dim=-1)
     index = torch.randint(R, (S,), device=device).sort().values
     index[-50:] = 0
     t, per_ray = torch.zeros(S, device=device), torch.zeros(R, dtype=torch.int64, device=device)
-    packed = Packed(index, t, t, per_ray, per_ray, per_ray == 0, torch.tensor(S - 50, device=device))
+    packed = RaySamples(index, t, t, per_ray, per_ray, per_ray == 0, torch.tensor(S - 50, device=device))
     return directions, normal, packed
 
 
@@ -44,7 +44,7 @@ def test_a_reflection_keeps_length_and_angle() -> None:
 def test_it_is_the_cosine_and_the_harmonics_of_a_lobe(backend: str, device: torch.device) -> None:
     directions, normal, packed = samples(device)
     found = reflected_harmonics(directions, normal, packed, 3, 0.4, backend=backend)
-    reflected, cosine = reflect(directions[packed.ray_index], normal)
+    reflected, cosine = reflect(directions[packed.ray_indices], normal)
     harmonics = spherical_harmonics(reflected, 3, backend="reference")
     assert_close(found[:, 0], cosine)
     assert_close(found[:, 1], harmonics[:, 0])
@@ -82,7 +82,7 @@ def test_the_kernel_has_values_and_gradients_of_float64(
     device: torch.device, degree: int, roughness: float, by_ray: bool
 ) -> None:
     directions, normal, packed = samples(device)
-    given = (directions, packed) if by_ray else (directions[packed.ray_index], None)
+    given = (directions, packed) if by_ray else (directions[packed.ray_indices], None)
     upstream = torch.randn(S, 2 * (1 + degree**2), device=device)[:, ::2]  # not contiguous, as a slice of others'
     found = []
     for backend, dtype in (("triton", torch.float32), ("reference", torch.float64)):

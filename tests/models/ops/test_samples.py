@@ -16,7 +16,7 @@ def test_points_are_the_middles_of_their_intervals(backend, device, packed_from)
     near = torch.zeros(len(COUNTS), device=device)
     points = sample_points(Rays(origins, directions, near, near + 9.0), packed, backend=backend)
     middles = 0.5 * (packed.t_starts + packed.t_ends)
-    assert_close(points, origins[packed.ray_index] + directions[packed.ray_index] * middles[:, None])
+    assert_close(points, origins[packed.ray_indices] + directions[packed.ray_indices] * middles[:, None])
 
 
 @pytest.mark.parametrize("with_rays", [True, False])
@@ -32,7 +32,7 @@ def test_joined_columns_and_their_gradients(backend, device, packed_from, with_r
     result = join((wide, line, half), per_ray, packed, backend=backend)
     expected = torch.cat([wide, line[:, None], half.float()], dim=-1)
     if with_rays:
-        expected = torch.cat([expected, per_ray[packed.ray_index]], dim=-1)
+        expected = torch.cat([expected, per_ray[packed.ray_indices]], dim=-1)
     assert torch.equal(result, expected)
     upstream = torch.randn_like(result)
     inputs = (wide, line, half)

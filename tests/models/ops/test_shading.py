@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from models.ops import alpha_from_density, density_alpha, neus_alpha
 from models.ops.reference.shading import alpha_from_sdf, annealed_cosine
-from utils.rays import Packed
+from utils.rays import RaySamples
 
 COUNTS, CAPACITY = [40, 0, 100, 7], 300  # a block in full use, one in part, one of padding only
 
@@ -41,7 +41,7 @@ def test_density_composes_over_split_intervals() -> None:
     assert_close(alpha_from_density(density, dt), 1.0 - (1.0 - half).square())
 
 
-def samples_of_a_surface(device, packed: Packed) -> tuple[list[torch.Tensor], torch.Tensor]:
+def samples_of_a_surface(device, packed: RaySamples) -> tuple[list[torch.Tensor], torch.Tensor]:
     """([sdf, gradient, inv_s] in float32, directions), some gradients too short for a unit normal."""
     sdf = torch.where(torch.rand(CAPACITY, device=device) < 0.7, 0.05, 1.0) * torch.randn(CAPACITY, device=device)
     gradient = torch.randn(CAPACITY, 3, device=device)
@@ -51,7 +51,7 @@ def samples_of_a_surface(device, packed: Packed) -> tuple[list[torch.Tensor], to
     return [sdf, gradient, torch.tensor(30.0, device=device)], directions
 
 
-def exact(packed: Packed) -> Packed:
+def exact(packed: RaySamples) -> RaySamples:
     return replace(packed, t_starts=packed.t_starts.double(), t_ends=packed.t_ends.double())
 
 

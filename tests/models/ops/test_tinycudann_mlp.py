@@ -135,8 +135,8 @@ def test_the_head_of_an_sdf_is_computed_as_under_auto(package, device):
     dims = (DIMS[0], 32, DIMS[-1])
     layers, points = network(dims, device), torch.rand(300, 3, device=device)
     features, jacobian = torch.rand(300, 16, device=device), torch.rand(300, 16, 3, device=device)
-    expected = backends.module("mlp", "auto", features).sdf_head(points, features, jacobian, layers)
-    for a, b in zip(tinycudann_mlp.sdf_head(points, features, jacobian, layers), expected, strict=True):
+    expected = backends.module("mlp", "auto", features).sdf_mlp_with_gradient(points, features, jacobian, layers)
+    for a, b in zip(tinycudann_mlp.sdf_mlp_with_gradient(points, features, jacobian, layers), expected, strict=True):
         assert_close(a, b, atol=0.0, rtol=0.0)
     assert not package.networks
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.occupancy import OccupancyGrid
-from systems.steps.divergence import Watch
+from systems.steps.divergence import DivergenceMonitor
 from systems.steps.finite import NotFiniteError, require_finite
 
 
@@ -28,12 +28,12 @@ def ball(radius: float) -> Callable[[Tensor], Tensor]:
 
 def told(field: Field, caplog: pytest.LogCaptureFixture, inv_s: Callable[[int], float] | None = None) -> list[str]:
     """What is said in a training of 8000 steps with figures every 100."""
-    watch = Watch(field, field, 8000)
+    watch = DivergenceMonitor(field, field, 8000)
     with caplog.at_level(logging.WARNING):
         for step in range(99, 8000, 100):
-            values = {name: float(value) for name, value in watch.ask().items()}
+            values = {name: float(value) for name, value in watch.probe().items()}
             own = {} if inv_s is None else {"inv_s": inv_s(step)}
-            assert watch.judge(step, values | own) == own
+            assert watch.check(step, values | own) == own
     return caplog.messages
 
 
@@ -60,10 +60,10 @@ def test_a_lost_surface_is_told_once_and_early(
 
 def test_nothing_is_said_of_an_object_that_may_lie_between_the_places(caplog: pytest.LogCaptureFixture) -> None:
     field = Field(ball(-0.1), True)
-    watch, values = Watch(field, field, 8000), {"parameters": 1.0, "least": 0.1, "most": 1.0}
+    watch, values = DivergenceMonitor(field, field, 8000), {"parameters": 1.0, "least": 0.1, "most": 1.0}
     for occupied, told in ((1.0, 0), (0.5, 1)):
         for step in (99, 199):
-            watch.judge(step, values | {"occupied": occupied})
+            watch.check(step, values | {"occupied": occupied})
         assert len(caplog.messages) == told
 
 
@@ -90,13 +90,13 @@ def test_a_sharpness_that_does_not_rise_is_told(
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 def test_a_parameter_that_is_none_is_noticed(bad: float) -> None:
     field = Field(ball(0.5), True)
-    watch = Watch(field, field, 100)
+    watch = DivergenceMonitor(field, field, 100)
     require_finite(field)
     with torch.no_grad():
         field.weight[1] = bad
-    values = {name: float(value) for name, value in watch.ask().items()}
+    values = {name: float(value) for name, value in watch.probe().items()}
     with pytest.raises(NotFiniteError, match="step 7: NaN or infinity in parameters"):
-        watch.judge(7, values)
+        watch.check(7, values)
     field.global_step = 9
     with pytest.raises(NotFiniteError, match="step 9: NaN or infinity in weight"):
         require_finite(field)
@@ -105,4 +105,6 @@ def test_a_parameter_that_is_none_is_noticed(bad: float) -> None:
 def test_a_loss_that_is_none_is_named() -> None:
     field = Field(ball(0.5), True)
     with pytest.raises(NotFiniteError, match=r"step 3: NaN or infinity in loss, loss/eikonal$"):
-        Watch(field, field, 100).judge(3, {"loss": float("nan"), "loss/eikonal": float("inf"), "loss/mask": 0.1})
+        DivergenceMonitor(field, field, 100).check(
+            3, {"loss": float("nan"), "loss/eikonal": float("inf"), "loss/mask": 0.1}
+        )

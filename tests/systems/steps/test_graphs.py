@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from systems.steps.graphs import MOST_GRAPHS, StepGraphs
+from systems.steps.graphs import MAX_GRAPHS, StepGraphs
 
 
 def draws(device: torch.device, eager_runs: int) -> list[torch.Tensor]:
@@ -48,10 +48,10 @@ def test_a_key_is_recorded_after_its_eager_runs():
 def test_many_keys_keep_few_graphs():
     device = torch.device("cuda")
     graphs, value = StepGraphs(torch.Generator(device), eager_runs=0), torch.zeros((), device=device)
-    for key in (*range(MOST_GRAPHS + 3), 0):
+    for key in (*range(MAX_GRAPHS + 3), 0):
         graphs.run(key, lambda key=key: value.add_(float(key)))
-    assert len(graphs._graphs) == MOST_GRAPHS
-    assert value.item() == sum(range(MOST_GRAPHS + 3))
+    assert len(graphs._graphs) == MAX_GRAPHS
+    assert value.item() == sum(range(MAX_GRAPHS + 3))
 
 
 @pytest.mark.gpu

@@ -53,7 +53,7 @@ def test_nothing_is_opened_while_every_cell_is_looked_at(scene: Path) -> None:
     worth = [model.occupancy.value.sum().item()]
     for step in (31, 32):
         model.on_step(step)
-        model.reseed(batch, out)
+        model.reopen_missed(batch, out)
         worth.append(model.occupancy.value.sum().item())
     assert worth[0] == worth[1] < worth[2]
 

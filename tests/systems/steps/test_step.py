@@ -103,15 +103,15 @@ def test_the_mean_of_the_rays_of_a_pixel_is_compared_with_it(scene: Scene, monke
     _, terms, _ = run(scene, ["model.rays_per_pixel=4", "model.max_train_num_rays=130"], 1)
     batch, out = seen["batch"], seen["out"]
     assert len(batch.rays) == 128
-    rgb, alive, met = out.rgb.view(32, 4, 3), out.alive.view(32, 4), out.met.view(32, 4)
-    counts = alive.all(1) & met.any(1)
+    rgb, within_budget, has_samples = out.rgb.view(32, 4, 3), out.within_budget.view(32, 4), out.has_samples.view(32, 4)
+    counts = within_budget.all(1) & has_samples.any(1)
     assert 0 < counts.sum() < 32
     first, second = rgb[:, :2].mean(1), rgb[:, 2:].mean(1)
     errors = ((first - batch.rgb[::4]) * (second - batch.rgb[::4])).mean(-1)
     torch.testing.assert_close(terms[0]["rgb_mse"], errors[counts].mean().detach())
     opacity, mask = out.opacity.view(32, 4).mean(1).clamp(1e-3, 1.0 - 1e-3), batch.mask[::4]
     entropy = torch.nn.functional.binary_cross_entropy(opacity, mask, reduction="none")
-    torch.testing.assert_close(terms[0]["mask"], entropy[alive.all(1)].mean().detach())
+    torch.testing.assert_close(terms[0]["mask"], entropy[within_budget.all(1)].mean().detach())
 
 
 @pytest.mark.parametrize("loss", ["ncc", "normal_smooth"])

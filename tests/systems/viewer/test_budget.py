@@ -2,7 +2,7 @@
 
 import pytest
 
-from systems.viewer.budget import LEAST_PIXELS, MESH_RESOLUTIONS, MOST_PIXELS, Credit, MeshSize, PictureSize
+from systems.viewer.budget import MAX_PIXELS, MESH_RESOLUTIONS, MIN_PIXELS, Credit, MeshSize, PictureSize
 
 
 def test_no_more_than_the_share_is_spent_however_long_a_piece_of_work_is():
@@ -30,7 +30,7 @@ def test_what_is_not_spent_is_not_saved_up_for_ever():
 def test_the_size_of_a_picture_follows_its_time():
     size = PictureSize()
     width, height = size.within(0.03, (1200, 800))
-    assert width * height <= 1.3 * LEAST_PIXELS  # before anything is known
+    assert width * height <= 1.3 * MIN_PIXELS  # before anything is known
     for _ in range(8):
         size.measured((width, height), 1e-5 * width * height)
         width, height = size.within(0.3, (1200, 800))
@@ -40,7 +40,7 @@ def test_the_size_of_a_picture_follows_its_time():
         size.measured((width, height), 1e-9 * width * height)
     assert size.within(0.3, (1200, 800)) == (1200, 800)  # not more than the window has
     large = size.within(0.3, (4000, 3000))
-    assert large[0] * large[1] == pytest.approx(MOST_PIXELS, rel=0.02)
+    assert large[0] * large[1] == pytest.approx(MAX_PIXELS, rel=0.02)
 
 
 @pytest.mark.parametrize("window", [(1, 1), (3, 2000), (2000, 3)])

@@ -18,9 +18,9 @@ from systems.runs.resuming import find_start, going_on_told
 from utils import registry
 from utils.config import schema
 from utils.errors import CheckpointError, ConfigError, InputError
+from utils.eta import format_duration
 from utils.interrupts import Interrupts, Stopped
 from utils.log_lines import warnings_logged
-from utils.pace import in_words
 
 if TYPE_CHECKING:
     from datasets.datamodule import SceneData
@@ -223,8 +223,8 @@ def perform(
 
 def summarise(report: dict[str, Any], seconds: float) -> str:
     """What was made in so many seconds and where it lies, in four lines at most."""
-    folder, figures = Path(report["file"]).parent, [f"done in {in_words(seconds)}"]
-    figures += [f"training {in_words(report['train_seconds'])}"] if "train_seconds" in report else []
+    folder, figures = Path(report["file"]).parent, [f"done in {format_duration(seconds)}"]
+    figures += [f"training {format_duration(report['train_seconds'])}"] if "train_seconds" in report else []
     figures += [f"{name} {report[name]:.4g}" for name in ("psnr", "ssim") if name in report]
     if "mesh_against_gt" in report:
         found = report["mesh_against_gt"]

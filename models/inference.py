@@ -22,15 +22,15 @@ OF_A_VIEW = 16  # rays of a pixel in a view, at least, where there are several i
 
 
 @dataclass(frozen=True)
-class Pace:
+class BatchSizes:
     """How much is rendered at a time."""
 
     chunks: int  # of `ray_chunk` rays are marched together
     window: int  # samples of a ray that are evaluated first; later windows are up to twice as long as the one before
 
 
-ON_CPU = Pace(chunks=1, window=8)
-ON_GPU = Pace(chunks=40, window=12)  # few rays leave the kernels idle; of each window the host has to read the size
+ON_CPU = BatchSizes(chunks=1, window=8)
+ON_GPU = BatchSizes(chunks=40, window=12)  # few rays leave kernels idle; the host reads the size of each window
 
 
 def render_pixels(model: VolumeModel, rays_at: RaysAt, background: Tensor) -> dict[str, Tensor]:
@@ -55,13 +55,13 @@ def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str,
     Where memory runs out, `ray_chunk` of the model's config is halved."""
     # Plain PyTorch marches over all intervals of all rays at once: large chunks are for the kernels only.
     fast = rays.near.device.type != "cpu" and ops.uses_triton(model.config.backend, rays.near)
-    pace = ON_GPU if fast else ON_CPU
+    sizes = ON_GPU if fast else ON_CPU
 
     def render(ray_chunk: int) -> dict[str, Tensor]:
         model.config = replace(model.config, ray_chunk=ray_chunk)  # for the next view too, where memory ran out
-        size = pace.chunks * ray_chunk
+        size = sizes.chunks * ray_chunk
         starts = range(0, max(len(rays), 1), size)  # no rays at all are one empty chunk
-        parts = [_render_chunk(model, rays[start : start + size], background, pace.window) for start in starts]
+        parts = [_render_chunk(model, rays[start : start + size], background, sizes.window) for start in starts]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     with torch.no_grad():

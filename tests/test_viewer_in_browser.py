@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import chromium, differing, picture
-from viewed_scene import make_subject
+from viewed_scene import make_viewed_model
 
 from systems.viewer.address import find_address
 from systems.viewer.page import ViserPage
-from systems.viewer.session import Session, Subject
-from systems.viewer.wishes import Mailbox
+from systems.viewer.requests import Mailbox
+from systems.viewer.session import Session, ViewedModel
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 900, "height": 800}
@@ -32,11 +32,11 @@ def browser() -> Iterator[Any]:
 class Viewed:
     """A session beside a training that does nothing but count."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: ViewedModel) -> None:
         self.steps, self.stop, self.saved = 0, threading.Event(), []
-        self.subject, mailbox = replace(subject, step=lambda: self.steps), Mailbox()
-        self.page = ViserPage(self.subject, mailbox, find_address("127.0.0.1", 0), range(10_001), live=True)
-        self.session = Session(self.subject, mailbox, self.page, {"save": self._save})
+        self.viewed, mailbox = replace(subject, step=lambda: self.steps), Mailbox()
+        self.page = ViserPage(self.viewed, mailbox, find_address("127.0.0.1", 0), range(10_001), live=True)
+        self.session = Session(self.viewed, mailbox, self.page, {"save": self._save})
         self._thread = threading.Thread(target=self._train)
         self._thread.start()
 
@@ -47,11 +47,11 @@ class Viewed:
     def _train(self) -> None:
         while not self.stop.is_set():
             if self.session.paused:
-                self.session.at_leisure()
+                self.session.serve_idle()
             else:
                 time.sleep(0.01)
                 self.steps += 1
-                self.session.between_steps()
+                self.session.serve_between_steps()
 
     def close(self) -> None:
         self.stop.set()
@@ -61,7 +61,7 @@ class Viewed:
 
 @pytest.fixture(scope="module")
 def viewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewed]:
-    found = Viewed(make_subject(tmp_path_factory.mktemp("viewed")))
+    found = Viewed(make_viewed_model(tmp_path_factory.mktemp("viewed")))
     yield found
     found.close()
 
@@ -161,7 +161,7 @@ def test_a_slider_changes_the_mesh(visit: Visit) -> None:
 def test_export_writes_a_file_and_says_so(visit: Visit, viewed: Viewed) -> None:
     visit.page.get_by_role("button", name="export mesh").click()
     visit.until(lambda: "exported" in visit.said())
-    files = list(viewed.subject.save_dir.glob("view-it*-mc64.ply"))
+    files = list(viewed.viewed.save_dir.glob("view-it*-mc64.ply"))
     assert files
     assert all(file.name in visit.said() for file in files)
 

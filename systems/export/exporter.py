@@ -33,7 +33,7 @@ PREVIEW_FACES = 50_000  # that a browser turns smoothly
 TEXEL_STEPS = 3  # Newton steps from a face of a textured mesh to the surface that it stands for
 
 
-Splits = Callable[[str], CapturedViews]  # loads a split when it is asked for one
+LoadViews = Callable[[str], CapturedViews]  # loads a split when it is asked for one
 
 
 @torch.no_grad()
@@ -42,9 +42,9 @@ def export_mesh(
     experiment: Experiment,
     stem: Path,
     world_from_scene: np.ndarray,
-    views: Splits | None = None,
-    show: Callable[[Mesh], None] | None = None,
-    shape: Callable[[Mesh], Mesh] = lambda mesh: mesh,
+    views: LoadViews | None = None,
+    on_mesh: Callable[[Mesh], None] | None = None,
+    crop: Callable[[Mesh], Mesh] = lambda mesh: mesh,
 ) -> dict[str, Any]:
     """Writes `<stem>-mc<R>.<format>` for each export format and returns what was made.
 
@@ -57,7 +57,7 @@ def export_mesh(
     writers = {name: registry.find("exporter", name).target for name in config.formats}
     level = surface_level(model, surface.threshold, views)
     chunks = HalvingChunks("export.chunk_size", config.chunk_size, finishing.MIN_CHUNK)
-    mesh = shape(chunks.run(lambda chunk: surface_mesh(model, surface.resolution, level, chunk)))
+    mesh = crop(chunks.run(lambda chunk: extract_surface(model, surface.resolution, level, chunk)))
     spacing = 2.0 * model.config.radius / (surface.resolution - 1)
     mesh, made = _finished(mesh, model, config, level, spacing, world_from_scene, views)
     mesh = _colored(mesh, model, config, level, spacing, views)
@@ -76,12 +76,12 @@ def export_mesh(
         "seconds": round(time.perf_counter() - started, 2),
         "extraction_seconds": round(extracted - started, 2),  # without the writing of the files
     }
-    if show is not None:
-        show(shown)
+    if on_mesh is not None:
+        on_mesh(shown)
     return report
 
 
-def surface_level(model: VolumeModel, threshold: float | str, views: Splits | None) -> float:
+def surface_level(model: VolumeModel, threshold: float | str, views: LoadViews | None) -> float:
     """The value of the field at the surface: the number that the configuration gives, or what `auto` finds."""
     if threshold != "auto":
         return threshold
@@ -99,7 +99,7 @@ def is_sdf(model: VolumeModel) -> bool:
     return hasattr(model.geometry, "sdf")
 
 
-def surface_mesh(model: VolumeModel, resolution: int, level: float, chunk: int) -> Mesh:
+def extract_surface(model: VolumeModel, resolution: int, level: float, chunk: int) -> Mesh:
     """The level set of the model's field in its region, in scene coordinates, wound outward."""
     device = model.occupancy.value.device
     mesh = extract_isosurface(
@@ -122,7 +122,7 @@ def _finished(
     level: float,
     spacing: float,
     world_from_scene: np.ndarray,
-    views: Splits | None,
+    views: LoadViews | None,
 ) -> tuple[Mesh, dict[str, Any]]:
     """The mesh after all steps that change its shape, with its normals, and what they report."""
     if config.crop != "none":
@@ -140,7 +140,7 @@ def _finished(
 
 
 def _colored(
-    mesh: Mesh, model: VolumeModel, config: ExportConfig, level: float, spacing: float, views: Splits | None
+    mesh: Mesh, model: VolumeModel, config: ExportConfig, level: float, spacing: float, views: LoadViews | None
 ) -> Mesh:
     """The mesh with colours at its vertices and, where it is asked for, a texture."""
     if config.export_vertex_color:

@@ -50,11 +50,11 @@ def read_held_out(results: RunResults, index: int) -> HeldOut | None:
     if not path.is_file():
         return None
     parts = dict(zip(shown, taken_apart(read_image(path), len(shown)), strict=True))
-    pictures = {"truth": parts["truth"], "rgb": parts["rgb"], "error": error_map(parts["truth"], parts["rgb"])}
+    pictures = {"truth": parts["truth"], "rgb": parts["rgb"], "error": error_image(parts["truth"], parts["rgb"])}
     return HeldOut(view["file"], {name: value for name, value in view.items() if name != "file"}, pictures | parts)
 
 
-def error_map(truth: np.ndarray, rendered: np.ndarray) -> np.ndarray:
+def error_image(truth: np.ndarray, rendered: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: the mean absolute difference of the channels, from black for 0 to bright for FULL_SCALE."""
     error = np.abs(truth.astype(np.float32) - rendered.astype(np.float32)).mean(axis=-1) / 255.0
     return cv2.applyColorMap(to_uint8(error / FULL_SCALE), cv2.COLORMAP_INFERNO)[..., ::-1]

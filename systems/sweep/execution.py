@@ -23,8 +23,8 @@ from systems.sweep.standing import (
     log_of,
     note_failure,
 )
+from utils.eta import format_duration
 from utils.interrupts import Interrupts
-from utils.pace import in_words
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -90,9 +90,9 @@ class Execution:
         standing = judge(task, event)
         if standing.state is State.DONE:
             self._took.append(seconds)
-            text = f"finished {task.name} in {in_words(seconds)}: {brief(task)}"
+            text = f"finished {task.name} in {format_duration(seconds)}: {brief(task)}"
         else:
-            text = f"{standing.state:8} {task.name} after {in_words(seconds)}: {standing.reason}"
+            text = f"{standing.state:8} {task.name} after {format_duration(seconds)}: {standing.reason}"
         log.info("%s; %s", text, self._prospect(waiting, running))
         return standing
 
@@ -104,7 +104,7 @@ class Execution:
         usual, now = statistics.median(self._took), self.now()
         work = usual * waiting + sum(max(usual - (now - since), 0.0) for since in self._since.values())
         work += usual * (running - len(self._since))  # those that wait for room
-        return f"{left} left, about {in_words(work / min(self.pool.slots, left))}"
+        return f"{left} left, about {format_duration(work / min(self.pool.slots, left))}"
 
 
 def judge(task: Task, event: Ended) -> Standing:

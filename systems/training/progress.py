@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from utils.pace import Pace, in_words
+from utils.eta import EtaEstimator, format_duration
 
 log = logging.getLogger(__name__)
 BAR_SECONDS, LINE_SECONDS = 0.25, 5.0  # between two drawings of the bar, and between two lines of a log, at least
@@ -53,23 +53,23 @@ class Progress(Callback):
     def _start(self, unit: str, first: int, last: int, every: int | None = None) -> None:
         self._unit, self._step = unit, first
         self._begun = self._drawn = self._now()
-        self._pace = Pace(first, last, self._begun, every)
+        self._eta = EtaEstimator(first, last, self._begun, every)
         self._is_bar = sys.stderr.isatty()
         self._show = self._open.enter_context((bar if self._is_bar else lines)(unit, first, last))
 
     def _advance(self, step: int, shown: dict[str, float], measured: bool = True) -> None:
         now, self._step = self._now(), step
         if measured:
-            self._pace.add(step, now)
+            self._eta.add(step, now)
         if now - self._drawn >= (BAR_SECONDS if self._is_bar else LINE_SECONDS):
             self._drawn = now
             self._show(step, ", ".join([*_figures(shown), *self._prospect(step)]))
 
     def _prospect(self, step: int) -> list[str]:
-        left, per_step = self._pace.left(step), self._pace.seconds_per_step
+        left, per_step = self._eta.left(step), self._eta.seconds_per_step
         if left is None:
             return ["time left not known yet"]
-        return [f"{1.0 / max(per_step, 1e-9):.3g} {self._unit}s/s", f"{in_words(left)} left"]
+        return [f"{1.0 / max(per_step, 1e-9):.3g} {self._unit}s/s", f"{format_duration(left)} left"]
 
     def _finish(self, *args: Any) -> None:
         self._open.close()
@@ -90,7 +90,7 @@ class Progress(Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leaves the bar with the last figures and the time that the training took."""
         if self._is_bar:
-            took = f"took {in_words(self._now() - self._begun)}"
+            took = f"took {format_duration(self._now() - self._begun)}"
             self._show(trainer.global_step, ", ".join([*_figures(pl_module.shown), took]))
         self._finish()
 
@@ -110,7 +110,7 @@ class Progress(Callback):
         if trainer.state.fn == "validate":
             self._finish()
         else:
-            self._pace.pause(self._now() - self._interrupted)
+            self._eta.pause(self._now() - self._interrupted)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begins with the test views."""

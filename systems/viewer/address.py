@@ -1,4 +1,4 @@
-"""Where the viewer listens: checked before anything slow begins, free of the library that serves the page."""
+"""Finds the address for the viewer, before anything slow begins and without importing viser."""
 
 import errno
 import ipaddress
@@ -11,24 +11,24 @@ from utils.errors import ConfigError
 
 log = logging.getLogger(__name__)
 PORT = 8080
-TRIED = 100  # ports from the wanted one on
+NUM_TRIED = 100  # ports, from the requested one on
 
 
 @dataclass(frozen=True)
 class Address:
-    """A host and a port that was free a moment ago."""
+    """A host, and a port that was free when it was checked."""
 
     host: str
     port: int
 
     @property
     def is_local(self) -> bool:
-        """Whether nobody but this machine reaches it."""
+        """Whether only this machine can reach it."""
         return is_loopback(self.host)
 
     @property
     def url(self) -> str:
-        """What a browser is given; on every network card listens 0.0.0.0, which is no address to go to."""
+        """The URL for a browser. 0.0.0.0 listens on every network card, but a browser needs a real address."""
         host = "127.0.0.1" if self.host == "0.0.0.0" else f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
@@ -42,7 +42,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_port(text: str) -> int:
-    """The port that --view names, PORT for none; 0 for any that is free. Raises ConfigError."""
+    """The port given to --view, PORT if none is given; 0 stands for any free port. Raises ConfigError."""
     if not text:
         return PORT
     if not (text.isascii() and text.isdigit() and int(text) < 65536):
@@ -51,19 +51,18 @@ def parse_port(text: str) -> int:
 
 
 def find_address(host: str, port: int) -> Address:
-    """The first free port from the wanted one on, which is said where it is another; 0 is any.
+    """The first free port from the requested one on, with a warning if that is another one; 0 takes any free port.
 
-    Raises ConfigError where the host is not one of this machine, no port is free or allowed, or the library is
-    missing."""
+    Raises ConfigError if the host is no address of this machine, no port is free or allowed, or viser is missing."""
     if find_spec("viser") is None:
         raise ConfigError("--view: the viewer needs the package viser, which is not installed: pip install viser")
-    for tried in range(port, min(port + TRIED, 65536)) if port else [0]:
+    for tried in range(port, min(port + NUM_TRIED, 65536)) if port else [0]:
         try:
-            family, *_, place = socket.getaddrinfo(host, tried, type=socket.SOCK_STREAM)[0]
+            family, *_, endpoint = socket.getaddrinfo(host, tried, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(place)
-                found = probe.getsockname()[1]
+                probe.bind(endpoint)
+                free_port = probe.getsockname()[1]
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 continue
@@ -71,7 +70,9 @@ def find_address(host: str, port: int) -> Address:
                 f"--view {port} --view_host {host}: cannot listen there: {error.strerror}. Give an address of this "
                 f"machine, such as 127.0.0.1, and a port from 1024 on."
             ) from None
-        if port and found != port:
-            log.warning("viewer: port %d is in use, so the page is at port %d", port, found)
-        return Address(host, found)
-    raise ConfigError(f"--view {port}: the {TRIED} ports from there on are in use. Name another, or 0 for any.")
+        if port and free_port != port:
+            log.warning("viewer: port %d is in use, so the page is at port %d", port, free_port)
+        return Address(host, free_port)
+    raise ConfigError(
+        f"--view {port}: the {NUM_TRIED} ports from {port} on are in use. Give another port, or 0 for any free one."
+    )

@@ -1,4 +1,4 @@
-"""The viewer of a finished run: visitors choose among its checkpoints."""
+"""The viewer of a finished run, in which visitors choose among the checkpoints."""
 
 import logging
 import threading
@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from systems.configs import Experiment
-from systems.export.exporter import Splits
+from systems.export.exporter import LoadViews
 from systems.runs import RunFolder
 from systems.runs.checkpoints import load_weights
 from systems.training.reconstruction import ReconstructionSystem
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
-from systems.viewer.photos import Photographed
-from systems.viewer.session import Session, Subject
-from systems.viewer.wishes import Mailbox
+from systems.viewer.photos import ViewerScene
+from systems.viewer.requests import Mailbox
+from systems.viewer.session import Session, ViewedModel
 from utils import registry
 from utils.errors import CheckpointError
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class FinishedRun:
-    """Shows the checkpoints of a run until it is told to stop."""
+    """Shows the checkpoints of a run until it is stopped."""
 
     def __init__(
         self,
@@ -35,20 +35,21 @@ class FinishedRun:
         checkpoints: dict[int, Path],
         chosen: int,
         device: torch.device,
-        scene: Photographed,
-        views: Splits,
+        scene: ViewerScene,
+        views: LoadViews,
         precision: Callable[[], AbstractContextManager],
         world_from_scene: np.ndarray,
     ) -> None:
-        """checkpoints: by their steps in ascending order; chosen: the step that is shown first; the rest as in
-        `Subject`. Raises CheckpointError where that one does not fit."""
+        """checkpoints: by step, in ascending order; chosen: the step that is shown first; the rest as in `ViewedModel`.
+
+        Raises CheckpointError if the first checkpoint does not fit the model."""
         self.checkpoints, self.mailbox = checkpoints, Mailbox(checkpoint=list(checkpoints).index(chosen))
         model = registry.build(experiment.model)
         self._system: ReconstructionSystem = registry.build(experiment.system, experiment, model, run.save)
         self._system.to(device)
         self._step = chosen
         self._load(chosen)
-        self.subject = Subject(
+        self.viewed = ViewedModel(
             model=model,
             experiment=experiment,
             scene=scene,
@@ -61,30 +62,30 @@ class FinishedRun:
         )
 
     def serve(self, address: Address, stop: threading.Event, ready: Callable[[Address], None]) -> None:
-        """Answers visitors until `stop` is set; ready: is told where the page is."""
-        page = ViserPage(self.subject, self.mailbox, address, list(self.checkpoints), live=False, commands=("export",))
-        session = Session(self.subject, self.mailbox, page, {})
+        """Answers visitors until `stop` is set; ready: called with the address of the page once it is open."""
+        page = ViserPage(self.viewed, self.mailbox, address, list(self.checkpoints), live=False, commands=("export",))
+        session = Session(self.viewed, self.mailbox, page, {})
         ready(page.address)
         try:
             while not stop.is_set():
-                self._choose(session, page)
-                session.at_leisure()
+                self._switch_checkpoint(session, page)
+                session.serve_idle()
         finally:
             page.close()
 
-    def _choose(self, session: Session, page: ViserPage) -> None:
+    def _switch_checkpoint(self, session: Session, page: ViserPage) -> None:
         step = list(self.checkpoints)[self.mailbox.checkpoint]
         if step == self._step:
             return
         try:
             self._load(step)
         except CheckpointError as error:
-            page.tell(str(error))
-            self.mailbox.show(checkpoint=list(self.checkpoints).index(self._step))
+            page.show_message(str(error))
+            self.mailbox.set_shared(checkpoint=list(self.checkpoints).index(self._step))
             return
-        session.forget()
+        session.invalidate()
 
     def _load(self, step: int) -> None:
-        found = load_weights(self.checkpoints[step], self._system)
-        self._system.model.on_step(found)
+        trained_steps = load_weights(self.checkpoints[step], self._system)
+        self._system.model.on_step(trained_steps)
         self._step = step

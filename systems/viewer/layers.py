@@ -1,4 +1,4 @@
-"""What stands still on the page: cameras with their photographs, sparse points, the region."""
+"""What the page shows besides the model: cameras with their photographs, sparse points, the region."""
 
 from typing import Any
 
@@ -6,34 +6,34 @@ import numpy as np
 import viser
 from viser.transforms import SO3
 
-from systems.viewer.photos import Photographed, reach, shrunk, upwards
+from systems.viewer.photos import ViewerScene, camera_distance, downscaled, up_direction
 
-MAX_CAMERAS = 200  # evenly chosen among more
+MAX_CAMERAS = 200  # evenly chosen if there are more
 MAX_POINTS = 100_000
-THUMBNAIL = 96  # pixels across
-FRUSTUM = 0.04  # its length, in distances of the cameras from the middle
-BEHIND, BESIDE = 1.2, 0.2  # of the first camera, where visitors begin: times its distance, and radians around
+THUMBNAIL_WIDTH = 96  # pixels
+FRUSTUM_LENGTH = 0.04  # in camera distances
+START_DISTANCE, START_TURN = 1.2, 0.2  # from a training camera to a visitor's first: times its distance, and radians
 COLOR, POINTS, REGION = (60, 60, 70), (90, 110, 160), (120, 140, 190)
 
 
-def add_cameras(server: viser.ViserServer, scene: Photographed, background: np.ndarray) -> list[Any]:
-    """Frusta with small photographs over a background (3,) in [0, 1]; a click takes the visitor's camera there."""
+def add_cameras(server: viser.ViserServer, scene: ViewerScene, background: np.ndarray) -> list[Any]:
+    """Frusta with thumbnails over a background (3,) in [0, 1]; a click moves the visitor's camera there."""
     chosen = np.unique(np.linspace(0, len(scene) - 1, min(len(scene), MAX_CAMERAS)).round().astype(int))
     return [_add_camera(server, scene, int(index), background) for index in chosen]
 
 
-def _add_camera(server: viser.ViserServer, scene: Photographed, index: int, background: np.ndarray) -> Any:
+def _add_camera(server: viser.ViserServer, scene: ViewerScene, index: int, background: np.ndarray) -> Any:
     (width, height), c2w = scene.sizes[index].tolist(), scene.c2w[index].astype(np.float64)
     wxyz = SO3.from_matrix(c2w[:, :3]).wxyz
     frustum = server.scene.add_camera_frustum(
         f"/cameras/{index}",
         fov=2.0 * np.arctan2(0.5 * height, scene.intrinsics[index, 1]),
         aspect=width / height,
-        scale=FRUSTUM * reach(scene),
+        scale=FRUSTUM_LENGTH * camera_distance(scene),
         thickness=1.0,
         thickness_units="screen",
         color=COLOR,
-        image=shrunk(scene, index, THUMBNAIL, background),
+        image=downscaled(scene, index, THUMBNAIL_WIDTH, background),
         wxyz=wxyz,
         position=c2w[:, 3],
         cast_shadow=False,
@@ -50,17 +50,17 @@ def _add_camera(server: viser.ViserServer, scene: Photographed, index: int, back
     return frustum
 
 
-def add_points(server: viser.ViserServer, scene: Photographed) -> list[Any]:
-    """The points of structure from motion; nothing where there are none."""
+def add_points(server: viser.ViserServer, scene: ViewerScene) -> list[Any]:
+    """The points of structure from motion; nothing if the scene has none."""
     if scene.points is None or not len(scene.points):
         return []
     points = scene.points[:: -(-len(scene.points) // MAX_POINTS)]
-    size = 0.002 * reach(scene)
+    size = 0.002 * camera_distance(scene)
     return [server.scene.add_point_cloud("/points", points, POINTS, point_size=size, precision="float32")]
 
 
 def add_region(server: viser.ViserServer, radius: float, is_ball: bool) -> list[Any]:
-    """The sphere of the region, and its cube where that is the region."""
+    """The sphere of the region, and its cube if the region is a cube."""
     options = {"color": REGION, "wireframe": True, "cast_shadow": False, "receive_shadow": False, "visible": False}
     shapes = [server.scene.add_icosphere("/region/sphere", radius, subdivisions=2, opacity=0.3, **options)]
     if not is_ball:
@@ -68,13 +68,13 @@ def add_region(server: viser.ViserServer, radius: float, is_ball: bool) -> list[
     return shapes
 
 
-def place_visitors(server: viser.ViserServer, scene: Photographed) -> None:
-    """Up is where it is for the cameras; visitors begin behind one that looks slightly down, and beside it."""
-    up, places = upwards(scene), scene.c2w[:, :, 3].astype(np.float64)
-    lengths = np.maximum(np.linalg.norm(places, axis=1), 1e-6)
-    first = places[np.abs(places @ up / lengths - 0.35).argmin()]
+def set_initial_camera(server: viser.ViserServer, scene: ViewerScene) -> None:
+    """Sets the up direction of the training cameras, and starts visitors near one that looks slightly down."""
+    up, positions = up_direction(scene), scene.c2w[:, :, 3].astype(np.float64)
+    distances = np.maximum(np.linalg.norm(positions, axis=1), 1e-6)
+    first = positions[np.abs(positions @ up / distances - 0.35).argmin()]
     server.scene.set_up_direction(up)
     server.initial_camera.up = up
-    server.initial_camera.position = BEHIND * (SO3.exp(BESIDE * up).as_matrix() @ first)
+    server.initial_camera.position = START_DISTANCE * (SO3.exp(START_TURN * up).as_matrix() @ first)
     server.initial_camera.look_at = np.zeros(3)
     server.initial_camera.fov = 0.8

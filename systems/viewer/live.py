@@ -1,4 +1,4 @@
-"""The viewer of a training: a Lightning callback that serves visitors between steps."""
+"""The viewer of a running training: a Lightning callback that serves visitors between steps."""
 
 import logging
 import time
@@ -15,15 +15,15 @@ from systems.training.callbacks import TrainingClock
 from systems.training.reconstruction import ReconstructionSystem
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
-from systems.viewer.session import Session, Subject
-from systems.viewer.wishes import COMMANDS, Mailbox
+from systems.viewer.requests import COMMANDS, Mailbox
+from systems.viewer.session import Session, ViewedModel
 
 log = logging.getLogger(__name__)
-ALONE = 10.0  # seconds after which a training that was paused goes on without visitors; a page reloads in less
+RESUME_AFTER = 10.0  # seconds without visitors after which a paused training goes on; a page reloads faster
 
 
 class LiveView(Callback):
-    """Shows a training to visitors. Nothing that goes wrong here ends the training."""
+    """Shows a training to visitors. An error in the viewer closes the page; the training goes on."""
 
     def __init__(self, address: Address) -> None:
         self.address, self.mailbox = address, Mailbox()
@@ -31,13 +31,13 @@ class LiveView(Callback):
         self.session: Session | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: ReconstructionSystem) -> None:
-        """Opens the page; everything is on its device by now."""
-        with self._harmless():
+        """Opens the page, now that the model is on its device."""
+        with self._survive_errors():
             self._open(trainer, pl_module)
 
     def _open(self, trainer: pl.Trainer, pl_module: ReconstructionSystem) -> None:
-        self.mailbox = Mailbox()  # a run may take several attempts, and visitors come anew
-        subject = Subject(
+        self.mailbox = Mailbox()  # a run may take several attempts, and visitors connect again for each
+        viewed = ViewedModel(
             model=pl_module.model,
             experiment=pl_module.experiment,
             scene=trainer.datamodule.scene("train"),
@@ -45,27 +45,27 @@ class LiveView(Callback):
             save_dir=pl_module.save_dir,
             world_from_scene=pl_module.data.world_from_scene,
             step=lambda: pl_module.current_step,
-            status=lambda: _figures(pl_module.shown),
+            status=lambda: ", ".join(f"{name} {value:.4g}" for name, value in pl_module.shown.items()),
             precision=trainer.precision_plugin.val_step_context,
         )
-        # Several processes wait for each other in each step, and not for as long as a visitor may pause one of them.
+        # Several processes wait for each other in each step, but not for as long as a visitor may pause one of them.
         commands = COMMANDS if trainer.world_size == 1 else ("save", "export")
         steps = range(trainer.max_steps + 1)
-        self.page = ViserPage(subject, self.mailbox, self.address, steps, live=True, commands=commands)
-        self.session = Session(subject, self.mailbox, self.page, {"save": lambda: _save(trainer, pl_module)})
+        self.page = ViserPage(viewed, self.mailbox, self.address, steps, live=True, commands=commands)
+        self.session = Session(viewed, self.mailbox, self.page, {"save": lambda: _save(trainer, pl_module)})
         log.info("viewer:     %s", self.page.address.url)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Serves visitors, and stays here while they have the training paused."""
+        """Serves visitors, and waits here while they have paused the training."""
         if self.session is None:
             return
-        with self._harmless():
-            self.session.between_steps()
+        with self._survive_errors():
+            self.session.serve_between_steps()
             if self.session.paused:
                 self._pause(trainer)
 
     @contextmanager
-    def _harmless(self) -> Iterator[None]:
+    def _survive_errors(self) -> Iterator[None]:
         try:
             yield
         except Exception:
@@ -76,9 +76,9 @@ class LiveView(Callback):
         begun = seen = time.perf_counter()
         signals = [callback.interrupts for callback in trainer.callbacks if isinstance(callback, Saver)]
         while self.session.paused and not any(signal.received for signal in signals):
-            self.session.at_leisure()
+            self.session.serve_idle()
             seen = time.perf_counter() if len(self.mailbox) else seen
-            if time.perf_counter() - seen > ALONE:
+            if time.perf_counter() - seen > RESUME_AFTER:
                 log.info("viewer: the last visitor has left, so the training goes on")
                 self.session.pause(False)
         for callback in trainer.callbacks:
@@ -86,9 +86,9 @@ class LiveView(Callback):
                 callback.seconds -= time.perf_counter() - begun
 
     def on_train_end(self, *args: Any) -> None:
-        """Tells visitors that the page has nothing more to come."""
+        """Tells visitors that the training is over, and closes the page."""
         if self.page is not None:
-            self.page.tell("the training is over; scripts/view.py shows the finished run")
+            self.page.show_message("the training is over; scripts/view.py shows the finished run")
             self._close()
 
     def on_exception(self, *args: Any) -> None:
@@ -105,7 +105,3 @@ def _save(trainer: pl.Trainer, system: ReconstructionSystem) -> str:
     path = RunFolder(system.save_dir.parent).ckpt / f"epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
     trainer.save_checkpoint(path)
     return f"saved {path}"
-
-
-def _figures(shown: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in shown.items())

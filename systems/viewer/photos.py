@@ -1,18 +1,18 @@
-"""The photographs of a scene as the viewer uses them: small ones on frusta, and the nearest one to compare with."""
+"""The photographs of a scene in the viewer: thumbnails on camera frusta, and the nearest one to compare with."""
 
 from typing import Protocol
 
 import numpy as np
 
-from systems.viewer.wishes import Sight
+from systems.viewer.requests import CameraState
 from utils.cameras import Camera
 from utils.images import resize_area
 from utils.visualise import to_uint8
 
-FACING = 1.0  # what a radian between viewing directions counts, in distances of the cameras from the middle
+ANGLE_WEIGHT = 1.0  # one radian between viewing directions counts like this many camera distances
 
 
-class Photographed(Protocol):
+class ViewerScene(Protocol):
     """Posed photographs in the scene frame."""
 
     c2w: np.ndarray  # (N, 3, 4) float32
@@ -26,13 +26,13 @@ class Photographed(Protocol):
     def image(self, index: int) -> np.ndarray: ...
 
 
-def reach(scene: Photographed) -> float:
-    """The median distance of the cameras from the origin, scene units."""
+def camera_distance(scene: ViewerScene) -> float:
+    """The median distance of the cameras from the origin, in scene units."""
     return float(np.median(np.linalg.norm(scene.c2w[:, :, 3], axis=1)))
 
 
-def upwards(scene: Photographed) -> np.ndarray:
-    """(3,) unit vector that points up for most cameras; an axis of the scene where it is close to one."""
+def up_direction(scene: ViewerScene) -> np.ndarray:
+    """(3,) unit vector that points up for most cameras; a coordinate axis if one is close to it."""
     up = -scene.c2w[:, :, 1].mean(axis=0).astype(np.float64)
     length = np.linalg.norm(up)
     up = up / length if length > 1e-3 else np.array([0.0, 0.0, 1.0])
@@ -40,15 +40,15 @@ def upwards(scene: Photographed) -> np.ndarray:
     return axis if axis @ up > 0.9 else up
 
 
-def nearest(scene: Photographed, sight: Sight) -> int:
-    """The photograph whose camera stands and looks most like that of a visitor."""
-    apart = np.linalg.norm(scene.c2w[:, :, 3] - sight.c2w[:, 3], axis=1) / max(reach(scene), 1e-6)
-    angle = np.arccos((scene.c2w[:, :, 2] @ sight.c2w[:, 2]).clip(-1.0, 1.0))
-    return int((apart + FACING * angle).argmin())
+def nearest_view(scene: ViewerScene, camera: CameraState) -> int:
+    """Index of the photograph whose camera has the most similar position and viewing direction."""
+    apart = np.linalg.norm(scene.c2w[:, :, 3] - camera.c2w[:, 3], axis=1) / max(camera_distance(scene), 1e-6)
+    angle = np.arccos((scene.c2w[:, :, 2] @ camera.c2w[:, 2]).clip(-1.0, 1.0))
+    return int((apart + ANGLE_WEIGHT * angle).argmin())
 
 
-def shrunk(scene: Photographed, index: int, width: int, background: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: a photograph over a background (3,) in [0, 1], `width` pixels wide or as wide as it is."""
+def downscaled(scene: ViewerScene, index: int, width: int, background: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: a photograph over a background (3,) in [0, 1], at most `width` pixels wide."""
     image = scene.image(index)
     width = min(width, image.shape[1])
     image = resize_area(image, (width, max(1, round(image.shape[0] * width / image.shape[1]))))
@@ -58,17 +58,17 @@ def shrunk(scene: Photographed, index: int, width: int, background: np.ndarray) 
     return to_uint8(alpha * image[..., :3] / 255.0 + (1.0 - alpha) * background)
 
 
-def seen_in(
-    scene: Photographed, index: int, points: np.ndarray, width: int, background: np.ndarray
+def sample_photo(
+    scene: ViewerScene, index: int, points: np.ndarray, width: int, background: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (P, 3) uint8 that a photograph shows of scene points (P, 3), and where it has them in frame (P,) bool.
+    """Colours (P, 3) uint8 of a photograph at scene points (P, 3), and whether each point is in its frame (P,) bool.
 
-    It is looked at `width` pixels wide; what hides a point from it is not asked."""
+    The photograph is sampled at a width of `width` pixels. Occlusion is ignored."""
     camera = Camera(scene.c2w[index], scene.intrinsics[index], tuple(scene.sizes[index].tolist()))
     pixels = camera.project(points)
     inside = camera.in_frame(pixels)
-    photo = shrunk(scene, index, width, background)
+    photo = downscaled(scene, index, width, background)
     size = np.array([photo.shape[1], photo.shape[0]])
-    place = np.where(inside[:, None], pixels[:, :2] * size / camera.size, 0.0).astype(np.int64)
-    column, row = np.minimum(place, size - 1).T
+    scaled = np.where(inside[:, None], pixels[:, :2] * size / camera.size, 0.0).astype(np.int64)
+    column, row = np.minimum(scaled, size - 1).T
     return photo[row, column], inside

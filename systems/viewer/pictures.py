@@ -1,4 +1,4 @@
-"""What a visitor's camera sees of the model: rendered as a validation view is, in the size that there is time for."""
+"""Pictures of the model from a visitor's camera, rendered like validation views at any size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,96 +9,98 @@ from torch import Tensor
 
 from models.base import VolumeModel
 from models.inference import render_rays
-from systems.report.pictures import error_map
-from systems.viewer.photos import Photographed, nearest, seen_in
-from systems.viewer.wishes import Box, Picture, Sight
+from systems.report.pictures import error_image
+from systems.viewer.photos import ViewerScene, nearest_view, sample_photo
+from systems.viewer.requests import CameraState, CropBox, PictureKind
 from utils.cameras import pixel_rays
 from utils.rays import Rays
 from utils.visualise import depth_to_rgb, normal_to_rgb, to_uint8
 
-RAYS = {"cpu": 4096, "cuda": 2**18}  # rendered between two questions whether to go on
-EMPTY = 1e4  # depth of a pixel through which more shines than not: behind all that the page draws
+RAYS_PER_PART = {"cpu": 4096, "cuda": 2**18}  # rendered before `keep_going` is asked again
+EMPTY_DEPTH = 1e4  # depth of a mostly transparent pixel: behind all that the page draws
 
 
 @dataclass(frozen=True)
-class Seen:
+class RenderedPicture:
     """One picture for one visitor."""
 
     image: np.ndarray  # (H, W, 3) uint8
-    depth: np.ndarray  # (H, W) float32, scene units along the viewing axis; EMPTY where nothing is hit
-    compared_with: int | None = None  # the photograph that the error is against
+    depth: np.ndarray  # (H, W) float32, scene units along the viewing axis; EMPTY_DEPTH where nothing is hit
+    compared_with: int | None = None  # index of the photograph that the error is against
 
 
-def render_sight(
+def render_picture(
     model: VolumeModel,
     background: Tensor,
-    scene: Photographed,
-    sight: Sight,
-    picture: Picture,
+    scene: ViewerScene,
+    camera: CameraState,
+    picture: PictureKind,
     size: tuple[int, int],
-    box: Box | None = None,
-    go_on: Callable[[], bool] = lambda: True,
-) -> Seen | None:
-    """The picture of a kind, other than "none", and size = (width, height) that fills the window of a visitor.
+    box: CropBox | None = None,
+    keep_going: Callable[[], bool] = lambda: True,
+) -> RenderedPicture | None:
+    """A picture of any kind but "none", size = (width, height) in pixels, that fills a visitor's window.
 
-    background: (3,) on the model's device; box: what lies outside of it is left out; go_on: asked several times a
-    second, None is returned when it says no. A density has no normals: its colours are shown in their place. Draws no
-    random numbers and changes nothing in the model."""
+    background: (3,) on the model's device; box: only what lies inside is rendered; keep_going: called several times a
+    second, once it returns False the result is None. A density has no normals, so its colours are shown instead. Draws
+    no random numbers and does not change the model."""
     width, height = size
-    rays = sight_rays(sight, size, scene.far, background)
-    images = _render(model, cut_to_box(rays, box) if box else rays, background, go_on)
+    rays = camera_rays(camera, size, scene.far, background)
+    images = _render(model, clip_to_box(rays, box) if box else rays, background, keep_going)
     if images is None:
         return None
     images = {name: image.view(height, width, *image.shape[1:]).cpu().numpy() for name, image in images.items()}
     solid = images["opacity"] > 0.5
-    forward = torch.as_tensor(sight.c2w[:, 2], dtype=torch.float32, device=background.device)
+    forward = torch.as_tensor(camera.c2w[:, 2], dtype=torch.float32, device=background.device)
     axial = (rays.directions @ forward).view(height, width).cpu().numpy()
-    depth = np.where(solid, images["depth"] * axial, EMPTY).astype(np.float32)
+    depth = np.where(solid, images["depth"] * axial, EMPTY_DEPTH).astype(np.float32)
     if picture == "normal" and "normal" in images:
-        return Seen(normal_to_rgb(images["normal"], images["opacity"]), depth)
+        return RenderedPicture(normal_to_rgb(images["normal"], images["opacity"]), depth)
     if picture == "depth":
-        return Seen(depth_to_rgb(images["depth"], images["opacity"]), depth)
+        return RenderedPicture(depth_to_rgb(images["depth"], images["opacity"]), depth)
     rgb = to_uint8(images["rgb"])
     if picture != "error":
-        return Seen(rgb, depth)
-    index = nearest(scene, sight)
+        return RenderedPicture(rgb, depth)
+    index = nearest_view(scene, camera)
     points = rays.origins + rays.directions * torch.from_numpy(images["depth"]).to(rays.near.device).view(-1, 1)
-    photo, inside = seen_in(scene, index, points.cpu().numpy(), width, background.cpu().numpy())
+    photo, inside = sample_photo(scene, index, points.cpu().numpy(), width, background.cpu().numpy())
     known = inside.reshape(height, width) & solid
-    return Seen(
-        np.where(known[..., None], error_map(photo.reshape(rgb.shape), rgb), 255).astype(np.uint8), depth, index
+    return RenderedPicture(
+        np.where(known[..., None], error_image(photo.reshape(rgb.shape), rgb), 255).astype(np.uint8), depth, index
     )
 
 
-def sight_rays(sight: Sight, size: tuple[int, int], far: float, like: Tensor) -> Rays:
-    """Rays of all pixels of a picture, row by row, on the device of a tensor."""
+def camera_rays(camera: CameraState, size: tuple[int, int], far: float, like: Tensor) -> Rays:
+    """Rays of all pixels of a picture, row by row, on the device of the tensor `like`."""
     pixel = torch.arange(size[0] * size[1], device=like.device)
-    camera = torch.as_tensor(sight.c2w, dtype=torch.float32, device=like.device)
-    intrinsics = torch.from_numpy(sight.intrinsics(size)).to(like.device)
-    return pixel_rays(pixel % size[0], pixel // size[0], camera, intrinsics, 0.0, far)
+    c2w = torch.as_tensor(camera.c2w, dtype=torch.float32, device=like.device)
+    intrinsics = torch.from_numpy(camera.intrinsics(size)).to(like.device)
+    return pixel_rays(pixel % size[0], pixel // size[0], c2w, intrinsics, 0.0, far)
 
 
-def cut_to_box(rays: Rays, box: Box) -> Rays:
-    """The rays from where they enter a box to where they leave it; near >= far where they miss it."""
+def clip_to_box(rays: Rays, box: CropBox) -> Rays:
+    """The rays between where they enter and leave a box; near >= far for rays that miss it."""
     low, high = (rays.origins.new_tensor(corner) for corner in (box.low, box.high))
-    # A ray along a face divides by zero: infinite of either sign, which min and max put right.
+    # A ray parallel to a face divides by zero; min and max handle the infinities of either sign.
     first, second = ((corner - rays.origins) / rays.directions for corner in (low, high))
     near = torch.minimum(first, second).nan_to_num(nan=-torch.inf).amax(dim=1).clamp(min=0.0)
     far = torch.maximum(first, second).nan_to_num(nan=torch.inf).amin(dim=1)
     return Rays(rays.origins, rays.directions, torch.maximum(rays.near, near), torch.minimum(rays.far, far))
 
 
-def _render(model: VolumeModel, rays: Rays, background: Tensor, go_on: Callable[[], bool]) -> dict[str, Tensor] | None:
-    """What `render_rays` returns, with the background where rays are empty; None when it was interrupted."""
+def _render(
+    model: VolumeModel, rays: Rays, background: Tensor, keep_going: Callable[[], bool]
+) -> dict[str, Tensor] | None:
+    """What `render_rays` returns, with the background where rays miss the box; None if keep_going returned False."""
     hit = rays.near < rays.far
     part = Rays(rays.origins[hit], rays.directions[hit], rays.near[hit], rays.far[hit])
-    size, parts = RAYS[rays.near.device.type], []
+    size, parts = RAYS_PER_PART[rays.near.device.type], []
     for start in range(0, max(len(part), 1), size):
-        if not go_on():
+        if not keep_going():
             return None
         parts.append(render_rays(model, part[start : start + size], background))
     whole = {name: image.new_zeros(len(rays), *image.shape[1:]) for name, image in parts[0].items()}
     whole["rgb"][:] = background
     for name, image in whole.items():
-        image[hit] = torch.cat([found[name] for found in parts])
+        image[hit] = torch.cat([rendered[name] for rendered in parts])
     return whole

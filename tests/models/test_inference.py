@@ -22,7 +22,7 @@ from models.configs import (
     VolumeRadianceConfig,
     VolumeSDFConfig,
 )
-from models.inference import Pace, render_pixels, render_rays
+from models.inference import BatchSizes, render_pixels, render_rays
 from models.nerf import NeRF
 from models.neus import NeuS
 from utils.rays import Rays
@@ -152,8 +152,8 @@ def test_without_a_limit_each_sample_is_evaluated_once(monkeypatch, name: str, d
 
 def test_fog_takes_no_more_memory_than_whole_rays_of_a_chunk(monkeypatch, name: str, device, background) -> None:
     monkeypatch.setattr(inference, "MIN_TRANSMITTANCE", -1.0)
-    for pace in ("ON_CPU", "ON_GPU"):
-        monkeypatch.setattr(inference, pace, Pace(chunks=16, window=2))
+    for sizes in ("ON_CPU", "ON_GPU"):
+        monkeypatch.setattr(inference, sizes, BatchSizes(chunks=16, window=2))
     model, rays = random_model(name, device), random_rays(64, 0.3, device)
     model.config = replace(model.config, ray_chunk=4)
     spy = Spy(model)

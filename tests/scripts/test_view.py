@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
-from viewed_scene import make_subject
+from viewed_scene import make_viewed_model
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks.visitor import ScriptedVisitor
@@ -23,7 +23,7 @@ from utils.config import schema
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with two checkpoints, of which the second has a larger sphere."""
     folder = tmp_path_factory.mktemp("viewed")
-    subject = make_subject(folder)
+    subject = make_viewed_model(folder)
     found = RunFolder(folder / "neus-demo" / "t@1")
     found.parsed_config.parent.mkdir(parents=True)
     found.ckpt.mkdir()

@@ -10,13 +10,13 @@ from variants import SMALL
 
 from datasets.datamodule import SceneData
 from systems.configs import read_experiment
-from systems.viewer.pictures import Seen
-from systems.viewer.session import Subject
-from systems.viewer.wishes import Sight
+from systems.viewer.pictures import RenderedPicture
+from systems.viewer.requests import CameraState
+from systems.viewer.session import ViewedModel
 from utils import registry
 from utils.mesh import Mesh
 
-FRONT = Sight(
+FRONT = CameraState(
     np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, -3.0], [0.0, -1.0, 0.0, 0.0]]), fov=0.5, size=(64, 48)
 )  # from the -y axis, z up
 
@@ -25,14 +25,14 @@ class NotedPage:
     """Takes down what visitors would see."""
 
     def __init__(self) -> None:
-        self.pictures: list[tuple[int, Seen | None]] = []
+        self.pictures: list[tuple[int, RenderedPicture | None]] = []
         self.meshes: list[Mesh | None] = []
         self.paused: list[bool] = []
         self.said: list[str] = []
         self.status: list[tuple[str, int]] = []
 
-    def show_picture(self, visitor: int, seen: Seen | None) -> None:
-        self.pictures.append((visitor, seen))
+    def show_picture(self, visitor: int, picture: RenderedPicture | None) -> None:
+        self.pictures.append((visitor, picture))
 
     def show_mesh(self, mesh: Mesh | None) -> None:
         self.meshes.append(mesh)
@@ -43,11 +43,11 @@ class NotedPage:
     def show_paused(self, paused: bool) -> None:
         self.paused.append(paused)
 
-    def tell(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         self.said.append(text)
 
 
-def make_subject(folder: Path, *overrides: str, config: str = "neus-demo") -> Subject:
+def make_viewed_model(folder: Path, *overrides: str, config: str = "neus-demo") -> ViewedModel:
     """A model before its first step: an SDF is roughly a sphere of radius 0.6."""
     torch.manual_seed(0)
     root = write_sphere_scene(folder / "scene")
@@ -55,7 +55,7 @@ def make_subject(folder: Path, *overrides: str, config: str = "neus-demo") -> Su
     model = registry.build(experiment.model)
     model.on_step(0)
     data = SceneData(experiment.dataset, False, 1, "auto")
-    return Subject(
+    return ViewedModel(
         model=model,
         experiment=experiment,
         scene=data.scene("train"),

@@ -16,7 +16,7 @@ from models.configs import (
 )
 from models.nerf import NeRF
 from systems.export.density_level import density_level
-from systems.export.exporter import surface_level, surface_mesh
+from systems.export.exporter import extract_surface, surface_level
 from utils.errors import ReconstructionError
 from utils.rays import Rays
 
@@ -80,7 +80,7 @@ def test_nothing_is_seen_where_there_is_only_haze():
 def test_the_mesh_at_that_level_is_the_sphere():
     model = ball(20_000.0)
     level = density_level(model, rays())
-    mesh = surface_mesh(model, 48, level, 2**16)
+    mesh = extract_surface(model, 48, level, 2**16)
     assert np.linalg.norm(mesh.vertices, axis=1).mean() == pytest.approx(RADIUS, abs=0.01)
 
 

@@ -12,7 +12,7 @@ from analytic_shapes import UP, Camera, camera_at, cameras_around, joined, photo
 from models.base import VolumeModel
 from systems.configs import Experiment, ExportConfig, read_experiment
 from systems.export import finishing
-from systems.export.exporter import export_mesh, surface_mesh
+from systems.export.exporter import export_mesh, extract_surface
 from systems.export.floaters import drop_small
 from utils import registry
 from utils.errors import ConfigError, ReconstructionError
@@ -92,7 +92,7 @@ def test_a_textured_export_is_small_and_in_its_place(model, experiment, tmp_path
 
 def test_vertices_lie_on_the_zero_set(model, experiment):
     with torch.no_grad():
-        mesh = surface_mesh(model, 48, 0.0, 2**16)
+        mesh = extract_surface(model, 48, 0.0, 2**16)
     moved = finishing.project(mesh, model, 0.0, 0.02, 2, 2**16)
     with torch.no_grad():
         before, after = (model.field_value(torch.from_numpy(m.vertices).float()).abs().max() for m in (mesh, moved))
@@ -113,12 +113,12 @@ def test_a_mesh_ends_where_the_background_begins():
     config = read_experiment(["configs/neus-demo.yaml"], [*SMALL, "model.background.name=learned"]).model
     model = registry.build(config)
     model.field_value = lambda points: points[:, 2] - 0.3  # a table that goes on beyond the region
-    mesh = surface_mesh(model, 64, 0.0, 2**17)
+    mesh = extract_surface(model, 64, 0.0, 2**17)
     assert np.linalg.norm(mesh.vertices, axis=1).max() <= config.radius
     assert 0.85 < face_areas(mesh).sum() / (np.pi * (config.radius**2 - 0.3**2)) < 1.0
     model.field_value = lambda points: points[:, 2] + points[:, 0] - 1.9 * config.radius  # in a corner of the cube
     with pytest.raises(ReconstructionError, match="no surface in the region, the ball of radius 1"):
-        surface_mesh(model, 64, 0.0, 2**17)
+        extract_surface(model, 64, 0.0, 2**17)
 
 
 def open_ball() -> Mesh:

@@ -11,7 +11,7 @@ from finished_run import SIZE, write_finished_run
 
 from systems.configs import read_experiment
 from systems.report.page import leave_report, training_plots, write_report
-from systems.report.pictures import FULL_SCALE, choose_views, error_map, picture_uri, read_held_out, video_uri
+from systems.report.pictures import FULL_SCALE, choose_views, error_image, picture_uri, read_held_out, video_uri
 from systems.report.results import RunResults, read_curves, read_results
 from utils.errors import DataError
 from utils.video import write_video
@@ -113,7 +113,7 @@ def test_a_panel_is_taken_apart(tmp_path):
 def test_errors_grow_brighter_up_to_full_scale():
     truth = np.zeros((1, 4, 3), np.uint8)
     rendered = np.rint(255.0 * FULL_SCALE * np.array([0.0, 0.5, 1.0, 3.0])).astype(np.uint8)[None, :, None] + truth
-    shown = error_map(truth, rendered)[0].astype(int).sum(axis=1)
+    shown = error_image(truth, rendered)[0].astype(int).sum(axis=1)
     assert shown[0] < 5
     assert shown[0] < shown[1] < shown[2]
     assert abs(shown[3] - shown[2]) < 10

@@ -27,12 +27,12 @@ def test_a_port_in_use_gives_way_to_the_next_and_that_is_said(caplog):
         taken.listen()
         port = taken.getsockname()[1]
         found = find_address("127.0.0.1", port)
-    assert port < found.port < port + address.TRIED
+    assert port < found.port < port + address.NUM_TRIED
     assert f"port {port} is in use, so the page is at port {found.port}" in caplog.text
 
 
 def test_no_free_port_is_an_error(monkeypatch):
-    monkeypatch.setattr(address, "TRIED", 1)
+    monkeypatch.setattr(address, "NUM_TRIED", 1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -2,11 +2,11 @@
 
 import pytest
 
-from systems.viewer.budget import MAX_PIXELS, MESH_RESOLUTIONS, MIN_PIXELS, Credit, MeshSize, PictureSize
+from systems.viewer.budget import MAX_PIXELS, MESH_RESOLUTIONS, MIN_PIXELS, MeshSizer, PictureSizer, TimeBudget
 
 
 def test_no_more_than_the_share_is_spent_however_long_a_piece_of_work_is():
-    credit, trained, spent = Credit(0.06, 0.5), 0.0, 0.0
+    credit, trained, spent = TimeBudget(0.06, 0.5), 0.0, 0.0
     for step in range(5000):
         credit.earn(0.05)
         trained += 0.05
@@ -19,7 +19,7 @@ def test_no_more_than_the_share_is_spent_however_long_a_piece_of_work_is():
 
 
 def test_what_is_not_spent_is_not_saved_up_for_ever():
-    credit = Credit(0.1, 0.5)
+    credit = TimeBudget(0.1, 0.5)
     credit.earn(1000.0)
     assert credit.seconds == 0.5
     credit.spend(2.0)
@@ -28,34 +28,34 @@ def test_what_is_not_spent_is_not_saved_up_for_ever():
 
 
 def test_the_size_of_a_picture_follows_its_time():
-    size = PictureSize()
-    width, height = size.within(0.03, (1200, 800))
+    size = PictureSizer()
+    width, height = size.best_within(0.03, (1200, 800))
     assert width * height <= 1.3 * MIN_PIXELS  # before anything is known
     for _ in range(8):
-        size.measured((width, height), 1e-5 * width * height)
-        width, height = size.within(0.3, (1200, 800))
+        size.record((width, height), 1e-5 * width * height)
+        width, height = size.best_within(0.3, (1200, 800))
     assert width * height == pytest.approx(30_000, rel=0.1)
     assert width / height == pytest.approx(1.5, rel=0.05)
     for _ in range(20):
-        size.measured((width, height), 1e-9 * width * height)
-    assert size.within(0.3, (1200, 800)) == (1200, 800)  # not more than the window has
-    large = size.within(0.3, (4000, 3000))
+        size.record((width, height), 1e-9 * width * height)
+    assert size.best_within(0.3, (1200, 800)) == (1200, 800)  # not more than the window has
+    large = size.best_within(0.3, (4000, 3000))
     assert large[0] * large[1] == pytest.approx(MAX_PIXELS, rel=0.02)
 
 
 @pytest.mark.parametrize("window", [(1, 1), (3, 2000), (2000, 3)])
 def test_odd_windows_get_a_picture(window):
-    size = PictureSize()
-    size.measured((8, 8), 10.0)
-    width, height = size.within(0.01, window)
+    size = PictureSizer()
+    size.record((8, 8), 10.0)
+    width, height = size.best_within(0.01, window)
     assert 1 <= width <= window[0]
     assert height >= 1
 
 
 def test_the_mesh_is_as_fine_as_there_is_time_for():
-    size = MeshSize()
-    assert (size.within(0.4), size.predicted(192)) == (MESH_RESOLUTIONS[0], 0.0)
-    size.measured(32, 0.02)
-    assert size.within(0.4) == 96
-    size.measured(96, 3.0)
-    assert size.within(0.4) == 32
+    size = MeshSizer()
+    assert (size.best_within(0.4), size.predicted(192)) == (MESH_RESOLUTIONS[0], 0.0)
+    size.record(32, 0.02)
+    assert size.best_within(0.4) == 96
+    size.record(96, 3.0)
+    assert size.best_within(0.4) == 32

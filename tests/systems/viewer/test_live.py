@@ -176,7 +176,7 @@ def test_a_saved_checkpoint_goes_on_where_it_was(scene, alone, tmp_path, monkeyp
         visitor.value("last", lambda value: str(value).startswith("saved"))
 
     company = Company(monkeypatch, visit)
-    monkeypatch.setattr(live, "ALONE", 0.2)
+    monkeypatch.setattr(live, "RESUME_AFTER", 0.2)
     run = train(scene, tmp_path, "--view", str(company.port))
     company.leave()
     monkeypatch.undo()
@@ -194,7 +194,7 @@ def test_who_pauses_and_vanishes_does_not_stop_the_training(scene, alone, tmp_pa
         visitor.value("state", lambda value: "step" in str(value))
         visitor.socket.socket.close()  # the cable is pulled: no farewell
 
-    monkeypatch.setattr(live, "ALONE", 0.3)
+    monkeypatch.setattr(live, "RESUME_AFTER", 0.3)
     company = Company(monkeypatch, visit)
     run = train(scene, tmp_path, "--view", str(company.port))
     assert capsys.readouterr().err.count("the last visitor has left, so the training goes on") == 1
@@ -254,7 +254,7 @@ def test_an_error_of_the_viewer_closes_it_and_nothing_else(scene, alone, tmp_pat
     def broken(*args: object) -> None:
         raise RuntimeError("a picture that cannot be")
 
-    monkeypatch.setattr("systems.viewer.session.render_sight", broken)
+    monkeypatch.setattr("systems.viewer.session.render_picture", broken)
     company = Company(monkeypatch, lambda visitor: list(visitor.listen(30.0)))
     run = train(scene, tmp_path, "--view", str(company.port))
     company.leave()

@@ -7,19 +7,19 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
-from viewed_scene import FRONT, make_subject
+from viewed_scene import FRONT, make_viewed_model
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks.visitor import ScriptedVisitor
 from systems.viewer.address import find_address
 from systems.viewer.page import ViserPage
-from systems.viewer.server import is_own_page, is_plain
-from systems.viewer.wishes import Mailbox, Surface
+from systems.viewer.requests import Mailbox, MeshSettings
+from systems.viewer.server import is_own_page, is_valid_value
 
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory):
-    return make_subject(tmp_path_factory.mktemp("viewed"))
+    return make_viewed_model(tmp_path_factory.mktemp("viewed"))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def page(subject):
 def visitor(page):
     with ScriptedVisitor(page.address.port) as found:
         found.stand((0.0, -3.0, 0.0))
-        until(lambda: len(page.mailbox) == 1)
+        until(lambda: any(one.camera is not None for one in page.mailbox.visitors().values()))
         yield found
 
 
@@ -75,14 +75,14 @@ def test_points_of_a_capture_are_shown_and_so_is_a_region_that_is_a_ball(subject
 
 
 def test_what_visitors_do_is_in_the_mailbox(visitor, page):
-    sight = page.mailbox.visitors()[0].sight
-    assert sight.c2w == pytest.approx(FRONT.c2w)
+    camera = page.mailbox.visitors()[0].camera
+    assert camera.c2w == pytest.approx(FRONT.c2w)
     visitor.set("picture", "depth")
     visitor.set("pause", True)
     visitor.set("iso level", 0.2)
     visitor.set("crop y", [-0.5, 5.0])
     visitor.set("mesh", True)
-    until(lambda: page.mailbox.surface == Surface(1.0, True))
+    until(lambda: page.mailbox.mesh == MeshSettings(1.0, True))
     assert page.mailbox.visitors()[0].picture == "depth"
     assert page.mailbox.take_commands() == ["pause"]
     assert page.mailbox.box.low == pytest.approx((-1.1, -0.5, -1.1))
@@ -95,7 +95,7 @@ def test_a_second_visitor_has_a_camera_and_a_picture_of_its_own(visitor, page):
         second.set("picture", "normal")
         until(lambda: len(page.mailbox) == 2 and page.mailbox.visitors()[1].picture == "normal")
         first, other = page.mailbox.visitors().values()
-        assert (first.picture, first.sight.size, other.sight.size) == ("rgb", (640, 480), (100, 50))
+        assert (first.picture, first.camera.size, other.camera.size) == ("rgb", (640, 480), (100, 50))
         visitor.set("iso level", 0.05)
         second.value("iso level", lambda value: value == pytest.approx(0.05))  # shared
     until(lambda: len(page.mailbox) == 1)
@@ -216,7 +216,7 @@ def test_own_pages_are_told_from_others(origin, host, local, own):
     ],
 )
 def test_controls_have_plain_values(value, plain):
-    assert is_plain(value) == plain
+    assert is_valid_value(value) == plain
 
 
 def test_files_beside_the_page_are_not_served(page):

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from viewed_scene import FRONT, NotedPage, make_subject
+from viewed_scene import FRONT, NotedPage, make_viewed_model
 
 from systems.viewer import session as sessions
-from systems.viewer.pictures import Seen
+from systems.viewer.pictures import RenderedPicture
+from systems.viewer.requests import CameraState, CropBox, Mailbox, MeshSettings
 from systems.viewer.session import Session
 from systems.viewer.surface import coarse_mesh
-from systems.viewer.wishes import Box, Mailbox, Sight, Surface
 from utils.errors import DataError
 
 STEP = 0.05  # seconds of training
@@ -29,7 +29,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory):
-    return make_subject(tmp_path_factory.mktemp("viewed"))
+    return make_viewed_model(tmp_path_factory.mktemp("viewed"))
 
 
 class Viewed:
@@ -39,15 +39,15 @@ class Viewed:
         self.clock, self.page = Clock(), NotedPage()
         self.steps, self.sizes, self.resolutions = 0, [], []
         subject = type(subject)(**{**vars(subject), "step": lambda: self.steps})
-        self.mailbox = Mailbox(now=self.clock, surface=Surface(shown=False))
+        self.mailbox = Mailbox(now=self.clock, mesh=MeshSettings(shown=False))
         self.session = Session(subject, self.mailbox, self.page, {"save": lambda: "saved"}, now=self.clock)
-        monkeypatch.setattr(sessions, "render_sight", self._render)
+        monkeypatch.setattr(sessions, "render_picture", self._render)
         monkeypatch.setattr(sessions, "coarse_mesh", self._extract)
 
-    def _render(self, model, background, scene, sight, picture, size, box, go_on) -> Seen:
+    def _render(self, model, background, scene, camera, picture, size, box, keep_going) -> RenderedPicture:
         self.clock.seconds += PIXEL * size[0] * size[1]
         self.sizes.append(size)
-        return Seen(np.zeros((size[1], size[0], 3), np.uint8), np.zeros(size[::-1], np.float32))
+        return RenderedPicture(np.zeros((size[1], size[0], 3), np.uint8), np.zeros(size[::-1], np.float32))
 
     def _extract(self, model, experiment, level, resolution):
         self.clock.seconds += MESH * (resolution / 32) ** 2.5
@@ -61,7 +61,7 @@ class Viewed:
             self.clock.seconds += STEP
             self.steps += 1
             each(step)
-            self.session.between_steps()
+            self.session.serve_between_steps()
         return self.clock.seconds - begun - num * STEP
 
 
@@ -71,8 +71,8 @@ def viewed(subject, monkeypatch):
 
 
 def come(viewed, visitor: int, size=(1200, 900)) -> None:
-    viewed.mailbox.welcome(visitor)
-    viewed.mailbox.look(visitor, sight=Sight(FRONT.c2w, FRONT.fov, size))
+    viewed.mailbox.add_visitor(visitor)
+    viewed.mailbox.set_view(visitor, camera=CameraState(FRONT.c2w, FRONT.fov, size))
 
 
 def test_without_visitors_nothing_is_done(viewed):
@@ -83,7 +83,7 @@ def test_without_visitors_nothing_is_done(viewed):
 def test_visitors_take_less_than_a_tenth_of_the_time(viewed):
     come(viewed, 1)
     come(viewed, 2)
-    taken = viewed.train(4000, lambda step: viewed.mailbox.look(1, sight=FRONT) if step % 3 == 0 else None)
+    taken = viewed.train(4000, lambda step: viewed.mailbox.set_view(1, camera=FRONT) if step % 3 == 0 else None)
     assert 0.03 < taken / (4000 * STEP) < 0.08
     assert len({visitor for visitor, _ in viewed.page.pictures}) == 2
 
@@ -93,15 +93,15 @@ def test_waiting_for_steps_under_way_is_time_of_the_training(viewed, monkeypatch
         viewed.clock.seconds += 10 * STEP
         viewed.session._waited += 10 * STEP
 
-    monkeypatch.setattr(viewed.session, "_settle", wait)
+    monkeypatch.setattr(viewed.session, "_wait_for_device", wait)
     come(viewed, 1)
-    viewed.train(300, lambda step: viewed.mailbox.look(1))
+    viewed.train(300, lambda step: viewed.mailbox.set_view(1))
     assert len(viewed.sizes) > 50  # not one in each ten steps' twentieth
 
 
 def test_a_camera_that_moves_gets_quick_pictures_and_one_at_rest_fine_ones(viewed):
     come(viewed, 1)
-    viewed.train(60, lambda step: viewed.mailbox.look(1))
+    viewed.train(60, lambda step: viewed.mailbox.set_view(1))
     moving = max(width * height for width, height in viewed.sizes[1:])
     viewed.train(400)
     still = max(width * height for width, height in viewed.sizes)
@@ -114,27 +114,27 @@ def test_a_still_picture_of_an_unchanged_model_is_left_alone(viewed):
     for _ in range(100):
         viewed.clock.seconds += 0.05
         viewed.mailbox.wait = lambda seconds: None
-        viewed.session.at_leisure()
+        viewed.session.serve_idle()
     assert 1 <= len(viewed.page.pictures) <= 3
 
 
 def test_whoever_moves_does_not_wait_for_a_fine_picture(viewed, monkeypatch):
     viewed.mailbox.wait = lambda seconds: None
     come(viewed, 1)
-    viewed.session.at_leisure()
+    viewed.session.serve_idle()
     viewed.clock.seconds += 1.0
     whole = viewed._render
 
     def interrupted(*args):
         assert args[-1]()
-        viewed.mailbox.look(1)
+        viewed.mailbox.set_view(1)
         return whole(*args) if args[-1]() else None
 
-    monkeypatch.setattr(sessions, "render_sight", interrupted)
-    viewed.session.at_leisure()  # begins a fine picture, and gives it up
+    monkeypatch.setattr(sessions, "render_picture", interrupted)
+    viewed.session.serve_idle()  # begins a fine picture, and gives it up
     assert len(viewed.page.pictures) == 1
-    monkeypatch.setattr(sessions, "render_sight", whole)
-    viewed.session.at_leisure()
+    monkeypatch.setattr(sessions, "render_picture", whole)
+    viewed.session.serve_idle()
     assert len(viewed.page.pictures) == 2
     assert viewed.sizes[-1][0] * viewed.sizes[-1][1] * PIXEL < 0.1  # a quick one
 
@@ -149,7 +149,7 @@ def test_visitors_take_turns(viewed):
 
 def test_who_wants_no_picture_gets_it_taken_away_once(viewed):
     come(viewed, 1)
-    viewed.mailbox.look(1, picture="none")
+    viewed.mailbox.set_view(1, picture="none")
     viewed.train(200)
     assert viewed.page.pictures == [(1, None)]
 
@@ -157,12 +157,12 @@ def test_who_wants_no_picture_gets_it_taken_away_once(viewed):
 def test_buttons_do_what_they_say(viewed, tmp_path):
     come(viewed, 1)
     for command in ("pause", "save"):
-        viewed.mailbox.ask(command)
+        viewed.mailbox.add_command(command)
     viewed.train(1)
     assert viewed.session.paused
     assert viewed.page.said == ["save: under way", "saved"]
-    viewed.mailbox.ask("resume")
-    viewed.session.at_leisure()
+    viewed.mailbox.add_command("resume")
+    viewed.session.serve_idle()
     assert viewed.page.paused == [True, False]
 
 
@@ -176,10 +176,10 @@ def test_what_goes_wrong_with_a_button_is_said(viewed):
         raise DataError("images: no such folder")
 
     viewed.session.actions["save"] = full
-    viewed.mailbox.ask("save")
+    viewed.mailbox.add_command("save")
     viewed.train(1)
     viewed.session.actions["save"] = missing
-    viewed.mailbox.ask("save")
+    viewed.mailbox.add_command("save")
     viewed.train(1)
     assert "No space left on device" in viewed.page.said[1]
     assert viewed.page.said[3] == "save: images: no such folder"
@@ -187,35 +187,35 @@ def test_what_goes_wrong_with_a_button_is_said(viewed):
 
 def test_the_mesh_follows_level_box_and_step(viewed):
     come(viewed, 1)
-    viewed.mailbox.show(surface=Surface())
+    viewed.mailbox.set_shared(mesh=MeshSettings())
     viewed.train(40)
     ball = viewed.page.meshes[-1]
     first = size_of(ball.vertices)
-    viewed.mailbox.show(surface=Surface(level=0.5))
+    viewed.mailbox.set_shared(mesh=MeshSettings(level=0.5))
     viewed.train(40)
     assert size_of(viewed.page.meshes[-1].vertices) == pytest.approx(first + 0.06, abs=0.02)  # a tenth of radius 1.1
-    viewed.mailbox.show(box=Box((0.0, -1.1, -1.1), (1.1, 1.1, 1.1)))
+    viewed.mailbox.set_shared(box=CropBox((0.0, -1.1, -1.1), (1.1, 1.1, 1.1)))
     viewed.train(40)
     assert viewed.page.meshes[-1].vertices[:, 0].min() >= 0.0
-    viewed.mailbox.show(box=Box((1.0, 1.0, 1.0), (1.1, 1.1, 1.1)))
+    viewed.mailbox.set_shared(box=CropBox((1.0, 1.0, 1.0), (1.1, 1.1, 1.1)))
     viewed.train(40)
     assert viewed.page.meshes[-1] is None
     shown = len(viewed.page.meshes)
-    viewed.mailbox.show(surface=Surface(shown=False))
+    viewed.mailbox.set_shared(mesh=MeshSettings(shown=False))
     viewed.train(50)
     assert len(viewed.page.meshes) <= shown + 1
 
 
 def test_the_mesh_becomes_as_fine_as_there_is_time_for(viewed):
     come(viewed, 1)
-    viewed.mailbox.show(surface=Surface())
+    viewed.mailbox.set_shared(mesh=MeshSettings())
     taken = viewed.train(2000)
     assert taken / (2000 * STEP) < 0.09
     assert viewed.resolutions[0] == 32
     assert set(viewed.resolutions[2:]) == {96}  # 0.3 of 0.4 seconds
     viewed.mailbox.wait = lambda seconds: None
     for _ in range(20):
-        viewed.session.at_leisure()
+        viewed.session.serve_idle()
     assert viewed.resolutions[-1] == 128  # of a model that stands still, once
     assert viewed.resolutions.count(128) == 1
 
@@ -223,7 +223,7 @@ def test_the_mesh_becomes_as_fine_as_there_is_time_for(viewed):
 def test_a_mesh_is_drawn_before_the_picture_of_the_same_surface(viewed):
     come(viewed, 1)
     viewed.train(1)
-    viewed.mailbox.show(surface=Surface())
+    viewed.mailbox.set_shared(mesh=MeshSettings())
     viewed.train(30)
     (_, before), *_, (_, after) = viewed.page.pictures
     assert after.depth.min() - before.depth.max() == pytest.approx(0.05 * 1.1)
@@ -232,9 +232,9 @@ def test_a_mesh_is_drawn_before_the_picture_of_the_same_surface(viewed):
 def test_a_field_without_a_surface_shows_none(viewed):
     come(viewed, 1)
     with torch.no_grad():
-        geometry = viewed.session.subject.model.geometry
+        geometry = viewed.session.viewed.model.geometry
         old, geometry.sdf = geometry.sdf, lambda points: torch.ones_like(points[:, 0])
-        viewed.mailbox.show(surface=Surface())
+        viewed.mailbox.set_shared(mesh=MeshSettings())
         viewed.train(2)
         geometry.sdf = old
     assert viewed.page.meshes == [None] * len(viewed.page.meshes)
@@ -242,10 +242,10 @@ def test_a_field_without_a_surface_shows_none(viewed):
 
 def test_the_mesh_that_is_exported_is_the_one_that_is_seen(viewed):
     come(viewed, 1)
-    viewed.mailbox.show(Surface(level=0.5), Box((0.0, -1.1, -1.1), (1.1, 1.1, 1.1)))
-    viewed.mailbox.ask("export")
+    viewed.mailbox.set_shared(MeshSettings(level=0.5), CropBox((0.0, -1.1, -1.1), (1.1, 1.1, 1.1)))
+    viewed.mailbox.add_command("export")
     viewed.train(2)
-    folder = viewed.session.subject.save_dir
+    folder = viewed.session.viewed.save_dir
     assert sorted(path.name for path in folder.iterdir()) == ["view-it1-mc64.obj", "view-it1-mc64.ply"]
     assert "view-it1-mc64.ply" in viewed.page.said[-1]
     lines = (folder / "view-it1-mc64.obj").read_text(encoding="utf-8").splitlines()

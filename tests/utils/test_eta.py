@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from utils.pace import Pace, in_words
+from utils.eta import EtaEstimator, format_duration
 
 TOTALS = [200, 1400, 20000]
 
@@ -15,19 +15,19 @@ def errors(
     """step -> error of the time left as a share of the true one, after the first tenth; took: seconds of a step.
 
     The last hundredth is left out: a share of nearly nothing says nothing."""
-    now, pace, said, ends = 100.0, Pace(first, total, 100.0, every), {}, {}
+    now, eta, said, ends = 100.0, EtaEstimator(first, total, 100.0, every), {}, {}
     for step in range(first, total):
         now += took(step)
-        said[step + 1], ends[step + 1] = pace.add(step + 1, now), now
+        said[step + 1], ends[step + 1] = eta.add(step + 1, now), now
         if every and (step + 1) % every == 0:
             now += pause
-            pace.pause(pause)
+            eta.pause(pause)
     begin, end = first + (total - first) // 10, total - (total - first) // 100
     return {step: abs(said[step] / (now - ends[step]) - 1.0) for step in range(begin, end)}
 
 
 @pytest.mark.parametrize("total", TOTALS)
-def test_an_even_pace(total: int) -> None:
+def test_an_even_rate(total: int) -> None:
     assert max(errors(total, lambda step: 0.01).values()) < 1e-6
 
 
@@ -73,19 +73,19 @@ def test_steps_that_grow_by_half_at_once(total: int, share: float) -> None:
     assert max(foreseeable) < 0.2
 
 
-def test_a_resumed_training_has_a_pace_of_its_own() -> None:
+def test_a_resumed_training_has_a_eta_of_its_own() -> None:
     assert max(errors(20000, lambda step: 5.0 if step == 15000 else 0.01, first=15000).values()) < 0.01
 
 
 def test_a_few_steps_have_an_end_too() -> None:
-    pace = Pace(0, 2, 0.0)
-    assert pace.add(1, 3.0) is None
-    assert pace.add(2, 4.0) == 0.0
-    assert pace.seconds_per_step == 1.0
+    eta = EtaEstimator(0, 2, 0.0)
+    assert eta.add(1, 3.0) is None
+    assert eta.add(2, 4.0) == 0.0
+    assert eta.seconds_per_step == 1.0
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"), [(0.2, "0 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")]
 )
 def test_durations_in_words(seconds: float, said: str) -> None:
-    assert in_words(seconds) == said
+    assert format_duration(seconds) == said

@@ -7,6 +7,7 @@ from typing import Any
 Json = dict[str, Any]
 UNKNOWN = "–"
 MIN_STEPS = 1000  # of a training beside the predecessor's
+JUDGED = ("whole", "against_truth")  # where a result may hold the distance of its mesh from the truth
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -39,15 +40,40 @@ def hardware(result: Json) -> str:
     return f"{cpu}, {cores} cores" if cpu == found["device"] else f"{found['device']}; {cpu}, {cores} cores"
 
 
-def source(result: Json, file: str) -> str:
-    """One line: file, command, hardware, versions, commit, date."""
+def source(result: Json, file: str, root: str = "../") -> str:
+    """One line: file, command, hardware, versions, commit, date.
+
+    root: where the repository lies, seen from the page."""
     found = result["environment"]
     versions = [f"{name} {found[name]}" for name in ("torch", "cuda", "driver", "triton", "numba") if found.get(name)]
     when = f", {result['date'][:10]}" if "date" in result else ""
     return (
-        f"[{file}](../benchmarks/results/{file}): `{result['command']}` on {hardware(result)}; "
+        f"[{file}]({root}benchmarks/results/{file}): `{result['command']}` on {hardware(result)}; "
         f"{', '.join(versions)}; commit {found['commit']}{when}."
     )
+
+
+def trainings(results: dict[str, Json]) -> str:
+    """A table of all trainings, a row each; empty where there are none. Of several seeds it shows the median."""
+    rows = []
+    for file, result in results.items():
+        if "benchmark" in result and "median" not in result:
+            continue
+        environment, figures = result["environment"], result.get("median", result)
+        mesh = next((result[key] for key in JUDGED if "chamfer_permille" in result.get(key, {})), {})
+        rows.append(
+            [
+                f"[{file.removesuffix('.json')}](../benchmarks/results/{file})",
+                number(figures.get("steps", result.get("config", {}).get("trainer", {}).get("max_steps")), 9),
+                number(figures.get("train_seconds")),
+                number(figures.get("psnr")),
+                number(figures.get("ssim")),
+                number(mesh.get("chamfer_permille")),
+                f"{environment['device']}, {environment['commit']}",
+            ]
+        )
+    head = ["run", "steps", "training, s", "PSNR, dB", "SSIM", "chamfer, ‰", "hardware, commit"]
+    return table(head, rows) if rows else ""
 
 
 def floors(floors: Json, results: Sequence[Json]) -> Iterator[str]:
@@ -63,7 +89,7 @@ def floors(floors: Json, results: Sequence[Json]) -> Iterator[str]:
     yield (
         f"Milliseconds for {number(floors['samples'], 6)} samples, 16 levels × 2 features and 2^19 entries. Floors and "
         f"predecessor (tiny-cuda-nn, nerfacc, torch) were measured on {floors['hardware']}, when this was designed; "
-        "ours come from the tables of operations below."
+        "ours come from the [operations](experiments/figures.md#operations)."
     )
     head = ["part of a step", "floor", "predecessor", *(f"ours, {r['environment']['device']}" for r in measured)]
     rows = [

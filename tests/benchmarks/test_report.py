@@ -82,15 +82,19 @@ EXPORT = {
 }
 
 
-def test_the_document_is_what_the_generator_makes() -> None:
-    made = benchmark.report(benchmark.read_results(benchmark.RESULTS), KNOWN)
-    assert made == benchmark.DOCUMENT.read_text(encoding="utf-8"), "run python -m benchmarks.report"
+def test_the_pages_are_what_the_generator_makes() -> None:
+    results = benchmark.read_results(benchmark.RESULTS)
+    made = {benchmark.DOCUMENT: benchmark.report(results, KNOWN), benchmark.DETAILS: benchmark.details(results)}
+    for document, text in made.items():
+        assert text == document.read_text(encoding="utf-8"), "run python -m benchmarks.report"
     for path in benchmark.RESULTS.glob("*.json"):
-        assert path.name in made
+        assert any(f"benchmarks/results/{path.name})" in text for text in made.values()), path.name
 
 
 def test_figures_stand_beside_floors_and_predecessor() -> None:
-    text = benchmark.report({"ops_h200.json": OPS, "train_h200.json": TRAIN, "export_h200.json": EXPORT}, KNOWN)
+    results = {"ops_h200.json": OPS, "train_h200.json": TRAIN, "export_h200.json": EXPORT}
+    short = benchmark.report(results, KNOWN)
+    text = short + benchmark.details(results)
     for line in (
         "| part of a step | floor | predecessor | ours, NVIDIA H200 |",
         "| composite, forward and backward | < 0.1 (with the losses) | 0.09 and many small kernels | 0.05 |",
@@ -113,7 +117,7 @@ def test_figures_stand_beside_floors_and_predecessor() -> None:
         assert line in text.splitlines(), line
     assert "GPU busy 80 %, without the profiler 92 %" in text
     assert "NVIDIA H200; A CPU, 16 cores; torch 2.9, cuda 12.8; commit abc, 2026-01-02" in text
-    assert "Ours have not been measured" not in text.split("## Against instant-nsr-pl")[0]
+    assert "Ours have not been measured" not in short.split("## Against instant-nsr-pl")[0]
 
 
 def test_only_trainings_that_compute_the_same_stand_beside_the_predecessor() -> None:
@@ -158,10 +162,24 @@ def test_the_report_takes_no_arguments(refused: Callable[..., str]) -> None:
     assert "'--all'" in refused(benchmark.work, "--all")
 
 
-def test_work_writes_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_writes_both_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "DOCUMENT", tmp_path / "docs" / "benchmarks.md")
+    monkeypatch.setattr(benchmark, "DETAILS", tmp_path / "docs" / "experiments" / "figures.md")
     assert benchmark.work([]) is None
-    assert (tmp_path / "docs" / "benchmarks.md").read_text(encoding="utf-8").startswith("# Benchmarks")
+    assert benchmark.DOCUMENT.read_text(encoding="utf-8").startswith("# Benchmarks")
+    assert benchmark.DETAILS.read_text(encoding="utf-8").startswith("# All figures")
+
+
+def test_each_training_is_a_row_with_its_mesh_where_that_was_judged() -> None:
+    run = {"command": "launch", "environment": GPU, "steps": 20000, "train_seconds": 28.4, "psnr": 35.5, "ssim": 0.98}
+    judged = {**run, "whole": {"chamfer_permille": 0.369, "accuracy_permille": 0.3}}
+    text = benchmark.report({"run-a.json": run, "run-b.json": judged, "train.json": TRAIN, "ops.json": OPS}, KNOWN)
+    rows = text.split("## Trainings")[1].split("\n\n")[1].splitlines()[2:]
+    assert rows == [
+        "| [run-a](../benchmarks/results/run-a.json) | 20 000 | 28.4 | 35.5 | 0.98 | – | NVIDIA H200, abc |",
+        "| [run-b](../benchmarks/results/run-b.json) | 20 000 | 28.4 | 35.5 | 0.98 | 0.369 | NVIDIA H200, abc |",
+        "| [train](../benchmarks/results/train.json) | 2 000 | 3.5 | 29 | – | – | NVIDIA H200, abc |",
+    ]
 
 
 def test_memory_of_images_is_a_table() -> None:

@@ -1,0 +1,151 @@
+"""The tables of the page with all figures: operations, curves and profiles of trainings, long work, each run."""
+
+from collections.abc import Iterator
+
+from benchmarks.footprint import FIGURES, NOTES
+from benchmarks.tables import UNKNOWN, Json, number, table, timing
+
+SHOWN_KERNELS = 10
+
+
+def operations(result: Json) -> Iterator[str]:
+    config = result["config"]
+    yield (
+        f"{config['samples']} samples of {config['rays']} rays. Copy bandwidth {number(result['copy_gb_per_s'])} GB/s. "
+        "GB/s counts what has to be read and written once; `counted` in the file says how."
+    )
+    head = ["operation", "points", "precision", "backend", "pass", "ms", "eager ms", "GB/s", "of copy"]
+    yield table(
+        head,
+        [
+            [
+                *(row[name] for name in ("op", "points", "precision", "backend", "pass")),
+                timing(row["ms"]),
+                timing(row.get("eager_ms")),
+                number(row["gb_per_s"]),
+                f"{100.0 * row['bandwidth_share']:.0f} %",
+            ]
+            for row in result["rows"]
+        ],
+    )
+
+
+def training(result: Json) -> Iterator[str]:
+    if "median" in result:
+        yield from _runs(result)
+    if "profile" in result:
+        yield from _profile(result["profile"])
+    if "sweep" in result:
+        rows = [
+            [
+                row["varied"],
+                str(row["value"]),
+                timing(row.get("ms_per_step")),
+                number(row.get("peak_gpu_reserved_mib")),
+                number(row.get("budget_filled")),
+                row.get("failed", ""),
+            ]
+            for row in result["sweep"]
+        ]
+        yield table(["varied", "value", "ms per step", "GPU memory, MiB", "budget filled", ""], rows)
+    if "against" in result:
+        head = ["whole command, training and test pass", "s", "s to last checkpoint", "ms per step", "PSNR, dB", ""]
+        names = ("seconds", "seconds_to_last_checkpoint", "ms_per_step")
+        both = {"instant-nsr-pl": result["against"]["theirs"], "ours": result["against"]["ours"]}
+        yield table(
+            head,
+            [
+                [name, *(number(row[key]) for key in names), number(row["psnr"], 4), row.get("failed", "")]
+                for name, row in both.items()
+            ],
+        )
+
+
+def _runs(result: Json) -> Iterator[str]:
+    runs, median = result["runs"], result["median"]
+    names = ["steps", "train_seconds", "command_to_first_step_seconds", "psnr", "peak_gpu_reserved_mib"]
+    head = ["run", "steps", "training, s", "command to first step, s", "PSNR, dB", "GPU memory, MiB", "ms per step"]
+    head += [f"s to {point['psnr']:g} dB" for point in median["thresholds"]]
+    rows = [
+        [
+            f"seed {run['seed']}",
+            *(number(run.get(name), 4) for name in names),
+            timing(run["ms_per_step"]),
+            *(number(point["seconds"]) for point in run["thresholds"]),
+        ]
+        for run in runs
+    ]
+    if len(runs) > 1:
+        times = [number(median["ms_per_step"]), *(number(point["seconds"]) for point in median["thresholds"])]
+        rows.append(["median", *(number(median.get(name), 4) for name in names), *times])
+    yield table(head, rows)
+    if curve := runs[0].get("curve"):
+        columns = ("step", "seconds", "psnr", "samples", "rays")
+        shown = [[str(point["step"]), *(number(point[name], 4) for name in columns[1:])] for point in curve]
+        yield table([f"step (seed {runs[0]['seed']})", "training, s", "PSNR, dB", "samples", "rays"], shown)
+
+
+def _profile(found: Json) -> Iterator[str]:
+    waits = ", ".join(f"{name} {number(count)}" for name, count in found["host_waits_per_100_steps"].items())
+    shares = (found[name] for name in ("gpu_busy_share", "gpu_busy_share_without_profiler") if found.get(name))
+    busy = ", without the profiler ".join(f"{100.0 * share:.0f} %" for share in shares)
+    yield (
+        f"Profile of {found['steps']} steps: {number(found['ms_per_step'])} ms per step, without the profiler "
+        f"{number(found['ms_per_step_without_profiler'])}; GPU {number(found['gpu_ms_per_step'])} ms, "
+        f"{number(found['kernels_per_step'])} kernels and {number(found['host_launches_per_step'])} launches of the "
+        f"host a step{f'; GPU busy {busy}' if busy else ''}. Waits of the host in 100 steps: {waits or 'none'}."
+    )
+    if found["kernels"]:
+        rows = [
+            [
+                f"`{row['name']}`",
+                number(row["us_per_step"]),
+                number(row["calls_per_step"]),
+                f"{100 * row['share']:.0f} %",
+            ]
+            for row in found["kernels"][:SHOWN_KERNELS]
+        ]
+        yield table(["kernel", "µs per step", "calls per step", "share"], rows)
+
+
+def run_of_launch(result: Json) -> Iterator[str]:
+    """A run's metrics.json as launch.py leaves it, with the command beside."""
+    mesh = result.get("mesh", {})
+    figures = {
+        "steps": number(result.get("steps"), 9),
+        "training, s": number(result.get("train_seconds")),
+        "PSNR, dB": number(result.get("psnr")),
+        "SSIM": number(result.get("ssim")),
+        "peak memory, MiB": number(result.get("peak_memory_mib"), 4),
+        f"mesh at {mesh.get('resolution', UNKNOWN)}³, s": number(mesh.get("seconds")),
+        "vertices": number(mesh.get("vertices"), 9),
+    }
+    figures |= {name.replace("_", " "): number(value) for name, value in result.get("mesh_against_gt", {}).items()}
+    yield table(["figure", "value"], [row for row in figures.items() if row[1] != UNKNOWN])
+
+
+def long_work(result: Json) -> Iterator[str]:
+    """What long work holds at its beginning and at its end."""
+    told = {
+        "steps": "One training of {} steps. Second is after the first of {} parts of equal length.",
+        "cycles": "A run that was resumed {} times for two more steps and a test pass each. Second is after the first "
+        "of {} parts.",
+    }
+    for part in (part for part in told if part in result):
+        found = result[part]
+        cut = "" if found[part] == found["asked"] else f" It was cut short: {number(found['asked'], 9)} were asked for."
+        yield told[part].format(number(found[part], 9), NOTES) + cut
+        head = ["held", "first", "second", "last", "largest", f"growth for {number(found['growth_per'], 9)} {part}"]
+        rows = [
+            [FIGURES[name], *(number(row[key], 4) for key in ("first", "second", "last", "largest", "growth"))]
+            for name, row in found["figures"].items()
+        ]
+        yield table(head, rows)
+    if "images" in result:
+        row = result["images"]
+        width, height = row["size"]
+        yield f"{number(row['images'], 9)} generated photographs of {width}×{height} pixels are opened."
+        names = ("seconds", "pixels_mib", "before_mib", "after_mib", "peak_mib", "beyond_pixels_mib")
+        head = ["photographs", "s", "pixels, MiB", "process before, MiB", "after, MiB", "at most, MiB"]
+        rows = [[number(row["images"], 9), *(number(row[name], 4) for name in names)]]
+        yield table([*head, "at most, beyond the pixels, MiB"], rows)

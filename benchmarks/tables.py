@@ -7,6 +7,7 @@ from typing import Any
 Json = dict[str, Any]
 UNKNOWN = "–"
 MIN_STEPS = 1000  # of a training beside the predecessor's
+SHARED = "at a time on the GPU"  # in the note of a time that was measured beside others
 JUDGED = ("whole", "against_truth")  # where a result may hold the distance of its mesh from the truth
 
 
@@ -54,7 +55,8 @@ def source(result: Json, file: str, root: str = "../") -> str:
 
 
 def trainings(results: dict[str, Json]) -> str:
-    """A table of all trainings, a row each; empty where there are none. Of several seeds it shows the median."""
+    """A table of all trainings, a row each; empty where there are none. Of several seeds it shows the median; a time
+    has a star where other trainings ran on the same GPU."""
     rows = []
     for file, result in results.items():
         if "benchmark" in result and "median" not in result:
@@ -65,7 +67,7 @@ def trainings(results: dict[str, Json]) -> str:
             [
                 f"[{file.removesuffix('.json')}](../benchmarks/results/{file})",
                 number(figures.get("steps", result.get("config", {}).get("trainer", {}).get("max_steps")), 9),
-                number(figures.get("train_seconds")),
+                number(figures.get("train_seconds")) + ("*" if SHARED in result.get("train_seconds_note", "") else ""),
                 number(figures.get("psnr")),
                 number(figures.get("ssim")),
                 number(mesh.get("chamfer_permille")),
@@ -73,7 +75,7 @@ def trainings(results: dict[str, Json]) -> str:
             ]
         )
     head = ["run", "steps", "training, s", "PSNR, dB", "SSIM", "chamfer, ‰", "hardware, commit"]
-    return table(head, rows) if rows else ""
+    return f"{table(head, rows)}\n\n\\* other trainings ran on the same GPU meanwhile." if rows else ""
 
 
 def floors(floors: Json, results: Sequence[Json]) -> Iterator[str]:

@@ -1,45 +1,93 @@
-"""Renders a mesh from several sides into one PNG, without a GPU or a display: render_mesh.py MESH OUT.png"""
+"""Renders a mesh into one picture, without a GPU or a display: from several sides, or beside a photograph.
+
+render_mesh.py MESH OUT.png
+render_mesh.py RUN OUT.jpg --photo 3 --color shaded vertex"""
 
 import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+from systems.configs import read_experiment
+from systems.runs import find_mesh, run_of
+from utils.cameras import Camera
 from utils.errors import InputError
-from utils.images import write_png
+from utils.files import replacing
+from utils.images import resize_area
+from utils.mesh import Mesh, transform
 from utils.mesh.files import read_mesh
-from utils.mesh.rasterise import orbit_views
+from utils.mesh.rasterise import camera_view, orbit_views
+from utils.registry import build
 from utils.visualise import side_by_side
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG"}
+
+
+def beside_photograph(
+    path: Path, mesh: Mesh, view: int, colorings: list[str], width: int, smooth: bool
+) -> list[np.ndarray]:
+    """The held-out photograph of the run that a mesh file lies in, and the mesh as its camera sees it, so many pixels
+    wide; one picture for each colouring. Raises InputError where there is no such run or photograph."""
+    run = run_of(path)  # save/ and ckpt/ lie side by side
+    if run is None:
+        raise InputError(f"--photo {view}: {path} does not lie in a run's folder. Give a mesh of exp/NAME/TRIAL/save.")
+    scene = build(read_experiment([run.parsed_config], []).dataset).load("test")
+    if view >= len(scene):
+        raise InputError(f"--photo {view}: the run holds out {len(scene)} views, numbered from 0.")
+    camera = Camera(scene.c2w[view], scene.intrinsics[view], tuple(int(side) for side in scene.sizes[view]))
+    photo = scene.image(view)
+    alpha = photo[..., 3:] / 255.0 if scene.has_alpha else 1.0
+    over_white = photo[..., :3] * alpha + 255.0 * (1.0 - alpha)
+    mesh = transform(mesh, np.linalg.inv(scene.world_from_scene))
+    drawn = [camera_view(mesh, camera, coloring, smooth) for coloring in colorings]
+    size = width, max(1, round(width * camera.size[1] / camera.size[0]))
+    return [resize_area(picture, size) for picture in (over_white.round().astype(np.uint8), *drawn)]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mesh", type=Path, help="ply, obj, glb, stl or off")
-    parser.add_argument("out", type=Path, help="PNG to write")
+    """Runs the command line; returns its exit code, 2 for input that must be mended."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mesh", type=Path, help="ply, obj, glb, stl or off; or the folder of a run")
+    parser.add_argument("out", type=Path, help="PNG or JPEG to write")
     parser.add_argument("--views", type=int, default=4, help="pictures, evenly around the mesh (default: 4)")
-    parser.add_argument("--size", type=int, default=512, help="width and height of each, in pixels (default: 512)")
-    parser.add_argument("--color", choices=("normal", "shaded", "vertex", "texture"), default="shaded")
+    parser.add_argument("--photo", type=int, metavar="N", help="instead: held-out photograph N of the mesh's run first")
+    parser.add_argument("--size", type=int, default=512, help="width of each picture, in pixels (default: 512)")
+    parser.add_argument(
+        "--color", nargs="+", choices=("normal", "shaded", "vertex", "texture"), default=["shaded"], help="one or more"
+    )
     parser.add_argument("--up", choices=("z", "y"), default="z", help="axis that points up (default: z)")
     parser.add_argument("--flat", action="store_true", help="one normal per face, which shows the triangles")
     args = parser.parse_args(argv)
     try:
-        if min(args.views, args.size) < 1:
-            raise InputError(f"--views and --size: expected at least 1, got {args.views} and {args.size}.")
-        mesh = read_mesh(args.mesh)
-        if args.color == "vertex" and mesh.colors is None:
-            raise InputError(f"{args.mesh}: has no vertex colours to show. Use --color shaded or --color normal.")
-        if args.color == "texture" and mesh.texture is None:
+        if min(args.views, args.size) < 1 or (args.photo or 0) < 0:
             raise InputError(
-                f"{args.mesh}: has no texture to show. Use --color shaded, or vertex where it has colours."
+                f"--views and --size: expected at least 1, got {args.views} and {args.size}; --photo counts from 0."
             )
-        views = orbit_views(mesh, args.views, args.size, args.color, args.up, smooth=not args.flat)
+        if args.out.suffix not in FORMATS:
+            raise InputError(f"{args.out}: expected the name of a picture, such as mesh.png or mesh.jpg.")
+        path = find_mesh(args.mesh)
+        mesh = read_mesh(path)
+        if "vertex" in args.color and mesh.colors is None:
+            raise InputError(f"{path}: has no vertex colours to show. Use --color shaded or --color normal.")
+        if "texture" in args.color and mesh.texture is None:
+            raise InputError(f"{path}: has no texture to show. Use --color shaded, or vertex where it has colours.")
+        if args.photo is not None:
+            pictures = beside_photograph(path, mesh, args.photo, args.color, args.size, not args.flat)
+        else:
+            options = args.up, not args.flat
+            pictures = [
+                view for color in args.color for view in orbit_views(mesh, args.views, args.size, color, *options)
+            ]
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    write_png(args.out, side_by_side(views))
-    print(f"{args.out}: {args.views} views of {len(mesh.faces)} faces")
+    with replacing(args.out) as temporary:
+        Image.fromarray(side_by_side(pictures)).save(temporary, FORMATS[args.out.suffix], quality=88)
+    print(f"{args.out}: {len(pictures)} pictures of {len(mesh.faces)} faces")
     return 0
 
 

@@ -1,5 +1,6 @@
 """The command line writes the picture that was asked for, or says what is wrong in one line."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,15 @@ import numpy as np
 import pytest
 import trimesh
 from analytic_shapes import sphere_mesh
+from omegaconf import OmegaConf
 
 from scripts.render_mesh import main
+from systems.configs import read_experiment
 from systems.export.obj_ply import write_obj
 from systems.export.texturing import texture_mesh
+from utils.config import schema
 from utils.images import read_image
+from utils.visualise import taken_apart
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,6 +52,29 @@ def test_a_texture_is_shown(tmp_path):
     picture = tmp_path / "a.png"
     assert main([str(tmp_path / "ball.obj"), str(picture), "--views", "1", "--size", "50", "--color", "texture"]) == 0
     np.testing.assert_array_equal(read_image(picture)[25, 25], [255, 0, 0])
+
+
+def test_a_mesh_covers_the_object_of_the_photograph_beside_it(tmp_path):
+    run = tmp_path / "exp" / "spot" / "trial"
+    (run / "config").mkdir(parents=True)
+    (run / "save").mkdir()
+    experiment = read_experiment([str(ROOT / "configs" / "neus-demo.yaml")], [f"dataset.root_dir={ROOT / 'load/spot'}"])
+    (run / "config" / "parsed.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(schema.to_dict(experiment))))
+    shutil.copy(ROOT / "load" / "spot" / "gt_mesh.ply", run / "save" / "it1-mc8.ply")
+    picture = tmp_path / "a.png"
+    assert main([str(run), str(picture), "--photo", "5", "--size", "256", "--color", "shaded", "normal"]) == 0
+    photo, shaded, normal = taken_apart(read_image(picture), 3)
+    covered, drawn = (photo.min(axis=-1) < 250), (shaded.min(axis=-1) < 250)
+    assert 0.1 < covered.mean() < 0.9
+    assert (covered & drawn).sum() / (covered | drawn).sum() > 0.97
+    assert ((normal.min(axis=-1) < 250) == drawn).mean() > 0.99
+
+
+def test_a_photograph_that_is_not_there_is_told(ball, tmp_path, capsys):
+    assert main([str(ball), str(tmp_path / "a.png"), "--photo", "0"]) == 2
+    assert "does not lie in a run's folder" in capsys.readouterr().err
+    assert main([str(ball), str(tmp_path / "a.gif")]) == 2
+    assert "expected the name of a picture" in capsys.readouterr().err
 
 
 def test_input_errors_are_one_line_and_exit_code_two(ball, tmp_path, capsys):

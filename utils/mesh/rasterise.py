@@ -5,6 +5,7 @@ from typing import Literal
 import numba
 import numpy as np
 
+from utils.cameras import Camera
 from utils.mesh import Mesh
 from utils.mesh.measures import area_vectors, vertex_normals
 from utils.visualise import normal_to_rgb, to_uint8
@@ -39,15 +40,38 @@ def orbit_views(
     for azimuth in np.arange(num_views) * (2 * np.pi / num_views):
         world_from_camera = _look_at_center(azimuth, np.radians(20.0), up)
         points = (mesh.vertices - center) @ world_from_camera + [0.0, 0.0, distance]
-        fine = size * SUPERSAMPLING
         pixels = np.empty_like(points)
-        pixels[:, :2] = (points[:, :2] / points[:, 2:] * FOCAL + 1.0) * (0.5 * fine)
+        pixels[:, :2] = (points[:, :2] / points[:, 2:] * FOCAL + 1.0) * (0.5 * size)
         pixels[:, 2] = points[:, 2]
-        face, weights = visible_faces(pixels, mesh.faces, (fine, fine))
-        surface = _shade(mesh, normals if smooth else None, face, weights, coloring, world_from_camera[:, 2])
-        blocks = surface.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3).astype(np.float32)
-        pictures.append(to_uint8(blocks.mean(axis=(1, 3)) / 255.0))
+        toward = world_from_camera[:, 2]
+        pictures.append(_draw(mesh, pixels, (size, size), normals if smooth else None, coloring, toward))
     return pictures
+
+
+def camera_view(mesh: Mesh, camera: Camera, coloring: Coloring = "shaded", smooth: bool = True) -> np.ndarray:
+    """(H, W, 3) uint8 on white: the mesh as a camera sees it, both in the same frame; colouring as in `orbit_views`.
+
+    Faces that reach behind the camera are left out."""
+    normals = mesh.normals if mesh.normals is not None else vertex_normals(mesh)
+    pixels, toward = camera.project(mesh.vertices), camera.c2w[:, 2]
+    return _draw(mesh, pixels, camera.size, normals if smooth else None, coloring, toward)
+
+
+def _draw(
+    mesh: Mesh,
+    pixels: np.ndarray,
+    size: tuple[int, int],
+    normals: np.ndarray | None,
+    coloring: Coloring,
+    toward: np.ndarray,
+) -> np.ndarray:
+    """(H, W, 3) uint8 on white, without jagged edges; pixels as in `visible_faces`, the rest as in `_shade`."""
+    width, height = size
+    fine = pixels * [SUPERSAMPLING, SUPERSAMPLING, 1.0]
+    face, weights = visible_faces(fine, mesh.faces, (width * SUPERSAMPLING, height * SUPERSAMPLING))
+    surface = _shade(mesh, normals, face, weights, coloring, toward)
+    blocks = surface.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING, 3).astype(np.float32)
+    return to_uint8(blocks.mean(axis=(1, 3)) / 255.0)
 
 
 def visible_faces(pixels: np.ndarray, faces: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks.footprint import FIGURES, NOTES
-from benchmarks.tables import UNKNOWN, Json, number, table, timing
+from benchmarks.tables import HELD, HELD_PARTS, UNKNOWN, Json, number, table, timing
 
 SHOWN_KERNELS = 10
 
@@ -48,17 +47,6 @@ def training(result: Json) -> Iterator[str]:
             for row in result["sweep"]
         ]
         yield table(["varied", "value", "ms per step", "GPU memory, MiB", "budget filled", ""], rows)
-    if "against" in result:
-        head = ["whole command, training and test pass", "s", "s to last checkpoint", "ms per step", "PSNR, dB", ""]
-        names = ("seconds", "seconds_to_last_checkpoint", "ms_per_step")
-        both = {"instant-nsr-pl": result["against"]["theirs"], "ours": result["against"]["ours"]}
-        yield table(
-            head,
-            [
-                [name, *(number(row[key]) for key in names), number(row["psnr"], 4), row.get("failed", "")]
-                for name, row in both.items()
-            ],
-        )
 
 
 def _runs(result: Json) -> Iterator[str]:
@@ -134,10 +122,10 @@ def long_work(result: Json) -> Iterator[str]:
     for part in (part for part in told if part in result):
         found = result[part]
         cut = "" if found[part] == found["asked"] else f" It was cut short: {number(found['asked'], 9)} were asked for."
-        yield told[part].format(number(found[part], 9), NOTES) + cut
+        yield told[part].format(number(found[part], 9), HELD_PARTS) + cut
         head = ["held", "first", "second", "last", "largest", f"growth for {number(found['growth_per'], 9)} {part}"]
         rows = [
-            [FIGURES[name], *(number(row[key], 4) for key in ("first", "second", "last", "largest", "growth"))]
+            [HELD[name], *(number(row[key], 4) for key in ("first", "second", "last", "largest", "growth"))]
             for name, row in found["figures"].items()
         ]
         yield table(head, rows)

@@ -22,9 +22,12 @@ import torch
 from benchmarks import common, pairs, striking
 from benchmarks.common import Result, progress
 from benchmarks.striking import Child, End
-from benchmarks.tables import Json
+from benchmarks.tables import Json, table
+from utils.files import replacing
 from utils.registry import ROOT
 
+DOCUMENT = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- faults: written by python -m benchmarks.faults -->", "<!-- end of faults -->"
 STEPS, EVERY = 60, 5  # of a run, and between two of its checkpoints
 SETTINGS = [
     *(f"trainer.max_steps={STEPS}", f"checkpoint.every_n_train_steps={EVERY}", "trainer.log_every_n_steps=4"),
@@ -228,8 +231,35 @@ FAULTS = (
 )
 
 
+def kept_rows(folder: Path) -> list[Json]:
+    """The row of each fault from the results in a folder, of which a run that was cut short leaves some."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("faults*.json"))]
+    found = {row["fault"]: row for result in results for row in result["rows"]}
+    return [found[fault.name] for fault in FAULTS if fault.name in found]
+
+
+def fault_table(kept: Sequence[Json]) -> str:
+    """The table of the document."""
+    head = ["fault", "times", "steps lost, median", "at most", "what happens", "as said", "same weights"]
+    rows = [
+        [
+            *(row["fault"], str(row["times"]), f"{row['lost_median']:g}", str(row["lost_most"]), row["expected"]),
+            f"{row['as_expected']} of {row['times']}",
+            "–" if row["same_weights"] is None else f"{row['same_weights']} of {row['times']}",
+        ]
+        for row in kept
+    ]
+    return table(head, rows)
+
+
+def with_table(text: str, kept: Sequence[Json]) -> str:
+    """The document with the table between its two marks."""
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n{fault_table(kept)}\n{END}{rest.partition(END)[2]}"
+
+
 def work(argv: list[str]) -> int:
-    """Strikes each fault and writes the JSON, of which python -m benchmarks.report makes a table."""
+    """Strikes each fault, writes the JSON and, where it is kept, the table of docs/reliability.md."""
     parser = common.Parser("faults", "What a run loses when something strikes it, on a CPU.")
     parser.add_argument("--seed", type=common.whole_number(0), default=0, help="of the random moments (default: 0)")
     args = parser.parse_args(argv)
@@ -248,6 +278,10 @@ def work(argv: list[str]) -> int:
             progress(f"{fault.name}: {said}, {row['lost_most']} steps lost at most")
             rows.append(row)
             result.write(rows=rows)
+    if not args.quick:
+        text = with_table(DOCUMENT.read_text(encoding="utf-8"), kept_rows(result.path.parent))
+        with replacing(DOCUMENT) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     print(result.path)
     return 0 if all(row["as_expected"] == row["times"] for row in rows) else 1
 

@@ -22,18 +22,16 @@ Section = tuple[str | None, str, Callable[[Json], Iterator[str]]]  # benchmark, 
 HEADER = """# Benchmarks
 
 Written by `python -m benchmarks.report` from the JSON files in [benchmarks/results](../benchmarks/results), which hold
-all figures, hardware and versions. A time is a median, with the 10th and 90th percentile in brackets. Every operation,
-curve and profile: [experiments/figures.md](experiments/figures.md).
+all figures, hardware and versions. A time is a median, with the 10th and 90th percentile in brackets. A result whose
+command is no longer among these was measured at the commit that its line names. Every operation, curve and profile:
+[experiments/figures.md](experiments/figures.md).
 
 ```bash
 python -m benchmarks.ops
 python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego --thresholds 32.2 34.1 --profile
-python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego --against PATH_TO_INSTANT_NSR_PL
 python -m benchmarks.export --resume RUN
 python -m benchmarks.memory --config configs/neus-blender.yaml dataset.scene=none
 python -m benchmarks.processes --config configs/neus-blender.yaml dataset.scene=lego --gpus 0 0,1
-python -m benchmarks.view --config configs/neus-demo.yaml
-python -m benchmarks.load
 python -m benchmarks.report
 ```"""
 DETAILS_HEADER = """# All figures

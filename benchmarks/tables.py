@@ -7,6 +7,18 @@ from typing import Any
 Json = dict[str, Any]
 UNKNOWN = "–"
 MIN_STEPS = 1000  # of a training beside the predecessor's
+HELD_PARTS = 20  # of equal length, in results of long work
+HELD = {  # what a process holds, in results of long work
+    "memory_mib": "memory of the process, MiB",
+    "gpu_allocated_mib": "GPU memory in use, MiB",
+    "gpu_reserved_mib": "GPU memory reserved, MiB",
+    "files_open": "open file handles",
+    "threads": "threads",
+    "checkpoints": "checkpoints",
+    "checkpoints_mib": "checkpoints, MiB",
+    "results_mib": "views, meshes and videos, MiB",
+    "tensorboard_mib": "TensorBoard, MiB",
+}
 SHARED = "at a time on the GPU"  # in the note of a time that was measured beside others
 JUDGED = ("whole", "against_truth")  # where a result may hold the distance of its mesh from the truth
 

@@ -129,11 +129,11 @@ import sys
 from types import SimpleNamespace
 import torch
 from systems.configs import Experiment
-from utils import config, schema
+from utils.config import compose, schema
 overrides = ["dataset.root_dir=load/spot/train", "system.loss.lambda_relative_l1=0.5"]
-experiment = schema.parse(Experiment, config.resolve(config.collect([sys.argv[1]], overrides)))
+experiment = schema.parse(Experiment, compose.resolve(compose.collect([sys.argv[1]], overrides)))
 scene = Turntable(experiment.dataset).load("train")
-out = SimpleNamespace(rgb=torch.full((2, 3), 0.4), alive=torch.ones(2, dtype=torch.bool))
+out = SimpleNamespace(rgb=torch.full((2, 3), 0.4), within_budget=torch.ones(2, dtype=torch.bool))
 loss = relative_l1(out, SimpleNamespace(rgb=torch.full((2, 3), 0.9)), experiment.system.loss)
 print(len(scene), *(f"{x:.3f}" for x in (*scene.c2w[0, :, 3], loss)), end="")
 """

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from datasets.masks import check_band
+from datasets.options import common_options
 from datasets.poses import orbit
 from datasets.sampler import RaySampler
 from datasets.scene import Scene
@@ -45,9 +46,10 @@ class SceneData(pl.LightningDataModule):
     def __init__(self, config: Any, per_image: bool, num_val_views: int | float, backend: str) -> None:
         super().__init__()
         self.num_val_views = num_val_views
-        options = {"placement": getattr(config, "pixels_on", "auto"), "mask_band": getattr(config, "mask_band", 0)}
+        common = common_options(config)
+        options = {"placement": common.pixels_on, "mask_band": common.mask_band}
         self._options = {"per_image": per_image, "backend": backend, **options}
-        self.true_mesh = _read_truth(getattr(config, "gt_mesh", None))
+        self.true_mesh = _read_truth(common.gt_mesh)
         loader = build(config)
         self.scene = cache(loader.load)
         self._samplers: dict[tuple[int, torch.device], RaySampler] = {}

@@ -1,11 +1,13 @@
-"""What every dataset can be told: where its files lie, the size of its images, the views that are held out."""
+"""The options of datasets: those of every dataset, of a folder of images, and of a folder without splits."""
 
+import logging
 import math
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
 from utils.errors import ConfigError
 
+log = logging.getLogger(__name__)
 HOLDOUT = 8  # every 8th view is kept for evaluation where a dataset brings no split of its own
 Split = Literal["train", "val", "test"]
 Placement = Literal["auto", "device", "host"]
@@ -56,20 +58,15 @@ class Resolution:
         return w, h
 
 
-@dataclass(frozen=True)
-class FolderConfig:
-    """A folder of images; they keep their size unless img_wh or img_downscale says otherwise."""
+@dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """The options of every dataset. The config of each dataset inherits them, that of a dataset of your own too.
 
-    root_dir: str
-    scene: str | None = None  # name of the scene, for experiment names and root_dir: ${dataset.scene}
-    img_wh: tuple[int, int] | None = None  # width, height in pixels
-    img_downscale: float | None = None  # or a factor >= 1
-    holdout: Holdout = HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
+    They are keyword-only, so that a subclass can add fields without a default."""
+
     # where pixels lie for a GPU: on it where they take at most half of its free memory, else in pinned host memory
     pixels_on: Placement = "auto"
-    follow_links: bool = False  # files of the dataset may be links to places outside of root_dir
     mask_band: int = 0  # pixels of images as trained: the mask loss leaves out what lies so close to a mask's outline
-    n_test_traj_steps: int = 60  # frames of the orbit video; 0: the video shows the test views
     # the true surface in the coordinates of meshes, one file or several, with which the exported mesh is compared
     gt_mesh: str | tuple[str, ...] | None = None
 
@@ -78,11 +75,43 @@ class FolderConfig:
     }
 
     def __post_init__(self) -> None:
+        if self.mask_band < 0:
+            raise ConfigError(f"dataset.mask_band: expected 0 or more, got {self.mask_band}.")
+
+
+def common_options(config: Any) -> DatasetConfig:
+    """The options that every dataset has: `config` itself, or the defaults where it does not inherit DatasetConfig.
+
+    Logs a warning in the second case, since nobody can set the options then."""
+    if isinstance(config, DatasetConfig):
+        return config
+    name = type(config).__name__
+    log.warning(
+        "%s does not inherit DatasetConfig, so %s keep their defaults and cannot be set. Write "
+        "`from datasets.options import DatasetConfig` and `class %s(DatasetConfig):`",
+        *(name, ", ".join(f"dataset.{item.name}" for item in fields(DatasetConfig)), name),
+    )
+    return DatasetConfig()
+
+
+@dataclass(frozen=True)
+class FolderConfig(DatasetConfig):
+    """A folder of images; they keep their size unless img_wh or img_downscale says otherwise."""
+
+    root_dir: str
+    scene: str | None = None  # name of the scene, for experiment names and root_dir: ${dataset.scene}
+    img_wh: tuple[int, int] | None = None  # width, height in pixels
+    img_downscale: float | None = None  # or a factor >= 1
+    holdout: Holdout = HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
+    follow_links: bool = False  # files of the dataset may be links to places outside of root_dir
+    n_test_traj_steps: int = 60  # frames of the orbit video; 0: the video shows the test views
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_holdout(self.holdout)
         Resolution(self.img_wh, self.img_downscale)
-        for name in ("mask_band", "n_test_traj_steps"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"dataset.{name}: expected 0 or more, got {getattr(self, name)}.")
+        if self.n_test_traj_steps < 0:
+            raise ConfigError(f"dataset.n_test_traj_steps: expected 0 or more, got {self.n_test_traj_steps}.")
 
     @property
     def resolution(self) -> Resolution:

@@ -106,7 +106,7 @@ def rows(cls: type, prefix: str = "", preset: Any = None) -> Iterator[Row]:
 
     preset: an instance whose values are the defaults, in place of those of the class."""
     hints, notes = get_type_hints(cls), comments(cls)
-    for item in fields(cls):
+    for item in sorted(fields(cls), key=lambda item: item.kw_only):  # options that all have in common come last
         key, hint = prefix + item.name, hints[item.name]
         note = re.sub(r"\bNone\b", "`null`", notes.get(item.name, ""))  # as YAML calls it
         value = schema.default_of(item) if preset is None else getattr(preset, item.name)

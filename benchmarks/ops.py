@@ -43,7 +43,7 @@ def backends_of(case: Case, device: torch.device) -> list[str]:
     found = []
     for name in ("triton", "reference") if device.type == "cuda" else ("numba", "reference"):
         module = backends.module(case.family, name, torch.empty(0, device=device))
-        if module.__name__ == f"models.ops.{name}_{case.family}":  # otherwise the reference serves in its place
+        if module.__name__ == f"models.ops.{name}.{case.family}":  # otherwise the reference serves in its place
             found.append(name)
     return found
 

@@ -4,58 +4,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_inference import texture
+from models_with_background import behind, make_model, make_rays
 from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
 from models import ops
-from models.background import LearnedBackground, _put
-from models.background_configs import ColorBackgroundConfig, LearnedBackgroundConfig, NoBackgroundConfig
-from models.base import VolumeModel
-from models.configs import (
-    HashGridConfig,
-    NeRFConfig,
-    NeuSConfig,
-    VanillaMLPConfig,
-    VarianceConfig,
-    VolumeDensityConfig,
-    VolumeSDFConfig,
-)
+from models.background import _put
+from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
 from models.inference import render_rays
-from models.nerf import NeRF
-from models.neus import NeuS
 from systems.losses import distortion_bg, rgb_mse
 from utils.rays import RayBatch, Rays
 
-GRID = HashGridConfig(n_levels=4, log2_hashmap_size=10, base_resolution=4, per_level_scale=1.6)
-DENSITY = VolumeDensityConfig(GRID, VanillaMLPConfig(n_neurons=16), feature_dim=4, isosurface=None)
-LEARNED = LearnedBackgroundConfig(16, 8, 64, 16, geometry=DENSITY)
-SIZES = {"radius": 1.5, "num_samples_per_ray": 64, "train_num_rays": 32, "max_train_num_rays": 32, "ray_chunk": 64}
 COLOR = (0.2, 0.5, 0.9)
-
-
-def make_model(name: str, device: torch.device, background: object = LEARNED) -> VolumeModel:
-    """Random weights, large enough to make both fields vary."""
-    network, sizes = VanillaMLPConfig(n_neurons=16), {**SIZES, "grid_resolution": 8, "background": background}
-    if name == "neus":
-        geometry = VolumeSDFConfig(GRID, network, feature_dim=4)
-        model = NeuS(NeuSConfig(geometry, texture(7), variance=VarianceConfig(0.1), **sizes))
-    else:
-        model = NeRF(NeRFConfig(VolumeDensityConfig(GRID, network, feature_dim=4), texture(4), **sizes))
-    with torch.no_grad():
-        for part, parameters in model.parts().items():
-            for parameter in parameters if part.startswith("geometry") else []:
-                parameter.normal_(0.0, 0.5)
-    return model.to(device)
-
-
-def make_rays(device: torch.device, num: int = 30) -> Rays:
-    """Rays from a distance of 4; some miss the region, the ball of radius 1.5."""
-    origins = 4.0 * F.normalize(torch.randn(num, 3), dim=-1)
-    directions = F.normalize(3.0 * torch.rand(num, 1) * F.normalize(torch.randn(num, 3), dim=-1) - origins, dim=-1)
-    near = torch.full((num,), 0.5)
-    return Rays(*(part.to(device) for part in (origins, directions, near, torch.full_like(near, torch.inf))))
 
 
 def batch_of(rays: Rays, rgb: Tensor) -> RayBatch:
@@ -71,11 +32,6 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def color(device: torch.device) -> Tensor:
     return torch.tensor(COLOR, device=device)
-
-
-def behind(model: VolumeModel) -> LearnedBackground:
-    assert model.background is not None
-    return model.background
 
 
 def test_samples_lie_around_the_region(device: torch.device, color: Tensor) -> None:

@@ -4,95 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from small_models import RADIUS, Spy, random_model, random_rays, sphere_model
+from torch import Tensor
 from torch.testing import assert_close
 
 from models import inference
 from models.base import VolumeModel
-from models.configs import (
-    FullyFusedMLPConfig,
-    HashGridConfig,
-    NeRFConfig,
-    NeuSConfig,
-    SphericalHarmonicsConfig,
-    VanillaMLPConfig,
-    VarianceConfig,
-    VolumeDensityConfig,
-    VolumeRadianceConfig,
-    VolumeSDFConfig,
-)
 from models.inference import BatchSizes, render_pixels, render_rays
-from models.nerf import NeRF
-from models.neus import NeuS
 from utils.rays import Rays
 
-RADIUS = 0.8  # of the sphere
-SHARPNESS = 1000.0  # inv_s of the sphere, and its density
-GRID = HashGridConfig(n_levels=4, log2_hashmap_size=10, base_resolution=4, per_level_scale=1.6)
-SIZES = {"num_samples_per_ray": 128, "grid_resolution": 16, "ray_chunk": 64}
 BACKGROUND = (0.2, 0.5, 0.9)
-
-
-class Sphere(nn.Module):
-    """A geometry whose surface is a sphere; `outputs` says which, and the feature is the position."""
-
-    def __init__(self, with_sdf: bool) -> None:
-        super().__init__()
-        self.with_sdf = with_sdf
-
-    def forward(
-        self, points: Tensor, count: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, ...]:
-        sdf = points.norm(dim=-1) - RADIUS
-        feature = torch.cat([sdf[:, None], points], dim=-1)
-        normal = F.normalize(points, dim=-1)
-        return (sdf, normal, feature, None) if self.with_sdf else (SHARPNESS * (sdf < 0.0), feature)
-
-
-class Spy:
-    """The number of samples of each evaluation of a geometry."""
-
-    def __init__(self, model: VolumeModel) -> None:
-        self.sizes: list[int] = []
-        model.geometry.register_forward_hook(lambda module, inputs, output: self.sizes.append(len(inputs[0])))
-
-
-def texture(input_dim: int) -> VolumeRadianceConfig:
-    return VolumeRadianceConfig(input_dim, SphericalHarmonicsConfig(2), FullyFusedMLPConfig(), "sigmoid")
-
-
-def random_model(name: str, device: torch.device) -> VolumeModel:
-    """Random weights, large enough to make the field vary: rays between clear and opaque."""
-    network = VanillaMLPConfig(n_neurons=16)
-    if name == "neus":
-        geometry = VolumeSDFConfig(GRID, network, feature_dim=4)
-        model = NeuS(NeuSConfig(geometry, texture(7), variance=VarianceConfig(0.1), **SIZES))
-    else:
-        geometry = VolumeDensityConfig(GRID, network, feature_dim=4)
-        model = NeRF(NeRFConfig(geometry, texture(4), **SIZES))
-    with torch.no_grad():
-        for parameter in model.geometry.parameters():
-            parameter.normal_(0.0, 0.5)
-    return model.to(device)
-
-
-def sphere_model(name: str, device: torch.device) -> VolumeModel:
-    """An opaque sphere in a region whose cells are all occupied."""
-    model = random_model(name, device)
-    model.geometry = Sphere(with_sdf=name == "neus")
-    if name == "neus":
-        model.variance.variance.data.fill_(torch.tensor(SHARPNESS).log() / 10.0)
-    return model
-
-
-def random_rays(num: int, spread: float, device: torch.device) -> Rays:
-    """Rays from a distance of 3 through random points, at most `spread` from the origin."""
-    origins = 3.0 * F.normalize(torch.randn(num, 3), dim=-1)
-    targets = spread * torch.rand(num, 1) * F.normalize(torch.randn(num, 3), dim=-1)
-    directions, near = F.normalize(targets - origins, dim=-1), torch.zeros(num)
-    rays = (origins, directions, near, torch.full_like(near, torch.inf))
-    return Rays(*(part.to(device) for part in rays))
 
 
 def everything(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:
@@ -164,12 +85,13 @@ def test_fog_takes_no_more_memory_than_whole_rays_of_a_chunk(monkeypatch, name: 
 
 
 def test_a_gpu_marches_more_rays_at_once(monkeypatch, device, background) -> None:
-    model, rays = random_model("nerf", device), random_rays(100, 0.5, device)
+    model, rays = random_model("nerf", device), random_rays(250, 0.5, device)
     model.config = replace(model.config, ray_chunk=3)
     march, sizes = model.march, []
     monkeypatch.setattr(model, "march", lambda part, generator: sizes.append(len(part)) or march(part, generator))
     render_rays(model, rays, background)
-    assert sizes == ([3] * 33 + [1] if device.type == "cpu" else [48, 48, 4])
+    at_once = 3 * inference.ON_GPU.chunks  # 120
+    assert sizes == ([3] * 83 + [1] if device.type == "cpu" else [at_once, at_once, 250 - 2 * at_once])
 
 
 def test_rays_without_samples_show_the_background(name: str, device, background) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_inference import random_rays
+from small_models import random_rays
 from torch.testing import assert_close
 from variants import DIFFERENCES, PROGRESSIVE
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from test_inference import SIZES, random_rays
+from small_models import SIZES, random_rays
 from torch.nn import functional as F
 from torch.testing import assert_close
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_inference import random_model, random_rays
+from small_models import random_model, random_rays
 from torch import Tensor
 from torch.testing import assert_close
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from test_background import behind, make_model, make_rays
+from models_with_background import behind, make_model, make_rays
 
 from models import ops
 

@@ -10,9 +10,9 @@ import launch
 from utils.imports import import_lightning
 import_lightning()
 import torch
-import datasets.datamodule, models.neus, systems.attempts, systems.opening
+import datasets.datamodule, models.neus, systems.training.attempts, systems.training.banner
 from systems.configs import LossConfig, SystemConfig
-from systems.optim import build_optimizer
+from systems.steps.optim import build_optimizer
 weight = torch.nn.Parameter(torch.ones(1))
 optimizer = build_optimizer(SystemConfig(LossConfig({})), {"geometry": [weight]})
 weight.sum().backward()

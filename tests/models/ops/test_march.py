@@ -25,7 +25,7 @@ def scene(backend: str, device: torch.device, share: float = 0.1) -> tuple[Rays,
 
 
 def assert_same(a: RaySamples, b: RaySamples) -> None:
-    for name in ("ray_indices", "t_starts", "t_ends", "ray_start", "ray_count", "alive", "count"):
+    for name in ("ray_indices", "t_starts", "t_ends", "ray_start", "ray_count", "within_budget", "num_samples"):
         assert torch.equal(getattr(a, name), getattr(b, name)), name
 
 

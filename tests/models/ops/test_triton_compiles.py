@@ -22,6 +22,6 @@ def test_every_kernel_compiles_for_sm90() -> None:
     kernels = {"gather_kernel", "scatter_kernel", "_mark", "_composite_backward", "_neus_alpha_backward", "_join"}
     kernels |= {"_reflect", "_reflect_backward"}
     assert kernels <= {kernel for _, kernel in found}
-    for module in ("triton_mlp", "triton_sdf"):
+    for module in ("mlp", "sdf"):
         assert {(module, "_forward"), (module, "_backward")} <= found
     assert max(int(shared) for _, _, shared in lines) <= SHARED_MEMORY

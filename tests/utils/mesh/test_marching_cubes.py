@@ -16,7 +16,7 @@ def test_triangles_use_just_the_edges_that_change_sign():
             end = tuple(b + (a == axis) for a, b in enumerate(base))
             if (tuple(base) in inside) != (end in inside):
                 crossed.add(edge)
-        assert set(found.edges[case, : found.num_samples[case]].flatten().tolist()) == crossed
+        assert set(found.edges[case, : found.count[case]].flatten().tolist()) == crossed
 
 
 def test_a_random_box_is_meshed_as_by_pymcubes():

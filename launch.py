@@ -130,7 +130,7 @@ def list_components() -> str:
 
 
 def _describe(item: Any) -> str:
-    kind = item.type if isinstance(item.type, str) else getattr(item.type, "__name__", str(item.type))
+    kind = item.type if isinstance(item.type, str) else schema.describe(item.type)
     if "kind" in item.metadata:
         kind = f"a {item.metadata['kind']}"
     value = schema.default_of(item)

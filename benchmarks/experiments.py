@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback
 
 from datasets.datamodule import SceneData
 from models.base import VolumeModel
-from models.configs import ProgressiveBandHashGridConfig
+from models.network_configs import ProgressiveBandHashGridConfig
 from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder, find_checkpoint, run_of
 from systems.runs.checkpoints import load_weights

@@ -12,7 +12,7 @@ from benchmarks import common
 from benchmarks.common import progress, rounded
 from benchmarks.experiments import train, with_all_levels
 from benchmarks.recorder import Plan, Recorder
-from models.configs import HashGridConfig
+from models.network_configs import HashGridConfig
 from systems.configs import Experiment, read_experiment
 
 BUDGETS = tuple(2**power for power in range(16, 21))

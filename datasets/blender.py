@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from datasets.files.transforms_json import find_image, read_frames, read_intrins
 from datasets.geometry.inside import require_inside
 from datasets.options import FolderConfig
 from datasets.scene import Scene
+from utils.config.limits import Length, Range
 from utils.errors import ConfigError, DataError
 from utils.images import read_image
 from utils.registry import register
@@ -24,12 +26,14 @@ log = logging.getLogger(__name__)
 class BlenderConfig(FolderConfig):
     """A NeRF-Synthetic folder, which brings its splits; holdout divides the train views where it has no others."""
 
-    near_plane: float | None = None  # scene units along the ray; None: the model's own region decides
-    far_plane: float | None = None
+    # scene units along the ray; None: the model's own region decides
+    near_plane: Annotated[float, Range(0.0, 1e6)] | None = None
+    far_plane: Length | None = None
     train_split: str = "train"  # the x of transforms_x.json
     val_split: str = "val"
     test_split: str = "test"
-    n_test_traj_steps: int = 0  # frames of the orbit video; 0: the video shows the test views
+    # frames of the orbit video; 0: the video shows the test views
+    n_test_traj_steps: Annotated[int, Range(0, 10**5)] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,25 +1,28 @@
 """The options of datasets: those of every dataset, of a folder of images, and of a folder without splits."""
 
 import logging
-import math
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from utils.config.limits import Range
 from utils.errors import ConfigError
 
 log = logging.getLogger(__name__)
 HOLDOUT = 8  # every 8th view is kept for evaluation where a dataset brings no split of its own
 Split = Literal["train", "val", "test"]
 Placement = Literal["auto", "device", "host"]
-Holdout = int | tuple[int, ...]  # every so many-th view, or the indices of views
+ViewNumber = Annotated[int, Range(0, 10**6)]
+Pixels = Annotated[int, Range(1, 65536)]
+Factor = Annotated[float, Range(1.0, 1000.0)]
+Holdout = ViewNumber | tuple[ViewNumber, ...]  # every so many-th view, or the indices of views
 
 
 def check_holdout(holdout: Holdout) -> None:
     """Raises ConfigError for an interval or for indices that nothing can be held out by."""
     if isinstance(holdout, int):
-        if holdout < 0 or holdout == 1:
+        if holdout == 1:
             raise ConfigError(f"dataset.holdout: expected 0 (none) or at least 2, got {holdout}.")
-    elif not holdout or min(holdout) < 0 or len(set(holdout)) < len(holdout):
+    elif not holdout or len(set(holdout)) < len(holdout):
         raise ConfigError(f"dataset.holdout: expected different indices of views from 0 on, got {list(holdout)}.")
 
 
@@ -29,12 +32,6 @@ class Resolution:
 
     img_wh: tuple[int, int] | None = None
     img_downscale: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.img_wh is not None and (len(self.img_wh) != 2 or min(self.img_wh) < 1):
-            raise ConfigError(f"dataset.img_wh: expected [width, height] in pixels, got {list(self.img_wh)}.")
-        if self.img_downscale is not None and not 1.0 <= self.img_downscale < math.inf:
-            raise ConfigError(f"dataset.img_downscale: expected a factor of at least 1, got {self.img_downscale}.")
 
     def of(self, disk_size: tuple[int, int], where: str) -> tuple[int, int]:
         """(width, height) to use for an image of `disk_size`; raises ConfigError when the two wishes disagree."""
@@ -66,17 +63,14 @@ class DatasetConfig:
 
     # where pixels lie for a GPU: on it where they take at most half of its free memory, else in pinned host memory
     pixels_on: Placement = "auto"
-    mask_band: int = 0  # pixels of images as trained: the mask loss leaves out what lies so close to a mask's outline
+    # pixels of images as trained: the mask loss leaves out what lies so close to a mask's outline
+    mask_band: Annotated[int, Range(0, 10**4)] = 0
     # the true surface in the coordinates of meshes, one file or several, with which the exported mesh is compared
     gt_mesh: str | tuple[str, ...] | None = None
 
     UNUSED: ClassVar[dict[str, str]] = {
         "load_data_on_gpu": "where the pixels lie is decided by what is free; dataset.pixels_on overrides"
     }
-
-    def __post_init__(self) -> None:
-        if self.mask_band < 0:
-            raise ConfigError(f"dataset.mask_band: expected 0 or more, got {self.mask_band}.")
 
 
 def common_options(config: Any) -> DatasetConfig:
@@ -100,18 +94,15 @@ class FolderConfig(DatasetConfig):
 
     root_dir: str
     scene: str | None = None  # name of the scene, for experiment names and root_dir: ${dataset.scene}
-    img_wh: tuple[int, int] | None = None  # width, height in pixels
-    img_downscale: float | None = None  # or a factor >= 1
+    img_wh: tuple[Pixels, Pixels] | None = None  # width, height in pixels
+    img_downscale: Factor | None = None  # or a factor >= 1
     holdout: Holdout = HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
     follow_links: bool = False  # files of the dataset may be links to places outside of root_dir
-    n_test_traj_steps: int = 60  # frames of the orbit video; 0: the video shows the test views
+    # frames of the orbit video; 0: the video shows the test views
+    n_test_traj_steps: Annotated[int, Range(0, 10**5)] = 60
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         check_holdout(self.holdout)
-        Resolution(self.img_wh, self.img_downscale)
-        if self.n_test_traj_steps < 0:
-            raise ConfigError(f"dataset.n_test_traj_steps: expected 0 or more, got {self.n_test_traj_steps}.")
 
     @property
     def resolution(self) -> Resolution:

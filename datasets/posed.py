@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import CaptureConfig
 from datasets.region import Region, read_region
 from datasets.scene import Scene
-from utils.errors import ConfigError
+from utils.config.limits import Range
 from utils.images import read_image
 
 log = logging.getLogger(__name__)
@@ -29,15 +30,11 @@ class PosedConfig(CaptureConfig):
     up_est_method: UpMethod = "camera"  # mean of the cameras' up, or normal of the plane with most sparse points
     # the point that the cameras look at, their mean position, or the median of the sparse points
     center_est_method: CentreMethod = "lookat"
-    object_radius: float | None = None  # in the units of the cameras; None: of the sparse points that most cameras see
+    # in the units of the cameras; None: of the sparse points that most cameras see
+    object_radius: Annotated[float, Range(above=0.0, high=1e9)] | None = None
     # below root_dir: the sphere around the object that the capture pipeline found, used where the file is there instead
     # of the estimates above, but for an object_radius; None: estimated
     region_file: str | None = "region.json"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.object_radius is not None and not 0.0 < self.object_radius < float("inf"):
-            raise ConfigError(f"dataset.object_radius: expected a length above 0, got {self.object_radius:g}.")
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,12 @@
 """What can lie outside of the region of a model, as told in YAML; free of torch, like `models.configs`."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from models.configs import (
-    FullyFusedMLPConfig,
-    HashGridConfig,
-    SphericalHarmonicsConfig,
-    VolumeDensityConfig,
-    VolumeModelConfig,
-    VolumeRadianceConfig,
-    VolumeSDFConfig,
-    check_normals,
-)
+from models.configs import VolumeDensityConfig, VolumeModelConfig, VolumeRadianceConfig, check_pair, is_sdf
+from models.network_configs import FullyFusedMLPConfig, HashGridConfig, SphericalHarmonicsConfig
+from utils import registry
+from utils.config.limits import Range, Share
 from utils.config.schema import component
 from utils.errors import ConfigError
 from utils.registry import register
@@ -49,15 +43,17 @@ class LearnedBackgroundConfig:
 
     Photographs are compared whole, those with alpha over background_color."""
 
-    num_samples_per_ray: int = 256  # intervals from where a ray leaves the region to far, the shortest first
+    # intervals from where a ray leaves the region to far, the shortest first
+    num_samples_per_ray: Annotated[int, Range(1, 65536)] = 256
     # from near to where it enters the region, the shortest last. 0: nothing lies there; haze in front of a plain
     # surface can look right from every camera, so a surface is found better without
-    num_samples_in_front: int = 0
+    num_samples_in_front: Annotated[int, Range(0, 65536)] = 0
     # with both numbers: the sample budget of a training step. Intervals in empty cells take none of it; a ray that does
     # not fit leaves the losses
-    train_num_rays: int = 1024
-    grid_resolution: int = 128  # cells of its own occupancy grid along the diameter of the ball
-    grid_prune_occ_thre: float = 0.01
+    train_num_rays: Annotated[int, Range(1, 10**6)] = 1024
+    # cells of its own occupancy grid along the diameter of the ball
+    grid_resolution: Annotated[int, Range(4, 1024)] = 128
+    grid_prune_occ_thre: Share = 0.01
     # volume-density; its radius has no effect, since positions are contracted. Coarse on purpose: fine cells behind the
     # region can hold what each photograph shows there, and then the surface in the region is not found
     geometry: Any = component(
@@ -75,13 +71,6 @@ class LearnedBackgroundConfig:
 
     def __post_init__(self) -> None:
         _check_fields(self.geometry, self.texture, "model.background.geometry", "model.background.texture")
-        for name in ("num_samples_per_ray", "train_num_rays", "grid_resolution"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model.background.{name}: expected 1 or more, got {getattr(self, name)}.")
-        if self.num_samples_in_front < 0:
-            raise ConfigError(
-                f"model.background.num_samples_in_front: expected 0 or more, got {self.num_samples_in_front}."
-            )
         if self.texture is None:
             directions, network = SphericalHarmonicsConfig(degree=1), FullyFusedMLPConfig()
             texture = VolumeRadianceConfig(self.geometry.feature_dim, directions, network, "sigmoid")
@@ -119,11 +108,7 @@ class LearnedBackgroundConfig:
 
 def _check_fields(geometry: Any, texture: Any | None, geometry_key: str, texture_key: str) -> None:
     """Raises ConfigError where the fields at two keys do not make a background."""
-    if isinstance(geometry, VolumeSDFConfig):
-        raise ConfigError(f"{geometry_key}.name: expected volume-density, got volume-sdf, which has no density.")
-    check_normals(texture, texture_key)
-    if texture is not None and texture.input_feature_dim != geometry.feature_dim:
-        raise ConfigError(
-            f"{texture_key}.input_feature_dim: expected {geometry.feature_dim} ({geometry_key}.feature_dim), got "
-            f"{texture.input_feature_dim}."
-        )
+    if is_sdf(geometry):
+        raise ConfigError(f"{geometry_key}.name: expected a density, volume-density, got {registry.name_of(geometry)}.")
+    if texture is not None:
+        check_pair(geometry, texture, geometry_key, texture_key)

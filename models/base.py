@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from models import ops
 from models.background import Backdrop
-from models.configs import VolumeModelConfig
+from models.configs import VolumeModelConfig, is_sdf
 from models.marching import draw_jitter, without_padding
 from models.occupancy import OccupancyGrid
 from utils.rays import RayBatch, Rays, RaySamples
@@ -73,8 +72,6 @@ class RenderOutput:
 class VolumeModel(nn.Module):
     """Samples, occupancy grid and composition, shared by NeuS and NeRF; a subclass evaluates its field."""
 
-    has_normals: ClassVar[bool] = False
-
     def __init__(self, config: VolumeModelConfig) -> None:
         super().__init__()
         self.config = config
@@ -84,6 +81,11 @@ class VolumeModel(nn.Module):
         if config.grid_reseed:
             self.register_buffer("reseeding", torch.tensor(True), persistent=False)  # on the device: changes with steps
         self.step_length = 2.0 * 3.0**0.5 * config.radius / config.num_samples_per_ray
+
+    @property
+    def is_sdf(self) -> bool:
+        """Whether the field is a signed distance, and samples have normals; otherwise it is a density."""
+        return is_sdf(self.config.geometry)
 
     @property
     def num_rays(self) -> int:

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from models import ops
-from models.configs import FrequencyConfig, HashGridConfig, ProgressiveBandHashGridConfig, SphericalHarmonicsConfig
+from models.network_configs import (
+    FrequencyConfig,
+    HashGridConfig,
+    ProgressiveBandHashGridConfig,
+    SphericalHarmonicsConfig,
+)
 
 
 class PositionEncoding(nn.Module):

@@ -72,7 +72,7 @@ def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int
     """What `render_rays` returns, of rays that are marched together; width: samples of a ray in the first window."""
     packed, offset = model.march(rays, None), 0
     budget = model.config.ray_chunk * model.config.num_samples_per_ray
-    sums = rays.near.new_zeros(len(rays), 8 if model.has_normals else 5)
+    sums = rays.near.new_zeros(len(rays), 8 if model.is_sdf else 5)
     transmittance = torch.ones_like(rays.near)
     while True:
         window = _window(packed, offset, width, transmittance > MIN_TRANSMITTANCE)
@@ -93,7 +93,7 @@ def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int
     else:
         rgb, front_transmittance = _amid_background(model, rays, sums[:, :3], opacity, background)
         opacity, normal = opacity * front_transmittance, normal * front_transmittance[:, None]
-    return {"rgb": rgb, "opacity": opacity, "depth": depth} | ({"normal": normal} if model.has_normals else {})
+    return {"rgb": rgb, "opacity": opacity, "depth": depth} | ({"normal": normal} if model.is_sdf else {})
 
 
 def _amid_background(

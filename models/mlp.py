@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models import ops
-from models.configs import FullyFusedMLPConfig, VanillaMLPConfig
+from models.network_configs import FullyFusedMLPConfig, VanillaMLPConfig
 
 
 class MLP(nn.Module):

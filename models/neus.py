@@ -17,8 +17,6 @@ CURVATURE_STEP = 0.01  # distance of the second gradient, as a share of the radi
 class NeuS(VolumeModel):
     """SDF geometry, colour network with normals, learned inv_s, annealed cosine."""
 
-    has_normals = True
-
     def __init__(self, config: NeuSConfig) -> None:
         super().__init__(config)
         self.texture = build(config.texture, config.geometry.feature_dim + 3, config.backend)

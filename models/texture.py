@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from models import ops
 from models.configs import ReflectedRadianceConfig, VolumeRadianceConfig
-from utils.errors import ConfigError
 from utils.rays import RaySamples
 from utils.registry import build
 
@@ -19,11 +18,6 @@ class VolumeRadiance(nn.Module):
 
     def __init__(self, config: VolumeRadianceConfig, input_dim: int, backend: str = "auto") -> None:
         super().__init__()
-        if config.input_feature_dim != input_dim:
-            raise ConfigError(
-                f"model.texture.input_feature_dim: expected {input_dim} (model.geometry.feature_dim, plus 3 for the "
-                f"normal of an SDF), got {config.input_feature_dim}."
-            )
         self.backend = backend
         self.squash = config.color_activation == "sigmoid"
         self.encoding = build(config.dir_encoding_config, backend)

@@ -20,9 +20,10 @@ from omegaconf import OmegaConf
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
 from systems import schedules
-from systems.configs import Experiment, LossConfig
+from systems.configs import Experiment, LossConfig, Weight
 from utils import registry
 from utils.config import compose, schema
+from utils.config.limits import limits_of
 from utils.config.schedule import Schedule
 from utils.files import replacing
 
@@ -49,7 +50,7 @@ RESOLVERS = {  # what it gives, and an example that is computed when the documen
     "idiv": ("their quotient, rounded down", "${%s:20000,3}"),
     "if_equal": ("the third where the first two are equal, else the fourth", "${%s:learned,learned,1,8}"),
     "calc_exp_lr_decay_rate": ("the rate per step that makes the factor of 1 in so many steps", "${%s:0.25,2}"),
-    "basename": ("the last part of a path", "${%s:load/dtu_scan63}"),
+    "basename": ("the last part of a path, with - for what a name may not hold", "${%s:load/my scan}"),
     "existing": ("a path where there is something, else `null`", "${%s:load/missing.ply}"),
 }
 
@@ -89,6 +90,8 @@ def summary(doc: str | None) -> str:
 
 def expects(hint: Any) -> str:
     """A type annotation in the words of somebody who writes YAML."""
+    if limits := limits_of(hint):
+        return " ".join([expects(get_args(hint)[0]), *map(str, limits)])
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return " or ".join(map(expects, inner))
@@ -105,7 +108,7 @@ def rows(cls: type, prefix: str = "", preset: Any = None) -> Iterator[Row]:
     """The keys of a config class, those of nested blocks behind a dot.
 
     preset: an instance whose values are the defaults, in place of those of the class."""
-    hints, notes = get_type_hints(cls), comments(cls)
+    hints, notes = get_type_hints(cls, include_extras=True), comments(cls)
     for item in sorted(fields(cls), key=lambda item: item.kw_only):  # options that all have in common come last
         key, hint = prefix + item.name, hints[item.name]
         note = re.sub(r"\bNone\b", "`null`", notes.get(item.name, ""))  # as YAML calls it
@@ -146,10 +149,10 @@ def component_text(kind: str, value: Any) -> str:
     return f"`{json.dumps({schema.name_key(kind): registry.name_of(value), **node})}`"
 
 
-def table(found: Iterable[Row]) -> str:
+def table(keys: Iterable[Row]) -> str:
     """A Markdown table of keys."""
     lines = ["| key | expects | default | meaning |", "| --- | --- | --- | --- |"]
-    for row in found:
+    for row in keys:
         cells = [text.replace("|", "\\|") for text in (f"`{row.key}`", row.expects, row.default, row.note)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -203,7 +206,7 @@ def losses() -> Iterator[str]:
         "curvature that warms up and decays."
     )
     weights = [
-        Row(f"lambda_{name.replace('-', '_')}", expects(Schedule), "off", note)
+        Row(f"lambda_{name.replace('-', '_')}", expects(Weight), "off", note)
         for name, (note, _) in functions("loss").items()
     ]
     yield table([*weights, *(row for row in rows(LossConfig) if not row.key.startswith("weights"))])

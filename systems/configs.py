@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
-from models.configs import FrequencyConfig, NeRFConfig
+from models.configs import is_sdf
+from models.network_configs import FrequencyConfig
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import registry
-from utils.config import compose, schema
+from utils.config import compose, schema, switches
+from utils.config.limits import FolderName, Interval, OneOf, Range, Share, Step
 from utils.config.schedule import Schedule
 from utils.config.schema import component
 from utils.errors import ConfigError
@@ -20,29 +22,34 @@ _FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without sa
 _SDF_LOSSES = ("eikonal", "sparsity", "curvature", "normal_smooth", "ncc", "sparse_points")
 
 
+Weight = Annotated[Schedule, Range(0.0, 1e6)]
+Rate = Annotated[float, Range(0.0, 10.0)]  # of learning, or of decay
+Beta = Annotated[float, Range(0.0, below=1.0)]
+Eps = Annotated[float, Range(above=0.0, high=1.0)]
+
+
 @dataclass(frozen=True)
 class LossConfig:
     """Weights of the registered losses, `lambda_<name>`: a number or a schedule; 0 switches a loss off."""
 
-    weights: dict[str, Schedule]
-    sparsity_scale: float = 1.0  # sharpness of the sparsity loss, in 1 / scene unit
-    normal_smooth_scale: float = 10.0  # how soon normal_smooth fades with the mean difference of channels, in [0, 1]
-    sparse_points_num: int = 1024  # of them in a step
-    ncc_rays: int = 512  # of a step whose patches are compared, at most
-    ncc_patch: int = 11  # pixels along the side of a patch, odd
-    ncc_views: int = 8  # neighbours of a photograph that its patches are compared with
-    ncc_best: int = 4  # of these, the views that show a patch most alike count: others may not see it
+    weights: dict[str, Weight]
+    # sharpness of the sparsity loss, in 1 / scene unit
+    sparsity_scale: Annotated[float, Range(above=0.0, high=1e6)] = 1.0
+    # how soon normal_smooth fades with the mean difference of channels, in [0, 1]
+    normal_smooth_scale: Annotated[float, Range(0.0, 1e6)] = 10.0
+    sparse_points_num: Annotated[int, Range(1, 10**6)] = 1024  # of them in a step
+    ncc_rays: Annotated[int, Range(1, 10**6)] = 512  # of a step whose patches are compared, at most
+    ncc_patch: Annotated[int, Range(3, 101)] = 11  # pixels along the side of a patch, odd
+    ncc_views: Annotated[int, Range(1, 1000)] = 8  # neighbours of a photograph that its patches are compared with
+    # of these, the views that show a patch most alike count: others may not see it
+    ncc_best: Annotated[int, Range(1, 1000)] = 4
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("sparse_points_num", 1),
-            ("ncc_rays", 1),
-            ("ncc_patch", 3),
-            ("ncc_best", 1),
-            ("ncc_views", self.ncc_best),
-        ):
-            if getattr(self, name) < least:
-                raise ConfigError(f"system.loss.{name}: expected at least {least}, got {getattr(self, name)}.")
+        if self.ncc_views < self.ncc_best:
+            raise ConfigError(
+                f"system.loss.ncc_views: expected at least {self.ncc_best} (system.loss.ncc_best), got "
+                f"{self.ncc_views}."
+            )
         if self.ncc_patch % 2 == 0:
             raise ConfigError(f"system.loss.ncc_patch: expected an odd number of pixels, got {self.ncc_patch}.")
 
@@ -55,14 +62,14 @@ class LossConfig:
     def from_config(cls, value: Any, where: str) -> "LossConfig":
         """Reads a block of `lambda_<name>: weight`. Raises ConfigError for a loss that does not exist."""
         if not isinstance(value, dict):
-            raise ConfigError(f"{where}: expected a block of lambda_<loss>: weight, got {value!r}.")
+            raise ConfigError(f"{where}: expected a block of lambda_<loss>: weight, got {schema.shown(value)}.")
         known = [f"lambda_{name.replace('-', '_')}" for name in registry.names("loss")]
         weights, options, settings = {}, {}, cls.options()
         for key, item in value.items():
             if key in settings:
                 options[key] = schema.convert(settings[key], item, f"{where}.{key}")
             elif key in known:
-                weights[key.removeprefix("lambda_")] = Schedule.from_config(item, f"{where}.{key}")
+                weights[key.removeprefix("lambda_")] = schema.convert(Weight, item, f"{where}.{key}")
             else:
                 known += settings
                 hint = registry.nearest(str(key), known)
@@ -84,22 +91,22 @@ class LossConfig:
 class OptimizerArgs:
     """Settings of one parameter group."""
 
-    lr: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.99)
-    eps: float = 1e-15
+    lr: Rate = 0.01
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
+    eps: Eps = 1e-15
     # None: what torch's optimiser of that name does (AdamW 0.01, Adam 0). Of geometry it draws features of the grid
     # towards 0, and thus to less detail
-    weight_decay: float | None = None
+    weight_decay: Rate | None = None
 
 
 @dataclass(frozen=True)
 class GroupArgs:
     """What one part of the model (geometry, texture, variance, exposure) changes of `optimizer.args`."""
 
-    lr: float | None = None
-    betas: tuple[float, float] | None = None
-    eps: float | None = None
-    weight_decay: float | None = None
+    lr: Rate | None = None
+    betas: tuple[Beta, Beta] | None = None
+    eps: Eps | None = None
+    weight_decay: Rate | None = None
 
 
 @dataclass(frozen=True)
@@ -118,15 +125,12 @@ class SystemConfig:
     loss: LossConfig
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     exposure: bool = False  # learns a gain and an offset of each channel for each training image
-    error_guided: float = 0.0  # share of the rays that go where colours are most wrong, in cells of 16 x 16 pixels
+    error_guided: Share = 0.0  # share of the rays that go where colours are most wrong, in cells of 16 x 16 pixels
     scheduler: SchedulerConfig = field(default_factory=lambda: SchedulerConfig(ConstantLR()))
-    constant_steps: int | None = None  # for interpolation in the scheduler
-    final_lr_share: float | None = None  # likewise: the learning rate at the end, as a share of that of the start
-    warmup_steps: int | None = None  # likewise
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.error_guided <= 1.0:
-            raise ConfigError(f"system.error_guided: expected a share from 0 to 1, got {self.error_guided:g}.")
+    constant_steps: Step | None = None  # for interpolation in the scheduler
+    # likewise: the learning rate at the end, as a share of that of the start
+    final_lr_share: Annotated[float, Range(above=0.0, high=1.0)] | None = None
+    warmup_steps: Step | None = None  # likewise
 
 
 @register("system", "neus-system", builds="systems.training.reconstruction:ReconstructionSystem")
@@ -146,42 +150,34 @@ class CheckpointConfig:
     """When checkpoints are written; the last step always is. See trainer.save_every_minutes too."""
 
     save_top_k: Literal[-1, 1] = -1  # -1 keeps all, 1 the newest
-    every_n_train_steps: int = 5000
+    every_n_train_steps: Interval = 5000
 
 
 @dataclass(frozen=True)
 class ExportConfig:
     """What the test pass leaves behind."""
 
-    chunk_size: int = 2**21  # points per query of the field during mesh extraction on a GPU; a CPU takes 2^17 at most
+    # points per query of the field during mesh extraction on a GPU; a CPU takes 2^17 at most
+    chunk_size: Annotated[int, Range(1, 10**9)] = 2**21
     export_vertex_color: bool = True
-    formats: tuple[str, ...] = ("obj", "ply")  # beside these there is glb, for web pages
+    formats: tuple[Annotated[str, OneOf("exporter")], ...] = ("obj", "ply")  # beside these there is glb, for web pages
     # faces without a corner in the frame of a training camera are dropped, or without one that such a camera sees
     crop: Literal["none", "frame", "visible"] = "none"
-    min_component: float = 0.05  # components below this share of the largest one's area are dropped and reported
-    min_shown_component: float = 0.001  # the same where masks or alpha show that a component belongs to the object
-    close_holes: float = 0.0  # holes up to this perimeter, as a share of the diagonal of the mesh's box, are closed
-    projection_steps: int = 1  # Newton steps that take each vertex onto the zero set of an SDF, within its cell
-    max_faces: int | None = None  # a mesh of more is decimated; None: all are kept, or 100000 of a textured mesh
+    min_component: Share = 0.05  # components below this share of the largest one's area are dropped and reported
+    min_shown_component: Share = 0.001  # the same where masks or alpha show that a component belongs to the object
+    # holes up to this perimeter, as a share of the diagonal of the mesh's box, are closed
+    close_holes: Annotated[float, Range(0.0, 10.0)] = 0.0
+    # Newton steps that take each vertex onto the zero set of an SDF, within its cell
+    projection_steps: Annotated[int, Range(0, 100)] = 1
+    # a mesh of more is decimated; None: all are kept, or 100000 of a textured mesh
+    max_faces: Annotated[int, Range(4, 10**9)] | None = None
     # a picture for obj and glb, of the colours that the model has on the surface, or blended from the training views
     texture: Literal["none", "field", "views"] = "none"
-    texture_size: int = 2048  # texels along each side of it
-    video_fps: int = 30
+    texture_size: Annotated[int, Range(16, 16384)] = 2048  # texels along each side of it
+    video_fps: Annotated[int, Range(1, 240)] = 30
     report: bool = True  # save/report.html, figures, views, curves and the mesh in one file that needs no network
 
     def __post_init__(self) -> None:
-        least = {
-            "min_component": 0.0,
-            "min_shown_component": 0.0,
-            "close_holes": 0.0,
-            "projection_steps": 0,
-            "max_faces": 4,
-            "texture_size": 16,
-        }
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if value is not None and value < bound:
-                raise ConfigError(f"export.{name}: expected at least {bound:g}, got {value:g}.")
         if self.texture != "none" and not {"obj", "glb"} & set(self.formats):
             raise ConfigError(
                 f"export.texture={self.texture}: needs a format that holds a picture, got export.formats="
@@ -193,13 +189,14 @@ class ExportConfig:
 class TrainerConfig:
     """The training loop."""
 
-    max_steps: int = 20000
-    log_every_n_steps: int = 100
-    val_check_interval: int = 5000  # steps
+    max_steps: Interval = 20000
+    log_every_n_steps: Interval = 100
+    val_check_interval: Interval = 5000  # steps
     # minutes after a checkpoint that another one is written, however many steps that is; the two newest of these are
     # kept; 0: never
-    save_every_minutes: float = 10.0
-    limit_val_batches: int | float = 2  # validation views: a number, or a share of them as 0.1
+    save_every_minutes: Annotated[float, Range(0.0, 1e6)] = 10.0
+    # validation views: a number, or a share of them as 0.1
+    limit_val_batches: Annotated[int, Range(0, 10**6)] | Share = 2
     enable_progress_bar: bool = True  # in a terminal; in a log a line every few seconds instead
     precision: Literal["32", "16", "bf16"] = "32"
     cuda_graph: bool = True  # on a GPU the training step is recorded once and replayed; false: launched piece by piece
@@ -208,22 +205,19 @@ class TrainerConfig:
         "num_sanity_val_steps": "the dataset is checked when it is loaded, before training",
     }
 
-    def __post_init__(self) -> None:
-        if self.save_every_minutes < 0.0:
-            raise ConfigError(f"trainer.save_every_minutes: expected 0 or more, got {self.save_every_minutes:g}.")
-
 
 @dataclass(frozen=True)
 class Experiment:
     """The whole of a resolved YAML file. Raises ConfigError where its parts do not go together."""
 
-    name: str
+    name: Annotated[str, FolderName()]  # of the folder below exp_dir
     dataset: Any = component("dataset")
     model: Any = component("model")
     system: Any = component("system")
-    tag: str = ""
-    seed: int = 42
-    trial_name: str | None = None  # folder of the run under exp_dir/name; None: [tag]@[timestamp]
+    tag: Annotated[str, FolderName(empty=True)] = ""
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 42
+    # folder of the run under exp_dir/name; None: [tag]@[timestamp]
+    trial_name: Annotated[str, FolderName(also="@")] | None = None
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -265,8 +259,9 @@ class Experiment:
                 "system.loss.lambda_grid_tv: needs model.geometry.xyz_encoding_config.otype=HashGrid, got "
                 f"{registry.name_of(encoding)}. Set it to 0."
             )
+        geometry = getattr(self.model, "geometry", None)
         for name in _SDF_LOSSES:
-            if isinstance(self.model, NeRFConfig) and not self.system.loss.is_off(name):
+            if geometry is not None and not is_sdf(geometry) and not self.system.loss.is_off(name):
                 raise ConfigError(
                     f"system.loss.lambda_{name}: needs a signed distance field (model.name=neus), "
                     f"got model.name={registry.name_of(self.model)}. Set it to 0."
@@ -275,9 +270,12 @@ class Experiment:
 
 def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:
     """The checked experiment of YAML files and key=value overrides. Raises ConfigError with where a value stands."""
-    sources = compose.collect(paths, overrides)
+    sources = switches.drop_replaced(compose.collect(paths, overrides), Experiment)
     node = compose.resolve(sources)
     try:
         return schema.parse(Experiment, node)
     except ConfigError as error:
-        raise ConfigError(f"{compose.origin(sources, str(error).split(':')[0])}{error}") from None
+        key, text = str(error).split(":")[0], str(error).removesuffix(".")
+        inputs = compose.computed_from(sources, key)
+        message = f"{text}{inputs}." if inputs else error
+        raise ConfigError(f"{compose.origin(sources, key)}{message}") from None

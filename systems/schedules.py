@@ -1,22 +1,24 @@
 """Learning-rate schedules by the names that torch gives them, as pure functions of the step; free of torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
 
 from utils.config import schema
+from utils.config.limits import Range, Step
 from utils.errors import ConfigError
 from utils.registry import nearest
 
 Factor = Callable[[int], float]
+Multiple = Annotated[float, Range(0.0, 100.0)]  # of a learning rate
 
 
 @dataclass(frozen=True)
 class ConstantLR:
     """`factor` until `total_iters`, then 1."""
 
-    factor: float = 1.0
-    total_iters: int = 0
+    factor: Multiple = 1.0
+    total_iters: Step = 0
 
     def at(self, step: int) -> float:
         """The factor of the base learning rate."""
@@ -27,9 +29,9 @@ class ConstantLR:
 class LinearLR:
     """From `start_factor` to `end_factor` over `total_iters` steps."""
 
-    start_factor: float = 1.0 / 3
-    end_factor: float = 1.0
-    total_iters: int = 5
+    start_factor: Multiple = 1.0 / 3
+    end_factor: Multiple = 1.0
+    total_iters: Step = 5
 
     def at(self, step: int) -> float:
         """The factor of the base learning rate."""
@@ -41,7 +43,7 @@ class LinearLR:
 class ExponentialLR:
     """gamma ** step."""
 
-    gamma: float
+    gamma: Annotated[float, Range(above=0.0, high=1.0)]
 
     def at(self, step: int) -> float:
         """The factor of the base learning rate."""
@@ -52,8 +54,8 @@ class ExponentialLR:
 class MultiStepLR:
     """Times `gamma` at each milestone."""
 
-    milestones: tuple[int, ...]
-    gamma: float = 0.1
+    milestones: tuple[Step, ...]
+    gamma: Annotated[float, Range(above=0.0, high=10.0)] = 0.1
 
     def at(self, step: int) -> float:
         """The factor of the base learning rate."""
@@ -65,7 +67,7 @@ class SequentialLR:
     """One schedule after the other; each counts its steps from its own milestone."""
 
     schedulers: tuple["SchedulerConfig", ...]
-    milestones: tuple[int, ...]
+    milestones: tuple[Step, ...]
 
     def at(self, step: int) -> float:
         """The factor of the base learning rate."""
@@ -82,6 +84,14 @@ class SchedulerConfig:
 
     schedule: Any
 
+    @staticmethod
+    def known_keys(name: str) -> dict[str, Any] | None:
+        """The keys beside a name, with the class of those that are blocks; None for a name that is no schedule's."""
+        if name not in _KINDS:
+            return None
+        own = {item.name: None for item in fields(SequentialLR)} if name == "SequentialLR" else {"args": _KINDS[name]}
+        return {"name": None, "interval": None, **own}
+
     def at(self, step: int) -> float:
         """The factor of the base learning rate at a step."""
         return self.schedule.at(step)
@@ -92,13 +102,18 @@ class SchedulerConfig:
         if not isinstance(value, dict) or str(value.get("name")) not in _KINDS:
             got = value.get("name") if isinstance(value, dict) else value
             hint = nearest(str(got), _KINDS)
-            raise ConfigError(f"{where}.name: expected one of {', '.join(_KINDS)}; got {got!r}.{hint}")
+            raise ConfigError(f"{where}.name: expected one of {', '.join(_KINDS)}; got {schema.shown(got)}.{hint}")
         kind = _KINDS[value["name"]]
         if value.get("interval", "step") != "step":
-            raise ConfigError(f"{where}.interval: expected step, got {value['interval']!r}. Training has no epochs.")
+            got = schema.shown(value["interval"])
+            raise ConfigError(f"{where}.interval: expected step, got {got}. Training has no epochs.")
         rest = {key: item for key, item in value.items() if key not in ("name", "interval")}
         if kind is SequentialLR:
             schedule = schema.parse(kind, rest, where)
+            if list(schedule.milestones) != sorted(schedule.milestones):
+                raise ConfigError(
+                    f"{where}.milestones: expected steps that do not fall, got {list(schedule.milestones)}."
+                )
             if len(schedule.schedulers) != len(schedule.milestones) + 1:
                 raise ConfigError(
                     f"{where}: {len(schedule.schedulers)} schedulers need {len(schedule.schedulers) - 1} milestones, "

@@ -113,8 +113,14 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
                 "got HashGrid",
             ],
         ),
-        ([*DEMO, "--train", *PROGRESSIVE, f"{GRID}.update_steps=0"], ["update_steps: expected at least 1, got 0"]),
-        ([*DEMO, "--train", *PROGRESSIVE, f"{GRID}.start_level=0"], ["start_level: expected at least 1, got 0"]),
+        (
+            [*DEMO, "--train", *PROGRESSIVE, f"{GRID}.update_steps=0"],
+            ["update_steps: expected a whole number from 1 to 1e9, got 0"],
+        ),
+        (
+            [*DEMO, "--train", *PROGRESSIVE, f"{GRID}.start_level=0"],
+            ["start_level: expected a whole number from 1 to 32, got 0"],
+        ),
         ([*DEMO, "--train", *MODULATE[:2]], ["model.variance.reach_max_steps: missing"]),
         (
             [*DEMO, "--train", *MODULATE, "model.variance.mod_start_steps=12"],

@@ -85,18 +85,13 @@ def surface_level(model: VolumeModel, threshold: float | str, views: LoadViews |
     """The value of the field at the surface: the number that the configuration gives, or what `auto` finds."""
     if threshold != "auto":
         return threshold
-    if is_sdf(model):
+    if model.is_sdf:
         return 0.0
     assert views is not None, "the level of a density is found along rays"
     device = model.occupancy.value.device
     generator = torch.Generator(device).manual_seed(0)
     # Of the test views, since these are in memory; they show the same object.
     return density_level(model, views("test").draw(LEVEL_RAYS, torch.zeros(3, device=device), generator).rays)
-
-
-def is_sdf(model: VolumeModel) -> bool:
-    """Whether the field is a signed distance."""
-    return hasattr(model.geometry, "sdf")
 
 
 def extract_surface(model: VolumeModel, resolution: int, level: float, chunk: int) -> Mesh:
@@ -107,9 +102,9 @@ def extract_surface(model: VolumeModel, resolution: int, level: float, chunk: in
         radius=model.config.radius,
         resolution=resolution,
         level=level,
-        solid="below" if is_sdf(model) else "above",
+        solid="below" if model.is_sdf else "above",
         chunk=min(chunk, CPU_CHUNK) if device.type == "cpu" else chunk,
-        occupied=model.occupancy.occupied if model.config.grid_prune and not is_sdf(model) else None,
+        occupied=model.occupancy.occupied if model.config.grid_prune and not model.is_sdf else None,
         device=device,
     )
     return mesh if model.background is None else finishing.cut_to_ball(mesh, model.config.radius)
@@ -132,7 +127,7 @@ def _finished(
     mesh, dropped = drop_small(mesh, config, None if views is None else lambda: views("test"), 2.0 * spacing)
     scale = float(np.cbrt(abs(np.linalg.det(world_from_scene[:3, :3]))))
     mesh, holes = finishing.close_holes(mesh, config.close_holes, scale)
-    if config.projection_steps and is_sdf(model):
+    if config.projection_steps and model.is_sdf:
         # Marching cubes errs by a part of a cell; a vertex that goes farther follows something else.
         mesh = finishing.project(mesh, model, level, 0.5 * spacing, config.projection_steps, CPU_CHUNK)
     mesh = finishing.within_budget(mesh, config)
@@ -174,7 +169,7 @@ def surface_colors(
 
     def color(rows: Tensor) -> Tensor:
         places, outward = rows.split(3, dim=1)
-        if reach > 0.0 and is_sdf(model):
+        if reach > 0.0 and model.is_sdf:
             places = project_to_level(places, lambda x: model.geometry(x)[:2], level, reach, TEXEL_STEPS)
         return model.color(places, outward)
 

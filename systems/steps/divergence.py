@@ -50,7 +50,7 @@ class DivergenceMonitor:
         share = torch.linspace(0.0, 1.0, PLACES, device=rank.device, dtype=torch.float64)
         cells = torch.searchsorted(rank, (share * (rank[-1] - 1)).long() + 1).clamp(max=len(rank) - 1)
         points = occupancy.places(cells, self._within)
-        values = self._model.field_value(points) if self._model.has_normals else self._model.occupancy_value(points)
+        values = self._model.field_value(points) if self._model.is_sdf else self._model.occupancy_value(points)
         return dict(zip(_OWN, (weight_norm(self._module), values.min(), values.max()), strict=True))
 
     def check(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
@@ -70,7 +70,7 @@ class DivergenceMonitor:
         return {name: value for name, value in values.items() if name not in _OWN}
 
     def _signs(self, step: int, least: float, most: float) -> set[str]:
-        if self._model.has_normals:
+        if self._model.is_sdf:
             checks = {"gone": least > 0.0, "full": most < 0.0}
         else:
             checks = {"clear": step >= FAITH and most < _TRANSPARENT, "solid": step >= FAITH and least > _OPAQUE}

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import viser
 
-from systems.export.exporter import is_sdf
 from systems.steps.step import view_background
 from systems.viewer import layers
 from systems.viewer.address import Address
@@ -51,7 +50,7 @@ class ViserPage:
         self._buttons = {command: self._add_button(command) for command in commands}
         self._message = self.server.gui.add_text("last", "", disabled=True, multiline=True)
         self.show_paused(False)
-        self._add_mesh_controls(is_sdf(viewed.model))
+        self._add_mesh_controls(viewed.model.is_sdf)
         self._add_layers(viewed)
         self.server.on_client_connect(self._on_connect)
         self.server.on_client_disconnect(self._on_disconnect)

@@ -7,7 +7,7 @@ import torch
 
 from models.base import VolumeModel
 from systems.configs import Experiment
-from systems.export.exporter import LoadViews, extract_surface, is_sdf, surface_level
+from systems.export.exporter import LoadViews, extract_surface, surface_level
 from systems.viewer.requests import CropBox
 from utils.errors import ReconstructionError
 from utils.mesh import Mesh, submesh
@@ -21,7 +21,7 @@ def level_from_slider(model: VolumeModel, experiment: Experiment, views: LoadVie
 
     Above 0 an SDF gets fatter, and a density thinner. Raises ReconstructionError if no level can be found."""
     level = surface_level(model, experiment.model.geometry.isosurface.threshold, views)
-    if is_sdf(model):
+    if model.is_sdf:
         return level + slider * SDF_REACH * model.config.radius
     return level * DENSITY_FACTOR**slider
 

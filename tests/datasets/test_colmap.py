@@ -145,5 +145,3 @@ def test_methods_that_need_points_are_refused_without_them(tmp_path):
     for option in ({"up_est_method": "ground"}, {"center_est_method": "point"}):
         with pytest.raises(ConfigError, match=r"needs the points of a sparse reconstruction"):
             load(tmp_path, **option)
-    with pytest.raises(ConfigError, match="object_radius"):
-        ColmapConfig(str(tmp_path), object_radius=0.0)

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from datasets.blender import BlenderConfig
 from datasets.masks import check_band, outline_band
 from datasets.scene import Scene
-from utils.errors import ConfigError, DataError
+from utils.errors import DataError
 
 SIZES = np.array([[9, 7], [5, 6], [4, 4]])
 
@@ -54,8 +53,3 @@ def test_without_masks_a_band_is_refused() -> None:
     check_band(bare, 0)
     with pytest.raises(DataError, match=r"dataset\.mask_band=3: expected images with masks"):
         check_band(bare, 3)
-
-
-def test_a_band_is_not_negative() -> None:
-    with pytest.raises(ConfigError, match=r"dataset\.mask_band: expected 0 or more, got -1"):
-        BlenderConfig("x", mask_band=-1)

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from models.configs import (
+from models.configs import VolumeSDFConfig
+from models.geometry import VolumeSDF
+from models.mlp import MLP
+from models.network_configs import (
     FrequencyConfig,
     HashGridConfig,
     ProgressiveBandHashGridConfig,
     VanillaMLPConfig,
-    VolumeSDFConfig,
 )
-from models.geometry import VolumeSDF
-from models.mlp import MLP
 
 GRID = HashGridConfig(n_levels=4, log2_hashmap_size=10, base_resolution=4, per_level_scale=1.6, include_xyz=True)
 SPHERE = VanillaMLPConfig(sphere_init=True, weight_norm=True)

@@ -8,16 +8,8 @@ from small_models import SIZES, random_rays
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from models.configs import (
-    FullyFusedMLPConfig,
-    HashGridConfig,
-    NeuSConfig,
-    ReflectedRadianceConfig,
-    SphericalHarmonicsConfig,
-    VanillaMLPConfig,
-    VarianceConfig,
-    VolumeSDFConfig,
-)
+from models.configs import NeuSConfig, ReflectedRadianceConfig, VarianceConfig, VolumeSDFConfig
+from models.network_configs import FullyFusedMLPConfig, HashGridConfig, SphericalHarmonicsConfig, VanillaMLPConfig
 from models.neus import NeuS
 from models.ops.reference.reflection import reflect
 from models.texture import ReflectedRadiance

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from models.base import VARIATION_SHARE
-from models.configs import FrequencyConfig, HashGridConfig, ProgressiveBandHashGridConfig
 from models.encodings import Frequency, HashGrid, ProgressiveBandHashGrid
+from models.network_configs import FrequencyConfig, HashGridConfig, ProgressiveBandHashGridConfig
 from systems.configs import read_experiment
 from utils.errors import ConfigError
 

@@ -7,15 +7,9 @@ from torch.nn import functional as F
 from models.background import LearnedBackground
 from models.background_configs import LearnedBackgroundConfig
 from models.base import VolumeModel
-from models.configs import (
-    NeRFConfig,
-    NeuSConfig,
-    VanillaMLPConfig,
-    VarianceConfig,
-    VolumeDensityConfig,
-    VolumeSDFConfig,
-)
+from models.configs import NeRFConfig, NeuSConfig, VarianceConfig, VolumeDensityConfig, VolumeSDFConfig
 from models.nerf import NeRF
+from models.network_configs import VanillaMLPConfig
 from models.neus import NeuS
 from utils.rays import Rays
 

@@ -6,18 +6,15 @@ from torch.nn import functional as F
 
 from models.base import VolumeModel
 from models.configs import (
-    FullyFusedMLPConfig,
-    HashGridConfig,
     NeRFConfig,
     NeuSConfig,
-    SphericalHarmonicsConfig,
-    VanillaMLPConfig,
     VarianceConfig,
     VolumeDensityConfig,
     VolumeRadianceConfig,
     VolumeSDFConfig,
 )
 from models.nerf import NeRF
+from models.network_configs import FullyFusedMLPConfig, HashGridConfig, SphericalHarmonicsConfig, VanillaMLPConfig
 from models.neus import NeuS
 from utils.rays import Rays
 

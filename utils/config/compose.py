@@ -6,7 +6,6 @@ itself, sought beside it and then in `configs/`. Interpolations are OmegaConf's,
 import operator
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from utils.config.schema import is_number
+from utils.config.sources import ABSENT, REFERENCE, Source, computed_from, lookup, origin, plain
 from utils.errors import ConfigError
 from utils.registry import ROOT, nearest
 
@@ -35,8 +35,6 @@ _ARITHMETIC = {
     "calc_exp_lr_decay_rate": calc_exp_lr_decay_rate,
 }
 _COMPUTES = re.compile(r"\$\{(" + "|".join(_ARITHMETIC) + "):")
-_REFERENCE = re.compile(r"\$\{(\w[\w.\[\]-]*)\}")  # ${model.radius}; relative ones are left to OmegaConf
-_ABSENT = object()
 MAX_VALUES = 100_000  # of a YAML file, once its anchors are written out
 
 
@@ -54,18 +52,9 @@ def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
 
 for _name, _function in _ARITHMETIC.items():
     OmegaConf.register_resolver(_name, _of_numbers(_function), replace=True)
-OmegaConf.register_resolver("basename", lambda path: Path(path).name, replace=True)
+OmegaConf.register_resolver("basename", lambda path: re.sub(r"[^\w.-]", "-", Path(path).name), replace=True)
 OmegaConf.register_resolver("if_equal", lambda one, other, then, else_: then if one == other else else_, replace=True)
 OmegaConf.register_resolver("existing", lambda path: path if Path(path).exists() else None, replace=True)
-
-
-@dataclass(frozen=True)
-class Source:
-    """One place that keys come from: a file, or the command line."""
-
-    name: str
-    tree: DictConfig
-    path: Path | None = None  # of the file
 
 
 def read_yaml(path: Path) -> DictConfig:
@@ -119,18 +108,18 @@ def _expand(path: Path, stack: tuple[Path, ...] = ()) -> list[Source]:
         raise ConfigError(f"{path}: its defaults lead back to itself ({' -> '.join(p.name for p in (*stack, path))}).")
     tree = read_yaml(path)
     sources: list[Source] = []
-    names = _plain(tree).get("defaults", [])
+    names = plain(tree).get("defaults", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{path}: defaults: expected a list of file names such as [base/neus], got {names!r}.")
     for name in names:
         candidates = [path.parent / f"{name}.yaml", ROOT / "configs" / f"{name}.yaml"]
-        found = next((c for c in candidates if c.is_file()), None)
-        if found is None:
+        file = next((c for c in candidates if c.is_file()), None)
+        if file is None:
             known = [
                 p.relative_to(ROOT / "configs").with_suffix("").as_posix() for p in (ROOT / "configs").rglob("*.yaml")
             ]
             raise ConfigError(f"{path}: defaults: no file {name}.yaml beside it or in configs/.{nearest(name, known)}")
-        sources += _expand(found, (*stack, path))
+        sources += _expand(file, (*stack, path))
     tree.pop("defaults", None)
     return [*sources, Source(_relative(path), tree, path)]
 
@@ -169,8 +158,9 @@ def resolve(sources: Sequence[Source]) -> dict[str, Any]:
             )
         return OmegaConf.to_container(merged, resolve=True)
     except OmegaConfBaseException as error:
-        key, reason = error.full_key or "", f"cannot be resolved: {_first_line(error)}."
-        at_fault = _no_number(_plain(merged), key)
+        key = error.full_key or ""
+        reason = f"cannot be resolved: {_first_line(error)}{computed_from(sources, key)}."
+        at_fault = _no_number(plain(merged), key)
         if at_fault is not None:
             key, reason = at_fault[0], f"expected a number, got {at_fault[1]!r}; {key} is computed from it."
         raise ConfigError(f"{origin(sources, key)}{key or 'config'}: {reason}") from None
@@ -184,11 +174,11 @@ def _no_number(tree: dict[str, Any], key: str) -> tuple[str, Any] | None:
     """The key, and its value, that keeps the arithmetic at or behind `key` from being done; None for other reasons."""
     keys, computed = [key], False
     for name in keys:  # grows by what each expression refers to
-        value = _lookup(tree, name)
-        if isinstance(value, str) and (_COMPUTES.search(value) or _REFERENCE.fullmatch(value)):
+        value = lookup(tree, name)
+        if isinstance(value, str) and (_COMPUTES.search(value) or REFERENCE.fullmatch(value)):
             computed = computed or _COMPUTES.search(value) is not None
-            keys += [other for other in _REFERENCE.findall(value) if other not in keys]
-        elif computed and value is not _ABSENT and not is_number(value) and "${" not in str(value):
+            keys += [other for other in REFERENCE.findall(value) if other not in keys]
+        elif computed and value is not ABSENT and not is_number(value) and "${" not in str(value):
             return name, value
     return None
 
@@ -196,7 +186,7 @@ def _no_number(tree: dict[str, Any], key: str) -> tuple[str, Any] | None:
 def _merge(sources: Sequence[Source]) -> DictConfig:
     merged = OmegaConf.create()
     for source in sources:
-        clash = _clash(_plain(merged), _plain(source.tree))
+        clash = _clash(plain(merged), plain(source.tree))
         if clash is not None:
             raise ConfigError(
                 f"{origin([source], clash)}{clash}: a list and a block of keys cannot be merged. Give the whole list."
@@ -220,61 +210,6 @@ def _clash(one: dict[str, Any], other: dict[str, Any]) -> str | None:
 def _is_interpolation(tree: DictConfig, key: str) -> bool:
     parent, _, name = key.rpartition(".")
     return OmegaConf.is_interpolation(OmegaConf.select(tree, parent) if parent else tree, name)
-
-
-def origin(sources: Sequence[Source], key: str) -> str:
-    """`file:line: ` of the last source that sets the dotted key, `command line: `, or '' where none does.
-
-    Where the value is a reference, ${trainer.max_steps}, the place that sets what it refers to comes in front."""
-    return _origin(sources, key, (key,)) if key else ""
-
-
-def _origin(sources: Sequence[Source], key: str, readers: tuple[str, ...]) -> str:
-    for source in reversed(sources):
-        value = _lookup(_plain(source.tree), key)
-        if value is _ABSENT:
-            continue
-        place = f"{source.name}:{_line_of(source.path, key)}: " if source.path else f"{source.name}: "
-        reference = _REFERENCE.fullmatch(str(value))
-        if reference is None or reference[1] in readers:
-            return place
-        behind = _origin(sources, reference[1], (*readers, reference[1]))
-        return f"{behind}{reference[1]}, read at {place}" if behind else place
-    return ""
-
-
-def _line_of(path: Path, key: str) -> int:
-    """The line that sets a dotted key, counted from 1; that of the nearest block where an anchor is merged in."""
-    node, line = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), 0
-    for part in _parts(key):
-        if isinstance(node, yaml.MappingNode):
-            inner = {name.value: (name.start_mark.line, item) for name, item in node.value}
-        elif isinstance(node, yaml.SequenceNode):
-            inner = {str(index): (item.start_mark.line, item) for index, item in enumerate(node.value)}
-        else:
-            break
-        line, node = inner.get(part, (line, None))
-    return line + 1
-
-
-def _plain(tree: DictConfig) -> dict[str, Any]:
-    """The tree as it was written, with `???` and interpolations as text."""
-    return OmegaConf.to_container(tree, resolve=False)
-
-
-def _parts(key: str) -> list[str]:
-    """a.b[0].c -> a, b, 0, c."""
-    return re.findall(r"[^.\[\]]+", key)
-
-
-def _lookup(tree: Any, key: str) -> Any:
-    """What lies at a dotted key of a plain tree, or what stands there in place of a block; else _ABSENT."""
-    for part in _parts(key):
-        if isinstance(tree, list) and part.isdigit() and int(part) < len(tree):
-            tree = tree[int(part)]
-        elif isinstance(tree, dict):
-            tree = tree.get(part, _ABSENT)
-    return tree
 
 
 def _first_line(error: Exception) -> str:

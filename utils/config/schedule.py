@@ -2,9 +2,9 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from utils.config.schema import is_number
+from utils.config.schema import is_number, shown
 from utils.errors import ConfigError
 
 
@@ -13,6 +13,7 @@ class Schedule:
     """Linear between points, constant before the first and after the last; two points at one step are a jump."""
 
     points: tuple[tuple[int, float], ...]  # (step, value), at least one; steps do not fall
+    WORDS: ClassVar[str] = "a number or a schedule"  # in messages
 
     @classmethod
     def from_config(cls, value: Any, where: str) -> "Schedule":
@@ -23,14 +24,19 @@ class Schedule:
         if not points or steps != sorted(steps) or any(step != int(step) for step in steps):
             raise ConfigError(
                 f"{where}: expected a number or a schedule: [start_step, start_value, end_value, end_step], or two or "
-                f"more [step, value], with whole steps that do not fall; got {value!r}."
+                f"more [step, value], with whole steps that do not fall; got {shown(value)}."
             )
         return cls(tuple((int(step), float(number)) for step, number in points))
 
     @property
+    def values(self) -> tuple[float, ...]:
+        """The values at the points, between which all others lie."""
+        return tuple(value for _, value in self.points)
+
+    @property
     def is_zero(self) -> bool:
         """Whether the value is 0 at every step."""
-        return all(value == 0.0 for _, value in self.points)
+        return not any(self.values)
 
     def to_config(self) -> float | list:
         """The YAML form that `from_config` reads back to an equal schedule."""

@@ -1,22 +1,29 @@
-"""Turns plain YAML values into frozen dataclasses and back, with errors that name the place and the nearest key.
+"""Turns plain YAML values into frozen dataclasses and back, with errors that name the key and the nearest known one.
 
 A field is a bool, number, string, Literal, tuple, dict[str, X], Optional, nested dataclass, `component(kind)` (a node
 whose `name` or `otype` picks a registered Config), or a class with `from_config(value, where)` and `to_config()`.
-A Config may list keys of older files that have no effect here in `UNUSED: ClassVar[dict[str, str]]` with the reason."""
+`Annotated[int, Range(1, 32)]` bounds what a field takes, see `utils.config.limits`; NaN and infinity are never taken.
+`__post_init__` checks what fields say of each other; a message that begins with ".key: " gets the dotted place of the
+block in front. A Config may list keys of older files that have no effect here in `UNUSED: ClassVar[dict[str, str]]`,
+each with the reason."""
 
 import dataclasses
 import logging
 import sys
 import types
+import unicodedata
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from utils import registry
+from utils.config.limits import limits_of
 from utils.errors import ConfigError
 
 log = logging.getLogger(__name__)
 _NAME_KEYS = {"encoding": "otype", "direction": "otype", "network": "otype"}
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+MAX_PART = 255  # bytes of a name in a file system
+MAX_SHOWN = 80  # characters of a refused value in a message
 
 
 def name_key(kind: str) -> str:
@@ -47,34 +54,39 @@ def is_number(value: Any) -> bool:
 
 
 def parse(cls: type, node: Any, where: str = "") -> Any:
-    """`cls` filled from a plain dict. Raises ConfigError with the dotted place for anything that does not fit."""
+    """`cls` filled from a plain dict. Raises ConfigError with the dotted key for anything that does not fit."""
     if not isinstance(node, dict):
-        raise ConfigError(f"{where or 'config'}: expected a block of keys, got {node!r}.")
-    hints = get_type_hints(cls)
+        raise ConfigError(f"{where or 'config'}: expected a block of keys, got {shown(node)}.")
+    hints = get_type_hints(cls, include_extras=True)
     known = {item.name: item for item in fields(cls)}
     unused = getattr(cls, "UNUSED", {})
     values = {}
     for key, value in node.items():
-        place = f"{where}.{key}" if where else str(key)
+        dotted = f"{where}.{key}" if where else str(key)
         if key in unused:
-            log.debug("%s has no effect: %s", place, unused[key])
+            log.debug("%s has no effect: %s", dotted, unused[key])
         elif key not in known:
             raise ConfigError(
-                f"{place}: unknown key.{registry.nearest(str(key), known)} Known here: {', '.join(known)}."
+                f"{dotted}: unknown key.{registry.nearest(str(key), known)} Known here: {', '.join(known)}."
             )
         elif "kind" in known[key].metadata:
-            values[key] = _parse_component(known[key], value, place)
+            values[key] = _parse_component(known[key], value, dotted)
         else:
-            values[key] = convert(hints[key], value, place)
+            values[key] = convert(hints[key], value, dotted)
     for item in known.values():
         if item.name not in values and item.default is MISSING and item.default_factory is MISSING:
             raise ConfigError(
                 f"{where + '.' if where else ''}{item.name}: missing. Set it in the YAML or as key=value."
             )
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        if str(error).startswith("."):
+            raise ConfigError(f"{where}{error}".removeprefix(".")) from None
+        raise
 
 
-def _parse_component(item: dataclasses.Field, value: Any, place: str) -> Any:
+def _parse_component(item: dataclasses.Field, value: Any, where: str) -> Any:
     kind = item.metadata["kind"]
     if value is None and item.default is None:
         return None
@@ -82,18 +94,20 @@ def _parse_component(item: dataclasses.Field, value: Any, place: str) -> Any:
     value = {key: value} if isinstance(value, str) else value  # no more than the name
     if not isinstance(value, dict) or not isinstance(value.get(key), str):
         raise ConfigError(
-            f"{place}: expected a block with '{key}', one of {', '.join(registry.names(kind))}; got {value!r}."
+            f"{where}: expected a block with '{key}', one of {', '.join(registry.names(kind))}; got {shown(value)}."
         )
     try:
         entry = registry.find(kind, value[key])
     except ConfigError as error:
-        raise ConfigError(f"{place}.{key}: {error}") from None
-    return parse(entry.target, {k: v for k, v in value.items() if k != key}, place)
+        raise ConfigError(f"{where}.{key}: {error}") from None
+    return parse(entry.target, {k: v for k, v in value.items() if k != key}, where)
 
 
 def convert(kind: Any, value: Any, where: str) -> Any:
     """`value` as the annotated type `kind`. Raises ConfigError saying what was expected and what came."""
     origin = get_origin(kind)
+    if limits_of(kind):
+        return _convert_limited(kind, value, where)
     if hasattr(kind, "from_config"):
         return kind.from_config(value, where)
     if is_dataclass(kind):
@@ -110,43 +124,94 @@ def convert(kind: Any, value: Any, where: str) -> Any:
     if kind is bool and isinstance(value, bool):
         return value
     if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
-        return str(value)
+        return _checked_text(str(value), where)
     if is_number(value) and (kind is float or (kind is int and value == int(value))):
         return kind(value)  # 2e4 is a whole number too
-    expected = "a list" if origin is tuple else "a block of keys" if origin is dict else _WORDS.get(kind, str(kind))
-    raise ConfigError(f"{where}: expected {expected}, got {value!r}.")
+    raise ConfigError(f"{where}: expected {describe(kind)}, got {shown(value)}.")
+
+
+def describe(kind: Any) -> str:
+    """What an annotation takes, in the words of a message: "a whole number from 1 to 32"."""
+    if limits := limits_of(kind):
+        return " ".join([describe(get_args(kind)[0]), *map(str, limits)])
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return " or ".join("null" if option is type(None) else describe(option) for option in inner)
+    if origin is Literal:
+        return f"one of {', '.join('null' if option is None else str(option).lower() for option in inner)}"
+    if origin is tuple:
+        return "a list"
+    return _WORDS.get(kind) or getattr(kind, "WORDS", "a block of keys")
+
+
+def shown(value: Any) -> str:
+    """A refused value as a message shows it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
+
+
+def _convert_limited(kind: Any, value: Any, where: str) -> Any:
+    """`value` as the type within Annotated, every number of it within the limits."""
+    plain = get_args(kind)[0]
+    try:
+        result = convert(plain, value, where)
+    except ConfigError:
+        if plain in _WORDS:
+            raise ConfigError(f"{where}: expected {describe(kind)}, got {shown(value)}.") from None
+        raise
+    for limit in limits_of(kind):
+        for part in getattr(result, "values", (result,)):  # of a schedule
+            if not limit.admits(part):
+                hint = registry.nearest(str(part), getattr(limit, "known", ()))
+                raise ConfigError(f"{where}: expected {describe(kind)}, got {shown(value)}.{hint}")
+    return result
+
+
+def _checked_text(text: str, where: str) -> str:
+    """The text. Raises ConfigError for what no file can be called and no line can show."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ConfigError(f"{where}: expected text without control characters, got {shown(text)}.")
+    if any(len(part.encode("utf-8")) > MAX_PART for part in text.split("/")):
+        raise ConfigError(f"{where}: expected text of at most {MAX_PART} bytes between slashes, got {shown(text)}.")
+    return text
 
 
 def _convert_union(options: tuple, value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
     choices = [option for option in options if option is not type(None)]
-    choices.sort(key=lambda option: option is not type(value))  # 1 and 1.0 stay apart where both are allowed
-    for option in choices[:-1]:
+    choices.sort(key=lambda option: _plain_type(option) is not type(value))  # 1 and 1.0 stay apart where both may come
+    refusals = []
+    for option in choices:
         try:
             return convert(option, value, where)
-        except ConfigError:
-            continue
-    if get_origin(choices[-1]) is Literal:  # `float | Literal["auto"]`: the error names the number too
-        others = tuple(_WORDS[option] for option in choices[:-1] if option in _WORDS)
-        return _convert_literal(get_args(choices[-1]), value, where, others)
-    return convert(choices[-1], value, where)
+        except ConfigError as refusal:
+            refusals.append((option, refusal))
+    for option, refusal in refusals:
+        if len(refusals) == 1 or (isinstance(value, list) and get_origin(option) is tuple):
+            raise refusal
+    names = [str(name) for option in choices if get_origin(option) is Literal for name in get_args(option)]
+    hint = registry.nearest(str(value), names)
+    raise ConfigError(f"{where}: expected {' or '.join(map(describe, choices))}, got {shown(value)}.{hint}")
 
 
-def _convert_literal(options: tuple, value: Any, where: str, others: tuple[str, ...] = ()) -> Any:
+def _plain_type(kind: Any) -> Any:
+    return get_args(kind)[0] if limits_of(kind) else kind
+
+
+def _convert_literal(options: tuple, value: Any, where: str) -> Any:
     for option in options:
         if value == option and isinstance(value, bool) == isinstance(option, bool):
             return option
         if isinstance(option, str) and not isinstance(value, bool) and str(value) == option:
             return option
     hint = registry.nearest(str(value), map(str, options))
-    known = ", ".join([*others, *("null" if option is None else str(option).lower() for option in options)])
-    raise ConfigError(f"{where}: expected one of {known}; got {value!r}.{hint}")
+    raise ConfigError(f"{where}: expected {describe(Literal[options])}; got {shown(value)}.{hint}")
 
 
 def _convert_tuple(inner: tuple, value: Any, where: str) -> tuple:
     if inner[-1] is not Ellipsis and len(inner) != len(value):
-        raise ConfigError(f"{where}: expected {len(inner)} values, got {len(value)}: {value!r}.")
+        raise ConfigError(f"{where}: expected {len(inner)} values, got {len(value)}: {shown(value)}.")
     kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
     return tuple(convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
 

@@ -11,8 +11,8 @@ import torch
 from tinycudann_stand_in import ROWS
 from torch.testing import assert_close
 
-from models.configs import FullyFusedMLPConfig
 from models.mlp import MLP
+from models.network_configs import FullyFusedMLPConfig
 from models.ops import Layers, backends
 from models.ops.reference import mlp as reference_mlp
 from models.ops.tinycudann import mlp as tinycudann_mlp

@@ -5,16 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.configs import (
-    FullyFusedMLPConfig,
-    HashGridConfig,
-    NeRFConfig,
-    SphericalHarmonicsConfig,
-    VanillaMLPConfig,
-    VolumeDensityConfig,
-    VolumeRadianceConfig,
-)
+from models.configs import NeRFConfig, VolumeDensityConfig, VolumeRadianceConfig
 from models.nerf import NeRF
+from models.network_configs import FullyFusedMLPConfig, HashGridConfig, SphericalHarmonicsConfig, VanillaMLPConfig
 from systems.export.density_level import density_level
 from systems.export.exporter import extract_surface, surface_level
 from utils.errors import ReconstructionError

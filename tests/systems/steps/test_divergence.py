@@ -17,7 +17,7 @@ class Field(nn.Module):
 
     def __init__(self, value: Callable[[Tensor], Tensor], is_sdf: bool) -> None:
         super().__init__()
-        self.occupancy, self.has_normals = OccupancyGrid(1.0, 16, 0.01), is_sdf
+        self.occupancy, self.is_sdf = OccupancyGrid(1.0, 16, 0.01), is_sdf
         self.weight = nn.Parameter(torch.ones(3))
         self.field_value = self.occupancy_value = value
 

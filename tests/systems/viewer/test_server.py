@@ -55,7 +55,9 @@ def test_the_page_shows_cameras_region_and_controls(visitor, subject):
 
 def test_points_of_a_capture_are_shown_and_so_is_a_region_that_is_a_ball(subject):
     points = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
-    model = SimpleNamespace(config=subject.model.config, background=object(), geometry=subject.model.geometry)
+    model = SimpleNamespace(
+        config=subject.model.config, background=object(), geometry=subject.model.geometry, is_sdf=True
+    )
     model.occupancy = subject.model.occupancy
     capture = replace(subject, scene=replace(subject.scene, points=points), model=model)
     opened = ViserPage(capture, Mailbox(), find_address("127.0.0.1", 0), [100], live=False, commands=("export",))

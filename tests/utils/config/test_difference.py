@@ -31,7 +31,9 @@ def test_another_component_than_the_default_is_a_change():
 
 def test_every_change_can_be_undone():
     """With all changes put back into what is required, the defaults come out: nothing was missed."""
-    experiment = read_experiment(["configs/neus-demo.yaml"], ["export.video_fps=7", "model.geometry.feature_dim=9"])
+    experiment = read_experiment(
+        ["configs/neus-demo.yaml"], ["export.video_fps=7", "model.geometry.mlp_network_config.n_neurons=32"]
+    )
     tree = to_dict(experiment)
     for change in changes(experiment):
         *path, last = change.key.split(".")

@@ -22,10 +22,10 @@ def make_model(name: str, device: torch.device, background: object = LEARNED) ->
     """Random weights, large enough to make both fields vary."""
     network, sizes = VanillaMLPConfig(n_neurons=16), {**SIZES, "grid_resolution": 8, "background": background}
     if name == "neus":
-        geometry = VolumeSDFConfig(GRID, network, feature_dim=4)
+        geometry = VolumeSDFConfig(GRID, network, SIZES["radius"], 4)
         model = NeuS(NeuSConfig(geometry, texture(7), variance=VarianceConfig(0.1), **sizes))
     else:
-        model = NeRF(NeRFConfig(VolumeDensityConfig(GRID, network, feature_dim=4), texture(4), **sizes))
+        model = NeRF(NeRFConfig(VolumeDensityConfig(GRID, network, SIZES["radius"], 4), texture(4), **sizes))
     with torch.no_grad():
         for part, parameters in model.parts().items():
             for parameter in parameters if part.startswith("geometry") else []:

@@ -225,10 +225,9 @@ def scheduler() -> Iterator[str]:
         "## scheduler\n\nAt `system.scheduler`; `name` picks one of these, as a factor of the learning rates. Its keys "
         "stand under `args`, those of SequentialLR beside the name. `interval` may be given and is `step`."
     )
-    for cls in vars(schedules).values():
-        if is_dataclass(cls) and cls is not schedules.SchedulerConfig:
-            yield f"### {cls.__name__}\n\n{summary(cls.__doc__)}"
-            yield table(rows(cls))
+    for name, cls in schedules.KINDS.items():
+        yield f"### {name}\n\n{summary(cls.__doc__)}"
+        yield table(rows(cls))
 
 
 def resolvers() -> Iterator[str]:

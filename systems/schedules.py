@@ -75,7 +75,7 @@ class SequentialLR:
         return self.schedulers[index].at(step - (self.milestones[index - 1] if index else 0))
 
 
-_KINDS = {kind.__name__: kind for kind in (ConstantLR, LinearLR, ExponentialLR, MultiStepLR, SequentialLR)}
+KINDS = {kind.__name__: kind for kind in (ConstantLR, LinearLR, ExponentialLR, MultiStepLR, SequentialLR)}
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ class SchedulerConfig:
     @staticmethod
     def known_keys(name: str) -> dict[str, Any] | None:
         """The keys beside a name, with the class of those that are blocks; None for a name that is no schedule's."""
-        if name not in _KINDS:
+        if name not in KINDS:
             return None
-        own = {item.name: None for item in fields(SequentialLR)} if name == "SequentialLR" else {"args": _KINDS[name]}
+        own = {item.name: None for item in fields(SequentialLR)} if name == "SequentialLR" else {"args": KINDS[name]}
         return {"name": None, "interval": None, **own}
 
     def at(self, step: int) -> float:
@@ -99,11 +99,11 @@ class SchedulerConfig:
     @classmethod
     def from_config(cls, value: Any, where: str) -> "SchedulerConfig":
         """Reads `{name, interval, args}` or `{name, milestones, schedulers}`. Raises ConfigError."""
-        if not isinstance(value, dict) or str(value.get("name")) not in _KINDS:
+        if not isinstance(value, dict) or str(value.get("name")) not in KINDS:
             got = value.get("name") if isinstance(value, dict) else value
-            hint = nearest(str(got), _KINDS)
-            raise ConfigError(f"{where}.name: expected one of {', '.join(_KINDS)}; got {schema.shown(got)}.{hint}")
-        kind = _KINDS[value["name"]]
+            hint = nearest(str(got), KINDS)
+            raise ConfigError(f"{where}.name: expected one of {', '.join(KINDS)}; got {schema.shown(got)}.{hint}")
+        kind = KINDS[value["name"]]
         if value.get("interval", "step") != "step":
             got = schema.shown(value["interval"])
             raise ConfigError(f"{where}.interval: expected step, got {got}. Training has no epochs.")

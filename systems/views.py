@@ -29,7 +29,7 @@ class TrainingViews(Protocol):
     def sparse_points(self, radius: float) -> Tensor | None: ...
 
 
-class CapturedViews(Protocol):
+class PosedViews(Protocol):
     """The photographs of a split."""
 
     def __len__(self) -> int: ...

@@ -1,4 +1,4 @@
-"""The exported mesh against the true one."""
+"""Compares the exported mesh with the true one."""
 
 import logging
 from collections.abc import Sequence
@@ -14,16 +14,18 @@ from utils.metrics.surface import Comparison, compare_meshes
 log = logging.getLogger(__name__)
 _HEADLINE = ("chamfer", "chamfer_permille", "accuracy", "completeness", "fscore_0.5pct", "fscore_1pct")
 _HEADLINE += ("normal_consistency", "noise_floor")
-_COMPARISON = Comparison(samples=100_000, dense=8)  # a noise floor below 0.5 per mille in some seconds
+_COMPARISON = Comparison(samples=100_000, dense=8)  # a noise floor below 0.5 per mille, within a few seconds
 
 
-def against_truth(paths: Sequence[Path], true: Mesh) -> dict[str, Any]:
-    """What the report says of an exported mesh, as it stands in one of its files; nothing if none can be read."""
+def compare_with_truth(paths: Sequence[Path], true: Mesh) -> dict[str, Any]:
+    """The entry `mesh_against_gt` of metrics.json, measured on one of the mesh's files; {} if none can be read.
+
+    paths: the files of the mesh, in different formats; true: the true mesh, in the same world coordinates."""
     try:
         path = quickest(paths)
-        found = compare_meshes(read_mesh(path), true, _COMPARISON)
+        metrics = compare_meshes(read_mesh(path), true, _COMPARISON)
     except DataError as error:
-        log.warning("the mesh is not compared with dataset.gt_mesh: %s", error)
+        log.warning("cannot compare the mesh with dataset.gt_mesh: %s", error)
         return {}
-    shape = {name: found["predicted_mesh"][name] for name in ("components", "holes", "watertight")}
-    return {"mesh_against_gt": {"file": path.name} | {name: found[name] for name in _HEADLINE} | shape}
+    shape = {name: metrics["predicted_mesh"][name] for name in ("components", "holes", "watertight")}
+    return {"mesh_against_gt": {"file": path.name} | {name: metrics[name] for name in _HEADLINE} | shape}

@@ -1,9 +1,19 @@
-"""From a trained model to a mesh in the user's own coordinates."""
+"""From a trained model to mesh files in the user's own coordinates.
+
+`export_mesh` takes these steps:
+1. extraction: marching cubes finds the level set of the field, in scene coordinates (`extract_surface`);
+2. cropping to what the training cameras see, `export.crop` (postprocess.py);
+3. floaters: small components are dropped unless masks show them (floaters.py);
+4. holes are closed up to a size (postprocess.py);
+5. projection: vertices move onto the zero level set of an SDF (postprocess.py);
+6. decimation to `export.max_faces`, and normals (postprocess.py);
+7. vertex colours of the model, and a baked texture (texturing.py);
+8. the mesh is taken to world coordinates and written, a file for each of `export.formats` (obj_ply.py, glb.py)."""
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +23,10 @@ from torch import Tensor
 
 from models.base import VolumeModel
 from systems.configs import Experiment, ExportConfig
-from systems.export import finishing
+from systems.export import postprocess
 from systems.export.density_level import density_level
-from systems.export.floaters import drop_small
-from systems.views import CapturedViews
+from systems.export.floaters import drop_small_components
+from systems.views import PosedViews
 from utils import registry
 from utils.memory import HalvingChunks
 from utils.mesh import Mesh, transform
@@ -27,13 +37,22 @@ from utils.mesh.measures import vertex_normals
 from utils.visualise import to_uint8
 
 log = logging.getLogger(__name__)
-CPU_CHUNK = 2**17  # points at a time on a CPU, and wherever gradients or colours are asked for
-LEVEL_RAYS = 4096  # of which half the light is followed
-PREVIEW_FACES = 50_000  # that a browser turns smoothly
-TEXEL_STEPS = 3  # Newton steps from a face of a textured mesh to the surface that it stands for
+CPU_CHUNK = 2**17  # points at a time on a CPU, and on any device for gradients and colours
+LEVEL_RAYS = 4096  # rays from which the level of a density is chosen
+PREVIEW_FACES = 50_000  # a browser can turn a mesh of this size smoothly
+TEXEL_STEPS = 3  # Newton steps from a texel on a face to the level set
 
 
-LoadViews = Callable[[str], CapturedViews]  # loads a split when it is asked for one
+LoadViews = Callable[[str], PosedViews]  # loads a split when it is called with the split's name
+
+
+@dataclass(frozen=True)
+class LevelSet:
+    """The surface that is exported, before it becomes a mesh."""
+
+    model: VolumeModel
+    level: float  # value of the field at the surface
+    spacing: float  # of the lattice that marching cubes works on, in scene units
 
 
 @torch.no_grad()
@@ -46,56 +65,58 @@ def export_mesh(
     on_mesh: Callable[[Mesh], None] | None = None,
     crop: Callable[[Mesh], Mesh] = lambda mesh: mesh,
 ) -> dict[str, Any]:
-    """Writes `<stem>-mc<R>.<format>` for each export format and returns what was made.
+    """Writes `<stem>-mc<R>.<format>` for each export format and returns a report.
 
-    views: what the level of a density, doubtful floaters, `export.crop` and `export.texture=views` look at; None where
-    none of the other three is asked for; show: gets the mesh in scene coordinates once it is written; shape: changes
-    the level set, in scene coordinates, before all else. Raises ReconstructionError when the field has no surface;
-    nothing is written then."""
+    views: photographs, for the level of a density, for masks that keep a small component, for `export.crop` and for
+    `export.texture=views`; may be None if the configuration asks for neither a level, a crop nor such a texture;
+    on_mesh: called with the mesh in scene coordinates once the files are written; crop: applied to the extracted mesh,
+    in scene coordinates, before all other steps. Raises ReconstructionError if the field has no surface, and then
+    writes nothing."""
     started = time.perf_counter()
-    surface, config = experiment.model.geometry.isosurface, experiment.export
+    isosurface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}
-    level = surface_level(model, surface.threshold, views)
-    chunks = HalvingChunks("export.chunk_size", config.chunk_size, finishing.MIN_CHUNK)
-    mesh = crop(chunks.run(lambda chunk: extract_surface(model, surface.resolution, level, chunk)))
-    spacing = 2.0 * model.config.radius / (surface.resolution - 1)
-    mesh, made = _finished(mesh, model, config, level, spacing, world_from_scene, views)
-    mesh = _colored(mesh, model, config, level, spacing, views)
-    shown, mesh = mesh, transform(mesh, world_from_scene)
+    level = surface_level(model, isosurface.threshold, views)
+    chunks = HalvingChunks("export.chunk_size", config.chunk_size, postprocess.MIN_CHUNK)
+    mesh = crop(chunks.run(lambda chunk: extract_surface(model, isosurface.resolution, level, chunk)))
+    surface = LevelSet(model, level, spacing=2.0 * model.config.radius / (isosurface.resolution - 1))
+    world_scale = float(np.cbrt(abs(np.linalg.det(world_from_scene[:3, :3]))))
+    mesh, cleaning = _postprocess(mesh, surface, config, views, world_scale)
+    mesh = _add_appearance(mesh, surface, config, views)
+    world_mesh = transform(mesh, world_from_scene)
     extracted = time.perf_counter()
-    paths = [stem.with_name(f"{stem.name}-mc{surface.resolution}.{name}") for name in writers]
+    paths = [stem.with_name(f"{stem.name}-mc{isosurface.resolution}.{name}") for name in writers]
     for path, write in zip(paths, writers.values(), strict=True):
-        write(mesh, path)
+        write(world_mesh, path)
     report = {
         "files": [path.name for path in paths],
-        "resolution": surface.resolution,
+        "resolution": isosurface.resolution,
         "level": level,
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
-        **made,
+        **cleaning,
         "seconds": round(time.perf_counter() - started, 2),
-        "extraction_seconds": round(extracted - started, 2),  # without the writing of the files
+        "extraction_seconds": round(extracted - started, 2),  # without writing the files
     }
     if on_mesh is not None:
-        on_mesh(shown)
+        on_mesh(mesh)
     return report
 
 
 def surface_level(model: VolumeModel, threshold: float | str, views: LoadViews | None) -> float:
-    """The value of the field at the surface: the number that the configuration gives, or what `auto` finds."""
+    """The value of the field at the surface: `threshold` if it is a number; for `auto`, 0 for an SDF, else measured."""
     if threshold != "auto":
         return threshold
     if model.is_sdf:
         return 0.0
-    assert views is not None, "the level of a density is found along rays"
+    assert views is not None, "the level of a density is measured along rays"
     device = model.occupancy.value.device
     generator = torch.Generator(device).manual_seed(0)
-    # Of the test views, since these are in memory; they show the same object.
+    # The test views show the same object as the training views, and they are already in memory.
     return density_level(model, views("test").draw(LEVEL_RAYS, torch.zeros(3, device=device), generator).rays)
 
 
 def extract_surface(model: VolumeModel, resolution: int, level: float, chunk: int) -> Mesh:
-    """The level set of the model's field in its region, in scene coordinates, wound outward."""
+    """The level set of the model's field in its region, in scene coordinates, with faces that point outward."""
     device = model.occupancy.value.device
     mesh = extract_isosurface(
         model.field_value,
@@ -107,55 +128,50 @@ def extract_surface(model: VolumeModel, resolution: int, level: float, chunk: in
         occupied=model.occupancy.occupied if model.config.grid_prune and not model.is_sdf else None,
         device=device,
     )
-    return mesh if model.background is None else finishing.cut_to_ball(mesh, model.config.radius)
+    return mesh if model.background is None else postprocess.crop_to_ball(mesh, model.config.radius)
 
 
-def _finished(
-    mesh: Mesh,
-    model: VolumeModel,
-    config: ExportConfig,
-    level: float,
-    spacing: float,
-    world_from_scene: np.ndarray,
-    views: LoadViews | None,
+def _postprocess(
+    mesh: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None, world_scale: float
 ) -> tuple[Mesh, dict[str, Any]]:
-    """The mesh after all steps that change its shape, with its normals, and what they report."""
+    """The mesh after all steps that change its shape, with its normals, and what they report.
+
+    world_scale: world units to a scene unit."""
     if config.crop != "none":
         train = views("train")
-        mesh = finishing.crop(mesh, config.crop, (train.camera(index) for index in range(len(train))))
-    # The test views again, so that --train and --test leave the same mesh and none has to be loaded for it.
-    mesh, dropped = drop_small(mesh, config, None if views is None else lambda: views("test"), 2.0 * spacing)
-    scale = float(np.cbrt(abs(np.linalg.det(world_from_scene[:3, :3]))))
-    mesh, holes = finishing.close_holes(mesh, config.close_holes, scale)
-    if config.projection_steps and model.is_sdf:
-        # Marching cubes errs by a part of a cell; a vertex that goes farther follows something else.
-        mesh = finishing.project(mesh, model, level, 0.5 * spacing, config.projection_steps, CPU_CHUNK)
-    mesh = finishing.within_budget(mesh, config)
-    return replace(mesh, normals=vertex_normals(mesh)), {"floaters_dropped": dropped, **holes}
+        mesh = postprocess.crop_to_cameras(mesh, config.crop, (train.camera(index) for index in range(len(train))))
+    # The test views again, so that --train and --test give the same mesh and neither has to load other views.
+    masked_views = None if views is None else lambda: views("test")
+    mesh, num_dropped = drop_small_components(mesh, config, masked_views, 2.0 * surface.spacing)
+    mesh, holes = postprocess.close_holes(mesh, config.close_holes, world_scale)
+    if config.projection_steps and surface.model.is_sdf:
+        # Marching cubes errs by a part of a cell; a vertex that moves farther would follow another part of the surface.
+        reach = 0.5 * surface.spacing
+        mesh = postprocess.project(mesh, surface.model, surface.level, reach, config.projection_steps, CPU_CHUNK)
+    mesh = postprocess.limit_faces(mesh, config)
+    return replace(mesh, normals=vertex_normals(mesh)), {"floaters_dropped": num_dropped, **holes}
 
 
-def _colored(
-    mesh: Mesh, model: VolumeModel, config: ExportConfig, level: float, spacing: float, views: LoadViews | None
-) -> Mesh:
-    """The mesh with colours at its vertices and, where it is asked for, a texture."""
+def _add_appearance(mesh: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None) -> Mesh:
+    """The mesh with colours at its vertices and a texture, as far as the configuration asks for them."""
     if config.export_vertex_color:
-        mesh = colored(mesh, model)
+        mesh = add_vertex_colors(mesh, surface.model)
     if config.texture == "none":
         return mesh
-    from systems.export.texturing import texture_mesh
+    from systems.export.texturing import bake_texture
 
-    def colors_near(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        """Of the surface that the faces stand for, where it is close."""
-        return surface_colors(model, points, normals, level, 2.0 * spacing)
+    def model_colors(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """Colours of the level set near the faces, which only approximate it."""
+        return surface_colors(surface.model, points, normals, surface.level, reach=2.0 * surface.spacing)
 
     photos = None
     if config.texture == "views":
         train = views("train")
         photos = ((train.camera(index), train.photograph(index)) for index in range(len(train)))
-    return texture_mesh(mesh, config.texture_size, colors_near, photos)
+    return bake_texture(mesh, config.texture_size, model_colors, photos)
 
 
-def colored(mesh: Mesh, model: VolumeModel) -> Mesh:
+def add_vertex_colors(mesh: Mesh, model: VolumeModel) -> Mesh:
     """A mesh in scene coordinates, with normals, in the colours that the model has at its vertices."""
     return replace(mesh, colors=to_uint8(surface_colors(model, mesh.vertices, mesh.normals)))
 
@@ -165,19 +181,21 @@ def surface_colors(
 ) -> np.ndarray:
     """(P, 3) float32 colours in [0, 1] of scene points (P, 3), seen against their normals (P, 3).
 
-    reach: scene units that a point may lie off the surface `sdf == level` for which it stands."""
+    reach: scene units by which a point of an SDF may first move onto the surface `sdf == level`; 0: it stays."""
 
     def color(rows: Tensor) -> Tensor:
-        places, outward = rows.split(3, dim=1)
+        on_surface, outward = rows.split(3, dim=1)
         if reach > 0.0 and model.is_sdf:
-            places = project_to_level(places, lambda x: model.geometry(x)[:2], level, reach, TEXEL_STEPS)
-        return model.color(places, outward)
+            on_surface = project_to_level(on_surface, lambda x: model.geometry(x)[:2], level, reach, TEXEL_STEPS)
+        return model.color(on_surface, outward)
 
     rows = np.hstack([points.astype(np.float32), normals.astype(np.float32)])
-    return finishing.over_points(rows, color, model.occupancy.value.device, CPU_CHUNK)
+    return postprocess.evaluate_points(rows, color, model.occupancy.value.device, CPU_CHUNK)
 
 
-def preview(mesh: Mesh, model: VolumeModel) -> Mesh:
+def preview_mesh(mesh: Mesh, model: VolumeModel) -> Mesh:
     """The mesh, in scene coordinates, with at most about PREVIEW_FACES faces and the colours of the model."""
     small = decimate(mesh, PREVIEW_FACES)
-    return small if small.colors is not None else colored(replace(small, normals=vertex_normals(small)), model)
+    if small.colors is not None:
+        return small
+    return add_vertex_colors(replace(small, normals=vertex_normals(small)), model)

@@ -16,15 +16,16 @@ from utils.mesh.ply import needs_doubles
 from utils.registry import register
 
 FLOAT, UINT = 5126, 5125  # component types of glTF
-ARRAY, ELEMENTS = 34962, 34963  # what a buffer view is for
-UNLIT = "KHR_materials_unlit"  # colours as they are: the light of the photographs is in them already
+ARRAY, ELEMENTS = 34962, 34963  # targets of buffer views: vertex attributes, indices
+UNLIT = "KHR_materials_unlit"  # viewers add no light, since the colours already contain that of the photographs
 
 
 @register("exporter", "glb")
 def write_glb(mesh: Mesh, path: Path) -> None:
-    """Writes binary glTF: float positions and normals, the texture or linear float colours, unlit where it has either.
+    """Writes binary glTF: float positions and normals, a texture or linear float colours, with an unlit material.
 
-    Where floats would distort the shape, as in large world coordinates, positions are relative to a node's place."""
+    If floats would distort the shape, as in large world coordinates, positions are relative to a node's translation.
+    A mesh without colours gets a lit material."""
     vertex, faces, places = _split_at_seams(mesh)
     origin = np.round(mesh.vertices.mean(axis=0)) if needs_doubles(mesh) else np.zeros(3)
     attributes = {"POSITION": (mesh.vertices - origin)[vertex]}
@@ -61,9 +62,9 @@ def write_glb(mesh: Mesh, path: Path) -> None:
 
 
 def _split_at_seams(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """For each vertex of the file the one of the mesh (U,), faces (F, 3) of the former, and their places (U, 2).
+    """The mesh vertex (U,) of each vertex in the file, faces (F, 3) of the file, and texture coordinates (U, 2).
 
-    In glTF a vertex has one place on the texture: where charts meet, it becomes several."""
+    A glTF vertex has one texture coordinate, so a vertex at which charts meet becomes several."""
     if mesh.texture is None:
         return np.arange(len(mesh.vertices)), mesh.faces, None
     vertex = np.zeros(len(mesh.texture.places), np.int64)
@@ -72,7 +73,7 @@ def _split_at_seams(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray | No
 
 
 class _Buffer:
-    """The binary part of the file, and what describes it."""
+    """The binary part of the file, with the views and accessors that describe it."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
@@ -93,7 +94,7 @@ class _Buffer:
         shape = "SCALAR" if values.ndim == 1 else f"VEC{values.shape[1]}"
         entry = {"componentType": component, "count": len(values), "type": shape}
         rows = values.reshape(len(values), -1)
-        bounds = {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}  # which positions must have
+        bounds = {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}  # required for positions
         view = self.append(values.tobytes(), target=target)
         self.accessors.append({"bufferView": view, **entry, **bounds})
         return len(self.accessors) - 1

@@ -1,4 +1,4 @@
-"""Tables of numbers as lines of text, fast enough for meshes of millions of triangles."""
+"""Formats arrays of numbers as lines of text, fast enough for meshes of millions of triangles."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,29 +8,29 @@ import numpy as np
 from numba import njit
 
 ROWS = 2**15  # formatted at a time
-_WIDEST = 24  # bytes of one number with what follows it: 19 digits, a sign, a point, two of a separator
+_WIDEST = 24  # bytes of one number and its separator: 19 digits, a sign, a point, two characters
 _NEWLINE, _MINUS, _POINT, _ZERO = (np.uint8(ord(c)) for c in "\n-.0")
 
 
 def format_rows(
     prefix: str, values: np.ndarray, decimals: list[int], separators: Sequence[str] | None = None
 ) -> Iterator[bytes]:
-    """Lines `prefix a b c ...` of the rows of values (N, C), in parts; numbers without an exponent or closing zeros.
+    """Yields the rows of values (N, C) as lines `prefix a b c ...`, many lines at a time.
 
-    decimals: (C,) that each column is rounded to; whole numbers are given with 0. A value times 10^decimals must fit
-    63 bits. separators: what stands behind each column, one or two characters, by default a space; the last is not
-    written."""
+    Numbers have no exponent and no trailing zeros. decimals: (C,) decimals of each column, 0 for whole numbers; a value
+    times 10^decimals must fit into 63 bits. separators: one or two characters after each column, by default a space;
+    the last one is not written."""
     start = np.frombuffer(f"{prefix} ".encode("ascii"), np.uint8)
-    places = np.array(decimals, np.int64)
+    rounded = np.array(decimals, np.int64)
     behind = np.zeros((values.shape[1], 2), np.uint8)  # 0: no second character
     for column, text in enumerate(separators or " " * values.shape[1]):
         behind[column, : len(text)] = list(text.encode("ascii"))
 
     def text(first: int) -> bytes:
         part = values[first : first + ROWS]
-        scaled = np.rint(part * 10.0**places).astype(np.int64) if part.dtype.kind == "f" else part.astype(np.int64)
+        scaled = np.rint(part * 10.0**rounded).astype(np.int64) if part.dtype.kind == "f" else part.astype(np.int64)
         buffer = np.empty(len(part) * (len(start) + _WIDEST * part.shape[1]), np.uint8)
-        return buffer[: _fill(buffer, start, scaled, places, behind)].tobytes()
+        return buffer[: _fill(buffer, start, scaled, rounded, behind)].tobytes()
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(text, range(0, len(values), ROWS))
@@ -57,20 +57,20 @@ def _fill(buffer, start, scaled, decimals, behind):
 
 @njit(cache=True, nogil=True)
 def _number(buffer, at, value, decimals):
-    """Writes value / 10^decimals; returns where it ends."""
+    """Writes value / 10^decimals at an index of the buffer; returns the index after it."""
     if value < 0:
         buffer[at] = _MINUS
         at, value = at + 1, -value
-    while decimals > 0 and value % 10 == 0:  # closing zeros
+    while decimals > 0 and value % 10 == 0:  # trailing zeros
         value, decimals = value // 10, decimals - 1
     digits, rest = 1, value // 10
-    while rest > 0 or digits <= decimals:  # one digit at least before the point
+    while rest > 0 or digits <= decimals:  # at least one digit before the point
         digits, rest = digits + 1, rest // 10
     end = at + digits + (1 if decimals > 0 else 0)
-    for place in range(end - 1, at - 1, -1):
-        if decimals > 0 and end - 1 - place == decimals:
-            buffer[place] = _POINT
+    for index in range(end - 1, at - 1, -1):
+        if decimals > 0 and end - 1 - index == decimals:
+            buffer[index] = _POINT
         else:
-            buffer[place] = _ZERO + np.uint8(value % 10)
+            buffer[index] = _ZERO + np.uint8(value % 10)
             value //= 10
     return end

@@ -1,4 +1,4 @@
-"""Exporters: a mesh as Wavefront OBJ or binary PLY, with normals and texture or colours; files appear only complete."""
+"""Exporters: write a mesh as Wavefront OBJ or binary PLY, with normals and texture or colours, whole or not at all."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ MATERIAL = "surface"
 
 @register("exporter", "obj")
 def write_obj(mesh: Mesh, path: Path) -> None:
-    """Writes Wavefront OBJ text: `v x y z [r g b]` with colours in [0, 1], `vn`, and faces that count from one. A
-    texture goes into a PNG and an MTL file beside it, `vt` names places on it, and colours are left out."""
+    """Writes Wavefront OBJ text: `v x y z [r g b]` with colours in [0, 1], `vn`, and `f` with indices from one. A mesh
+    with a texture has `vt` coordinates, a PNG and an MTL file beside the OBJ, and no vertex colours."""
     digits = 12 if ply.needs_doubles(mesh) else 8
     vertices, decimals = mesh.vertices, [_decimals(mesh.vertices, digits)] * 3
     columns, separators = [mesh.faces], [" "]
@@ -35,15 +35,16 @@ def write_obj(mesh: Mesh, path: Path) -> None:
             file.write(f"mtllib {path.stem}.mtl\nusemtl {MATERIAL}\n".encode())
         file.writelines(format_rows("v", vertices, decimals))
         if mesh.texture is not None:
-            file.writelines(format_rows("vt", mesh.texture.places * [1.0, -1.0] + [0.0, 1.0], [7] * 2))  # from below
+            uv = mesh.texture.places * [1.0, -1.0] + [0.0, 1.0]  # OBJ counts v from below
+            file.writelines(format_rows("vt", uv, [7] * 2))
         if mesh.normals is not None:
             file.writelines(format_rows("vn", mesh.normals, [5] * 3))
-        names = np.stack(columns, axis=2).reshape(len(mesh.faces), -1) + 1
-        file.writelines(format_rows("f", names, [0] * names.shape[1], separators * 3))
+        indices = np.stack(columns, axis=2).reshape(len(mesh.faces), -1) + 1
+        file.writelines(format_rows("f", indices, [0] * indices.shape[1], separators * 3))
 
 
 def _write_material(image: np.ndarray, path: Path) -> None:
-    """Writes the picture and the material that names it, before the OBJ file that names both."""
+    """Writes the texture and the material that names it, before the OBJ file that names both."""
     with replacing(path.with_suffix(".png")) as temporary:
         write_png(temporary, image)
     text = f"newmtl {MATERIAL}\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {path.stem}.png\n"
@@ -55,11 +56,11 @@ def _write_material(image: np.ndarray, path: Path) -> None:
 def write_ply(mesh: Mesh, path: Path) -> None:
     """Writes binary little-endian PLY: float positions and normals, uchar colours, int faces; no texture.
 
-    Positions are doubles where floats would distort the shape, as in large world coordinates."""
+    Positions are doubles if floats would distort the shape, as in large world coordinates."""
     ply.write_ply(mesh, path)
 
 
 def _decimals(values: np.ndarray, digits: int) -> int:
-    """Decimals that give the largest of the values so many significant digits."""
+    """How many decimals give the largest of the values `digits` significant digits."""
     largest = np.abs(values).max(initial=0.0)
     return int(np.clip(digits - 1 - np.floor(np.log10(largest)), 0, 15)) if largest > 0.0 else 0

@@ -1,4 +1,4 @@
-"""Textures of finished meshes: colours of the model, or blended from the photographs, baked into one picture."""
+"""Bakes textures of finished meshes, from the colours of the model or blended from the photographs."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -17,35 +17,35 @@ log = logging.getLogger(__name__)
 Colors = Callable[[np.ndarray, np.ndarray], np.ndarray]  # points (P, 3), unit normals (P, 3) -> (P, 3) in [0, 1]
 Photos = Iterable[tuple[Camera, np.ndarray]]  # with images (H, W, 3|4) uint8, straight alpha
 
-SHARPNESS = 6.0  # power of the cosine in a view's weight: high, so that few views mix and the picture stays crisp
-MIN_COSINE = 0.2  # of the angle between normal and view; what is seen more obliquely is smeared
-OPAQUE = 254  # alpha, of 255, from which on a pixel is of the object alone
+SHARPNESS = 6.0  # power of the cosine in a view's weight: high, so that few views mix and the texture stays crisp
+MIN_COSINE = 0.2  # of the angle between normal and view; at flatter angles, photographs are smeared
+OPAQUE = 254  # alpha, of 255, from which a pixel shows the object only
 
 
-def texture_mesh(mesh: Mesh, size: int, colors: Colors, photos: Photos | None = None) -> Mesh:
-    """The mesh, which has normals, with a texture of size x size texels.
+def bake_texture(mesh: Mesh, size: int, colors: Colors, photos: Photos | None = None) -> Mesh:
+    """The mesh, which needs normals, with a texture of size x size texels.
 
-    A texel takes what the photographs show of it, `colors` where none does or none are given."""
+    A texel has the colour of the photographs, or that of `colors` if no photograph shows it or none are given."""
     places, corners = unwrap(mesh, size)
     texels = texels_of(mesh, places, corners, size)
     if photos is None:
         rgb = colors(texels.points, texels.normals)
     else:
         rgb, seen = blend_views(mesh, texels, photos)
-        log.debug("texture: photographs show %.1f %% of the surface, the model colours the rest", 100.0 * seen.mean())
+        log.debug("texture: %.1f %% from the photographs, the rest from the model", 100.0 * seen.mean())
         rgb[~seen] = colors(texels.points[~seen], texels.normals[~seen])
     return replace(mesh, texture=Texture(paint(texels, rgb, size), places, corners))
 
 
 def blend_views(mesh: Mesh, texels: Texels, photos: Photos) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (T', 3) in [0, 1] of texels in the photographs, and (T',) bool: which of them any photograph shows.
+    """Colours (T', 3) in [0, 1] of the texels in the photographs, and (T',) bool: whether any photograph shows them.
 
-    A photograph shows a point that no face hides and that lies within its mask, both by a pixel at least. It counts
-    the more, the straighter and the closer it sees the point."""
+    A photograph shows a point if no face hides it and its mask contains it, both by at least a pixel. A photograph that
+    sees the point straighter and from closer has more weight."""
     sums = np.zeros((len(texels.row), 4))
     for camera, image in photos:
         depths = depth_map(camera, camera.project(mesh.vertices), mesh.faces).astype(np.float32)
-        nearest = cv2.erode(depths, np.ones((3, 3), np.uint8))  # a pixel around whatever is nearer
+        nearest = cv2.erode(depths, np.ones((3, 3), np.uint8))  # widens what is nearer by a pixel
         c2w, intrinsics = camera.c2w.astype(np.float64), camera.intrinsics.astype(np.float64)
         _add_view(texels.points, texels.normals, c2w, intrinsics, image, nearest, sums)
     seen = sums[:, 3] > 0.0
@@ -68,7 +68,7 @@ def _add_view(points, normals, c2w, intrinsics, image, depths, sums):
         y = intrinsics[3] - (toward * c2w[:, 1]).sum() / depth * intrinsics[1] - 0.5
         if not (0.0 <= x < width - 1.0 and 0.0 <= y < height - 1.0):
             continue
-        # Around the pixel the surface itself comes closer by so much, the more obliquely it is seen.
+        # Within a pixel, the surface itself may come this much closer; more so if it is seen obliquely.
         slack = 2.0 * depth / focal * (1.0 + np.sqrt(1.0 - min(cosine, 1.0) ** 2) / cosine)
         if depth > depths[int(y + 0.5), int(x + 0.5)] + slack:
             continue

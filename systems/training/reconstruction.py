@@ -22,7 +22,7 @@ from systems.steps.optim import build_optimizer, check_parts
 from systems.steps.readout import Readout
 from systems.steps.step import Figures, TrainingStep, view_background
 from systems.training.evaluation import View, evaluate_view, render_view
-from systems.views import CapturedViews, TrainingViews
+from systems.views import PosedViews, TrainingViews
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
 from utils.images import read_image, write_png
@@ -33,7 +33,7 @@ from utils.video import write_video
 log = logging.getLogger(__name__)
 
 
-class Views(TrainingViews, CapturedViews, Protocol):
+class Views(TrainingViews, PosedViews, Protocol):
     """The posed photographs of a split, as rays."""
 
     photographs: Photographs
@@ -263,7 +263,7 @@ class ReconstructionSystem(pl.LightningModule):
 
     def on_test_end(self) -> None:
         """Writes the video of the test pass and the mesh; leaves the figures in `report`."""
-        from systems.export.against_truth import against_truth
+        from systems.export.against_truth import compare_with_truth
         from systems.export.exporter import export_mesh  # it brings a quarter of a start: not before the first step
 
         stem = f"it{self.current_step}"
@@ -280,14 +280,14 @@ class ReconstructionSystem(pl.LightningModule):
             self.failure, mesh = error, {"error": str(error)}
         self.report["mesh"] = mesh
         if self.data.true_mesh is not None and self.failure is None:
-            self.report |= against_truth([self.save_dir / name for name in mesh["files"]], self.data.true_mesh)
+            self.report |= compare_with_truth([self.save_dir / name for name in mesh["files"]], self.data.true_mesh)
         self.board.show_config(self.current_step)
         self.board.show_figures(self.report, self.current_step)
 
     def _show_mesh(self, mesh: Mesh) -> None:
-        from systems.export.exporter import preview
+        from systems.export.exporter import preview_mesh
 
-        self.board.show_mesh(preview(mesh, self.model), self.current_step)
+        self.board.show_mesh(preview_mesh(mesh, self.model), self.current_step)
 
     def on_predict_end(self) -> None:
         """Writes the orbit video."""

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from scripts.render_mesh import main
 from systems.configs import read_experiment
 from systems.export.obj_ply import write_obj
-from systems.export.texturing import texture_mesh
+from systems.export.texturing import bake_texture
 from utils.config import schema
 from utils.images import read_image
 from utils.visualise import taken_apart
@@ -47,7 +47,7 @@ def test_a_ball_is_a_disc_in_its_own_colour(ball, tmp_path):
 
 
 def test_a_texture_is_shown(tmp_path):
-    red = texture_mesh(sphere_mesh(2), 64, lambda points, normals: np.tile([1.0, 0.0, 0.0], (len(points), 1)))
+    red = bake_texture(sphere_mesh(2), 64, lambda points, normals: np.tile([1.0, 0.0, 0.0], (len(points), 1)))
     write_obj(red, tmp_path / "ball.obj")
     picture = tmp_path / "a.png"
     assert main([str(tmp_path / "ball.obj"), str(picture), "--views", "1", "--size", "50", "--color", "texture"]) == 0

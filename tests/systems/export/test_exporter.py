@@ -11,9 +11,9 @@ from analytic_shapes import UP, Camera, camera_at, cameras_around, joined, photo
 
 from models.base import VolumeModel
 from systems.configs import Experiment, ExportConfig, read_experiment
-from systems.export import finishing
+from systems.export import postprocess
 from systems.export.exporter import export_mesh, extract_surface
-from systems.export.floaters import drop_small
+from systems.export.floaters import drop_small_components
 from utils import registry
 from utils.errors import ConfigError, ReconstructionError
 from utils.mesh import Mesh, submesh
@@ -93,7 +93,7 @@ def test_a_textured_export_is_small_and_in_its_place(model, experiment, tmp_path
 def test_vertices_lie_on_the_zero_set(model, experiment):
     with torch.no_grad():
         mesh = extract_surface(model, 48, 0.0, 2**16)
-    moved = finishing.project(mesh, model, 0.0, 0.02, 2, 2**16)
+    moved = postprocess.project(mesh, model, 0.0, 0.02, 2, 2**16)
     with torch.no_grad():
         before, after = (model.field_value(torch.from_numpy(m.vertices).float()).abs().max() for m in (mesh, moved))
     assert after < 2e-6
@@ -130,16 +130,16 @@ def open_ball() -> Mesh:
 
 def test_holes_are_reported_in_world_units_and_closed_up_to_a_size():
     mesh = open_ball()
-    same, report = finishing.close_holes(mesh, 0.0, 10.0)
+    same, report = postprocess.close_holes(mesh, 0.0, 10.0)
     assert same is mesh
     assert (report["holes"], report["holes_closed"]) == (2, 0)
     large, small = report["hole_perimeters"]
     assert 10 * 2 * np.pi * 0.8 < large < 10 * 2 * np.pi * 0.87 * 1.4
     assert large > 2.0 * small
-    half, report = finishing.close_holes(mesh, 1.0, 10.0)
+    half, report = postprocess.close_holes(mesh, 1.0, 10.0)
     assert (report["holes"], report["holes_closed"]) == (1, 1)
     assert report["hole_perimeters"] == [large, small]
-    whole, report = finishing.close_holes(mesh, 10.0, 10.0)
+    whole, report = postprocess.close_holes(mesh, 10.0, 10.0)
     assert (report["holes"], report["holes_closed"]) == (0, 2)
     assert signed_volume(whole) > signed_volume(half) > 0.0
     assert boundary_loops(whole) == []
@@ -147,9 +147,9 @@ def test_holes_are_reported_in_world_units_and_closed_up_to_a_size():
 
 def test_the_budget_of_faces():
     mesh = sphere_mesh(4)
-    assert finishing.within_budget(mesh, ExportConfig()) is mesh
-    assert finishing.within_budget(mesh, ExportConfig(texture="field")) is mesh  # fewer than TEXTURED_FACES
-    small = finishing.within_budget(mesh, ExportConfig(max_faces=300))
+    assert postprocess.limit_faces(mesh, ExportConfig()) is mesh
+    assert postprocess.limit_faces(mesh, ExportConfig(texture="field")) is mesh  # fewer than TEXTURED_FACES
+    small = postprocess.limit_faces(mesh, ExportConfig(max_faces=300))
     assert len(small.faces) <= 300
     assert face_areas(small).sum() == pytest.approx(face_areas(mesh).sum(), rel=0.02)
 
@@ -157,8 +157,8 @@ def test_the_budget_of_faces():
 def test_cropping_and_dropping_what_is_small(caplog):
     mesh = joined(sphere_mesh(3, 0.5), sphere_mesh(2, 0.05, (0.0, 1.2, 0.0)), sphere_mesh(2, 0.3, (0.0, 9.0, 0.0)))
     with caplog.at_level("DEBUG", logger="systems"):
-        seen = finishing.crop(mesh, "frame", [camera_at((4.0, 0.0, 0.0))])
-        kept, dropped = drop_small(seen, ExportConfig(), None, 0.01)
+        seen = postprocess.crop_to_cameras(mesh, "frame", [camera_at((4.0, 0.0, 0.0))])
+        kept, dropped = drop_small_components(seen, ExportConfig(), None, 0.01)
     assert len(mesh.faces) - len(seen.faces) == 320
     assert (dropped, len(kept.faces)) == (1, 1280)
     assert "dropped 320 of 1920 faces (export.crop=frame)" in caplog.text

@@ -5,7 +5,7 @@ import pytest
 from analytic_shapes import Camera, cameras_around, joined, sphere_mesh
 
 from systems.configs import ExportConfig
-from systems.export.floaters import drop_small, witnesses
+from systems.export.floaters import drop_small_components, masked_views
 from utils.mesh import Mesh
 from utils.mesh.cropping import depth_map
 
@@ -36,7 +36,7 @@ class Photos:
 
 
 def dropped(mesh: Mesh, photos: Photos, **settings: float) -> int:
-    kept, number = drop_small(mesh, ExportConfig(**settings), lambda: photos, TOLERANCE)
+    kept, number = drop_small_components(mesh, ExportConfig(**settings), lambda: photos, TOLERANCE)
     assert len(kept.faces) == len(mesh.faces) - SMALL * number
     return number
 
@@ -63,7 +63,7 @@ def test_one_that_is_hidden_inside_goes() -> None:
 def test_one_goes_where_no_photograph_has_a_mask() -> None:
     mesh = with_ball(0.06, 0.0, 0.0, 0.75)
     assert dropped(mesh, Photos(mesh, has_masks=False)) == 1
-    assert drop_small(mesh, ExportConfig(), None, TOLERANCE)[1] == 1
+    assert drop_small_components(mesh, ExportConfig(), None, TOLERANCE)[1] == 1
 
 
 def test_a_speck_goes_whatever_shows_it_and_then_no_photograph_is_read() -> None:
@@ -76,7 +76,7 @@ def test_a_speck_goes_whatever_shows_it_and_then_no_photograph_is_read() -> None
 
 def test_some_of_the_views_are_asked_from_the_first_to_the_last() -> None:
     photos = Photos(BALL)
-    views = witnesses(photos)
+    views = masked_views(photos)
     assert (len(views), photos.asked) == (24, 24)
     np.testing.assert_array_equal(views[0].c2w, photos.camera(0).c2w)
     np.testing.assert_array_equal(views[-1].c2w, photos.camera(29).c2w)

@@ -10,7 +10,7 @@ import trimesh
 from analytic_shapes import color_of, sphere_mesh
 
 from systems.export.glb import write_glb
-from systems.export.texturing import texture_mesh
+from systems.export.texturing import bake_texture
 from utils.images import linear_from_srgb
 from utils.mesh import Mesh
 from utils.mesh.files import read_mesh
@@ -60,7 +60,7 @@ def test_round_trip(tmp_path):
 
 def test_what_the_specification_asks_for(tmp_path):
     mesh = colored()
-    write_glb(texture_mesh(mesh, 64, color_of), tmp_path / "a.glb")
+    write_glb(bake_texture(mesh, 64, color_of), tmp_path / "a.glb")
     document, binary = parts(tmp_path / "a.glb")
     assert document["asset"]["version"] == "2.0"
     assert document["buffers"] == [{"byteLength": len(binary)}]
@@ -82,7 +82,7 @@ def test_what_the_specification_asks_for(tmp_path):
 
 
 def test_a_texture_comes_back_with_its_places(tmp_path):
-    mesh = texture_mesh(colored(), 64, color_of)
+    mesh = bake_texture(colored(), 64, color_of)
     write_glb(mesh, tmp_path / "a.glb")
     back = read(tmp_path / "a.glb")
     np.testing.assert_array_equal(np.array(back.visual.material.baseColorTexture.convert("RGB")), mesh.texture.image)

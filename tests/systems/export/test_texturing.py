@@ -6,7 +6,7 @@ from analytic_shapes import camera_at, cameras_around, color_of, joined, photogr
 
 from systems.export.glb import write_glb
 from systems.export.obj_ply import write_obj
-from systems.export.texturing import blend_views, texture_mesh
+from systems.export.texturing import bake_texture, blend_views
 from utils.mesh import Mesh
 from utils.mesh.atlas import texels_of, unwrap
 from utils.mesh.files import read_mesh
@@ -30,7 +30,7 @@ def reprojected_psnr(mesh: Mesh) -> float:
 
 @pytest.fixture(scope="module")
 def baked() -> Mesh:
-    return texture_mesh(sphere_mesh(4), SIZE, color_of)
+    return bake_texture(sphere_mesh(4), SIZE, color_of)
 
 
 def test_a_baked_field_reprojects(baked: Mesh):
@@ -46,7 +46,7 @@ def test_it_does_so_from_its_file(baked: Mesh, suffix: str, tmp_path):
 def test_photographs_reproject():
     cameras = cameras_around(20, 3.0, size=200)
     photos = ((camera, photograph(camera)) for camera in cameras)
-    mesh = texture_mesh(sphere_mesh(4), SIZE, lambda points, normals: np.zeros_like(points), photos)
+    mesh = bake_texture(sphere_mesh(4), SIZE, lambda points, normals: np.zeros_like(points), photos)
     assert reprojected_psnr(mesh) > 35.0
 
 
@@ -60,7 +60,7 @@ def test_what_no_photograph_shows_comes_from_the_model():
     assert texels.points[~seen, 2].max() < 0.7
     np.testing.assert_allclose(rgb[seen], color_of(texels.points[seen]), atol=0.1)
     blue = [0.0, 0.0, 1.0]
-    whole = texture_mesh(mesh, 128, lambda p, n: np.tile(blue, (len(p), 1)), [(above, photograph(above))])
+    whole = bake_texture(mesh, 128, lambda p, n: np.tile(blue, (len(p), 1)), [(above, photograph(above))])
     assert ((whole.texture.image == [0, 0, 255]).all(axis=2)).mean() > 0.3
 
 

@@ -9,7 +9,7 @@ from shapes import ball
 
 from systems.export import exporter
 from systems.runs.board import hyperparameters
-from systems.export.exporter import preview
+from systems.export.exporter import preview_mesh
 from utils.mesh.measures import vertex_normals
 
 
@@ -24,7 +24,7 @@ class Model:
 
 def test_a_large_mesh_is_decimated_and_coloured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporter, "PREVIEW_FACES", 500)
-    small = preview(ball(0.5, 4), Model())
+    small = preview_mesh(ball(0.5, 4), Model())
     assert 100 < len(small.faces) <= 500
     assert np.linalg.norm(small.vertices, axis=1) == pytest.approx(0.5, rel=0.05)
     assert small.colors / 255.0 == pytest.approx(0.5 + 0.5 * vertex_normals(small), abs=0.01)
@@ -32,8 +32,8 @@ def test_a_large_mesh_is_decimated_and_coloured_anew(monkeypatch: pytest.MonkeyP
 
 def test_a_small_mesh_without_colours_gets_some() -> None:
     mesh = ball(0.5, 2)
-    assert preview(mesh, Model()).faces is mesh.faces
-    assert preview(mesh, Model()).colors.dtype == np.uint8
+    assert preview_mesh(mesh, Model()).faces is mesh.faces
+    assert preview_mesh(mesh, Model()).colors.dtype == np.uint8
 
 
 def test_nested_keys_are_those_of_the_command_line() -> None:

@@ -1,4 +1,4 @@
-"""From the mesh that marching cubes gives to the one that is exported: what is dropped, closed, moved and merged."""
+"""Steps from the mesh of marching cubes to the exported one: cropping, holes, projection, decimation."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -19,25 +19,27 @@ from utils.mesh.holes import boundary_loops, close_loops, loop_length
 from utils.mesh.level_set import project_to_level
 
 log = logging.getLogger(__name__)
-TEXTURED_FACES = 100_000  # of a textured mesh for which export.max_faces gives no number
-MIN_CHUNK = 2**12  # points at a time where memory runs out: with fewer a mesh would take hours
-LISTED_HOLES = 10  # whose perimeters are reported
+TEXTURED_FACES = 100_000  # limit for a textured mesh if export.max_faces is not set
+MIN_CHUNK = 2**12  # points at a time if memory runs out; with fewer, a mesh would take hours
+LISTED_HOLES = 10  # the report gives the perimeters of this many holes, the longest first
 PointMap = Callable[[torch.Tensor], torch.Tensor]
 
 
-def cut_to_ball(mesh: Mesh, radius: float) -> Mesh:
-    """The faces within the ball of a radius around the origin. Raises ReconstructionError where there are none."""
+def crop_to_ball(mesh: Mesh, radius: float) -> Mesh:
+    """The faces inside the ball around the origin. Raises ReconstructionError if there are none."""
     inside = np.linalg.norm(mesh.vertices, axis=1) <= radius
     if not inside[mesh.faces].all(axis=1).any():
         raise ReconstructionError(
             f"no surface in the region, the ball of radius {radius:g}. Check that the object lies in it "
-            "(model.radius), and train longer."
+            "(model.radius), or train longer."
         )
     return submesh(mesh, inside[mesh.faces].all(axis=1))
 
 
-def crop(mesh: Mesh, kind: str, cameras: Iterable[Camera]) -> Mesh:
-    """What the cameras have in their frames (kind "frame") or see ("visible"). Raises ReconstructionError."""
+def crop_to_cameras(mesh: Mesh, kind: str, cameras: Iterable[Camera]) -> Mesh:
+    """The faces that any camera has in its frame (kind "frame") or sees unoccluded ("visible").
+
+    Raises ReconstructionError if there are none."""
     cropped = (crop_to_frames if kind == "frame" else crop_to_visible)(mesh, cameras)
     if not len(cropped.faces):
         raise ReconstructionError(
@@ -51,9 +53,10 @@ def crop(mesh: Mesh, kind: str, cameras: Iterable[Camera]) -> Mesh:
 
 
 def close_holes(mesh: Mesh, limit: float, world_per_scene: float) -> tuple[Mesh, dict[str, Any]]:
-    """The mesh with holes closed up to a perimeter of `limit` diagonals of its box, and a report of holes.
+    """The mesh with its small holes closed, and a report of all holes.
 
-    Perimeters are reported in world units, `world_per_scene` of them to a scene unit."""
+    limit: the longest perimeter of a hole that is closed, in diagonals of the mesh's box; world_per_scene: world units
+    to a scene unit, since the report gives perimeters in world units."""
     loops = boundary_loops(mesh)
     if not loops:
         return mesh, {"holes": 0}
@@ -64,36 +67,37 @@ def close_holes(mesh: Mesh, limit: float, world_per_scene: float) -> tuple[Mesh,
     if small:
         mesh = close_loops(mesh, small)
         left = boundary_loops(mesh)
-    found = [float(f"{length * world_per_scene:.4g}") for length in perimeters[:LISTED_HOLES]]
+    listed = [float(f"{length * world_per_scene:.4g}") for length in perimeters[:LISTED_HOLES]]
     log.debug(
-        "mesh: %d holes, the longest %s around, %.3g of the box's diagonal; %d closed (export.close_holes=%g)",
-        *(len(loops), found[0], perimeters[0] / diagonal, len(loops) - len(left), limit),
+        "mesh: %d holes; the longest has a perimeter of %s, %.3g of the box's diagonal; closed %d "
+        "(export.close_holes=%g)",
+        *(len(loops), listed[0], perimeters[0] / diagonal, len(loops) - len(left), limit),
     )
-    return mesh, {"holes": len(left), "holes_closed": len(loops) - len(left), "hole_perimeters": found}
+    return mesh, {"holes": len(left), "holes_closed": len(loops) - len(left), "hole_perimeters": listed}
 
 
 def project(mesh: Mesh, model: VolumeModel, level: float, reach: float, steps: int, chunk: int) -> Mesh:
-    """The mesh with its vertices moved onto `sdf == level`, each by `reach` scene units at most."""
+    """The mesh with its vertices moved onto `sdf == level`, each by at most `reach` scene units."""
 
     def move(points: torch.Tensor) -> torch.Tensor:
         return project_to_level(points, lambda x: model.geometry(x)[:2], level, reach, steps)
 
-    vertices = over_points(mesh.vertices, move, model.occupancy.value.device, chunk)
+    vertices = evaluate_points(mesh.vertices, move, model.occupancy.value.device, chunk)
     return Mesh(vertices.astype(np.float64), mesh.faces)
 
 
-def within_budget(mesh: Mesh, config: ExportConfig) -> Mesh:
-    """The mesh with at most the faces that the configuration allows."""
+def limit_faces(mesh: Mesh, config: ExportConfig) -> Mesh:
+    """The mesh, decimated to `export.max_faces` if it has more; TEXTURED_FACES is the default with a texture."""
     limit = config.max_faces or (len(mesh.faces) if config.texture == "none" else TEXTURED_FACES)
     small = decimate(mesh, limit)
     if len(small.faces) < len(mesh.faces):
-        log.debug("mesh: %d faces of %d are left (export.max_faces)", len(small.faces), len(mesh.faces))
+        log.debug("mesh: decimated from %d to %d faces (export.max_faces)", len(mesh.faces), len(small.faces))
     return small
 
 
 @torch.no_grad()
-def over_points(points: np.ndarray, function: PointMap, device: torch.device, chunk: int) -> np.ndarray:
-    """What a function of scene points gives, (N, K) float32, evaluated on a device in parts."""
+def evaluate_points(points: np.ndarray, function: PointMap, device: torch.device, chunk: int) -> np.ndarray:
+    """(N, K) float32 values of a function at points (N, C), computed on a device, `chunk` points at a time."""
     whole = torch.from_numpy(points.astype(np.float32))
 
     def evaluate(size: int) -> torch.Tensor:

@@ -24,7 +24,7 @@ from models.base import VolumeModel
 from models.inference import render_rays
 from systems.configs import Experiment
 from systems.export.density_level import density_level
-from systems.export.exporter import export_mesh, is_sdf
+from systems.export.exporter import export_mesh
 from systems.steps.step import view_background
 from utils.cameras import pixel_rays
 from utils.config import schema
@@ -86,7 +86,7 @@ def time_mesh(experiment: Experiment, model: VolumeModel, resolution: int, devic
     """Seconds from the field to the files, colours and normals included, and the size of the mesh."""
     geometry = experiment.model.geometry
     level = geometry.isosurface.threshold
-    if level == "auto" and not is_sdf(model):
+    if level == "auto" and not model.is_sdf:
         level = density_level(model, orbit_rays(0, 1, model.config.radius, LEVEL_SIZE, device))
     finer = replace(geometry, isosurface=replace(geometry.isosurface, resolution=resolution, threshold=level))
     alone = replace(experiment.export, crop="none", texture="none")  # without what needs the photographs

@@ -168,9 +168,6 @@ def test_cropping_and_dropping_what_is_small(caplog):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("export.max_faces=3", "export.max_faces: expected at least 4, got 3"),
-        ("export.texture_size=8", "export.texture_size: expected at least 16, got 8"),
-        ("export.close_holes=-1", "export.close_holes: expected at least 0, got -1"),
         ("export={texture: views, formats: [ply]}", "export.texture=views: needs a format that holds a picture"),
         ("export.crop=some", "expected one of none, frame, visible"),
     ],

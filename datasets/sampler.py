@@ -88,21 +88,17 @@ class RaySampler:
         num_rays: int,
         background: Tensor,
         generator: torch.Generator,
-        paired: bool = False,
         redirect: Redirect | None = None,
         per_pixel: int = 1,
     ) -> RayBatch:
         """A batch of `num_rays` random pixels, drawn with replacement; each pixel is equally likely.
 
-        background: (3,) sRGB in [0, 1]; generator: on the sampler's device; paired: half as many are drawn, each with
-        a pixel beside it, or below it, as the next ray; redirect: puts others in the place of what is drawn; per_pixel:
-        so many rays in a row pass through random places of each pixel in place of its centre, in two independent
-        halves, each evenly spread."""
-        pixel, image = self._random_pixels((num_rays + 1) // 2 if paired else num_rays, generator)
+        background: (3,) sRGB in [0, 1]; generator: on the sampler's device; redirect: puts others in the place of what
+        is drawn; per_pixel: so many rays in a row pass through random places of each pixel in place of its centre, in
+        two independent halves, each evenly spread."""
+        pixel, image = self._random_pixels(num_rays, generator)
         if redirect is not None:
             pixel, image = redirect(pixel, image, generator)
-        if paired:
-            pixel, image = (x[:num_rays] for x in self._with_neighbours(pixel, image, generator))
         shift = None
         if per_pixel > 1:
             random = torch.rand((num_rays, 2, 1, 2), generator=generator, device=self.device)
@@ -110,7 +106,7 @@ class RaySampler:
             pixel, image = pixel.repeat_interleave(per_pixel), image.repeat_interleave(per_pixel)
         batch = ops.rays_of_pixels(self.photographs, pixel, image, background, shift, backend=self.backend)
         banded = self.mask_band > 0 and self.scene.has_alpha
-        return replace(batch, in_band=self.band[pixel] if banded else None, paired=paired)
+        return replace(batch, in_band=self.band[pixel] if banded else None)
 
     def _random_pixels(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Rows (num,) of the pixels, and the images that they are of."""
@@ -122,17 +118,6 @@ class RaySampler:
             return self.photographs.starts[image] + within, image.expand(num)
         pixel = torch.randint(len(self.photographs.pixels), (num,), **options)
         return pixel, torch.searchsorted(self.ends, pixel, right=True)
-
-    def _with_neighbours(self, pixel: Tensor, image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(2P,) pixels and images: each of (P,) followed by its neighbour to the right or below, at the border of an
-        image by that on the other side."""
-        within, width = pixel - self.photographs.starts[image], self.photographs.widths[image]
-        beside = torch.rand(pixel.shape, generator=generator, device=self.device) < 0.5
-        step = torch.where(beside, 1, width)
-        fits = torch.where(beside, within % width + 1 < width, within + width < self.counts[image])
-        fits_back = torch.where(beside, within % width, within // width) > 0  # not in an image of one row or column
-        neighbour = pixel + torch.where(fits, step, torch.where(fits_back, -step, 0))
-        return torch.stack([pixel, neighbour], dim=1).flatten(), torch.stack([image, image], dim=1).flatten()
 
     def count_views(self, points: Tensor, reach: Tensor) -> Tensor:
         """(P,) int64: the photographs with some of the balls of radius reach (P,) around points (P, 3) in frame."""

@@ -11,12 +11,9 @@ from models.background import Backdrop
 from models.configs import VolumeModelConfig, is_sdf
 from models.marching import draw_jitter, without_padding
 from models.occupancy import OccupancyGrid
-from utils.rays import RayBatch, Rays, RaySamples
+from utils.rays import Rays, RaySamples
 from utils.registry import build
 
-VARIATION_SHARE = 16  # one of so many samples of the budget is asked how the grid varies around it
-TRANSPARENT = 0.1  # opacity of a ray below which it has met nothing to speak of
-VISIBLE = 0.1  # mean difference of sRGB from which on such a ray has missed something
 MIN_OPACITY = 1e-6  # below it, the depth of a ray fades to 0 instead of being blown up
 
 
@@ -32,7 +29,6 @@ class SampleValues:
     # (S,) >= 0, only where a loss asked for it: |Laplacian| in 1 / scene unit for a gradient by finite differences,
     # otherwise 1 - n . n' of two close normals, see NeuS
     curvature: Tensor | None = None
-    variation: Tensor | None = None  # (M,) >= 0 of the grid around the first samples, only where a loss asked for it
 
 
 @dataclass(frozen=True)
@@ -78,8 +74,6 @@ class VolumeModel(nn.Module):
         self.geometry = build(config.geometry, config.backend)
         self.occupancy = OccupancyGrid(config.radius, config.grid_resolution, config.grid_prune_occ_thre)
         self.background = build(config.background, config.radius, self.num_rays, config.backend)
-        if config.grid_reseed:
-            self.register_buffer("reseeding", torch.tensor(True), persistent=False)  # on the device: changes with steps
         self.step_length = 2.0 * 3.0**0.5 * config.radius / config.num_samples_per_ray
 
     @property
@@ -109,8 +103,6 @@ class VolumeModel(nn.Module):
         """Sets whatever depends on the training step."""
         for geometry in self._geometries():
             geometry.on_step(step)
-        if self.config.grid_reseed:
-            self.reseeding.fill_(step >= self.config.grid_warmup_steps)
 
     @property
     def graph_key(self) -> Hashable:
@@ -153,16 +145,6 @@ class VolumeModel(nn.Module):
         if self.background is not None:
             self.background.limit_to_covered(count_views, self.config.grid_min_views)
 
-    def reopen_missed(self, batch: RayBatch, out: RenderOutput) -> None:
-        """Opens cells at the next refresh along rays that meet next to nothing though their photograph shows something.
-
-        A ray without samples has one constant colour, and one that sees the back of a surface from within has no
-        opacity there: no gradient would close the hole that they pass through. Until grid_warmup_steps no hole is
-        overlooked, and a surface that is still soft would open most of the grid: nothing is done."""
-        wrong = (out.rgb.detach() - batch.rgb).abs().mean(-1) > VISIBLE if batch.mask is None else batch.mask > 0.5
-        missed = out.within_budget & (out.opacity.detach() < TRANSPARENT) & wrong & self.reseeding
-        self.occupancy.reopen(self.cut_to_region(batch.rays), missed)
-
     def occupancy_value(self, points: Tensor) -> Tensor:
         """(N,) opacity of one step around points (N, 3), for the occupancy grid."""
         raise NotImplementedError
@@ -178,8 +160,6 @@ class VolumeModel(nn.Module):
 
         Around the foreground lies a learned background where there is one, behind it all that colour."""
         out = self.shade(rays, self.march(rays, generator), generator, needs)
-        if "grid_tv" in needs:
-            out = replace(out, samples=replace(out.samples, variation=self._variation(out.samples.points, generator)))
         if self.background is None:
             return replace(out, rgb=over_background(out.rgb, out.opacity, background))
         seen = self.background(
@@ -200,13 +180,6 @@ class VolumeModel(nn.Module):
 
         needs: names of losses, for what only one of them reads; what is random in that comes from the generator."""
         raise NotImplementedError
-
-    def _variation(self, points: Tensor, generator: torch.Generator | None) -> Tensor | None:
-        """(M,) variation of the grid of features around the first of the points (S, 3), those of the first rays, which
-        are as random as any; None for an encoding that has no grid."""
-        num = max(self.capacity // VARIATION_SHARE, 1)
-        random = torch.rand((num, 2), generator=generator, device=points.device)  # as many, however many points
-        return self.geometry.encoding.variation(self.geometry.unit_cube(points[:num]), random[: len(points)])
 
     def field_value(self, points: Tensor) -> Tensor:
         """(N,) the scalar whose level set is the surface."""

@@ -8,6 +8,7 @@ from models.network_configs import NetworkConfig, ProgressiveBandHashGridConfig
 from models.variance_config import VarianceConfig
 from utils import registry
 from utils.config.limits import Interval, Length, Range, Share, Step
+from utils.config.retired import RetiredKey
 from utils.config.schema import component
 from utils.errors import ConfigError
 from utils.registry import name_of, register
@@ -168,9 +169,6 @@ class VolumeModelConfig:
     grid_prune_occ_thre: Share = 0.001
     grid_resolution: Annotated[int, Range(4, 1024)] = 128
     grid_update_every: Interval = 16  # steps
-    # cells are opened again along rays that meet nothing though the mask, or without masks the colour, shows something
-    # there, from grid_warmup_steps on: a hole that was pruned heals
-    grid_reseed: bool = False
     # cells that fewer training cameras have in frame are left empty: what no photograph shows is free to hold anything
     grid_min_views: Annotated[int, Range(0, 10**6)] = 0
     grid_warmup_steps: Step = 256  # until then every cell is evaluated, afterwards a sample of them
@@ -188,6 +186,9 @@ class VolumeModelConfig:
     # auto: triton on a GPU, numba on a CPU; tinycudann, where it is installed: for features of the hash grid and, in
     # 16 bits, for ReLU networks without biases, otherwise as auto
     backend: Literal["auto", "triton", "numba", "reference", "tinycudann"] = "auto"
+    RETIRED: ClassVar[dict[str, RetiredKey]] = {
+        "grid_reseed": RetiredKey("a way to open pruned cells again, which made no surface better", neutral=(False,))
+    }
 
     def __post_init__(self) -> None:
         check_pair(self.geometry, self.texture, "model.geometry", "model.texture")
@@ -208,11 +209,6 @@ class VolumeModelConfig:
             )
         if self.rays_per_pixel != 1 and self.rays_per_pixel % 2:
             raise ConfigError(f"model.rays_per_pixel: expected 1 or an even number, got {self.rays_per_pixel}.")
-        if self.grid_reseed and not self.grid_prune:
-            raise ConfigError(
-                "model.grid_reseed: opens cells that were pruned, but model.grid_prune=false keeps them all. Set "
-                "grid_prune to true or grid_reseed to false."
-            )
         learned = registry.find("background", "learned").target
         object.__setattr__(self, "background", learned.from_older_keys(self))
         for name in ("num_samples_per_ray_bg", "geometry_bg", "texture_bg"):

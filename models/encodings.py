@@ -40,10 +40,6 @@ class PositionEncoding(nn.Module):
         features = self.features(points, count)
         return torch.cat([points * 2.0 - 1.0, features], dim=-1) if self.include_xyz else features
 
-    def variation(self, points: Tensor, random: Tensor) -> Tensor | None:
-        """How much features change from cell to cell, see HashGrid; None: there are no cells."""
-        return None
-
     def on_step(self, step: int) -> None:
         """Remembers the step; an encoding that changes during training acts on it."""
         self.step = step
@@ -66,8 +62,6 @@ class HashGrid(PositionEncoding):
         self.num_features = self.spec.output_dim
         table = torch.empty(self.spec.num_entries, config.n_features_per_level)
         self.table = nn.Parameter(nn.init.uniform_(table, -1e-4, 1e-4))
-        cells = torch.tensor([1.0 / max(level.scale, 1.0) for level in self.spec.levels])
-        self.register_buffer("cells", cells, persistent=False)  # (L,) sides, as shares of the unit cube
 
     def features(self, points: Tensor, count: Tensor | None = None) -> Tensor:
         """(S, num_features) of points (S, 3) in [0, 1]; differentiable in the table only."""
@@ -76,21 +70,6 @@ class HashGrid(PositionEncoding):
     def encode(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Value and Jacobian; both differentiable in the table only."""
         return ops.hash_encode(points, self.table, self.spec, self.active_levels, count, backend=self.backend)
-
-    def variation(self, points: Tensor, random: Tensor) -> Tensor:
-        """(M,) squared difference of the features of one level at points (M, 3) in [0, 1] and one cell away.
-
-        random: (M, 2) in [0, 1), picks the level, of those that are open, and the direction along an axis. The mean is
-        the total variation of the grid around the points, squared (as for voxels in Plenoxels, arXiv:2112.05131).
-        Differentiable in the table."""
-        level = (random[:, 0] * self.spec.clip_levels(self.active_levels)).long()
-        side = (random[:, 1] * 6.0).long()
-        axis = torch.arange(3, device=points.device) == (side % 3)[:, None]
-        step = torch.where(side < 3, 1.0, -1.0) * self.cells[level]
-        moved = (points + axis * step[:, None]).clamp(0.0, 1.0)
-        pair = self.features(torch.cat([points, moved])).unflatten(1, (self.spec.num_levels, -1))
-        here, there = pair.gather(1, level.repeat(2)[:, None, None].expand(-1, 1, pair.shape[2])).chunk(2)
-        return (here - there).square().sum(dim=(1, 2))
 
 
 class ProgressiveBandHashGrid(HashGrid):

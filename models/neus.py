@@ -24,9 +24,8 @@ class NeuS(VolumeModel):
         self.register_buffer("anneal", torch.tensor(1.0), persistent=False)  # on the device: part of a captured step
 
     def on_step(self, step: int) -> None:
-        """Sets levels, the cap of inv_s and cosine annealing."""
+        """Sets the open levels of the grids and the cosine annealing."""
         super().on_step(step)
-        self.variance.on_step(step)
         end = self.config.cos_anneal_end
         self.anneal.fill_(1.0 if end <= 0 else min(1.0, step / end))
 

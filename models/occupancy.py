@@ -1,16 +1,11 @@
 """A grid of cells that may hold surface, so that rays are sampled only there."""
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from utils.rays import Rays
-
 DECAY = 0.95
-REOPENED = 1.5  # times the threshold: what a cell is worth that is opened again; it closes after 8 looks in vain
-MAX_REOPENING = 256  # rays of a step, since all cells that each crosses are walked
 
 
 class OccupancyGrid(nn.Module):
@@ -50,29 +45,6 @@ class OccupancyGrid(nn.Module):
         parts = [allowed(self.places(part, 0.5)) for part in cells.split(2**18)]
         self._allowed = torch.cat(parts).view_as(self.occupied)
         self.occupied &= self._allowed
-
-    @torch.no_grad()
-    def reopen(self, rays: Rays, wanted: Tensor) -> None:
-        """Opens, at the next update, the cells that the first MAX_REOPENING of the wanted rays, (R,) bool, cross.
-
-        rays: cut to the grid or to a part of it, near >= far where they miss it."""
-        R, size = len(rays), self.resolution
-        order = torch.arange(1, min(MAX_REOPENING, R) + 1, device=wanted.device)
-        rank = wanted.cumsum(0)
-        chosen = torch.searchsorted(rank, order).clamp(max=R - 1)
-        inside = Rays(rays.origins[chosen], rays.directions[chosen], rays.near[chosen], rays.far[chosen])
-        counts = (order <= rank[-1]) & (inside.far > inside.near)
-        num = math.ceil(3.0**0.5 * size)  # along the diagonal of the cube one point per length of a cell
-        share = (torch.arange(num, device=wanted.device) + 0.5) / num
-        t = (
-            torch.where(counts, inside.near, 0.0)[:, None]
-            + share * torch.where(counts, inside.far - inside.near, 0.0)[:, None]
-        )
-        points = inside.origins[:, None] + t[..., None] * inside.directions[:, None]
-        index = ((points / self.radius + 1.0) * (0.5 * size)).long().clamp(0, size - 1)
-        cells = (index[..., 0] * size + index[..., 1]) * size + index[..., 2]
-        worth = (REOPENED * self.threshold * counts)[:, None].expand_as(cells)
-        self.value.scatter_reduce_(0, cells.flatten(), worth.flatten(), "amax")
 
     def _draw(self, generator: torch.Generator) -> Tensor:
         num = self.value.shape[0] // 8

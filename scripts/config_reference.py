@@ -127,6 +127,9 @@ def rows(cls: type, prefix: str = "", preset: Any = None) -> Iterator[Row]:
             yield Row(key, expects(hint), default_text(value), note)
     for key, reason in getattr(cls, "UNUSED", {}).items():
         yield Row(prefix + key, "anything", "", f"No effect, taken for the sake of older files: {reason}.")
+    for key, retired in getattr(cls, "RETIRED", {}).items():
+        neutral = ["anything"] if retired.neutral is None else [f"`{json.dumps(value)}`" for value in retired.neutral]
+        yield Row(prefix + key, f"removed; {' or '.join(neutral)} passes", "", f"It was {retired.reason}.")
 
 
 def link(file: str) -> str:

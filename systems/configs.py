@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
 from models.configs import is_sdf
-from models.network_configs import FrequencyConfig
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import registry
 from utils.config import compose, schema, switches
 from utils.config.limits import FolderName, Interval, OneOf, Range, Share, Step
+from utils.config.retired import RetiredKey
 from utils.config.schedule import Schedule
 from utils.config.schema import component
 from utils.errors import ConfigError
@@ -19,7 +19,7 @@ from utils.registry import register
 
 # Losses that read a signed distance. A model that is registered elsewhere is asked when it renders, in systems.losses.
 _FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without samples
-_SDF_LOSSES = ("eikonal", "sparsity", "curvature", "normal_smooth", "ncc", "sparse_points")
+_SDF_LOSSES = ("eikonal", "sparsity", "curvature", "ncc", "sparse_points")
 
 
 Weight = Annotated[Schedule, Range(0.0, 1e6)]
@@ -35,14 +35,21 @@ class LossConfig:
     weights: dict[str, Weight]
     # sharpness of the sparsity loss, in 1 / scene unit
     sparsity_scale: Annotated[float, Range(above=0.0, high=1e6)] = 1.0
-    # how soon normal_smooth fades with the mean difference of channels, in [0, 1]
-    normal_smooth_scale: Annotated[float, Range(0.0, 1e6)] = 10.0
     sparse_points_num: Annotated[int, Range(1, 10**6)] = 1024  # of them in a step
     ncc_rays: Annotated[int, Range(1, 10**6)] = 512  # of a step whose patches are compared, at most
     ncc_patch: Annotated[int, Range(3, 101)] = 11  # pixels along the side of a patch, odd
     ncc_views: Annotated[int, Range(1, 1000)] = 8  # neighbours of a photograph that its patches are compared with
     # of these, the views that show a patch most alike count: others may not see it
     ncc_best: Annotated[int, Range(1, 1000)] = 4
+    RETIRED: ClassVar[dict[str, RetiredKey]] = {
+        "lambda_normal_smooth": RetiredKey(
+            "a loss on normals of pixels side by side, which moved surfaces away from the truth", neutral=(0.0,)
+        ),
+        "normal_smooth_scale": RetiredKey("a setting of lambda_normal_smooth"),
+        "lambda_grid_tv": RetiredKey(
+            "a total variation of the hash grid, which made no surface better", neutral=(0.0,)
+        ),
+    }
 
     def __post_init__(self) -> None:
         if self.ncc_views < self.ncc_best:
@@ -68,6 +75,9 @@ class LossConfig:
         for key, item in value.items():
             if key in settings:
                 options[key] = schema.convert(settings[key], item, f"{where}.{key}")
+            elif key in cls.RETIRED:
+                weightless = key.startswith("lambda_") and Schedule.from_config(item, f"{where}.{key}").is_zero
+                cls.RETIRED[key].check(0.0 if weightless else item, f"{where}.{key}")
             elif key in known:
                 weights[key.removeprefix("lambda_")] = schema.convert(Weight, item, f"{where}.{key}")
             else:
@@ -247,17 +257,10 @@ class Experiment:
                 "system.loss.lambda_distortion_bg: needs a learned background (model.background.name=learned), got "
                 f"model.background.name={registry.name_of(behind)}. Set it to 0."
             )
-        for name in ("ncc", "normal_smooth"):
-            if getattr(self.model, "rays_per_pixel", 1) > 1 and not self.system.loss.is_off(name):
-                raise ConfigError(
-                    f"system.loss.lambda_{name}: compares rays through the centres of pixels, got "
-                    f"model.rays_per_pixel={self.model.rays_per_pixel}. Set one to 1, or the other to 0."
-                )
-        encoding = getattr(getattr(self.model, "geometry", None), "xyz_encoding_config", None)
-        if isinstance(encoding, FrequencyConfig) and not self.system.loss.is_off("grid_tv"):
+        if getattr(self.model, "rays_per_pixel", 1) > 1 and not self.system.loss.is_off("ncc"):
             raise ConfigError(
-                "system.loss.lambda_grid_tv: needs model.geometry.xyz_encoding_config.otype=HashGrid, got "
-                f"{registry.name_of(encoding)}. Set it to 0."
+                "system.loss.lambda_ncc: compares patches around rays through the centres of pixels, got "
+                f"model.rays_per_pixel={self.model.rays_per_pixel}. Set model.rays_per_pixel to 1, or lambda_ncc to 0."
             )
         geometry = getattr(self.model, "geometry", None)
         for name in _SDF_LOSSES:

@@ -18,7 +18,6 @@ from utils.rays import RayBatch
 from utils.registry import register
 
 T = TypeVar("T")
-OF_PAIRS = frozenset({"normal_smooth"})  # these compare pixels side by side, of a batch that is `paired`
 
 
 def mean_over_rays(values: Tensor, out: RenderOutput) -> Tensor:
@@ -131,35 +130,6 @@ def curvature(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     that their values give for nothing (Neuralangelo, arXiv:2306.03092, section 3.4), in 1 / scene unit."""
     values = require(out.samples.curvature, "curvature", "a signed distance field (model.name=neus)")
     return mean_over_samples(values, out)
-
-
-@register("loss", "grid_tv")
-def grid_tv(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Total variation of the hash grid of the geometry: mean squared difference of the features of a level at points a
-    cell of it apart (as for voxels in Plenoxels, arXiv:2112.05131), around a sixteenth of the samples of a step."""
-    values = require(out.samples.variation, "grid_tv", "a hash grid (xyz_encoding_config.otype=HashGrid)")
-    used = out.samples.packed.valid[: len(values)]
-    return torch.where(used, values, 0.0).sum() / used.sum().clamp(min=1)
-
-
-@register("loss", "normal_smooth")
-def normal_smooth(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Mean squared difference of the rendered normals of pixels side by side, each pair weighted by its opacities and
-    by exp(-normal_smooth_scale |difference of its colours in the photograph|), so that surfaces are smooth where the
-    photograph is (the edge-aware weight of Monodepth, arXiv:1609.03677, eq. 3). Rays are then drawn in pairs: of as
-    many rays, half as many are independent.
-
-    The opacities are taken as they are; the average is over pairs that both have samples."""
-    normal = require(out.normal, "normal_smooth", "a signed distance field (model.name=neus)")
-    assert batch.paired, "without pairs there is no neighbour to compare with"
-    pairs = len(normal) // 2
-    normal, rgb, opacity, counts = (
-        x[: 2 * pairs].unflatten(0, (pairs, 2))
-        for x in (normal, batch.rgb, out.opacity.detach(), out.within_budget & out.has_samples)
-    )
-    edge = (rgb[:, 0] - rgb[:, 1]).abs().mean(-1)
-    weight = torch.exp(-config.normal_smooth_scale * edge) * opacity[:, 0] * opacity[:, 1]
-    return _mean(weight * (normal[:, 0] - normal[:, 1]).square().sum(-1), counts[:, 0] & counts[:, 1])
 
 
 @register("loss", "distortion")

@@ -20,7 +20,6 @@ class TrainingViews(Protocol):
         num_rays: int,
         background: Tensor,
         generator: torch.Generator,
-        paired: bool = False,
         redirect: Redirect | None = None,
         per_pixel: int = 1,
     ) -> RayBatch: ...

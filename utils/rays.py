@@ -39,7 +39,6 @@ class RayBatch:
     sources: "SourceViews | None" = None  # only where a loss compares photographs
     points: Tensor | None = None  # (K, 3) sparse points in scene units, only where a loss reads them
     in_band: Tensor | None = None  # (R,) bool, so close to the outline of a mask that it says nothing; None: none is
-    paired: bool = False  # whether rays 2i and 2i + 1 pass through pixels side by side
 
     def by_pixel(self, num: int) -> "RayBatch":
         """Of `num` rays in a row, which pass through the same pixel, the first: their pixel, colour and mask."""

@@ -23,8 +23,8 @@ _TOLD = {
     "full": f"the SDF is negative wherever samples lie, so all is inside. {_REMEDY}.",
     "clear": f"everything is transparent, so nothing is learned. {_REMEDY}.",
     "solid": f"everything is opaque, so only the first samples of rays are learned. {_REMEDY}.",
-    "soft": "inv_s has not risen since the training began, so the surface stays soft. Set model.variance.min_inv_s, "
-    "for example to [0, 20, 200, 5000], or raise the learning rate of variance in system.optimizer.params.",
+    "soft": "inv_s has not risen since the training began, so the surface stays soft. Raise the learning rate "
+    "of variance (system.optimizer.params.variance.lr).",
 }
 
 

@@ -12,7 +12,7 @@ from models.base import VolumeModel
 from models.configs import VolumeModelConfig
 from models.exposure import Exposure
 from systems.configs import Experiment
-from systems.losses import OF_PAIRS, rgb_mse
+from systems.losses import rgb_mse
 from systems.steps.error_map import ErrorMap
 from systems.steps.graphs import StepGraphs
 from systems.steps.optim import LearningRates
@@ -121,15 +121,11 @@ class TrainingStep:
     def _loss(self, names: tuple[str, ...]) -> Figures:
         """Draws rays, renders them and weighs the named losses."""
         background, config = self._background(), self.experiment.system.loss
-        paired = not OF_PAIRS.isdisjoint(names)
         each = self.experiment.model.rays_per_pixel
-        drawn = self.model.num_rays // each, background, self.generator, paired, self.error_map
-        batch = self.views.draw(*drawn, each)
+        batch = self.views.draw(self.model.num_rays // each, background, self.generator, self.error_map, each)
         points = self._some_points() if "sparse_points" in names else None
         batch = replace(batch, sources=self.sources, points=points)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
-        if self.experiment.model.grid_reseed:
-            self.model.reopen_missed(batch, out)
         if self.exposure is not None:
             out = replace(out, rgb=self.exposure(out, batch))
         if each > 1:

@@ -133,27 +133,6 @@ def test_a_band_around_the_outline_of_masks_is_marked_in_batches():
         assert found == any((line != inside[y + 1, x + 1]).any() for line in cross)
 
 
-@pytest.mark.parametrize("per_image", [False, True])
-@pytest.mark.parametrize("num", [400, 401])
-def test_pairs_are_pixels_side_by_side(per_image, num):
-    scene = make_scene()
-    sampler = RaySampler(scene, "cpu", per_image=per_image)
-    batch = sampler.draw(num, BACKGROUND, torch.Generator().manual_seed(0), paired=True)
-    assert batch.paired
-    assert not draw(sampler, num).paired
-    places = pixels_of(scene, batch.rays)
-    assert len(places) == num
-    steps = set()
-    for (n, x, y), (m, u, v) in zip(places[::2], places[1::2], strict=False):
-        assert n == m
-        assert abs(x - u) + abs(y - v) == 1
-        steps.add((u - x, v - y))
-    assert steps == {(1, 0), (0, 1), (-1, 0), (0, -1)}
-    assert len(set(places[::2])) > (50 if not per_image else 10)
-    pixels = np.array([scene.image(n)[y, x] for n, x, y in places]) / 255.0
-    assert_close(batch.mask, torch.tensor(pixels[:, 3], dtype=torch.float32))
-
-
 def test_several_rays_of_a_pixel_spread_over_all_of_it():
     sampler, num = RaySampler(make_scene(), "cpu"), 4
     batch = sampler.draw(500, torch.zeros(3), torch.Generator().manual_seed(0), per_pixel=num)
@@ -190,8 +169,6 @@ def test_drawing_never_reads_from_the_device(per_image):
     batch = sampler.draw(16, BACKGROUND.to("meta"), torch.Generator())
     assert batch.rgb.shape == batch.rays.directions.shape == (16, 3)
     assert batch.mask.shape == batch.rays.far.shape == (16,)
-    paired = sampler.draw(15, BACKGROUND.to("meta"), torch.Generator(), paired=True)
-    assert paired.rgb.shape == (15, 3)
 
 
 def test_sources_are_the_other_views_by_angle_and_those_too_close_come_last():

@@ -23,7 +23,6 @@ MODELS = {
     "neus": ("neus-demo", []),
     "neus by differences": ("neus-demo", DIFFERENCES),
     "neus by progressive differences": ("neus-demo", PROGRESSIVE),
-    "neus with a smooth grid": ("neus-demo", ["system.loss.lambda_grid_tv=1.0"]),
     "neus with background": ("neus-demo", [BACKGROUND]),
     "nerf": ("nerf-blender", ["dataset.scene=x"]),
     "nerf with background": ("nerf-blender", ["dataset.scene=x", BACKGROUND]),

@@ -37,15 +37,3 @@ def test_what_no_photograph_shows_stays_empty(device: torch.device) -> None:
             near = middles.norm(dim=-1) < 1.0 + 0.5 * (grid is model.occupancy)  # far away cells are large, and seen
             assert near.sum() > 50
             assert (middles[near][:, 2] > 0.3 / grid.radius - slack * grid.half_diagonal).all()
-
-
-def test_holes_are_opened_in_the_ball_alone(device: torch.device) -> None:
-    model, rays = make_model("neus", device), make_rays(device)
-    grid, generator = model.occupancy, torch.Generator(device).manual_seed(0)
-    model.occupancy_value = lambda points: torch.zeros_like(points[:, 0])
-    model.update_occupancy(generator, every_cell=True)
-    grid.reopen(model.cut_to_region(rays), torch.ones_like(rays.near, dtype=torch.bool))
-    grid.update(model.occupancy_value, generator, every_cell=True)
-    middles = (grid.occupied.nonzero() + 0.5) * (3.0 / 8) - 1.5
-    assert len(middles) > 30
-    assert middles.norm(dim=-1).max() < 1.5 + grid.half_diagonal

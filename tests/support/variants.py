@@ -21,19 +21,10 @@ PROGRESSIVE = [
     f"{GRID}.update_steps=4",
     "system.loss.lambda_curvature=[[0,0],[5,5e-4],[15,1e-4]]",
 ]
-MODULATE = [
-    "model.variance.modulate=true",
-    "model.variance.mod_start_steps=6",
-    "model.variance.reach_max_steps=12",
-    "model.variance.max_inv_s=50",
-]
 LEVERS = [
     *DIFFERENCES,
     "model.geometry.finite_difference_jitter=0.5",
-    "model.variance.min_inv_s=[0,60,90,20]",
     "model.texture.name=volume-reflected-radiance",
-    "system.loss.lambda_normal_smooth=[[0,0],[5,0],[10,0.1]]",
-    "system.loss.lambda_grid_tv=0.1",
     "dataset.mask_band=2",
 ]
 LATE_LEVERS = [  # for surfaces, from the middle of a short run on
@@ -41,6 +32,5 @@ LATE_LEVERS = [  # for surfaces, from the middle of a short run on
     "system.loss.ncc_rays=64",
     "system.loss.ncc_patch=5",
     "system.error_guided=0.5",
-    "model.grid_reseed=true",
     "model.grid_min_views=2",
 ]

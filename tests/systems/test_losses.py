@@ -1,6 +1,5 @@
 """Losses against values by hand; rays beyond the budget and padding count for nothing."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -68,35 +67,6 @@ def test_value_by_hand(name: str, expected: float) -> None:
     assert loss(name, *example()) == pytest.approx(expected, rel=1e-4)
 
 
-def test_normals_are_smooth_where_the_photograph_is() -> None:
-    out, batch = example()
-    normal = torch.tensor([[0.0, 0.0, 0.5], [0.0, 0.6, 0.8], [1.0, 0.0, 0.0]], requires_grad=True)
-    out, batch = replace(out, normal=normal), replace(batch, paired=True)
-    config = LossConfig({}, normal_smooth_scale=4.0)
-    smooth = registry.find("loss", "normal_smooth").target
-    flat = replace(batch, rgb=torch.tensor([[0.2, 0.2, 0.2], [0.2, 0.2, 0.2], [0.0, 0.0, 0.0]]))
-    edge = replace(batch, rgb=torch.tensor([[0.2, 0.2, 0.2], [0.2, 0.8, 0.2], [0.0, 0.0, 0.0]]))
-    difference = 0.6**2 + 0.3**2
-    found = smooth(out, flat, config)
-    assert found.item() == pytest.approx(0.5 * difference)  # by the opacities 0.5 and 1
-    assert smooth(out, edge, config).item() == pytest.approx(0.5 * difference * math.exp(-4.0 * 0.2))
-    assert torch.autograd.grad(found, normal)[0][:2].abs().sum() > 0.0
-    assert smooth(replace(out, within_budget=torch.tensor([True, False, True])), flat, config).item() == 0.0
-    packed = replace(out.samples.packed, ray_count=torch.tensor([2, 0, 0]))
-    assert smooth(replace(out, samples=replace(out.samples, packed=packed)), flat, config).item() == 0.0
-
-
-def test_the_variation_of_the_grid_is_averaged_over_samples_in_use() -> None:
-    out, batch = example()
-    for values, expected in (([1.0, 2.0], 1.5), ([1.0, 2.0, 6.0, 99.0], 3.0)):
-        varied = replace(out, samples=replace(out.samples, variation=torch.tensor(values)))
-        assert loss("grid_tv", varied, batch) == pytest.approx(expected)
-    none = replace(out.samples, packed=replace(out.samples.packed, count=torch.tensor(0)))
-    assert loss("grid_tv", replace(out, samples=replace(none, variation=torch.ones(2))), batch) == 0.0
-    with pytest.raises(ConfigError, match="lambda_grid_tv: needs a hash grid"):
-        loss("grid_tv", out, batch)
-
-
 def test_distortion_falls_when_the_weights_draw_together() -> None:
     out, batch = example()
     sharp = replace(out, samples=replace(out.samples, weights=torch.tensor([1.0, 0.0, 1.0, 0.0])))
@@ -115,7 +85,7 @@ def test_the_mask_loss_leaves_out_the_band_around_an_outline() -> None:
         assert found == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["eikonal", "sparsity", "curvature", "normal_smooth", "ncc", "sparse_points"])
+@pytest.mark.parametrize("name", ["eikonal", "sparsity", "curvature", "ncc", "sparse_points"])
 def test_a_density_has_no_sdf_losses(name: str) -> None:
     out, batch = example()
     bare = replace(out, samples=SampleValues(out.samples.packed, out.samples.points, out.samples.weights))

@@ -5,7 +5,7 @@ whose `name` or `otype` picks a registered Config), or a class with `from_config
 `Annotated[int, Range(1, 32)]` bounds what a field takes, see `utils.config.limits`; NaN and infinity are never taken.
 `__post_init__` checks what fields say of each other; a message that begins with ".key: " gets the dotted place of the
 block in front. A Config may list keys of older files that have no effect here in `UNUSED: ClassVar[dict[str, str]]`,
-each with the reason."""
+each with the reason, and removed keys in `RETIRED: ClassVar[dict[str, RetiredKey]]`."""
 
 import dataclasses
 import logging
@@ -59,12 +59,14 @@ def parse(cls: type, node: Any, where: str = "") -> Any:
         raise ConfigError(f"{where or 'config'}: expected a block of keys, got {shown(node)}.")
     hints = get_type_hints(cls, include_extras=True)
     known = {item.name: item for item in fields(cls)}
-    unused = getattr(cls, "UNUSED", {})
+    unused, retired = getattr(cls, "UNUSED", {}), getattr(cls, "RETIRED", {})
     values = {}
     for key, value in node.items():
         dotted = f"{where}.{key}" if where else str(key)
         if key in unused:
             log.debug("%s has no effect: %s", dotted, unused[key])
+        elif key in retired:
+            retired[key].check(value, dotted)
         elif key not in known:
             raise ConfigError(
                 f"{dotted}: unknown key.{registry.nearest(str(key), known)} Known here: {', '.join(known)}."

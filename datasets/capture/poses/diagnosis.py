@@ -28,7 +28,7 @@ class Survey:
     observations: int
     track_length: float  # frames that see the mean point
     sectors: int  # of the circle around the object that hold a camera
-    azimuth_histogram: list[int]  # cameras per sector
+    azimuth_histogram: list[int]  # cameras per sector, see `around`
     elevation_degrees: list[float]  # lowest and highest camera, seen from where all look
     elevation_histogram: list[int]  # cameras per 15 degrees from -90 to 90
 
@@ -47,7 +47,7 @@ def survey(model: pycolmap.Reconstruction, num_frames: int) -> Survey:
     """The figures of a model with cameras, of `num_frames` images that it was to hold."""
     c2w = np.stack([model.images[i].cam_from_world().inverse().matrix() for i in model.reg_image_ids()])
     azimuth, elevation = directions(c2w)
-    around = np.histogram(azimuth, _SECTORS, (-180.0, 180.0))[0]
+    cameras = around(azimuth)
     return Survey(
         registered=len(c2w),
         frames=num_frames,
@@ -55,8 +55,8 @@ def survey(model: pycolmap.Reconstruction, num_frames: int) -> Survey:
         points=model.num_points3D(),
         observations=model.compute_num_observations(),
         track_length=model.compute_mean_track_length(),
-        sectors=int((around > 0).sum()),
-        azimuth_histogram=around.tolist(),
+        sectors=int((cameras > 0).sum()),
+        azimuth_histogram=cameras.tolist(),
         elevation_degrees=[float(elevation.min()), float(elevation.max())],
         elevation_histogram=np.histogram(elevation, 12, (-90.0, 90.0))[0].tolist(),
     )
@@ -74,6 +74,15 @@ def directions(c2w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ahead = flat[0] / max(np.linalg.norm(flat[0]), 1e-12)
     azimuth = np.degrees(np.arctan2(flat @ np.cross(up, ahead), flat @ ahead))
     return azimuth, np.degrees(np.arcsin(height.clip(-1.0, 1.0)))
+
+
+def around(azimuth: np.ndarray) -> np.ndarray:
+    """(12,) how many cameras stand in each sector of the circle, from their azimuths (N,) in degrees.
+
+    The first sector has the first camera in its middle, not on its edge where rounding would choose the sector; so
+    cameras an equal angle apart, the usual turntable, fill the sectors equally too."""
+    sector = np.rint(azimuth * _SECTORS / 360.0).astype(int) % _SECTORS
+    return np.bincount(sector, minlength=_SECTORS)
 
 
 def level_up(c2w: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from scenes_on_disk import ring_of_cameras
 
 from datasets.capture.frames.stage import Frame
-from datasets.capture.poses.diagnosis import Evidence, directions, explain, level_up
+from datasets.capture.poses.diagnosis import Evidence, around, directions, explain, level_up
 
 
 def evidence(num=10, blur=0.6, features=3000, shared=200, video=True, gap=None) -> Evidence:
@@ -32,8 +32,18 @@ def test_reasons_come_with_what_to_do(options, said, unsaid):
 
 def test_directions_around_the_object():
     azimuth, elevation = directions(ring_of_cameras(8))
-    np.testing.assert_allclose(azimuth % 360.0, np.arange(8) * 45.0, atol=1e-6)
+    apart = np.exp(1j * np.radians(azimuth - np.arange(8) * 45.0))  # as angles: 360 degrees are 0
+    np.testing.assert_allclose(apart, 1.0, atol=1e-8)
     np.testing.assert_allclose(elevation, np.degrees(np.arcsin(0.4)), atol=1e-6)
+
+
+def test_cameras_an_equal_angle_apart_fill_the_sectors_equally():
+    """Rounding puts the azimuth of the first camera on either side of 0, that of the opposite one at 180 or -180."""
+    for num, each in ((12, 1), (36, 3)):
+        azimuth, _ = directions(ring_of_cameras(num))
+        assert around(azimuth).tolist() == [each] * 12
+        assert around(azimuth + 1e-12).tolist() == around(azimuth - 1e-12).tolist() == [each] * 12
+        assert around(np.append(azimuth, [180.0, -180.0]))[6] == each + 2
 
 
 def test_up_is_that_of_an_arc_too():

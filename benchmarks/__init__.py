@@ -1,4 +1,4 @@
-"""Benchmarks that anyone can run: `python -m benchmarks.ops`, `.train`, `.export`, and `.report` for the tables."""
+"""Benchmarks that anyone can run; `python -m benchmarks` lists them."""
 
 from utils.imports import import_lightning
 

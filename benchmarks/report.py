@@ -1,5 +1,6 @@
-"""Writes two pages from the JSON files in benchmarks/results and the floors of the design: docs/benchmarks.md has the
-headlines, docs/experiments/figures.md every operation, curve and profile.
+"""Writes the pages of figures from the JSON files in benchmarks/results and the floors of the design.
+
+docs/benchmarks.md has the headlines, docs/experiments/figures.md every operation, curve and profile.
 
     python -m benchmarks.report"""
 

@@ -1,9 +1,9 @@
-"""Times a training: seconds to a PSNR, time per step, what a step launches, and the predecessor beside it.
+"""Times a training: seconds to a PSNR, time per step, and what a step launches and waits for.
 
     python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego --thresholds 32.2 34.1
 
-Each of several runs has a process of its own and the next seed. What is held in the clock: from the first to the last
-step, without evaluations. The JSON file is written anew after each part."""
+Each of several runs has a process of its own and the next seed. The clock runs from the first to the last step and
+stops for evaluations. The JSON file is rewritten after each part."""
 
 import argparse
 import json
@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 from benchmarks import common
-from benchmarks.against import run_against, their_config
 from benchmarks.common import Result, progress, rounded
 from benchmarks.experiments import train, with_all_levels
 from benchmarks.profiling import SETTLE, ProfileWindow
@@ -51,12 +50,6 @@ def make_parser() -> common.Parser:
     )
     parser.add_argument("--profile", action="store_true", help="what 100 steady steps launch and wait for")
     parser.add_argument("--sweep", action="store_true", help="time per step by sample budget and by grid levels")
-    parser.add_argument(
-        "--against", type=Path, metavar="CHECKOUT", help="runs an instant-nsr-pl checkout on the same data"
-    )
-    parser.add_argument(
-        "--against_python", default=sys.executable, metavar="EXE", help="its Python (default: this one)"
-    )
     parser.add_argument("--time_limit", type=common.positive_number, metavar="S", help="seconds for the whole command")
     return parser
 
@@ -152,8 +145,6 @@ def work(argv: list[str]) -> int:
     """Runs all parts that the command line asks for; returns the exit code."""
     args = parse_args(argv)
     experiment = read_experiment(args.config, args.overrides)
-    if args.against:
-        their_config(args.against, args.config[0])
     if args.profile:
         profiled_steps(experiment, args.quick)
     device = common.chosen_device(args.device)
@@ -177,12 +168,6 @@ def work(argv: list[str]) -> int:
         result.write(profile=run_profile(experiment, device, args.quick))
     if args.sweep:
         result.write(sweep=run_sweep(args.config, args.overrides, device, args.quick, deadline))
-    if args.against:
-        index = "cpu" if device.type == "cpu" else str(device.index)
-        found = run_against(
-            args.against, args.against_python, experiment, args.config[0], args.overrides, index, deadline
-        )
-        result.write(against=found)
     print(result.path)
     return 0
 

@@ -35,11 +35,9 @@ LENS = ("k1", "k2", "p1", "camera_model", "is_fisheye", "w", "h", "fl_x", "fl_y"
 OTHER = ("applied_transform", "applied_scale", "ply_file_path", "frames", "file_path", "transform_matrix")
 
 
-@pytest.fixture(params=[FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.fixture(params=[FEW, pytest.param(MANY, marks=pytest.mark.soak)])
 def examples(request: pytest.FixtureRequest) -> int:
     """How many mutations are tried."""
-    if request.param == MANY and "slow" not in request.config.option.markexpr:
-        pytest.skip("minutes: pytest -m slow tests/test_fuzz.py")
     return request.param
 
 

@@ -1,4 +1,4 @@
-"""Work that goes on for long leaves memory, file handles and disk as they were."""
+"""A run that is resumed several times in one process leaves no file handle, thread or model behind."""
 
 import gc
 import os
@@ -12,16 +12,15 @@ from struck_runs import STEPS, go_on, run_in, start
 
 from systems.training.reconstruction import ReconstructionSystem
 
+CYCLES = 4  # tests/soak has hundreds of them
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
-@pytest.mark.parametrize("cycles", [4, pytest.param(300, marks=pytest.mark.slow)])
-def test_resume_cycles_leave_nothing_behind(request: pytest.FixtureRequest, tmp_path: Path, cycles: int) -> None:
-    if cycles > 4 and "slow" not in request.config.option.markexpr:
-        pytest.skip("minutes: pytest -m slow tests/test_load.py")
+def test_resume_cycles_leave_nothing_behind(tmp_path: Path) -> None:
     scene = write_sphere_scene(tmp_path / "scene")
     assert start(scene, tmp_path, "checkpoint.save_top_k=1") == 0
     found = []
-    for cycle in range(cycles):
+    for cycle in range(CYCLES):
         assert go_on(tmp_path, f"trainer.max_steps={STEPS + 2 * (cycle + 1)}") == 0
         gc.collect()
         systems = sum(type(thing) is ReconstructionSystem for thing in gc.get_objects())

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 from sphere_scene import write_sphere_scene
+from struck_processes import others_of
 from struck_runs import STEPS, TINY, run_in, weights
 
-from benchmarks.pairs import others_of
 from utils.registry import ROOT
 
 KEEP = """
 import sys, torch, launch
-from systems import attempts
+from systems.training import attempts
 fit = attempts.pl.Trainer.fit
 broadcast, broadcasts = torch.distributed.broadcast, []
 def counted(*args, **kwargs):

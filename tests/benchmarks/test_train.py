@@ -114,7 +114,6 @@ def test_a_run_that_fails_passes_on_its_exit_code_and_leaves_no_file(
         ([*DEMO, "--trian"], "unrecognized arguments: --trian"),
         ([*DEMO, "trainer.max_step=5"], "'max_steps'"),
         (["--config", "configs/neus-dem.yaml"], "neus-demo.yaml"),
-        ([*DEMO, "--against", "docs"], "no launch.py in it"),
         ([*DEMO, "--profile", "trainer.max_steps=9", "system.warmup_steps=1"], "--profile: needs trainer.max_steps"),
     ],
 )

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from scripted_visitor import ScriptedVisitor
 from viewed_scene import make_viewed_model
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.visitor import ScriptedVisitor
 from scripts.view import main
 from systems.runs import RunFolder
 from utils import registry

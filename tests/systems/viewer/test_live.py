@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from scripted_visitor import ScriptedVisitor
 from sphere_scene import write_sphere_scene
 from viewed_scene import SMALL
 from websockets.exceptions import ConnectionClosed
 
 import launch
-from benchmarks.visitor import ScriptedVisitor
 from systems.viewer import live
 from utils.registry import ROOT
 

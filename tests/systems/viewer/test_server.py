@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
+from scripted_visitor import ScriptedVisitor
 from viewed_scene import FRONT, make_viewed_model
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.visitor import ScriptedVisitor
 from systems.viewer.address import find_address
 from systems.viewer.page import ViserPage
 from systems.viewer.requests import Mailbox, MeshSettings

@@ -1,4 +1,4 @@
-"""Runs of few steps that something strikes, for tests of what they lose."""
+"""Short runs of launch.py in this process, and faults that strike them at a step."""
 
 import re
 from collections.abc import Callable
@@ -31,10 +31,11 @@ TINY = [
 
 
 class Killed(BaseException):
-    """Stands for kill -9: nothing below the test may take it for something to handle."""
+    """Stands for kill -9: a BaseException that no code below the test handles."""
 
 
 def start(scene: Path, out: Path, *args: str) -> int:
+    """Trains from the first step; returns the exit code."""
     folders = ["--exp_dir", str(out / "exp"), "--runs_dir", str(out / "runs"), "--gpu", "cpu"]
     return launch.main(
         ["--config", "configs/neus-demo.yaml", "--train", *folders, f"dataset.root_dir={scene}", *TINY, *args]
@@ -42,24 +43,29 @@ def start(scene: Path, out: Path, *args: str) -> int:
 
 
 def go_on(out: Path, *args: str) -> int:
+    """Resumes the run in a folder; returns the exit code."""
     return launch.main(["--resume", str(run_in(out)), "--train", "--runs_dir", str(out / "runs"), *args])
 
 
 def run_in(out: Path) -> Path:
+    """The folder of the only run that was started in `out`."""
     (found,) = out.glob("exp/*/*@*")
     return found
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run / f"ckpt/epoch=0-step={STEPS}.ckpt", weights_only=True)["state_dict"]
+def weights(run: Path, step: int = STEPS) -> dict[str, torch.Tensor]:
+    """The parameters and buffers after a step, by default the last one."""
+    (path,) = (run / "ckpt").glob(f"*-step={step}.ckpt")
+    return torch.load(path, weights_only=True)["state_dict"]
 
 
 def steps_on_disk(run: Path) -> list[int]:
+    """The steps of all checkpoints of a run."""
     return sorted(int(re.sub(r".*=(\d+)\.ckpt", r"\1", path.name)) for path in (run / "ckpt").iterdir())
 
 
 def strike(monkeypatch: pytest.MonkeyPatch, at: int, what: Callable[[TrainingStep], None]) -> list[int]:
-    """Has something happen before a step, the first time that the training comes to it; returns all steps run."""
+    """Calls `what` before step `at`, the first time that the training reaches it; returns the list of all steps run."""
     run, seen = TrainingStep.run, []
 
     def struck(self: TrainingStep, step: int) -> object:
@@ -73,8 +79,10 @@ def strike(monkeypatch: pytest.MonkeyPatch, at: int, what: Callable[[TrainingSte
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Whether two states are equal to the bit."""
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def kill(step: TrainingStep) -> None:
+    """A fault for `strike`: the process dies."""
     raise Killed

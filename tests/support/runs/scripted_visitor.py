@@ -1,11 +1,5 @@
-"""A visitor of the viewer without a browser: speaks to its websocket as the page does.
+"""A visitor of the viewer without a browser: it speaks to the websocket as the page does."""
 
-    python -m benchmarks.visitor
-
-visits the page at each port that a line of its standard input names, until that page is closed."""
-
-import math
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,19 +11,18 @@ import numpy as np
 import viser
 import zstandard
 from viser.transforms import SO3
-from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 WINDOW = 640, 480  # pixels
 
 
 class ScriptedVisitor:
-    """A connection to the page at a port of this machine; what arrives is read when it is asked for."""
+    """A connection to the page at a port of this machine. Messages are read when a method waits for them."""
 
     def __init__(self, port: int, origin: str | None = None, host: str = "127.0.0.1") -> None:
-        """origin: what a browser would say of the site that the page is from. Raises OSError where nobody listens."""
-        self.messages: list[dict[str, Any]] = []  # all that came
-        self._waiting: deque[dict[str, Any]] = deque()  # those that were not listened to yet
+        """origin: the site that a browser would name as the page's own. Raises OSError if no server listens."""
+        self.messages: list[dict[str, Any]] = []  # all that arrived
+        self._waiting: deque[dict[str, Any]] = deque()  # those that `listen` has not returned yet
         protocols = [f"viser-v{viser.__version__}"]
         options = {"origin": origin, "subprotocols": protocols, "compression": None, "max_size": None}
         self.socket = connect(f"ws://{host}:{port}", **options)
@@ -41,11 +34,11 @@ class ScriptedVisitor:
         self.socket.close()
 
     def send(self, kind: str, **fields: Any) -> None:
-        """A message of viser's protocol."""
+        """Sends a message of viser's protocol."""
         self.socket.send(msgspec.msgpack.encode({"type": kind, **fields}))
 
     def stand(self, position: tuple[float, float, float], size: tuple[int, int] = WINDOW) -> None:
-        """Moves the camera to a place in the scene, from where it looks at the origin; up is +z."""
+        """Moves the camera to a position in the scene and turns it to the origin; up is +z."""
         place = np.array(position, np.float64)
         forward = -place / np.linalg.norm(place)
         right = np.cross(forward, [0.0, 0.0, 1.0])
@@ -65,7 +58,7 @@ class ScriptedVisitor:
         )
 
     def listen(self, seconds: float) -> Iterator[dict[str, Any]]:
-        """The messages that arrive within so many seconds, each once; raises ConnectionClosed."""
+        """The messages that arrive within `seconds`, each once. Raises ConnectionClosed."""
         end = time.perf_counter() + seconds
         while self._waiting or time.perf_counter() < end:
             while self._waiting:
@@ -82,10 +75,10 @@ class ScriptedVisitor:
         for message in self.listen(seconds):
             if accepted(message):
                 return message
-        raise TimeoutError(f"nothing of what was waited for within {seconds:g} s")
+        raise TimeoutError(f"no message was accepted within {seconds:g} s")
 
     def wait_for_picture(self, seconds: float = 20.0) -> None:
-        """Until another rendered picture is here. Raises TimeoutError."""
+        """Waits for another rendered picture. Raises TimeoutError."""
         self.wait_for(
             lambda message: message["type"] == "BackgroundImageMessage" and bool(message["rgb_data"]), seconds
         )
@@ -99,7 +92,7 @@ class ScriptedVisitor:
         return (next(filter(is_it, self.messages), None) or self.wait_for(is_it, seconds))["uuid"]
 
     def value(self, label: str, accepted: Callable[[Any], bool], seconds: float = 20.0) -> Any:
-        """The value of a control, as soon as it is one that is accepted. Raises TimeoutError."""
+        """The value of a control, as soon as `accepted` is true of it. Raises TimeoutError."""
         uuid = self.control(label)
 
         def is_it(message: dict[str, Any]) -> bool:
@@ -122,26 +115,3 @@ def unpacked(data: bytes) -> list[dict[str, Any]]:
     """The messages of a packet as viser sends it; pictures in them stay references."""
     size = int.from_bytes(data[8:16], "little")
     return msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(data[16 : 16 + size]))["messages"]
-
-
-def circle(port: int) -> None:
-    """Visits a page with its mesh shown, moves around the scene ten times a second, and rests every other second; until
-    the page is closed."""
-    try:
-        with ScriptedVisitor(port) as visitor:
-            visitor.stand((3.0, 0.0, 1.0))
-            visitor.set("mesh", True)
-            begun = time.perf_counter()
-            while True:
-                seconds = time.perf_counter() - begun
-                if int(seconds) % 2 == 0:
-                    visitor.stand((3.0 * math.cos(seconds), 3.0 * math.sin(seconds), 1.0))
-                for _ in visitor.listen(0.1):
-                    visitor.messages.clear()
-    except (ConnectionClosed, OSError):
-        return
-
-
-if __name__ == "__main__":
-    for line in sys.stdin:
-        circle(int(line))

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import common, hard_scenes
-from benchmarks.hard_shapes import FLOOR, WIDTH, WIRE, WIRES, cage, cow, distance_to_cage
+from benchmarks import common
+from benchmarks.scenes import hard
+from benchmarks.scenes.shapes import FLOOR, WIDTH, WIRE, WIRES, cage, cow, distance_to_cage
 from datasets.blender import BlenderConfig, BlenderLoader
 from utils.cameras import Camera
 from utils.mesh.files import read_mesh
@@ -36,8 +37,8 @@ def test_the_shapes_are_closed_and_lie_in_the_region() -> None:
 def test_without_mitsuba_one_line_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(hard_scenes, "find_spec", lambda name: None)
-    assert "pip install mitsuba" in refused(hard_scenes.work, "--out", str(tmp_path / "scenes"))
+    monkeypatch.setattr(hard, "find_spec", lambda name: None)
+    assert "pip install mitsuba" in refused(hard.work, "--out", str(tmp_path / "scenes"))
     assert not (tmp_path / "scenes").exists()
 
 
@@ -47,21 +48,21 @@ def test_without_mitsuba_one_line_says_what_to_do(
 def test_bad_arguments_of_scenes_are_one_line(
     more: list[str], said: str, refused: Callable[..., str], tmp_path: Path
 ) -> None:
-    assert said in refused(hard_scenes.work, "--out", str(tmp_path), *more)
+    assert said in refused(hard.work, "--out", str(tmp_path), *more)
 
 
 def test_what_was_rendered_becomes_srgb_with_straight_alpha(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hard_scenes, "find_spec", lambda name: None)
+    monkeypatch.setattr(hard, "find_spec", lambda name: None)
     found = np.zeros((1, 3, 10), np.float32)
     found[0, 0, :4] = [1.0, 0.5, 0.0, 1.0]
     found[0, 1, :4] = [0.25, 0.0, 0.0, 0.5]  # half of the pixel is covered by linear light of 0.5
-    pixels = hard_scenes.developed(found)
+    pixels = hard.developed(found)
     np.testing.assert_array_equal(pixels[0], [[255, 188, 0, 255], [188, 0, 0, 128], [0, 0, 0, 0]])
 
 
 @pytest.mark.skipif(find_spec("mitsuba") is None, reason="needs mitsuba")
 def test_scenes_are_rendered(tmp_path: Path) -> None:
-    assert common.run_command(hard_scenes.work, ["--out", str(tmp_path), "--scenes", "gold", "--quick"]) == 0
+    assert common.run_command(hard.work, ["--out", str(tmp_path), "--scenes", "gold", "--quick"]) == 0
     scene = BlenderLoader(BlenderConfig(str(tmp_path / "gold"))).load("train")
     assert len(scene) == 2
     mesh = read_mesh(tmp_path / "gold" / "gt_mesh.ply")

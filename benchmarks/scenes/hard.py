@@ -1,7 +1,7 @@
 """Renders scenes that are hard to reconstruct, with their true meshes: thin wires, varnish, gold.
 
     pip install mitsuba
-    python -m benchmarks.hard_scenes --out load
+    python -m benchmarks.scenes.hard --out load
     python launch.py --config configs/neus-blender.yaml --train dataset.scene=cage dataset.root_dir=load/cage
 
 Mitsuba 3 traces the paths. Where the package pyoidn is installed too, its denoiser cleans the photographs."""
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common
-from benchmarks.hard_shapes import cage, cow
-from benchmarks.photographs import Shoot, write_views
+from benchmarks.scenes.photographs import Shoot, write_views
+from benchmarks.scenes.shapes import cage, cow
 from utils.errors import ConfigError
 from utils.images import srgb_from_linear
 from utils.mesh import Mesh
@@ -51,7 +51,7 @@ SCENES: dict[str, tuple[Callable[[int], Mesh], dict[str, Any]]] = {
 
 def make_parser() -> common.PlainParser:
     """The flags of the command line."""
-    parser = common.PlainParser("hard_scenes", "Renders scenes that are hard to reconstruct.")
+    parser = common.PlainParser("scenes.hard", "Renders scenes that are hard to reconstruct.")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets a folder for each scene")
     parser.add_argument("--scenes", nargs="+", choices=list(SCENES), default=list(SCENES), help="(default: all)")
     parser.add_argument("--variant", default="scalar_rgb", help="of Mitsuba, such as cuda_ad_rgb (default: scalar_rgb)")

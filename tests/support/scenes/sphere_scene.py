@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.photographs import RADIUS, write_scene
+from benchmarks.scenes.photographs import RADIUS, write_scene
 
 __all__ = ["RADIUS", "write_sphere_scene"]
 

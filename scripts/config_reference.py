@@ -56,7 +56,7 @@ RESOLVERS = {  # what it gives, and an example that is computed when the documen
 
 
 @dataclass(frozen=True)
-class Row:
+class KeyRow:
     """One key of a table; all but the key are Markdown."""
 
     key: str
@@ -104,7 +104,7 @@ def expects(hint: Any) -> str:
     return WORDS[hint]
 
 
-def rows(cls: type, prefix: str = "", preset: Any = None) -> Iterator[Row]:
+def rows(cls: type, prefix: str = "", preset: Any = None) -> Iterator[KeyRow]:
     """The keys of a config class, those of nested blocks behind a dot.
 
     preset: an instance whose values are the defaults, in place of those of the class."""
@@ -118,18 +118,18 @@ def rows(cls: type, prefix: str = "", preset: Any = None) -> Iterator[Row]:
         block = get_args(hint)[1] if get_origin(hint) is dict else single
         if "kind" in item.metadata:
             kind = item.metadata["kind"]
-            yield Row(key, f"[{kind}](#{kind})", component_text(kind, value), note)
+            yield KeyRow(key, f"[{kind}](#{kind})", component_text(kind, value), note)
         elif is_dataclass(block) and block not in WORDS:
-            yield Row(key, "block or `null`" if optional else "block", "", note or summary(block.__doc__))
+            yield KeyRow(key, "block or `null`" if optional else "block", "", note or summary(block.__doc__))
             inner, known = (f"{key}.", value) if block is single else (f"{key}.<name>.", None)
             yield from rows(block, inner, None if known is schema.REQUIRED else known)
         else:
-            yield Row(key, expects(hint), default_text(value), note)
+            yield KeyRow(key, expects(hint), default_text(value), note)
     for key, reason in getattr(cls, "UNUSED", {}).items():
-        yield Row(prefix + key, "anything", "", f"No effect, taken for the sake of older files: {reason}.")
+        yield KeyRow(prefix + key, "anything", "", f"No effect, taken for the sake of older files: {reason}.")
     for key, retired in getattr(cls, "RETIRED", {}).items():
         neutral = ["anything"] if retired.neutral is None else [f"`{json.dumps(value)}`" for value in retired.neutral]
-        yield Row(prefix + key, f"removed; {' or '.join(neutral)} passes", "", f"It was {retired.reason}.")
+        yield KeyRow(prefix + key, f"removed; {' or '.join(neutral)} passes", "", f"It was {retired.reason}.")
 
 
 def link(file: str) -> str:
@@ -152,7 +152,7 @@ def component_text(kind: str, value: Any) -> str:
     return f"`{json.dumps({schema.name_key(kind): registry.name_of(value), **node})}`"
 
 
-def table(keys: Iterable[Row]) -> str:
+def markdown_table(keys: Iterable[KeyRow]) -> str:
     """A Markdown table of keys."""
     lines = ["| key | expects | default | meaning |", "| --- | --- | --- | --- |"]
     for row in keys:
@@ -161,7 +161,7 @@ def table(keys: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def places() -> dict[str, list[str]]:
+def keys_of_kinds() -> dict[str, list[str]]:
     """Where in the YAML each kind of component stands, from the outside inwards."""
     found: dict[str, list[str]] = {}
     waiting: list[tuple[type, str]] = [(Experiment, "")]
@@ -197,7 +197,7 @@ def components(kind: str, where: list[str]) -> Iterator[str]:
         entry = registry.find(kind, name)
         yield f"### {name}\n\n{summary(entry.target.__doc__)} ({link(entry.file)})"
         found = list(rows(entry.target))
-        yield table(found) if found else "It has no keys."
+        yield markdown_table(found) if found else "It has no keys."
 
 
 def losses() -> Iterator[str]:
@@ -209,10 +209,10 @@ def losses() -> Iterator[str]:
         "curvature that warms up and decays."
     )
     weights = [
-        Row(f"lambda_{name.replace('-', '_')}", expects(Weight), "off", note)
+        KeyRow(f"lambda_{name.replace('-', '_')}", expects(Weight), "off", note)
         for name, (note, _) in functions("loss").items()
     ]
-    yield table([*weights, *(row for row in rows(LossConfig) if not row.key.startswith("weights"))])
+    yield markdown_table([*weights, *(row for row in rows(LossConfig) if not row.key.startswith("weights"))])
 
 
 def exporters() -> Iterator[str]:
@@ -230,7 +230,7 @@ def scheduler() -> Iterator[str]:
     )
     for name, cls in schedules.KINDS.items():
         yield f"### {name}\n\n{summary(cls.__doc__)}"
-        yield table(rows(cls))
+        yield markdown_table(rows(cls))
 
 
 def resolvers() -> Iterator[str]:
@@ -246,8 +246,8 @@ def resolvers() -> Iterator[str]:
 
 def document() -> str:
     """The text of docs/configs.md."""
-    parts = [HEADER, "## Experiment\n\nThe keys at the top of a YAML file.", table(rows(Experiment))]
-    for kind, where in places().items():
+    parts = [HEADER, "## Experiment\n\nThe keys at the top of a YAML file.", markdown_table(rows(Experiment))]
+    for kind, where in keys_of_kinds().items():
         parts += components(kind, where)
     parts += [*losses(), *scheduler(), *exporters(), *resolvers()]
     return "\n\n".join(parts) + "\n"

@@ -21,7 +21,7 @@ from utils.mesh import transform
 from utils.mesh.files import read_mesh, read_meshes
 from utils.metrics.dtu import score_dtu
 from utils.metrics.surface import SHARES, Comparison, Culling, compare_meshes
-from utils.text_table import table
+from utils.text_table import format_table
 
 
 def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -63,7 +63,7 @@ def mesh_table(figures: dict[str, Any]) -> str:
     counts = [["", "pred", "gt"]]
     counts += [[name, *(str(mesh[name]) for mesh in meshes)] for name in ("faces", "components", "watertight", "holes")]
     counts.append(["length of the holes", *(f"{sum(mesh['hole_lengths']):.4g}" for mesh in meshes)])
-    return "\n\n".join(map(table, (lengths, shares, counts)))
+    return "\n\n".join(map(format_table, (lengths, shares, counts)))
 
 
 def read_similarity(path: Path) -> np.ndarray:
@@ -100,7 +100,7 @@ def evaluate_dtu(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     rows = [["scan", "accuracy (mm)", "completeness (mm)", "overall (mm)"]]
     for scan, figures in [*scans.items(), ("mean", mean)]:
         rows.append([str(scan), *(f"{figures[name]:.3f}" for name in names)])
-    return {"scans": scans, "mean": mean}, table(rows)
+    return {"scans": scans, "mean": mean}, format_table(rows)
 
 
 def read_runs(items: Sequence[str]) -> dict[int, Path]:
@@ -131,7 +131,7 @@ def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     for image, figures in [*images.items(), ("mean", mean)]:
         rows.append([image, *(f"{figures[name]:.4g}" for name in names)])
     report = {"pred": str(args.pred), "gt": str(args.gt), "images": images, "mean": mean}
-    return report | ({"lpips_net": args.lpips_net} if lpips else {}), table(rows)
+    return report | ({"lpips_net": args.lpips_net} if lpips else {}), format_table(rows)
 
 
 def _finite(value: Any) -> Any:

@@ -1,4 +1,6 @@
-"""Trains many scenes with many variants, one task for each GPU: sweep.py SWEEP.yaml [flags] [key=value ...]"""
+"""Trains many scenes with many variants, one task at a time on each GPU, and tabulates the results.
+
+Example: python scripts/sweep.py configs/sweeps/nerf_synthetic.yaml --dry_run"""
 
 import argparse
 import logging
@@ -14,69 +16,71 @@ from systems.runs import written_under
 from systems.sweep.execution import Execution
 from systems.sweep.plan import Sweep, Task, make_tasks, read_sweep
 from systems.sweep.pool import RayPool
-from systems.sweep.results import Row, make_table, row_of, write_results
-from systems.sweep.standing import Standing, State, commands, standing_of
+from systems.sweep.results import TaskResult, result_of, results_table, write_results
+from systems.sweep.status import TaskState, TaskStatus, commands, status_of
 from utils.errors import InputError
 from utils.interrupts import Interrupts, Stopped
-from utils.text_table import table
+from utils.text_table import format_table
 
 log = logging.getLogger("photosurf")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="such as configs/sweeps/nerf_synthetic.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of all tasks; {scene} is its name")
-    parser.add_argument("--name", help="in place of the one in the YAML: other folders")
-    parser.add_argument("--dry_run", action="store_true", help="say what would be done")
-    parser.add_argument("--retry", action="store_true", help="run those again that failed")
-    parser.add_argument("--gpus", type=int, metavar="N", help="to use at most (default: all; 0: the CPU)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="tasks at a time (default: one for each GPU, or one)")
-    parser.add_argument("--address", help="of a Ray cluster that shares these folders (default: this machine alone)")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="scenes, variants and seeds to train")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings for all tasks; {scene} stands for the scene's name"
+    )
+    parser.add_argument("--name", help="name of the sweep and its folder, instead of that in the YAML")
+    parser.add_argument("--dry_run", action="store_true", help="print what would be run, and run nothing")
+    parser.add_argument("--retry", action="store_true", help="run failed tasks again")
+    parser.add_argument("--gpus", type=int, metavar="N", help="use at most N GPUs (default: all; 0: the CPU)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="run N tasks at a time (default: one per GPU, or one)")
+    parser.add_argument("--address", help="address of a Ray cluster that shares these folders (default: this machine)")
     parser.add_argument("--exp_dir", type=Path, default=Path("exp"), help="where results go (default: exp)")
     parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="where TensorBoard logs go (default: runs)")
     return parser
 
 
-def plan_of(tasks: Sequence[Task], standings: dict[str, Standing], args: argparse.Namespace) -> str:
-    """What each task would come to: its state, and the commands or what is in their way."""
+def describe_plan(tasks: Sequence[Task], statuses: dict[str, TaskStatus], args: argparse.Namespace) -> str:
+    """For each task its state, and the commands that would run or the reason why none does."""
     gpu, blocks = "cpu" if args.gpus == 0 else "0", []
     for task in tasks:
-        standing = standings[task.name]
-        found = commands(task, gpu, args.exp_dir, args.runs_dir) if standing.is_open(args.retry) else []
-        told = [standing.reason] if standing.reason else []
-        blocks.append("\n    ".join([f"{task.name}: {standing.state}", *told, *map(shlex.join, found)]))
+        status = statuses[task.name]
+        left = commands(task, gpu, args.exp_dir, args.runs_dir) if status.is_open(args.retry) else []
+        reasons = [status.reason] if status.reason else []
+        blocks.append("\n    ".join([f"{task.name}: {status.state}", *reasons, *map(shlex.join, left)]))
     return "\n".join(blocks)
 
 
-def carry_out(sweep: Sweep, tasks: Sequence[Task], args: argparse.Namespace) -> int:
-    """Runs what is left of the tasks and tells of all; returns the exit code, see `main`."""
-    standings = {task.name: standing_of(task) for task in tasks}
+def run_sweep(sweep: Sweep, tasks: Sequence[Task], args: argparse.Namespace) -> int:
+    """Runs the tasks that are left and shows the results of all; returns the exit code, see `main`."""
+    statuses = {task.name: status_of(task) for task in tasks}
     if args.dry_run:
-        print(plan_of(tasks, standings, args))
+        print(describe_plan(tasks, statuses, args))
         return 0
-    left = [task for task in tasks if standings[task.name].is_open(args.retry)]
-    done = sum(standing.state is State.DONE for standing in standings.values())
+    left = [task for task in tasks if statuses[task.name].is_open(args.retry)]
+    done = sum(status.state is TaskState.DONE for status in statuses.values())
     log.info("%s: %d tasks, %d done, %d to run", sweep.name, len(tasks), done, len(left))
     for task in tasks:
-        if task not in left and (reason := standings[task.name].reason):
-            log.info("%s %s: %s", standings[task.name].state, task.name, reason)
-    signum = run_left(left, standings, args) if left else None
-    show_results(sweep.name, [row_of(task, standings[task.name]) for task in tasks], args.exp_dir / sweep.name)
+        if task not in left and (reason := statuses[task.name].reason):
+            log.info("%s %s: %s", statuses[task.name].state, task.name, reason)
+    signum = run_tasks(left, statuses, args) if left else None
+    show_results(sweep.name, [result_of(task, statuses[task.name]) for task in tasks], args.exp_dir / sweep.name)
     if signum is not None:
         return 128 + signum
-    return int(any(standing.state is not State.DONE for standing in standings.values()))
+    return int(any(status.state is not TaskState.DONE for status in statuses.values()))
 
 
-def run_left(left: Sequence[Task], standings: dict[str, Standing], args: argparse.Namespace) -> int | None:
-    """Runs tasks and changes their standings; returns the signal that put an end to it, if one did."""
+def run_tasks(left: Sequence[Task], statuses: dict[str, TaskStatus], args: argparse.Namespace) -> int | None:
+    """Runs tasks and updates their statuses; returns the signal that stopped it, None if none did."""
     pool, interrupts = RayPool(args.address, args.gpus, args.jobs), Interrupts()
     try:
-        log.info("on %s, %d at a time", "GPUs" if pool.on_gpu else "the CPU", pool.slots)
+        log.info("running on %s, %d at a time", "GPUs" if pool.on_gpu else "the CPU", pool.slots)
         with interrupts:
-            interrupts.keep()  # Ray has put a handler of its own in front
-            Execution(pool, args.exp_dir, args.runs_dir, interrupts).run(left, standings)
+            interrupts.keep()  # Ray has installed its own handler
+            Execution(pool, args.exp_dir, args.runs_dir, interrupts).run(left, statuses)
     except Stopped as stop:  # the second signal
         return stop.signum
     finally:
@@ -84,30 +88,30 @@ def run_left(left: Sequence[Task], standings: dict[str, Standing], args: argpars
     return interrupts.received
 
 
-def show_results(name: str, rows: Sequence[Row], folder: Path) -> None:
+def show_results(name: str, results: Sequence[TaskResult], folder: Path) -> None:
     """Writes the files of a sweep and prints its table."""
     with written_under(folder, "--exp_dir"):
-        paths = write_results(name, folder, rows)
-    heads, lines = make_table(rows)
-    print(table([heads, *([line.name, *line.cells] for line in lines)]))
+        paths = write_results(name, folder, results)
+    heads, rows = results_table(results)
+    print(format_table([heads, *([row.name, *row.cells] for row in rows)]))
     print(f"results: {paths[0]}, {', '.join(path.name for path in paths[1:])}")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code: 1 where tasks are not done, 2 for input that must be mended, 130
-    and 143 after Ctrl-C and SIGTERM."""
+    """Runs the command line; returns the exit code: 0 if all tasks are done, 1 if some are not, 2 for bad input, 130
+    after Ctrl-C, 143 after SIGTERM."""
     args = make_parser().parse_intermixed_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("photosurf", "systems", "utils"):
         logging.getLogger(name).setLevel(logging.INFO)
     try:
-        for flag, least in (("gpus", 0), ("jobs", 1)):
+        for flag, low in (("gpus", 0), ("jobs", 1)):
             value = getattr(args, flag)
-            if value is not None and value < least:
-                raise InputError(f"--{flag} {value}: expected {least} or more.")
+            if value is not None and value < low:
+                raise InputError(f"--{flag} {value}: expected {low} or more. Leave it out for the default.")
         sweep = read_sweep(args.sweep)
         sweep = replace(sweep, name=args.name) if args.name is not None else sweep
-        return carry_out(sweep, make_tasks(sweep, args.overrides, args.exp_dir), args)
+        return run_sweep(sweep, make_tasks(sweep, args.overrides, args.exp_dir), args)
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
+def format_table(rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells in columns, the first to the left, the others to the right."""
     widths = [max(len(row[k]) for row in rows if k < len(row)) for k in range(max(map(len, rows)))]
     lines = (

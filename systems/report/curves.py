@@ -1,4 +1,4 @@
-"""Turns curves into the lines, ticks and labels of a plot, in the coordinates of a picture."""
+"""Turns curves into the lines, ticks and labels of an SVG plot, in pixel coordinates."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import numpy as np
 WIDTH, HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 30  # margins for the labels
 _COLORS = "#3366cc", "#dc6900", "#109618", "#990099", "#0099c6", "#dd4477", "#66aa00", "#b82e2e"
-_MOST = 600  # points that are drawn of a curve
+_MAX_POINTS = 600  # of a curve
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Line:
-    """A curve as it is drawn."""
+class PlotLine:
+    """A curve in pixel coordinates."""
 
     name: str
     color: str
@@ -32,28 +32,28 @@ class Line:
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on an axis and its label."""
+    """A labelled mark on an axis."""
 
-    at: float
+    at: float  # pixels
     label: str
 
 
 @dataclass(frozen=True)
 class Plot:
-    """All that a template needs to draw."""
+    """Everything that a template needs to draw a plot."""
 
     title: str
-    lines: list[Line]
-    across: list[Tick]
-    upward: list[Tick]
+    lines: list[PlotLine]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
     box: tuple[int, int, int, int] = (_LEFT, _TOP, WIDTH - _RIGHT, HEIGHT - _BOTTOM)
     size: tuple[int, int] = (WIDTH, HEIGHT)
 
 
 def plot(title: str, curves: Mapping[str, Curve], logarithmic: bool = False) -> Plot | None:
-    """The curves in one picture; None where there is nothing to draw.
+    """The curves in one plot; None if there is nothing to draw.
 
-    logarithmic: the values are drawn by their logarithms, and those of 0 and less are left out."""
+    logarithmic: the value axis is logarithmic, and values of 0 and less are left out."""
     kept = {name: _thinned(_positive(curve) if logarithmic else curve) for name, curve in curves.items()}
     kept = {name: curve for name, curve in kept.items() if len(curve.steps)}
     if not kept:
@@ -64,12 +64,12 @@ def plot(title: str, curves: Mapping[str, Curve], logarithmic: bool = False) -> 
     span = _widened(0.0, float(steps.max())), _widened(float(values.min()), float(values.max()))
     lines = []
     for (name, curve), color in zip(kept.items(), _COLORS * len(kept), strict=False):
-        x, y = _across(curve.steps, span[0]), _upward(scale(curve.values), span[1])
+        x, y = _x_pixels(curve.steps, span[0]), _y_pixels(scale(curve.values), span[1])
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-        lines.append(Line(name, color, points, float(curve.values[-1])))
-    across = [Tick(float(_across(value, span[0])), f"{value:g}") for value in _ticks(*span[0], 8)]
-    marks = [(value, f"{10.0**value if logarithmic else value:.3g}") for value in _ticks(*span[1], 6)]
-    return Plot(title, lines, across, [Tick(float(_upward(value, span[1])), label) for value, label in marks])
+        lines.append(PlotLine(name, color, points, float(curve.values[-1])))
+    x_ticks = [Tick(float(_x_pixels(value, span[0])), f"{value:g}") for value in _ticks(*span[0], 8)]
+    y_labels = [(value, f"{10.0**value if logarithmic else value:.3g}") for value in _ticks(*span[1], 6)]
+    return Plot(title, lines, x_ticks, [Tick(float(_y_pixels(value, span[1])), label) for value, label in y_labels])
 
 
 def _positive(curve: Curve) -> Curve:
@@ -77,28 +77,28 @@ def _positive(curve: Curve) -> Curve:
 
 
 def _thinned(curve: Curve) -> Curve:
-    """Every so many points, the last one among them."""
-    stride = max(1, math.ceil(len(curve.steps) / _MOST))
+    """Every n-th point, including the last one, so that at most _MAX_POINTS are left."""
+    stride = max(1, math.ceil(len(curve.steps) / _MAX_POINTS))
     first = (len(curve.steps) - 1) % stride if len(curve.steps) else 0
     return Curve(curve.steps[first::stride], curve.values[first::stride])
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """Bounds with some distance between them."""
+    """The bounds, moved apart if they are nearly equal."""
     least = max(1e-6, 1e-3 * abs(high))
     return (low, high) if high - low > least else (low - least, high + least)
 
 
-def _across(steps: np.ndarray | float, span: tuple[float, float]) -> np.ndarray:
+def _x_pixels(steps: np.ndarray | float, span: tuple[float, float]) -> np.ndarray:
     return _LEFT + (np.asarray(steps) - span[0]) / (span[1] - span[0]) * (WIDTH - _LEFT - _RIGHT)
 
 
-def _upward(values: np.ndarray | float, span: tuple[float, float]) -> np.ndarray:
+def _y_pixels(values: np.ndarray | float, span: tuple[float, float]) -> np.ndarray:
     return HEIGHT - _BOTTOM - (np.asarray(values) - span[0]) / (span[1] - span[0]) * (HEIGHT - _TOP - _BOTTOM)
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers from low to high, `most` at most: multiples of 1, 2 or 5 times a power of ten."""
+    """At most `most` round numbers from low to high: multiples of 1, 2 or 5 times a power of ten."""
     raw = (high - low) / most
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= raw * (1.0 - 1e-9))

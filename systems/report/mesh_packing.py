@@ -1,4 +1,4 @@
-"""Packs a mesh into a few hundred kilobytes of text, for a page that shows it."""
+"""Packs a mesh into a few hundred kilobytes of text, for the mesh viewer of a page."""
 
 from base64 import b64encode
 from dataclasses import replace
@@ -11,21 +11,21 @@ from utils.mesh import Mesh
 from utils.mesh.decimation import decimate
 from utils.mesh.measures import face_areas, vertex_normals
 
-_STEPS = 65535  # of a position along the longest side of the box
-_FINE = 4  # times the faces that are wanted: what a larger mesh has before its edges collapse
-_CELLS = 3.0  # faces of a surface that a cell gathers, by its area in squared cells
+_STEPS = 65535  # the longest side of the box, in steps of a packed position
+_FINE = 4  # a larger mesh is first clustered to this many times the requested faces, then decimated
+_FACES_PER_CELL = 3.0  # faces that remain for each cell of clustering that the surface passes
 
 
 def pack_mesh(mesh: Mesh, max_faces: int) -> dict[str, Any]:
-    """The mesh with about `max_faces` faces at most, as plain values whose arrays are base64, little endian.
+    """The mesh with at most about `max_faces` faces, as plain values whose arrays are base64, little endian.
 
-    positions: uint16 (V, 3), of which 65535 are `size`, in the mesh's unit, from `low`; normals: int8 (V, 3), of
-    which 127 are 1; colors: uint8 (V, 3) sRGB, or None where the mesh has none; indices: (F, 3), uint16 or, where
-    `wide`, uint32. Normals and colours are those of the nearest vertices of the whole mesh."""
+    positions: uint16 (V, 3) from `low`, 65535 stands for `size` in the mesh's unit; normals: int8 (V, 3), 127 stands
+    for 1; colors: uint8 (V, 3) sRGB, or None if the mesh has none; indices: (F, 3) uint16, or uint32 if `wide`.
+    Normals and colours are those of the nearest vertices of the whole mesh."""
     num_faces = len(mesh.faces)
     mesh = replace(mesh, normals=None, colors=vertex_colors(mesh), texture=None)
     if num_faces > 2 * _FINE * max_faces:
-        mesh = _gathered(mesh, _FINE * max_faces)
+        mesh = _clustered(mesh, _FINE * max_faces)
     small = decimate(mesh, max_faces)
     low = small.vertices.min(axis=0)
     extent = small.vertices.max(axis=0) - low
@@ -51,7 +51,7 @@ def pack_mesh(mesh: Mesh, max_faces: int) -> dict[str, Any]:
 
 
 def vertex_colors(mesh: Mesh) -> np.ndarray | None:
-    """(V, 3) uint8 sRGB of the vertices, read from the texture where the mesh has one; None without either."""
+    """(V, 3) uint8 sRGB of the vertices, read from the texture if the mesh has one; None without colours."""
     if mesh.texture is None:
         return mesh.colors
     colors = np.zeros((len(mesh.vertices), 3), np.uint8)
@@ -60,10 +60,12 @@ def vertex_colors(mesh: Mesh) -> np.ndarray | None:
     return colors
 
 
-def _gathered(mesh: Mesh, num_faces: int) -> Mesh:
-    """A mesh of about as many faces, each vertex the middle of those in a cell; quick, since decimation is not."""
+def _clustered(mesh: Mesh, num_faces: int) -> Mesh:
+    """A mesh of about `num_faces` faces, by vertex clustering: each vertex is the mean of those in a cell.
+
+    Much faster than decimation."""
     low = mesh.vertices.min(axis=0)
-    spacing = np.sqrt(_CELLS * face_areas(mesh).sum() / num_faces)
+    spacing = np.sqrt(_FACES_PER_CELL * face_areas(mesh).sum() / num_faces)
     cells = ((mesh.vertices - low) / spacing).astype(np.int64)
     rows, columns = cells[:, 1].max() + 1, cells[:, 0].max() + 1
     keys = (cells[:, 2] * rows + cells[:, 1]) * columns + cells[:, 0]

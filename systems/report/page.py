@@ -1,4 +1,4 @@
-"""Writes save/report.html of a run: all that is worth a look, in one file that opens without a network."""
+"""Writes save/report.html of a run: its results on one page, in a single file that opens without a network."""
 
 import logging
 import time
@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 
 from systems.configs import Experiment
 from systems.report.curves import Curve, Plot, plot
-from systems.report.figures import headline, is_cost, label_of, numbers, text_of
 from systems.report.mesh_packing import pack_mesh
+from systems.report.metric_labels import headline, is_cost, label_of, numbers, text_of
 from systems.report.pictures import choose_views, picture_uri, read_held_out, video_uri
 from systems.report.results import RunResults, read_results
 from systems.runs import quickest
@@ -27,19 +27,20 @@ from utils.files import replacing
 from utils.mesh.files import read_mesh
 
 log = logging.getLogger(__name__)
-MAX_FACES = 60_000  # of a mesh that is shown
+MAX_FACES = 60_000  # of the mesh on a page
 _VIEWS = 6
 _WIDTH = 480  # pixels of a picture
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def leave_report(run: Path, experiment: Experiment) -> dict[str, Any]:
-    """Writes save/report.html of a finished run and returns its name; one log line and nothing where that fails."""
+    """Writes save/report.html of a finished run and returns {"page": its name}; logs a warning and returns {} if it
+    fails."""
     started = time.perf_counter()
     try:
         path = write_report(read_results(run), experiment)
-    except Exception as error:  # whatever it is: the results of the run are complete without
-        log.warning("save/report.html is not written: %s: %s", type(error).__name__, " ".join(str(error).split()))
+    except Exception as error:  # any error: the results of the run are complete without the page
+        log.warning("cannot write save/report.html: %s: %s", type(error).__name__, " ".join(str(error).split()))
         return {}
     size = path.stat().st_size / 2**20
     log.debug("%s: %.1f MiB in %.1f s", path.name, size, time.perf_counter() - started)
@@ -47,7 +48,7 @@ def leave_report(run: Path, experiment: Experiment) -> dict[str, Any]:
 
 
 def write_report(results: RunResults, experiment: Experiment) -> Path:
-    """Writes save/report.html and returns its path. Raises DataError for damaged files of the run."""
+    """Writes save/report.html and returns its path. Raises DataError if files of the run are damaged."""
     metrics, save = results.metrics, results.folder.save
     video = save / metrics["video"] if "video" in metrics else None
     chosen = [read_held_out(results, index) for index in choose_views(results, _VIEWS)]
@@ -64,7 +65,7 @@ def write_report(results: RunResults, experiment: Experiment) -> Path:
         "views": [replace(view, pictures=_uris(view.pictures)) for view in chosen if view],
         "num_views": len(metrics.get("held_out", {}).get("views", ())),
         "tables": _tables(metrics),
-        "changes": [(found.key, text_of(found.value), text_of(found.default)) for found in changes(experiment)],
+        "changes": [(change.key, text_of(change.value), text_of(change.default)) for change in changes(experiment)],
         "yaml": OmegaConf.to_yaml(schema.to_dict(experiment)),
     }
     return write_page(save / "report.html", "report.html", results.name, **content)
@@ -75,25 +76,27 @@ def _uris(pictures: dict[str, np.ndarray]) -> list[tuple[str, str]]:
 
 
 def shown_warnings(metrics: dict[str, Any]) -> list[str]:
-    """What went wrong: why there is no mesh, and what was logged as a warning."""
+    """Why there is no mesh, and all that the run logged as a warning."""
     failure = metrics.get("mesh", {}).get("error")
     return [*([failure] if failure else []), *metrics.get("warnings", ())]
 
 
 def packed_mesh(results: RunResults, max_faces: int) -> tuple[dict[str, Any], str] | None:
-    """The mesh of a run for the viewer, and what to say of it; None where there is none. Raises DataError."""
-    found = [results.folder.save / name for name in results.metrics.get("mesh", {}).get("files", ())]
-    found = [path for path in found if path.is_file()]
-    if not found:
+    """The mesh of a run for the page, and its caption; None if there is no mesh. Raises DataError."""
+    paths = [results.folder.save / name for name in results.metrics.get("mesh", {}).get("files", ())]
+    paths = [path for path in paths if path.is_file()]
+    if not paths:
         return None
-    path = quickest(found)
+    path = quickest(paths)
     packed = pack_mesh(read_mesh(path), max_faces)
     shown, whole = packed["faces"], packed["faces_of_file"]
     return packed, f"{path.name}: {whole} faces" + (f", shown with {shown}." if shown < whole else ".")
 
 
 def training_plots(runs: dict[str, RunResults]) -> list[Plot]:
-    """Loss and PSNR over the steps; of several runs, by name, in the same pictures. One alone shows its parts too."""
+    """Loss and PSNR over the steps, the curves of several runs in the same plots; one run alone shows each loss too.
+
+    runs: by name."""
     losses: dict[str, Curve] = {}
     psnrs: dict[str, Curve] = {}
     for name, results in runs.items():
@@ -104,19 +107,20 @@ def training_plots(runs: dict[str, RunResults]) -> list[Plot]:
             elif column in ("train/psnr", "val/psnr"):
                 psnrs[label] = curve
     drawn = plot("Loss, logarithmic, over steps", losses, logarithmic=True), plot("PSNR in dB over steps", psnrs)
-    return [found for found in drawn if found]
+    return [figure for figure in drawn if figure]
 
 
 def _tables(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Headings, and rows of names and values."""
-    found = {label_of(key): (is_cost(key), text_of(value)) for key, value in numbers(metrics).items()}
-    quality, cost = ([(key, text) for key, (is_it, text) in found.items() if is_it == costs] for costs in (False, True))
+    values = numbers(metrics).items()
+    quality = [(label_of(key), text_of(value)) for key, value in values if not is_cost(key)]
+    cost = [(label_of(key), text_of(value)) for key, value in values if is_cost(key)]
     environment = [(key.replace("_", " "), text_of(value)) for key, value in metrics.get("environment", {}).items()]
-    return [("Figures", quality), ("Time and memory", cost), ("Environment", environment)]
+    return [("Metrics", quality), ("Time and memory", cost), ("Environment", environment)]
 
 
 def write_page(path: Path, template: str, title: str, **content: Any) -> Path:
-    """Writes a page that a template describes; all values are escaped, and no page may load anything from elsewhere."""
+    """Writes a page from a template. All values are escaped, and the page may load nothing from elsewhere."""
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "viewer.js"))
     policy = "default-src 'none'; img-src data:; media-src data:; "
     policy += f"style-src {_source_of(style)}; script-src {_source_of(script)}"
@@ -136,5 +140,5 @@ def _environment() -> Environment:
 
 
 def _source_of(text: str) -> str:
-    """What a content security policy calls an inline text that it allows."""
+    """The hash by which a content security policy allows an inline text."""
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}'"

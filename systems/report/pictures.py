@@ -1,4 +1,4 @@
-"""Pictures and videos of a run as data URIs: held-out views beside the truth and the error, the video of the test."""
+"""Pictures and videos of a run as data URIs: held-out views beside photograph and error, the video of the test pass."""
 
 import io
 import subprocess
@@ -16,8 +16,8 @@ from systems.report.results import RunResults
 from utils.images import read_image, resize_area
 from utils.visualise import taken_apart, to_uint8
 
-FULL_SCALE = 0.25  # error that is shown brightest: the mean over the channels, of colours in [0, 1]
-_LARGEST_VIDEO = 5 * 2**20  # bytes; a larger one is encoded again
+FULL_SCALE = 0.25  # the brightest colour stands for this error: the mean over the channels, of colours in [0, 1]
+_MAX_VIDEO_BYTES = 5 * 2**20  # a larger video is encoded again
 _VIDEO_WIDTH = 1280
 
 
@@ -31,7 +31,7 @@ class HeldOut:
 
 
 def choose_views(results: RunResults, most: int) -> list[int]:
-    """Numbers of held-out views, evenly over all of them, with the one of the lowest PSNR among them."""
+    """Indices of at most `most` held-out views, evenly spread and including the one with the lowest PSNR."""
     views = results.metrics.get("held_out", {}).get("views", [])
     if not views:
         return []
@@ -41,7 +41,7 @@ def choose_views(results: RunResults, most: int) -> list[int]:
 
 
 def read_held_out(results: RunResults, index: int) -> HeldOut | None:
-    """A held-out view of a run; None where there are fewer, or where its file is gone. Raises DataError."""
+    """A held-out view of a run; None if there are fewer, or its file is gone. Raises DataError if it is damaged."""
     held_out = results.metrics.get("held_out", {"views": ()})
     if index >= len(held_out["views"]):
         return None
@@ -61,7 +61,7 @@ def error_image(truth: np.ndarray, rendered: np.ndarray) -> np.ndarray:
 
 
 def picture_uri(image: np.ndarray, width: int) -> str:
-    """A picture (H, W, 3) uint8 as a data URI, shrunk to a width in pixels where it is larger."""
+    """A picture (H, W, 3) uint8 as a data URI, scaled down to `width` pixels if it is wider."""
     if image.shape[1] > width:
         image = resize_area(image, (width, max(1, round(image.shape[0] * width / image.shape[1]))))
     out = io.BytesIO()
@@ -70,15 +70,15 @@ def picture_uri(image: np.ndarray, width: int) -> str:
 
 
 def video_uri(path: Path) -> str:
-    """A video as a data URI, encoded again in a smaller size where the file is large."""
-    if path.stat().st_size <= _LARGEST_VIDEO:
+    """A video as a data URI, encoded again at a smaller size if the file is large."""
+    if path.stat().st_size <= _MAX_VIDEO_BYTES:
         return data_uri("video/mp4", path.read_bytes())
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "small.mp4"
         scale = f"scale='min({_VIDEO_WIDTH},iw)':-2"
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-an", "-vf", scale]
         command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "30", "-maxrate", "2M", "-bufsize", "4M"]
-        command += ["-fs", str(_LARGEST_VIDEO), "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(small)]
+        command += ["-fs", str(_MAX_VIDEO_BYTES), "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(small)]
         subprocess.run(command, check=True, capture_output=True)
         return data_uri("video/mp4", small.read_bytes())
 

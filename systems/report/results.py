@@ -1,4 +1,4 @@
-"""Reads what a run has left in its folder: figures, configuration and curves."""
+"""Reads the results of a run from its folder: metrics, configuration and curves."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ _HINT = "Give the folder of a run that was tested, such as exp/<name>/<tag>@<tim
 
 @dataclass(frozen=True)
 class RunResults:
-    """One run, as it lies on disk."""
+    """The results of one run, read from its folder."""
 
     folder: RunFolder
     name: str  # [name]/[tag]@[timestamp]
@@ -30,13 +30,13 @@ class RunResults:
 
 
 def read_results(path: Path) -> RunResults:
-    """The results in a run's folder. Raises DataError where it holds none, or damaged ones."""
+    """The results in a run's folder. Raises DataError if there are none, or they are damaged."""
     run = RunFolder(path)
     metrics = run.save / "metrics.json"
     if not path.is_dir():
         raise DataError(f"{path}: no such folder. {_HINT}")
     if not metrics.is_file():
-        raise DataError(f"{path}: expected save/metrics.json in it, got none. {_HINT}")
+        raise DataError(f"{path}: expected save/metrics.json in this folder, found none. {_HINT}")
     try:
         figures = json.loads(metrics.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -50,10 +50,10 @@ def read_results(path: Path) -> RunResults:
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """The columns of all logs of a run, the first training and those that went on, by name.
+    """The columns of a run's logs by name, from the first training and all that resumed it.
 
-    Where a step was logged twice, as after a resume from before the end, the later log counts."""
-    found: dict[str, dict[float, float]] = {}
+    If a step was logged twice, as after resuming from an earlier checkpoint, the later log counts."""
+    columns: dict[str, dict[float, float]] = {}
     logs = sorted(folder.glob("version_*/metrics.csv"), key=lambda log: int(re.sub(r"\D", "", log.parent.name) or 0))
     for log in logs:
         with open(log, encoding="utf-8", newline="") as file:
@@ -61,16 +61,16 @@ def read_curves(folder: Path) -> dict[str, Curve]:
                 for column, text in row.items():
                     value = _number(text)
                     if column not in ("step", "epoch") and math.isfinite(value + _number(row.get("step"))):
-                        found.setdefault(column, {})[float(row["step"])] = value
+                        columns.setdefault(column, {})[float(row["step"])] = value
     curves = {}
-    for column, values in found.items():
+    for column, values in columns.items():
         steps = sorted(values)
         curves[column] = Curve(np.array(steps), np.array([values[step] for step in steps]))
     return curves
 
 
 def _number(text: str | list[str] | None) -> float:
-    """NaN for what is not a number; a damaged row has lists, or nothing."""
+    """The number in a cell, NaN if it holds none; cells of a damaged row are lists or missing."""
     try:
         return float(text)
     except (TypeError, ValueError):

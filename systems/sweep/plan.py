@@ -1,4 +1,4 @@
-"""Reads SWEEP.yaml: which scenes are trained with which variants, and the experiment of each of these tasks."""
+"""Reads SWEEP.yaml and makes its tasks: each scene with each variant and seed, with the experiment of each."""
 
 import json
 import re
@@ -18,8 +18,8 @@ from utils.config import compose, schema
 from utils.config.difference import flatten
 from utils.errors import ConfigError
 
-ONLY = "default"  # the variant of a sweep that names none; it adds nothing to the names of tasks
-_NAME = re.compile(r"\w[\w.+-]*", re.ASCII)  # of a folder
+DEFAULT_VARIANT = "default"  # used if a sweep names no variants; not part of the names of tasks
+_NAME = re.compile(r"\w[\w.+-]*", re.ASCII)  # valid folder names
 _PLACEHOLDER = re.compile(r"(?<!\$)\{(\w*)\}")  # {scene}, but not ${model.radius}
 _FIXED = ("name", "trial_name")  # keys by which a run's folder is found again
 
@@ -32,47 +32,47 @@ class Overrides:
 
     @classmethod
     def from_config(cls, value: Any, where: str) -> "Overrides":
-        """Reads a block of keys. Raises ConfigError for anything else, and for keys that the sweep sets itself."""
+        """Reads a block of keys. Raises ConfigError if it is not one, or has keys that the sweep sets itself."""
         if not isinstance(value, dict | None):
             raise ConfigError(f"{where}: expected a block of keys such as trainer.max_steps: 5000, got {value!r}.")
         values = flatten({str(key): item for key, item in (value or {}).items()})
         for key in _FIXED:
             if key in values:
-                raise ConfigError(f"{where}.{key}: is set by the sweep, to find its runs again. Leave it out.")
+                raise ConfigError(f"{where}.{key}: the sweep sets this key, to find its runs again. Leave it out.")
         return cls(values)
 
-    def words(self, scene: str) -> list[str]:
-        """key=value for launch.py, with the name of the scene in the place of {scene}."""
-        return [f"{key}={_written(_filled(value, scene), key)}" for key, value in self.values.items()]
+    def arguments(self, scene: str) -> list[str]:
+        """key=value for the command line of launch.py, with {scene} replaced by the name of the scene."""
+        return [f"{key}={_as_argument(_fill_scene(value, scene), key)}" for key, value in self.values.items()]
 
 
-def _filled(value: Any, scene: str) -> Any:
+def _fill_scene(value: Any, scene: str) -> Any:
     """The value with {scene} replaced in all its texts. Raises ConfigError for another placeholder."""
     if isinstance(value, list):
-        return [_filled(item, scene) for item in value]
+        return [_fill_scene(item, scene) for item in value]
     if not isinstance(value, str):
         return value
     for name in _PLACEHOLDER.findall(value):
         if name != "scene":
-            raise ConfigError(f"'{value}': unknown placeholder {{{name}}}; {{scene}} is the one that there is.")
+            raise ConfigError(f"'{value}': unknown placeholder {{{name}}}; the only one is {{scene}}.")
     return _PLACEHOLDER.sub(scene, value)
 
 
-def _written(value: Any, key: str) -> str:
-    """A value so that the command line reads the same value back; text without quotes where that works."""
+def _as_argument(value: Any, key: str) -> str:
+    """A value as text that the command line reads back as the same value; text stays without quotes if possible."""
     text = value if isinstance(value, str) else json.dumps(value)
     try:
         read = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=False)["value"]
     except (OmegaConfBaseException, yaml.YAMLError, ValueError):
         read = None
     if read != value and not isinstance(value, str):
-        raise ConfigError(f"{key}: {value!r} cannot be written on a command line. Put it into a config file.")
+        raise ConfigError(f"{key}: a command line cannot hold {value!r}. Put it into a config file.")
     return text if read == value else json.dumps(value)
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Names of scenes, with what each of them sets."""
+    """Names of scenes, and the overrides of each."""
 
     overrides: dict[str, Overrides]
 
@@ -81,45 +81,45 @@ class Scenes:
         """Reads a list of names, or a block of names and overrides. Raises ConfigError."""
         if isinstance(value, list):
             names = schema.convert(tuple[str, ...], value, where)
-            found = dict.fromkeys(names, Overrides())
-            if len(found) < len(names):
+            scenes = dict.fromkeys(names, Overrides())
+            if len(scenes) < len(names):
                 twice = next(name for name in names if names.count(name) > 1)
-                raise ConfigError(f"{where}: {twice} is there twice.")
+                raise ConfigError(f"{where}: expected each scene once, got {twice} twice. Remove one of them.")
         elif isinstance(value, dict):
-            found = {str(name): Overrides.from_config(item, f"{where}.{name}") for name, item in value.items()}
+            scenes = {str(name): Overrides.from_config(item, f"{where}.{name}") for name, item in value.items()}
         else:
             raise ConfigError(f"{where}: expected a list of names, or a block of names with keys; got {value!r}.")
-        if not found:
+        if not scenes:
             raise ConfigError(f"{where}: expected at least one scene, got none.")
-        return cls(found)
+        return cls(scenes)
 
 
 @dataclass(frozen=True)
 class Variant:
     """One way to train."""
 
-    config: str | tuple[str, ...] | None = None  # in place of those of the sweep
+    config: str | tuple[str, ...] | None = None  # replaces those of the sweep; None keeps them
     overrides: Overrides = field(default_factory=Overrides)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The whole of a SWEEP.yaml: every scene is trained with every variant and every seed."""
+    """The content of SWEEP.yaml: every scene is trained with every variant and every seed."""
 
     name: str  # folder of its runs in exp/ and runs/
     config: str | tuple[str, ...]  # one or more files, merged in order
     scenes: Scenes
     overrides: Overrides = field(default_factory=Overrides)  # of all tasks
-    variants: dict[str, Variant] = field(default_factory=lambda: {ONLY: Variant()})
-    seeds: tuple[int, ...] | None = None  # None: the one that the config has
-    evaluate: tuple[str, ...] = ()  # words for scripts/evaluate.py after each run, without --pred and --out
+    variants: dict[str, Variant] = field(default_factory=lambda: {DEFAULT_VARIANT: Variant()})
+    seeds: tuple[int, ...] | None = None  # None: the seed of the config
+    evaluate: tuple[str, ...] = ()  # arguments for scripts/evaluate.py after each run, without --pred and --out
 
     def __post_init__(self) -> None:
         for where, names in (("name", [self.name]), ("scenes", self.scenes.overrides), ("variants", self.variants)):
             for name in names:
                 if not _NAME.fullmatch(name):
                     raise ConfigError(
-                        f"{where}: '{name}': expected letters, digits, '_', '.', '+' and '-': it names folders."
+                        f"{where}: '{name}': expected letters, digits, '_', '.', '+' and '-', since it names a folder."
                     )
         if not self.variants or self.seeds == ():
             raise ConfigError(f"{'seeds' if self.variants else 'variants'}: expected at least one, got none.")
@@ -127,7 +127,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Task:
-    """One scene with one variant and one seed, and where its run lies."""
+    """One scene with one variant and one seed, and the folder of its run."""
 
     scene: str
     variant: str
@@ -140,14 +140,14 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """The name of its folder."""
         return self.run.path.name
 
 
 def read_sweep(path: Path) -> Sweep:
-    """The sweep that a YAML file describes. Raises ConfigError, with file and line."""
+    """The sweep in a YAML file. Raises ConfigError, with file and line."""
     tree = compose.read_yaml(path)
-    node = OmegaConf.to_container(tree, resolve=False)  # what is computed is computed in the config of each task
+    node = OmegaConf.to_container(tree, resolve=False)  # ${...} is resolved in the config of each task
     try:
         return schema.parse(Sweep, node)
     except ConfigError as error:
@@ -156,9 +156,9 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def make_tasks(sweep: Sweep, overrides: Sequence[str], exp_dir: Path) -> list[Task]:
-    """All tasks, those of one scene side by side, with their experiments checked. Raises ConfigError.
+    """All tasks, scene after scene, with their experiments checked. Raises ConfigError.
 
-    overrides: key=value of the command line; they may hold {scene} too."""
+    overrides: key=value of the command line; they may contain {scene} too."""
     tasks = list(_tasks(sweep, overrides, exp_dir))
     folders: dict[str, Task] = {}
     settings: dict[str, Task] = {}
@@ -178,21 +178,24 @@ def make_tasks(sweep: Sweep, overrides: Sequence[str], exp_dir: Path) -> list[Ta
 
 
 def _tasks(sweep: Sweep, overrides: Sequence[str], exp_dir: Path) -> Iterator[Task]:
-    for (scene, own), (variant, how), seed in product(
+    for (scene, scene_overrides), (variant_name, variant), seed in product(
         sweep.scenes.overrides.items(), sweep.variants.items(), sweep.seeds or (None,)
     ):
-        parts = [scene, *([variant] if variant != ONLY else []), *([f"seed{seed}"] if seed is not None else [])]
+        parts = [scene]
+        parts += [variant_name] if variant_name != DEFAULT_VARIANT else []
+        parts += [f"seed{seed}"] if seed is not None else []
         name = "-".join(parts)
-        paths = how.config or sweep.config
+        paths = variant.config or sweep.config
         configs = (paths,) if isinstance(paths, str) else paths
         try:
-            words = [word for part in (sweep.overrides, own, how.overrides) for word in part.words(scene)]
-            words += [_filled(word, scene) for word in overrides]
-            words += [f"seed={seed}"] if seed is not None else []
-            words += [f"name={_written(sweep.name, 'name')}", f"trial_name={_written(name, 'name')}"]
-            experiment = read_experiment(configs, words)
-            evaluate = tuple(_filled(word, scene) for word in sweep.evaluate)
+            layers = sweep.overrides, scene_overrides, variant.overrides
+            arguments = [argument for layer in layers for argument in layer.arguments(scene)]
+            arguments += [_fill_scene(argument, scene) for argument in overrides]
+            arguments += [f"seed={seed}"] if seed is not None else []
+            arguments += [f"name={_as_argument(sweep.name, 'name')}", f"trial_name={_as_argument(name, 'name')}"]
+            experiment = read_experiment(configs, arguments)
+            evaluate = tuple(_fill_scene(argument, scene) for argument in sweep.evaluate)
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from None
         run = RunFolder(exp_dir / sweep.name / name)
-        yield Task(scene, variant, seed, configs, tuple(words), experiment, run, evaluate)
+        yield Task(scene, variant_name, seed, configs, tuple(arguments), experiment, run, evaluate)

@@ -1,4 +1,4 @@
-"""What a sweep has found: figures of its tasks and their means, as JSON, as Markdown and as a page."""
+"""The results of a sweep: metrics of its tasks and their means, as JSON, as Markdown and as a page."""
 
 import json
 import logging
@@ -9,31 +9,36 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from systems.report.comparison import Line, SharedView, shared_views
-from systems.report.figures import HEADLINE, best_of, numbers, text_of
+from systems.report.comparison import SharedView, TableRow, shared_views
+from systems.report.metric_labels import HEADLINE, best_of, numbers, text_of
 from systems.report.page import write_page
 from systems.report.results import read_results
 from systems.runs import read_figures
-from systems.sweep.plan import ONLY, Task
-from systems.sweep.standing import Standing, State, evaluation_of, is_trained
+from systems.sweep.plan import DEFAULT_VARIANT, Task
+from systems.sweep.status import TaskState, TaskStatus, evaluation_path, is_trained
 from utils.config.schema import REQUIRED
 from utils.errors import InputError
 from utils.files import replacing
 
 log = logging.getLogger(__name__)
-_COLUMNS = ("psnr", "ssim", "mesh_against_gt.chamfer_permille", "mesh_against_gt.fscore_1pct")  # and the evaluation's
+_COLUMNS = (
+    "psnr",
+    "ssim",
+    "mesh_against_gt.chamfer_permille",
+    "mesh_against_gt.fscore_1pct",
+)  # those of the evaluation follow
 _EVALUATED = {
     "mean.overall": "DTU: Chamfer distance, mm",
     "chamfer_permille": "evaluation: Chamfer distance, ‰ of the diagonal",
 }
-_LAST = ("train_seconds",)
+_COSTS = ("train_seconds",)
 LABELS = HEADLINE | {f"evaluation.{key}": label for key, label in _EVALUATED.items()}
-_ORDER = (*_COLUMNS, *(f"evaluation.{key}" for key in _EVALUATED), *_LAST)
+_ORDER = (*_COLUMNS, *(f"evaluation.{key}" for key in _EVALUATED), *_COSTS)
 
 
 @dataclass(frozen=True)
-class Row:
-    """A task and what came of it."""
+class TaskResult:
+    """A task and its metrics; its fields are the keys under `tasks` in sweep.json."""
 
     task: str
     scene: str
@@ -42,13 +47,13 @@ class Row:
     state: str
     reason: str  # why it is not done
     run: str  # folder
-    figures: dict[str, float]  # by dotted key
-    environment: dict[str, Any]  # that it was made with
+    figures: dict[str, float]  # metrics by dotted key
+    environment: dict[str, Any]  # hardware and versions that the run was made with
 
 
 @dataclass(frozen=True)
-class Mean:
-    """The means of a variant over the tasks that are done."""
+class VariantMean:
+    """The means of a variant over its finished tasks; its fields are the keys under `means` in sweep.json."""
 
     variant: str
     done: int
@@ -56,119 +61,131 @@ class Mean:
     figures: dict[str, float]
 
 
-def row_of(task: Task, standing: Standing) -> Row:
-    """The results of a task; figures only of one that is done, or failed behind its last step."""
-    is_known = standing.state in (State.DONE, State.FAILED) and is_trained(task)
+def result_of(task: Task, status: TaskStatus) -> TaskResult:
+    """The result of a task; with metrics if it is done, or was trained to the last step and failed afterwards."""
+    is_known = status.state in (TaskState.DONE, TaskState.FAILED) and is_trained(task)
     metrics = read_figures(task.run.save / "metrics.json") if is_known else {}
-    evaluation = read_figures(evaluation_of(task)) if task.evaluate and metrics else {}
-    found = {**numbers(metrics), **{f"evaluation.{key}": value for key, value in numbers(evaluation).items()}}
-    figures = {key: found[key] for key in _ORDER if key in found and math.isfinite(found[key])}
-    return Row(
-        task.name, task.scene, task.variant, task.seed, str(standing.state), standing.reason, str(task.run.path),
+    evaluation = read_figures(evaluation_path(task)) if task.evaluate and metrics else {}
+    values = {**numbers(metrics), **{f"evaluation.{key}": value for key, value in numbers(evaluation).items()}}
+    figures = {key: values[key] for key in _ORDER if key in values and math.isfinite(values[key])}
+    return TaskResult(
+        task.name, task.scene, task.variant, task.seed, str(status.state), status.reason, str(task.run.path),
         figures, metrics.get("environment", {}),
     )  # fmt: skip
 
 
-def brief(task: Task) -> str:
-    """The figures of a task that is done, for its line."""
-    figures = row_of(task, Standing(State.DONE)).figures
+def summary_of(task: Task) -> str:
+    """The metrics of a finished task, for a log line."""
+    figures = result_of(task, TaskStatus(TaskState.DONE)).figures
     return ", ".join(f"{LABELS[key]} {text_of(value)}" for key, value in figures.items())
 
 
-def means_of(rows: Sequence[Row]) -> list[Mean]:
-    """The means of each variant over its tasks that are done and have the figure."""
-    found = []
-    for variant in dict.fromkeys(row.variant for row in rows):
-        own = [row for row in rows if row.variant == variant]
-        done = [row for row in own if row.state == State.DONE]
-        keys = [key for key in _ORDER if done and all(key in row.figures for row in done)]
-        figures = {key: fmean(row.figures[key] for row in done) for key in keys}
-        found.append(Mean(variant, len(done), len(own), figures))
-    return found
+def means_of(results: Sequence[TaskResult]) -> list[VariantMean]:
+    """The means of each variant over its finished tasks, of the metrics that all of these have."""
+    means = []
+    for variant in dict.fromkeys(result.variant for result in results):
+        own = [result for result in results if result.variant == variant]
+        done = [result for result in own if result.state == TaskState.DONE]
+        keys = [key for key in _ORDER if done and all(key in result.figures for result in done)]
+        figures = {key: fmean(result.figures[key] for result in done) for key in keys}
+        means.append(VariantMean(variant, len(done), len(own), figures))
+    return means
 
 
-def make_table(rows: Sequence[Row]) -> tuple[list[str], list[Line]]:
-    """The heads of the columns, and a line for each task and each mean.
+def results_table(results: Sequence[TaskResult]) -> tuple[list[str], list[TableRow]]:
+    """The column heads, and a row for each task and each mean.
 
-    The best of the variants of a scene and a seed is marked, and the best mean; so is what is not done (`differs`)."""
-    keys = [key for key in _ORDER if any(key in row.figures for row in rows)]
-    named = [True, any(row.variant != ONLY for row in rows), any(row.seed is not None for row in rows)]
-    means, lines = means_of(rows), []
-    for row in rows:
-        rivals = [other for other in rows if (other.scene, other.seed) == (row.scene, row.seed)]
-        texts = [text_of(row.figures.get(key, REQUIRED)) for key in keys]
-        titles = [row.scene, row.variant, "" if row.seed is None else str(row.seed)]
-        state = "" if row.state == State.DONE else row.state
-        lines.append(_line(titles, named, texts, state, _best(row, rivals, keys)))
+    In each metric, the best variant of a scene and seed is marked, and the best mean if all variants have finished
+    equally many tasks; `differs` marks rows that are not done."""
+    keys = [key for key in _ORDER if any(key in result.figures for result in results)]
+    columns = {
+        "scene": True,
+        "variant": any(result.variant != DEFAULT_VARIANT for result in results),
+        "seed": any(result.seed is not None for result in results),
+    }
+
+    def row(titles: Sequence[str], figures: dict[str, float], state: str, best: Sequence[int]) -> TableRow:
+        name, *others = [title for title, is_shown in zip(titles, columns.values(), strict=True) if is_shown]
+        texts = [text_of(figures.get(key, REQUIRED)) for key in keys]
+        return TableRow(name, [*others, *texts, state], bool(state), [len(others) + index for index in best])
+
+    rows, means = [], means_of(results)
+    for result in results:
+        rivals = [other for other in results if (other.scene, other.seed) == (result.scene, result.seed)]
+        titles = [result.scene, result.variant, "" if result.seed is None else str(result.seed)]
+        state = "" if result.state == TaskState.DONE else result.state
+        rows.append(row(titles, result.figures, state, _best(result, rivals, keys)))
+    are_comparable = all(mean.done == mean.tasks for mean in means)
     for mean in means:
-        texts = [text_of(mean.figures.get(key, REQUIRED)) for key in keys]
         state = "" if mean.done == mean.tasks else f"{mean.done} of {mean.tasks} done"
-        alike = all(other.done == other.tasks for other in means)
-        lines.append(_line(["mean", mean.variant, ""], named, texts, state, _best(mean, means, keys) if alike else []))
-    heads = [name for name, there in zip(("scene", "variant", "seed"), named, strict=True) if there]
-    return [*heads, *(LABELS[key] for key in keys), ""], lines
+        rows.append(
+            row(["mean", mean.variant, ""], mean.figures, state, _best(mean, means, keys) if are_comparable else [])
+        )
+    heads = [name for name, is_shown in columns.items() if is_shown]
+    return [*heads, *(LABELS[key] for key in keys), ""], rows
 
 
-def _line(titles: Sequence[str], named: Sequence[bool], texts: Sequence[str], state: str, best: Sequence[int]) -> Line:
-    first, *others = [title for title, there in zip(titles, named, strict=True) if there]
-    return Line(first, [*others, *texts, state], bool(state), [len(others) + index for index in best])
+def _best(one: TaskResult | VariantMean, rivals: Sequence[TaskResult | VariantMean], keys: Sequence[str]) -> list[int]:
+    """Indices of the keys in which `one`, which is among its rivals, is the best."""
+    own = next(index for index, rival in enumerate(rivals) if rival is one)
+    values = {key: [rival.figures.get(key, REQUIRED) for rival in rivals] for key in keys}
+    return [index for index, key in enumerate(keys) if own in best_of(key, values[key])]
 
 
-def _best(one: Row | Mean, rivals: Sequence[Row | Mean], keys: Sequence[str]) -> list[int]:
-    """The numbers of the keys in which one is the best of all."""
-    found, own = [], next(index for index, rival in enumerate(rivals) if rival is one)
-    for index, key in enumerate(keys):
-        if own in best_of(key, [rival.figures.get(key, REQUIRED) for rival in rivals]):
-            found.append(index)
-    return found
-
-
-def write_results(name: str, folder: Path, rows: Sequence[Row]) -> list[Path]:
+def write_results(name: str, folder: Path, results: Sequence[TaskResult]) -> list[Path]:
     """Writes sweep.json, sweep.md and sweep.html into the folder of the sweep; returns their paths."""
-    paths = [folder / f"sweep{suffix}" for suffix in (".json", ".md", ".html")]
-    content = {"name": name, "tasks": [asdict(row) for row in rows], "means": [asdict(mean) for mean in means_of(rows)]}
-    heads, lines = make_table(rows)
-    told = [(row.task, f"{row.state}: {row.reason}") for row in rows if row.reason]
-    made = _made_with(rows)
-    texts = (json.dumps(content, indent=2, allow_nan=False) + "\n", _markdown(name, heads, lines, told, made))
-    for path, text in zip(paths, texts, strict=False):
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    reports = {row.task: f"{Path(row.run).name}/save/report.html" for row in rows}
+    json_path, markdown_path, html_path = paths = [folder / f"sweep{suffix}" for suffix in (".json", ".md", ".html")]
+    heads, rows = results_table(results)
+    messages = [(result.task, f"{result.state}: {result.reason}") for result in results if result.reason]
+    hardware = _hardware_of(results)
+    content = {"name": name, "tasks": [asdict(result) for result in results]}
+    content["means"] = [asdict(mean) for mean in means_of(results)]
+    with replacing(json_path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    with replacing(markdown_path) as temporary:
+        temporary.write_text(_markdown(name, heads, rows, messages, hardware), encoding="utf-8")
+    reports = {result.task: f"{Path(result.run).name}/save/report.html" for result in results}
     reports = {task: path for task, path in reports.items() if (folder / path).is_file()}
-    content = {"heads": heads, "lines": lines, "told": told, "made": made, "reports": reports}
-    write_page(paths[2], "sweep.html", name, **content, views=_views(rows))
+    content = {"heads": heads, "rows": rows, "messages": messages, "hardware": hardware, "reports": reports}
+    write_page(html_path, "sweep.html", name, **content, views=_views(results))
     return paths
 
 
-def _views(rows: Sequence[Row]) -> dict[str, SharedView]:
-    """The worst held-out view of each scene as all of its runs that are done show it."""
-    found = {}
-    for scene in dict.fromkeys(row.scene for row in rows):
-        runs = {row.task: Path(row.run) for row in rows if row.scene == scene and row.state == State.DONE}
+def _views(results: Sequence[TaskResult]) -> dict[str, SharedView]:
+    """The worst held-out view of each scene, as all of its finished runs show it."""
+    views_of_scenes = {}
+    for scene in dict.fromkeys(result.scene for result in results):
+        done = [result for result in results if result.scene == scene and result.state == TaskState.DONE]
         try:
-            views = shared_views({task: read_results(run) for task, run in runs.items()}, 1) if runs else []
-        except InputError as error:  # a picture that is damaged: the figures are worth more
-            log.warning("no view of %s is shown: %s", scene, error)
+            runs = {result.task: read_results(Path(result.run)) for result in done}
+            views = shared_views(runs, 1) if runs else []
+        except InputError as error:  # such as a damaged picture; the metrics matter more
+            log.warning("cannot show a view of %s: %s", scene, error)
             continue
         if views:
-            found[scene] = views[0]
-    return found
+            views_of_scenes[scene] = views[0]
+    return views_of_scenes
 
 
-def _made_with(rows: Sequence[Row]) -> list[str]:
-    """The hardware and commits that runs were made with, each once."""
-    made = [(row.environment.get("device"), row.environment.get("commit")) for row in rows if row.environment]
-    return [f"{device}, commit {commit}" if commit else str(device) for device, commit in dict.fromkeys(made)]
+def _hardware_of(results: Sequence[TaskResult]) -> list[str]:
+    """The devices and commits that runs were made with, each pair once."""
+    environments = [result.environment for result in results if result.environment]
+    pairs = [(environment.get("device"), environment.get("commit")) for environment in environments]
+    return [f"{device}, commit {commit}" if commit else str(device) for device, commit in dict.fromkeys(pairs)]
 
 
 def _markdown(
-    name: str, heads: Sequence[str], lines: Sequence[Line], told: Sequence[tuple[str, str]], made: Sequence[str]
+    name: str,
+    heads: Sequence[str],
+    rows: Sequence[TableRow],
+    messages: Sequence[tuple[str, str]],
+    hardware: Sequence[str],
 ) -> str:
-    rows = [list(heads), ["---"] * len(heads)]
-    for line in lines:
-        rows.append([line.name, *(f"**{c}**" if index in line.best else c for index, c in enumerate(line.cells))])
-    parts = [f"# {name}", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
-    parts += ["\n".join(f"- {task}: {text}" for task, text in told)] if told else []
-    parts += [f"Made with {'; '.join(made)}."] if made else []
+    lines = [list(heads), ["---"] * len(heads)]
+    for row in rows:
+        cells = [f"**{cell}**" if index in row.best else cell for index, cell in enumerate(row.cells)]
+        lines.append([row.name, *cells])
+    parts = [f"# {name}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+    parts += ["\n".join(f"- {task}: {text}" for task, text in messages)] if messages else []
+    parts += [f"Made with {'; '.join(hardware)}."] if hardware else []
     return "\n\n".join(parts) + "\n"

@@ -1,5 +1,4 @@
-"""Runs the commands of one task in processes of their own; imports the standard library alone, for it travels to other
-machines."""
+"""Runs the commands of one task in subprocesses; imports only the standard library, as Ray sends it elsewhere."""
 
 import fcntl
 import os
@@ -11,35 +10,36 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# Variables of torchrun and srun, which may have started Ray: a task is no part of their processes.
-_OF_PROCESSES = "SLURM_", "WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK"
+# Variables of torchrun and srun, which may have started Ray; a task must not take itself for one of their processes.
+_LAUNCHER_VARIABLES = "SLURM_", "WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK"
 
 
 class Runner:
-    """Runs the commands of a task, one after the other; `stop` may come from another thread.
+    """Runs the commands of a task, one after the other; another thread may call `stop`.
 
-    The log is locked for as long as any process writes to it, so that a run never has two writers, also where what
+    The log stays locked as long as any process writes to it, so a run never has two writers, even if the process that
     started them is gone."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
         self._stopped = False
-        self._turn = threading.Lock()  # to start a process, or to stop it
+        self._lock = threading.Lock()  # held while a process is started or stopped
 
-    def place(self, on_gpu: bool) -> str:
-        """The machine, and the GPU if that is asked for, that this is on."""
+    def device(self, on_gpu: bool) -> str:
+        """The machine that this runs on, and its GPU or CPU."""
         return f"{socket.gethostname()}, {'GPU ' + os.environ.get('CUDA_VISIBLE_DEVICES', '?') if on_gpu else 'CPU'}"
 
     def run(
         self, commands: Sequence[Sequence[str]], folder: str, log: str, side_by_side: int, env: Mapping[str, str]
     ) -> int | None:
-        """The exit code of the first command that fails, negative for a signal; else 0. None: the log is in use.
+        """The exit code of the first command that fails, negative for a signal; 0 if none fails, None if the log is
+        locked.
 
-        folder: to run in; side_by_side: tasks that share the cores of a machine, unless `env` has a number of
-        threads."""
+        folder: working directory; side_by_side: how many tasks share the cores of a machine; env: further variables,
+        such as a number of threads."""
         threads = str(max(len(os.sched_getaffinity(0)) // max(side_by_side, 1), 1))
-        own = {key: value for key, value in os.environ.items() if not key.startswith(_OF_PROCESSES)}
-        around = {**own, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, **env}
+        own = {key: value for key, value in os.environ.items() if not key.startswith(_LAUNCHER_VARIABLES)}
+        full_env = {**own, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, **env}
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as file:
             try:
@@ -47,13 +47,13 @@ class Runner:
             except BlockingIOError:
                 return None
             for command in commands:
-                with self._turn:
+                with self._lock:
                     if self._stopped:
                         return -signal.SIGTERM
                     file.write(f"$ {shlex.join(command)}\n".encode())
                     file.flush()
                     self._process = subprocess.Popen(
-                        command, cwd=folder, env=around, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                        command, cwd=folder, env=full_env, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                         start_new_session=True,
                     )  # fmt: skip
                 if code := self._process.wait():
@@ -61,8 +61,8 @@ class Runner:
         return 0
 
     def stop(self) -> None:
-        """Tells the process to save and to end, and starts no other."""
-        with self._turn:
+        """Tells the process to save and end, and starts no other."""
+        with self._lock:
             self._stopped = True
             if self._process is not None and self._process.poll() is None:
                 self._process.send_signal(signal.SIGTERM)

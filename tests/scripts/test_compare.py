@@ -6,8 +6,8 @@ import pytest
 from finished_run import write_finished_run
 
 from scripts.compare import main
-from systems.report.comparison import figure_lines, setting_lines, shared_views
-from systems.report.figures import best_of
+from systems.report.comparison import metric_rows, setting_rows, shared_views
+from systems.report.metric_labels import best_of
 from systems.report.results import read_results
 from utils.config.schema import REQUIRED
 
@@ -38,7 +38,7 @@ def test_two_runs_on_one_page(runs, tmp_path, capsys):
 
 
 def test_figures_that_one_run_lacks_are_dashes():
-    lines = {line.name: line for line in figure_lines([{"psnr": 20.0, "mesh": {"faces": 3}}, {"psnr": 20.0}])}
+    lines = {line.name: line for line in metric_rows([{"psnr": 20.0, "mesh": {"faces": 3}}, {"psnr": 20.0}])}
     assert lines["psnr"].cells == ["20", "20"]
     assert not lines["psnr"].differs
     assert lines["mesh: faces"].cells == ["3", "–"]
@@ -58,7 +58,7 @@ def test_the_best_is_highest_or_lowest():
 def test_settings_and_environment_that_differ(runs):
     results = [read_results(run) for run in runs]
     results[1].metrics["environment"]["device"] = "GPU"
-    keys = {line.name for line in setting_lines(results)}
+    keys = {line.name for line in setting_rows(results)}
     assert {"model.radius", "environment.device"} <= keys
     assert "trial_name" not in keys
     assert all(key.startswith("model.") or key == "environment.device" for key in keys)
@@ -79,7 +79,10 @@ def test_only_views_of_the_same_truth_are_shared(runs):
     [
         (["a"], "a: one run has nothing to be compared with. Give two or more folders."),
         (["none", "a"], "none: no such folder."),
-        (["cow", "a"], "cow: expected save/metrics.json in it, got none. Give the folder of a run that was tested"),
+        (
+            ["cow", "a"],
+            "cow: expected save/metrics.json in this folder, found none. Give the folder of a run that was tested",
+        ),
         (["a", "a", "--out", "page.txt"], "--out page.txt: expected the name of an HTML file, such as compare.html."),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from scripts import config_reference
-from scripts.config_reference import Row, comments, document, functions, places, rows
+from scripts.config_reference import KeyRow, comments, document, functions, keys_of_kinds, rows
 from systems.configs import read_experiment
 from utils import registry
 from utils.config import compose, schema
@@ -46,7 +46,7 @@ def test_every_registered_name_has_its_place():
         for name in registry.names(kind):
             entries = {"loss": f"| `lambda_{name}` |", "exporter": f"- `{name}`: "}
             assert entries.get(kind, f"\n### {name}\n") in text, f"{kind} {name}"
-    assert set(places()) | {"loss", "exporter"} == set(registry.kinds())
+    assert set(keys_of_kinds()) | {"loss", "exporter"} == set(registry.kinds())
 
 
 def test_tables_have_four_columns():
@@ -73,7 +73,7 @@ def test_the_defaults_shown_are_those_that_a_config_without_them_gets(cls):
 
 
 def test_places_are_those_of_a_config():
-    found = places()
+    found = keys_of_kinds()
     assert found["network"] == ["model.geometry.mlp_network_config", "model.texture.mlp_network_config"]
     tree = schema.to_dict(read_experiment([ROOT / "configs" / "neus-demo.yaml"], ["model.background=learned"]))
     for kind, where in found.items():
@@ -131,11 +131,11 @@ class _Sample(_Base):
 def test_rows_of_a_class_with_all_that_fields_can_be():
     assert comments(_Sample).keys() == {"size", "names", "needed"}
     assert list(rows(_Sample)) == [
-        Row("size", "[whole number, number] or `null`", "`null`", "`null`: as on disk"),
-        Row("mode", '`"fast"` or `"slow"`', '`"fast"`'),
-        Row("inner", "block", "", "Nested settings."),
-        Row("inner.depth", "whole number", "`3`"),
-        Row("inner.width", "anything", "", "No effect, taken for the sake of older files: it is measured."),
-        Row("names", "[text, …]", '`["a # is no comment"]`', "on a line of its own"),
-        Row("needed", "true or false", "required", "Above it, on two lines."),
+        KeyRow("size", "[whole number, number] or `null`", "`null`", "`null`: as on disk"),
+        KeyRow("mode", '`"fast"` or `"slow"`', '`"fast"`'),
+        KeyRow("inner", "block", "", "Nested settings."),
+        KeyRow("inner.depth", "whole number", "`3`"),
+        KeyRow("inner.width", "anything", "", "No effect, taken for the sake of older files: it is measured."),
+        KeyRow("names", "[text, …]", '`["a # is no comment"]`', "on a line of its own"),
+        KeyRow("needed", "true or false", "required", "Above it, on two lines."),
     ]

@@ -80,7 +80,7 @@ def test_a_sweep_that_is_not_there(tmp_path, capsys):
 @with_ray
 def test_an_address_without_a_cluster(tmp_path, capsys):
     assert main(argv(write_sweep(tmp_path), "--address", "127.0.0.1:9")) == 2
-    assert "--address 127.0.0.1:9: no Ray cluster is reached there" in capsys.readouterr().err
+    assert "--address 127.0.0.1:9: no Ray cluster answers there" in capsys.readouterr().err
 
 
 def sweep(path, *more, wait=True):

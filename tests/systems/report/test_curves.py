@@ -19,8 +19,8 @@ def points(line):
 def test_ticks_lie_on_the_curve_that_they_measure():
     found = plot("psnr", {"a": curve([10, 20, 30], [0, 50, 100])})
     places = dict(zip((0, 50, 100), points(found.lines[0]), strict=True))
-    across = {tick.label: tick.at for tick in found.across}
-    upward = {tick.label: tick.at for tick in found.upward}
+    across = {tick.label: tick.at for tick in found.x_ticks}
+    upward = {tick.label: tick.at for tick in found.y_ticks}
     assert (across["100"], upward["30"]) == pytest.approx(tuple(places[100]), abs=0.06)
     assert (across["0"], upward["10"]) == pytest.approx(tuple(places[0]), abs=0.06)
     assert places[0][1] > places[100][1]  # up is less
@@ -32,7 +32,7 @@ def test_logarithms_are_even_and_leave_out_what_has_none():
     assert [line.name for line in found.lines] == ["a"]
     heights = points(found.lines[0])[:, 1]
     assert np.diff(heights) == pytest.approx([heights[1] - heights[0]] * 2, abs=0.11)
-    assert {"0.01", "0.1", "1"} <= {tick.label for tick in found.upward}
+    assert {"0.01", "0.1", "1"} <= {tick.label for tick in found.y_ticks}
 
 
 @pytest.mark.parametrize("values", [[5.0], [5.0] * 7, [0.0, 0.0], [1e9, 1e9 + 1], [-1e-9, 1e-9]])
@@ -42,8 +42,8 @@ def test_whatever_comes_stays_in_the_frame(values):
     x, y = points(found.lines[0]).T
     assert left <= x.min() <= x.max() <= right
     assert top <= y.min() <= y.max() <= bottom
-    assert len(found.upward) <= 7
-    assert all(top - 0.1 <= tick.at <= bottom + 0.1 for tick in found.upward)
+    assert len(found.y_ticks) <= 7
+    assert all(top - 0.1 <= tick.at <= bottom + 0.1 for tick in found.y_ticks)
 
 
 def test_long_curves_are_thinned_to_their_end_and_colours_differ():

@@ -80,7 +80,7 @@ def test_a_failing_report_is_one_log_line(tmp_path, caplog):
         assert leave_report(run, experiment) == {}
     first, second = (record.getMessage() for record in caplog.records)
     assert first.startswith("report.html: 0.")
-    assert second.startswith("save/report.html is not written: DataError: ")
+    assert second.startswith("cannot write save/report.html: DataError: ")
     assert not (run / "save" / "report.html").exists()
 
 

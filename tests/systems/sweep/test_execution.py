@@ -9,8 +9,8 @@ import pytest
 from small_sweep import finish, tasks_of, write_sweep
 
 from systems.sweep.execution import Execution
-from systems.sweep.pool import Ended, Started
-from systems.sweep.standing import Standing, State, standing_of
+from systems.sweep.pool import TaskEnded, TaskStarted
+from systems.sweep.status import TaskState, TaskStatus, status_of
 from utils.errors import OutputError
 from utils.interrupts import Interrupts
 
@@ -32,14 +32,14 @@ class ScriptedPool:
         self.told.append(name)
         self.most = max(self.most, len(self.told) + len(self.started))
 
-    def poll(self, seconds: float) -> list[Started | Ended]:
+    def poll(self, seconds: float) -> list[TaskStarted | TaskEnded]:
         if self.told:
             self.started.append(self.told.pop(0))
-            return [Started(self.started[-1], "here")]
+            return [TaskStarted(self.started[-1], "here")]
         name = self.started.pop(0)
         self.before_end(name)
         code = self.codes.get(name, 0)
-        return [Ended(name, code, "" if code is not None else "the machine is gone")]
+        return [TaskEnded(name, code, "" if code is not None else "the machine is gone")]
 
     def stop(self) -> None:
         for name in self.started:
@@ -52,7 +52,7 @@ def tasks(tmp_path):
 
 
 def execute(tasks, tmp_path, slots=1, interrupts=None, strike_at=None, **codes):
-    """Has a pool run all tasks, each ten seconds long; returns it and their standings."""
+    """Has a pool run all tasks, each ten seconds long; returns it and their statuses."""
     clock, interrupts = [0.0], interrupts or Interrupts()
 
     def before_end(name: str) -> None:
@@ -63,33 +63,33 @@ def execute(tasks, tmp_path, slots=1, interrupts=None, strike_at=None, **codes):
             finish(tasks[name], psnr=30.0)
 
     pool = ScriptedPool(slots, dict(codes), before_end)
-    standings = {name: Standing(State.NEW) for name in tasks}
+    statuses = {name: TaskStatus(TaskState.NEW) for name in tasks}
     execution = Execution(pool, tmp_path / "exp", tmp_path / "runs", interrupts, now=lambda: clock[0])
-    execution.run(list(tasks.values()), standings)
-    return pool, standings
+    execution.run(list(tasks.values()), statuses)
+    return pool, statuses
 
 
 @pytest.mark.parametrize("slots", [1, 2, 9])
 def test_all_are_run_side_by_side(tasks, tmp_path, slots):
-    pool, standings = execute(tasks, tmp_path, slots)
-    assert {standing.state for standing in standings.values()} == {State.DONE}
+    pool, statuses = execute(tasks, tmp_path, slots)
+    assert {status.state for status in statuses.values()} == {TaskState.DONE}
     assert pool.most == min(slots, 4)
 
 
 def test_one_that_fails_stops_no_other(tasks, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    _, standings = execute(tasks, tmp_path, **{"cow-plain": 2, "pig-plain": -9, "pig-wide": None})
-    states = {name: str(standing.state) for name, standing in standings.items()}
+    _, statuses = execute(tasks, tmp_path, **{"cow-plain": 2, "pig-plain": -9, "pig-wide": None})
+    states = {name: str(status.state) for name, status in statuses.items()}
     assert states == {
         "cow-plain": "failed",
         "cow-wide": "done",
         "pig-plain": "interrupted",
         "pig-wide": "interrupted",
     }
-    assert standings["cow-plain"].reason == f"too dark ({tmp_path}/exp/pair/cow-plain/sweep.log)"
-    assert standings["pig-plain"].reason.startswith("ended by SIGKILL;")
-    assert standings["pig-wide"].reason.startswith("the machine is gone;")
-    assert standing_of(tasks["cow-plain"]).state is State.FAILED
+    assert statuses["cow-plain"].reason == f"too dark ({tmp_path}/exp/pair/cow-plain/sweep.log)"
+    assert statuses["pig-plain"].reason.startswith("ended by SIGKILL;")
+    assert statuses["pig-wide"].reason.startswith("the machine is gone;")
+    assert status_of(tasks["cow-plain"]).state is TaskState.FAILED
     lines = [record.getMessage() for record in caplog.records]
     assert lines[0] == "started  cow-plain on here (1 of 4)"
     assert lines[1].startswith("failed   cow-plain after 10 s: too dark")
@@ -98,15 +98,15 @@ def test_one_that_fails_stops_no_other(tasks, tmp_path, caplog):
 
 def test_an_end_without_figures_is_a_failure(tasks, tmp_path):
     pool = ScriptedPool(1, {}, lambda name: None)
-    standings = {}
-    Execution(pool, tmp_path / "exp", tmp_path / "runs", Interrupts()).run([tasks["cow-wide"]], standings)
-    assert standings["cow-wide"].state is State.FAILED
+    statuses = {}
+    Execution(pool, tmp_path / "exp", tmp_path / "runs", Interrupts()).run([tasks["cow-wide"]], statuses)
+    assert statuses["cow-wide"].state is TaskState.FAILED
 
 
 def test_a_signal_ends_what_runs_and_starts_no_more(tasks, tmp_path):
-    pool, standings = execute(tasks, tmp_path, 2, strike_at="cow-plain", **{"cow-plain": 0})
-    assert standings["cow-wide"].reason == "ended by SIGTERM; the same command goes on with it"
-    assert standings["pig-wide"].state is State.NEW
+    pool, statuses = execute(tasks, tmp_path, 2, strike_at="cow-plain", **{"cow-plain": 0})
+    assert statuses["cow-wide"].reason == "ended by SIGTERM; the same command continues it"
+    assert statuses["pig-wide"].state is TaskState.NEW
     assert pool.most == 2
 
 

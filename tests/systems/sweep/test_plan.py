@@ -51,8 +51,8 @@ def test_one_variant_adds_nothing_to_names_and_scenes_have_keys_of_their_own(tmp
     [("'24'", "24"), ("a b", "a b"), ("'null'", "null"), ("'{scene}_b'", "cow_b"), ("'[1'", "[1"), ("'a=b'", "a=b")],
 )
 def test_texts_arrive_as_they_were_written(tmp_path, value, read):
-    text = f"name: a\nconfig: configs/neus-demo.yaml\nscenes: [cow]\noverrides: {{tag: {value}}}\n"
-    assert tasks_of(write_sweep(tmp_path, text=text))["cow"].experiment.tag == read
+    text = f"name: a\nconfig: configs/neus-demo.yaml\nscenes: [cow]\noverrides: {{dataset.root_dir: {value}}}\n"
+    assert tasks_of(write_sweep(tmp_path, text=text))["cow"].experiment.dataset.root_dir == read
 
 
 def test_values_are_computed_in_the_config_of_the_task(tmp_path):
@@ -71,17 +71,17 @@ def test_values_are_computed_in_the_config_of_the_task(tmp_path):
         ("scenes: [cow, pig]", "scnes: [cow]", "sweep.yaml:4: scnes: unknown key. Did you mean 'scenes'?"),
         ("scenes: [cow, pig]", "scenes: 3", "sweep.yaml:4: scenes: expected a list of names, or a block"),
         ("scenes: [cow, pig]", "scenes: []", "sweep.yaml:4: scenes: expected at least one scene, got none"),
-        ("scenes: [cow, pig]", "scenes: [cow, cow]", "sweep.yaml:4: scenes: cow is there twice"),
+        ("scenes: [cow, pig]", "scenes: [cow, cow]", "sweep.yaml:4: scenes: expected each scene once, got cow twice"),
         ("scenes: [cow, pig]", "scenes: [../cow]", "sweep.yaml:4: scenes: '../cow': expected letters, digits"),
         ("name: pair\n", "", "name: missing"),
         ("name: pair", "name: a/b", "sweep.yaml:2: name: 'a/b': expected letters, digits"),
         ("wide: {overrides", "wide: {override", "variants.wide.override: unknown key. Did you mean 'overrides'?"),
-        ("{model.radius: 1.3}", "{trial_name: x}", "trial_name: is set by the sweep"),
+        ("{model.radius: 1.3}", "{trial_name: x}", "trial_name: the sweep sets this key"),
         ("{model.radius: 1.3}", "{model.radios: 1.3}", "cow-wide: command line: model.radios: unknown key."),
         ("{model.radius: 1.3}", "[1]", "variants.wide.overrides: expected a block of keys"),
         ("{model.radius: 1.3}", "{}", "cow-plain and cow-wide have the same settings."),
         ("{scene}", "x", "cow-plain and pig-plain have the same settings. Scenes differ by {scene}"),
-        ("{scene}", "{scnee}", "unknown placeholder {scnee}; {scene} is the one that there is."),
+        ("{scene}", "{scnee}", "unknown placeholder {scnee}; the only one is {scene}."),
         ("[cow, pig]", "[cow, cow-wide]", None),
         ("[cow, pig]\n", "[cow, cow-plain]\nseeds: []\n", "seeds: expected at least one, got none"),
         ("neus-demo", "neus-dmo", "configs/neus-dmo.yaml: no such config file."),

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from systems.sweep.pool import Ended, RayPool, Started
+from systems.sweep.pool import RayPool, TaskEnded, TaskStarted
 from utils.errors import InputError
 
 pytestmark = [
@@ -46,9 +46,9 @@ def test_tasks_start_and_end(pool, tmp_path):
     start(pool, tmp_path, "bad", "import sys; sys.exit(2)")
     (tmp_path / "file").write_text("")
     pool.start("none", [["true"]], tmp_path / "file" / "log")
-    found = events(pool, lambda found: sum(isinstance(event, Ended) for event in found) == 3)
-    assert {event.name for event in found if isinstance(event, Started)} == {"good", "bad", "none"}
-    ends = {event.name: event for event in found if isinstance(event, Ended)}
+    found = events(pool, lambda found: sum(isinstance(event, TaskEnded) for event in found) == 3)
+    assert {event.name for event in found if isinstance(event, TaskStarted)} == {"good", "bad", "none"}
+    ends = {event.name: event for event in found if isinstance(event, TaskEnded)}
     assert (ends["good"].exit_code, ends["bad"].exit_code, ends["none"].exit_code) == (0, 2, None)
     assert str(tmp_path / "file") in ends["none"].lost
     assert (tmp_path / "good" / "log").read_text().endswith("\nsaid\n")

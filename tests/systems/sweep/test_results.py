@@ -7,8 +7,8 @@ import pytest
 from finished_run import write_finished_run
 from small_sweep import finish, tasks_of, write_sweep
 
-from systems.sweep.results import make_table, means_of, row_of, write_results
-from systems.sweep.standing import Standing, State, evaluation_of
+from systems.sweep.results import means_of, result_of, results_table, write_results
+from systems.sweep.status import TaskState, TaskStatus, evaluation_path
 
 EVIL = "<script>alert(1)</script>"
 
@@ -20,12 +20,12 @@ def rows(tmp_path):
     made = {"device": "a GPU", "commit": "abc"}
     for name, psnr, seconds in (("cow-plain", 30.0, 8.0), ("cow-wide", 31.0, 9.0), ("pig-plain", 20.0, 4.0)):
         finish(tasks[name], psnr=psnr, ssim=0.9, train_seconds=seconds, environment=made)
-    standings = dict.fromkeys(tasks, Standing(State.DONE)) | {"pig-wide": Standing(State.FAILED, EVIL)}
-    return [row_of(task, standings[name]) for name, task in tasks.items()]
+    statuses = dict.fromkeys(tasks, TaskStatus(TaskState.DONE)) | {"pig-wide": TaskStatus(TaskState.FAILED, EVIL)}
+    return [result_of(task, statuses[name]) for name, task in tasks.items()]
 
 
 def test_figures_and_means(rows):
-    heads, lines = make_table(rows)
+    heads, lines = results_table(rows)
     assert heads == ["scene", "variant", "PSNR in dB", "SSIM", "seconds of training", ""]
     assert [[line.name, *line.cells] for line in lines] == [
         ["cow", "plain", "30", "0.9", "8", ""],
@@ -40,7 +40,7 @@ def test_figures_and_means(rows):
 
 
 def test_the_best_mean_is_marked_where_all_is_done(rows):
-    _, lines = make_table(rows[:2])
+    _, lines = results_table(rows[:2])
     assert [line.best for line in lines[2:]] == [[3], [1]]
 
 
@@ -48,29 +48,29 @@ def test_a_mean_is_of_figures_that_all_have(tmp_path):
     tasks = tasks_of(write_sweep(tmp_path))
     finish(tasks["cow-plain"], psnr=30.0, mesh_against_gt={"chamfer_permille": 2.0})
     finish(tasks["pig-plain"], psnr=math.inf)
-    rows = [row_of(tasks[name], Standing(State.DONE)) for name in ("cow-plain", "pig-plain")]
+    rows = [result_of(tasks[name], TaskStatus(TaskState.DONE)) for name in ("cow-plain", "pig-plain")]
     assert rows[0].figures == {"psnr": 30.0, "mesh_against_gt.chamfer_permille": 2.0}
     assert rows[1].figures == {}
     assert means_of(rows)[0].figures == {}
-    assert make_table(rows)[0][2:] == ["PSNR in dB", "Chamfer distance, ‰ of the diagonal", ""]
+    assert results_table(rows)[0][2:] == ["PSNR in dB", "Chamfer distance, ‰ of the diagonal", ""]
 
 
 def test_figures_of_an_evaluation(tmp_path):
     task = tasks_of(write_sweep(tmp_path, "evaluate: [dtu]\n"))["cow-plain"]
     finish(task, psnr=30.0)
-    evaluation_of(task).write_text(json.dumps({"scans": {"24": {"overall": 0.8}}, "mean": {"overall": 0.8}}))
-    assert row_of(task, Standing(State.DONE)).figures == {"psnr": 30.0, "evaluation.mean.overall": 0.8}
-    evaluation_of(task).write_text("[damaged")
-    assert row_of(task, Standing(State.DONE)).figures == {"psnr": 30.0}
+    evaluation_path(task).write_text(json.dumps({"scans": {"24": {"overall": 0.8}}, "mean": {"overall": 0.8}}))
+    assert result_of(task, TaskStatus(TaskState.DONE)).figures == {"psnr": 30.0, "evaluation.mean.overall": 0.8}
+    evaluation_path(task).write_text("[damaged")
+    assert result_of(task, TaskStatus(TaskState.DONE)).figures == {"psnr": 30.0}
 
 
 def test_nothing_is_shown_of_other_settings_or_of_an_earlier_step(tmp_path):
     task = tasks_of(write_sweep(tmp_path))["cow-plain"]
     finish(task, psnr=30.0)
-    assert row_of(task, Standing(State.FAILED, "no mesh")).figures == {"psnr": 30.0}
-    assert row_of(task, Standing(State.OTHER, "x")).figures == {}
+    assert result_of(task, TaskStatus(TaskState.FAILED, "no mesh")).figures == {"psnr": 30.0}
+    assert result_of(task, TaskStatus(TaskState.OTHER_SETTINGS, "x")).figures == {}
     finish(task, psnr=30.0, steps=7)
-    assert row_of(task, Standing(State.FAILED, "no mesh")).figures == {}
+    assert result_of(task, TaskStatus(TaskState.FAILED, "no mesh")).figures == {}
 
 
 def test_files(rows, tmp_path):
@@ -97,8 +97,8 @@ def test_the_worst_view_that_all_runs_of_a_scene_share(tmp_path):
     tasks = tasks_of(write_sweep(tmp_path))
     for name in ("cow-plain", "cow-wide", "pig-plain"):
         write_finished_run(tasks[name].run.path)
-    states = dict.fromkeys(tasks, State.DONE) | {"pig-wide": State.FAILED}
-    rows = [row_of(task, Standing(states[name])) for name, task in tasks.items()]
+    states = dict.fromkeys(tasks, TaskState.DONE) | {"pig-wide": TaskState.FAILED}
+    rows = [result_of(task, TaskStatus(states[name])) for name, task in tasks.items()]
     page = write_results("pair", tmp_path / "exp" / "pair", rows)[2].read_text(encoding="utf-8")
     assert page.count("data:image/webp") == (1 + 2 * 2) + (1 + 2)  # the truth; of each run rendering and error
     assert "<small>cow, it9-test/000.png</small>" in page

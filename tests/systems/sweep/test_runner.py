@@ -75,5 +75,5 @@ def test_a_task_is_no_part_of_the_processes_that_started_ray(tmp_path, monkeypat
 
 def test_where_it_runs_is_told(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    assert Runner().place(on_gpu=True).endswith(", GPU 3")
-    assert Runner().place(on_gpu=False).endswith(", CPU")
+    assert Runner().device(on_gpu=True).endswith(", GPU 3")
+    assert Runner().device(on_gpu=False).endswith(", CPU")

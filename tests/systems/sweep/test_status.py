@@ -8,15 +8,15 @@ import pytest
 from small_sweep import begin, finish, tasks_of, write_sweep
 
 from systems.sweep.plan import Task
-from systems.sweep.standing import (
-    State,
+from systems.sweep.status import (
+    TaskState,
+    clear_failure,
     commands,
-    evaluation_of,
-    forget_failure,
+    evaluation_path,
     last_error,
-    log_of,
-    note_failure,
-    standing_of,
+    log_path,
+    record_failure,
+    status_of,
 )
 
 
@@ -31,76 +31,76 @@ def words(task: Task) -> list[list[str]]:
 
 
 def test_a_task_is_new_then_interrupted_then_done(task):
-    assert standing_of(task).state is State.NEW
+    assert status_of(task).state is TaskState.NEW
     (command,) = words(task)
     assert command[:4] == ["launch.py", "--config", "configs/neus-demo.yaml", "--train"]
     assert "model.radius=1.3" in command
     assert command[-6:] == ["--gpu", "cpu", "--exp_dir", "E", "--runs_dir", "R"]
     begin(task)
-    assert standing_of(task).state is State.BEGUN
+    assert status_of(task).state is TaskState.INTERRUPTED
     assert words(task)[0][:4] == ["launch.py", "--resume", str(task.run.path), "--train"]
     finish(task)
-    assert standing_of(task).state is State.DONE
+    assert status_of(task).state is TaskState.DONE
     assert words(task) == []
     finish(task, steps=100)  # the figures of an earlier test pass
-    assert standing_of(task).state is State.BEGUN
+    assert status_of(task).state is TaskState.INTERRUPTED
 
 
 def test_other_settings_in_its_folder_are_told(task, tmp_path):
     finish(task)
     other = tasks_of(tmp_path / "sweep.yaml", "trainer.log_every_n_steps=5", "seed=7")["cow-wide"]
-    standing = standing_of(other)
-    assert standing.state is State.OTHER
-    assert "trainer.log_every_n_steps 50 there, 5 here" in standing.reason
-    assert "seed 42 there, 7 here" in standing.reason
-    assert not standing.is_open(retry=True)
+    status = status_of(other)
+    assert status.state is TaskState.OTHER_SETTINGS
+    assert "trainer.log_every_n_steps 50 there, 5 here" in status.reason
+    assert "seed 42 there, 7 here" in status.reason
+    assert not status.is_open(retry=True)
     task.run.parsed_config.write_text("{", encoding="utf-8")
-    assert standing_of(task).state is State.OTHER
+    assert status_of(task).state is TaskState.OTHER_SETTINGS
 
 
 def test_missing_data_is_told_unless_the_task_is_done(task, tmp_path):
     os.rmdir(tmp_path / "data" / "cow")
-    standing = standing_of(task)
-    assert standing.state is State.NO_DATA
-    assert f"{tmp_path}/data/cow: no such folder" in standing.reason
+    status = status_of(task)
+    assert status.state is TaskState.NO_DATA
+    assert f"{tmp_path}/data/cow: no such folder" in status.reason
     finish(task)
-    assert standing_of(task).state is State.DONE
+    assert status_of(task).state is TaskState.DONE
 
 
 def test_a_failure_holds_for_its_settings_and_until_it_is_tried_again(task, tmp_path):
-    log_of(task).parent.mkdir(parents=True)
-    log_of(task).write_text("$ launch.py\nerror: too dark\n", encoding="utf-8")
-    assert note_failure(task, 2) == "too dark"
-    standing = standing_of(task)
-    assert (standing.state, standing.reason) == (State.FAILED, "too dark")
-    assert (standing.is_open(retry=False), standing.is_open(retry=True)) == (False, True)
+    log_path(task).parent.mkdir(parents=True)
+    log_path(task).write_text("$ launch.py\nerror: too dark\n", encoding="utf-8")
+    assert record_failure(task, 2) == "too dark"
+    status = status_of(task)
+    assert (status.state, status.reason) == (TaskState.FAILED, "too dark")
+    assert (status.is_open(retry=False), status.is_open(retry=True)) == (False, True)
     assert words(task)[0][1] == "--config"
-    assert standing_of(tasks_of(tmp_path / "sweep.yaml", "seed=7")["cow-wide"]).state is State.NEW
+    assert status_of(tasks_of(tmp_path / "sweep.yaml", "seed=7")["cow-wide"]).state is TaskState.NEW
     finish(task)  # trained, but without a mesh
-    assert standing_of(task).state is State.FAILED
+    assert status_of(task).state is TaskState.FAILED
     assert words(task)[0][:4] == ["launch.py", "--resume", str(task.run.path), "--test"]
-    forget_failure(task)
-    assert standing_of(task).state is State.DONE
+    clear_failure(task)
+    assert status_of(task).state is TaskState.DONE
 
 
 def test_a_run_that_somebody_writes_to_is_left_alone(task):
-    log_of(task).parent.mkdir(parents=True)
-    with open(log_of(task), "ab") as file:
+    log_path(task).parent.mkdir(parents=True)
+    with open(log_path(task), "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert standing_of(task).state is State.BUSY
-    assert standing_of(task).state is State.NEW
+        assert status_of(task).state is TaskState.RUNNING
+    assert status_of(task).state is TaskState.NEW
 
 
 def test_an_evaluation_follows_and_is_made_up_for(task, tmp_path):
     finish(task)
     asked = tasks_of(write_sweep(tmp_path, "evaluate: [dtu, --scan, '{scene}', --gt, T]\n"))["cow-wide"]
-    assert standing_of(asked).state is State.BEGUN
-    files = ["--pred", str(task.run.path), "--out", str(evaluation_of(asked))]
+    assert status_of(asked).state is TaskState.INTERRUPTED
+    files = ["--pred", str(task.run.path), "--out", str(evaluation_path(asked))]
     assert words(asked) == [["evaluate.py", "dtu", "--scan", "cow", "--gt", "T", *files]]
-    evaluation_of(asked).write_text("{}", encoding="utf-8")
-    assert standing_of(asked).state is State.DONE
-    os.utime(evaluation_of(asked), (0, 0))  # of an earlier mesh
-    assert standing_of(asked).state is State.BEGUN
+    evaluation_path(asked).write_text("{}", encoding="utf-8")
+    assert status_of(asked).state is TaskState.DONE
+    os.utime(evaluation_path(asked), (0, 0))  # of an earlier mesh
+    assert status_of(asked).state is TaskState.INTERRUPTED
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_evaluation_follows_and_is_made_up_for(task, tmp_path):
     [
         ("$ a\nerror: one\nerror: two\nstopped\n", "two"),
         ("$ a\nerror: old\n$ b\nTraceback\n  line\nRuntimeError: CUDA\n\n", "RuntimeError: CUDA"),
-        ("$ a\nerror: old\n$ b\n", "it ended without a word"),
+        ("$ a\nerror: old\n$ b\n", "it ended without a message"),
     ],
 )
 def test_the_last_error_of_the_last_attempt(tmp_path, text, expected):

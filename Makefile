@@ -5,7 +5,7 @@ OUT ?= load/$(shell basename "$(INPUT)" | sed 's/\.[^.]*$$//')
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-browser browser lint demo capture clean
+.PHONY: help install test soak test-browser browser lint demo capture clean
 
 help:  ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -23,6 +23,9 @@ install: .venv/installed  ## make .venv and install what requirements*.txt name
 
 test: install lint  ## lint, then run the tests, files of them side by side
 	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+soak: install  ## run the tests that take minutes to hours: faults at random moments, long work, thousands of broken files
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -m soak
 
 test-browser: browser  ## run the tests that need a browser; the others skip them where there is none
 	$(BIN)/python -m pytest -m browser

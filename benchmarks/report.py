@@ -134,7 +134,7 @@ def _faults(result: Json) -> Iterator[str]:
         f"A small run of {result['steps']} steps, with a checkpoint every {result['checkpoint_every']}, is struck on a "
         'CPU with one thread. "Same weights" are those of a run that nothing struck, compared to the bit. A full disk '
         "is a limit of the operating system on the size of files; the lack of memory is an error raised within a step. "
-        "Steps lost by two processes are counted from the log, every fourth step."
+        "Steps lost by two processes are counted from the log, every fourth step. `make soak` strikes runs again."
     )
     head = ["fault", "times", "steps lost, median", "at most", "what happens", "as said", "same weights"]
     rows = [

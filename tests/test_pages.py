@@ -1,6 +1,7 @@
 """Every page holds: commands, links, paths, keys and quoted messages exist, examples run, and none grows too long."""
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -29,7 +30,6 @@ LENGTHS = {  # lines that a page may have, a fifth more or less
         "evaluation": 65,
         "sweeps": 65,
         "benchmarks": 150,
-        "reliability": 85,
     },
     **{"dev/architecture": 150, "dev/extending": 120, "dev/kernels": 100, "dev/glossary": 60},
     **{f"experiments/2026-11-{topic}": 150 for topic in ("objects", "photographs", "small-runs")},
@@ -55,6 +55,13 @@ def test_paths_and_keys_exist(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     keys = known_keys((ROOT / "docs" / "configs.md").read_text(encoding="utf-8"))
     assert path_problems(text, ROOT, FOR_THE_READER) + key_problems(text, keys) == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith((*HISTORY, "docs/benchmarks"))])
+def test_commands_within_sentences_work(name: str) -> None:
+    spans = code_spans((ROOT / name).read_text(encoding="utf-8"))
+    lines = [shlex.split(span) for span in spans if span.startswith(("make ", "python "))]
+    assert [problem for words in lines if (problem := command_problem(words, ROOT))] == []
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("docs/")])

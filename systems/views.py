@@ -1,4 +1,4 @@
-"""What training and export ask of the photographs of a split."""
+"""Protocols: what training and export need of the photographs of a split."""
 
 from typing import Protocol
 
@@ -11,9 +11,9 @@ from utils.rays import RayBatch, Redirect, SourceViews
 
 
 class TrainingViews(Protocol):
-    """Where the rays of a step come from."""
+    """Draws the rays of a training step."""
 
-    capturable: bool  # by a CUDA graph
+    capturable: bool  # whether a CUDA graph can capture `draw`
 
     def draw(
         self,
@@ -29,7 +29,7 @@ class TrainingViews(Protocol):
 
 
 class PosedViews(Protocol):
-    """The photographs of a split."""
+    """The photographs of a split with their cameras."""
 
     def __len__(self) -> int: ...
     def camera(self, index: int) -> Camera: ...

@@ -15,7 +15,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
 import launch
-from systems.training import progress
+from systems.training import progress_display
 from utils.images import read_image
 
 TINY = [
@@ -59,7 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     folder = tmp_path_factory.mktemp("shown")
     root = write_sphere_scene(folder / "scene")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(progress, "LINE_SECONDS", 0.0)
+        patch.setattr(progress_display, "LINE_SECONDS", 0.0)
         return shown(folder, "--config", "configs/neus-demo.yaml", "--train", f"dataset.root_dir={root}", *TINY)
 
 
@@ -111,7 +111,7 @@ def test_without_progress_there_is_silence(trained: Shown, tmp_path: Path) -> No
 def test_other_passes_count_their_views(
     trained: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, last: str
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(progress_display, "LINE_SECONDS", 0.0)
     run = next((trained.folder / "exp/neus-demo").iterdir())
     found = shown(tmp_path, "--resume", str(run), mode, "dataset.n_test_traj_steps=3")
     assert found.code == 0

@@ -112,7 +112,7 @@ def train(job: Job, attempt: Attempt, data: Data) -> None:
 
 def help_to_train(job: Job, data: Data) -> None:
     """Trains along in a process that is not the first one; ends when that one does."""
-    if job.devices.started == "here":
+    if job.devices.launcher == "here":
         leave_with_parent()
     attempt = job.prepare()
     attempt.trainer.fit(attempt.system, datamodule=data, ckpt_path=_state(job), weights_only=True)

@@ -1,4 +1,4 @@
-"""What is about to happen, in a few lines: experiment, photographs, model, device, steps, and where results go."""
+"""Logs what a run is about to do, in a few lines: experiment, photographs, model, device, steps, folder of results."""
 
 import logging
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 _USES = {"train": "to train on", "val": "to validate", "test": "to test"}
 
 
-class Photographed(Protocol):
-    """A split of a scene."""
+class SceneSplit(Protocol):
+    """The photographs of one split of a scene."""
 
     name: str
     sizes: np.ndarray  # (N, 2), width and height
@@ -30,14 +30,15 @@ class Photographed(Protocol):
 def announce(
     experiment: Experiment,
     mode: str,
-    scenes: Mapping[str, Photographed],
+    scenes: Mapping[str, SceneSplit],
     system: ReconstructionSystem,
     run: RunFolder,
     board: Path,
 ) -> None:
     """Logs what a mode of the command line is about to do.
 
-    scenes: the splits in use; system: with its weights and on its device; board: where TensorBoard finds the run."""
+    scenes: the splits in use, by name; system: with its weights, on its device; board: the TensorBoard folder of the
+    run."""
     model, dataset = registry.name_of(experiment.model), registry.name_of(experiment.dataset)
     size = sum(parameter.numel() for parameter in system.model.parameters())
     threads = "" if system.device.type == "cuda" else f", {torch.get_num_threads()} threads"
@@ -49,13 +50,14 @@ def announce(
     log.info("results:    %s, curves and pictures in %s", run.path, board)
 
 
-def describe_photographs(scenes: Mapping[str, Photographed]) -> str:
-    """Name, numbers of views and sizes of the splits."""
+def describe_photographs(scenes: Mapping[str, SceneSplit]) -> str:
+    """The name of the scene, the number of views in each split, and the image sizes."""
     counts = ", ".join(f"{len(scene)} {_USES[split]}" for split, scene in scenes.items())
     sizes = np.concatenate([scene.sizes for scene in scenes.values()])
     order = np.argsort(sizes.prod(axis=1), kind="stable")
-    least, most = (f"{width}x{height}" for width, height in sizes[order[[0, -1]]])
-    name, size = next(iter(scenes.values())).name, least if least == most else f"{least} to {most}"
+    smallest, largest = (f"{width}x{height}" for width, height in sizes[order[[0, -1]]])
+    name = next(iter(scenes.values())).name
+    size = smallest if smallest == largest else f"{smallest} to {largest}"
     return f"{name}, views: {counts}; {size} pixels"
 
 

@@ -1,4 +1,4 @@
-"""Small Lightning callbacks: training time, and random numbers that go on where they were."""
+"""Lightning callbacks whose state goes into checkpoints: the training time, and the random number generators."""
 
 import random
 import time
@@ -11,7 +11,9 @@ from pytorch_lightning.callbacks import Callback
 
 
 class TrainingClock(Callback):
-    """Seconds spent between the first and the last training step, validation included; kept across resumes."""
+    """Seconds from the first to the last training step, including validation, summed over resumes."""
+
+    state_key = "TrainingClock"  # in checkpoints; it must stay if the class is renamed
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -30,23 +32,25 @@ class TrainingClock(Callback):
         return self.seconds + (time.perf_counter() - self._started if self._started is not None else 0.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """The seconds so far, for a checkpoint."""
         return {"seconds": self.elapsed()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a checkpoint."""
+        """Continues from the seconds in a checkpoint."""
         self.seconds = state_dict["seconds"]
 
 
 class RandomState(Callback):
-    """The random numbers of Python, NumPy and torch that nobody seeds by the step, such as those that a loss of one's
-    own draws: they go on in a resumed training as they would have without the interruption."""
+    """Saves and restores the global generators of Python, NumPy and torch, so that a resumed training draws the same
+    numbers from them as one without an interruption. A user's own loss may draw from them; the framework does not."""
+
+    state_key = "RandomState"  # in checkpoints; it must stay if the class is renamed
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Any] | None = None  # for the first step: what prepares it may draw too
+        self._waiting: dict[str, Any] | None = None  # restored at the first step, since preparing it may draw numbers
 
     def on_train_batch_start(self, *args: Any) -> None:
-        """Sets the states of a checkpoint, once."""
+        """Restores the states of a checkpoint, before the first step only."""
         if self._waiting is None:
             return
         state, self._waiting = self._waiting, None
@@ -58,7 +62,7 @@ class RandomState(Callback):
             torch.cuda.set_rng_state(state["cuda"])
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """The states of all generators, for a checkpoint."""
         _, words, *place = np.random.get_state()
         state = {"python": random.getstate(), "numpy": torch.from_numpy(words.astype(np.int64)), "numpy_place": place}
         state["torch"] = torch.get_rng_state()
@@ -67,5 +71,5 @@ class RandomState(Callback):
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a checkpoint."""
+        """Keeps the states of a checkpoint for the first step."""
         self._waiting = state_dict

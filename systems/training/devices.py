@@ -1,4 +1,4 @@
-"""The devices of a training: one, or one for each of several processes on this machine and on others."""
+"""Picks the devices of a training: one, or one for each of several processes, on one machine or several."""
 
 import logging
 import os
@@ -14,27 +14,27 @@ _COUNTS = {
     *("LOCAL_WORLD_SIZE", "WORLD_SIZE", "LOCAL_RANK", "RANK"),
     *("SLURM_STEP_NUM_TASKS", "SLURM_STEP_NUM_NODES", "SLURM_LOCALID", "SLURM_PROCID"),
 }
-Started = Literal["here", "torchrun", "srun"]
+Launcher = Literal["here", "torchrun", "srun"]
 
 
 @dataclass(frozen=True)
 class Devices:
-    """Where this process computes, and which others train the same model."""
+    """The device of this process, and the other processes that train the same model."""
 
     own: torch.device
-    local: tuple[int, ...] = (0,)  # for each process of this machine the index of its GPU, or 0 on the CPU
+    local: tuple[int, ...] = (0,)  # GPU index of each process on this machine, or 0 on the CPU
     nodes: int = 1  # machines
     rank: int = 0  # of this process among all; only the first one writes
-    started: Started = "here"  # by whom the processes were started, or will be
+    launcher: Launcher = "here"  # what starts the processes; here: Lightning does, on this machine
 
     @classmethod
     def single(cls, device: torch.device) -> "Devices":
-        """One process alone."""
+        """A training in one process."""
         return cls(device, (device.index or 0,))
 
     @property
     def size(self) -> int:
-        """Processes on all machines."""
+        """The number of processes on all machines."""
         return len(self.local) * self.nodes
 
     @property
@@ -44,7 +44,7 @@ class Devices:
 
 
 def pick_device(gpu: str) -> torch.device:
-    """The device that one name of --gpu stands for; the CPU where there is no GPU at all. Raises ConfigError."""
+    """The device for one name in --gpu; the CPU if there is no GPU at all. Raises ConfigError."""
     if gpu == "cpu":
         return torch.device("cpu")
     if not gpu.isdigit():
@@ -53,40 +53,53 @@ def pick_device(gpu: str) -> torch.device:
         log.info("no GPU found: running on the CPU with %d threads", torch.get_num_threads())
         return torch.device("cpu")
     if int(gpu) >= torch.cuda.device_count():
-        raise ConfigError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0.")
+        raise ConfigError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0. Give one.")
     torch.set_float32_matmul_precision("high")
     return torch.device("cuda", int(gpu))
 
 
 def pick_devices(gpu: str) -> Devices:
-    """What --gpu names: `0`, `0,1` for a process each, `cpu`, or `cpu,cpu` to try that out without GPUs.
+    """The devices for --gpu: `0`, `0,1` for a process on each, `cpu`, or `cpu,cpu` to try two processes without GPUs.
 
-    Processes started by torchrun or srun take the device that stands at their place. Raises ConfigError."""
+    A process that torchrun or srun has started takes the device at its local rank. Raises ConfigError."""
     names = [name.strip() for name in gpu.split(",")]
     if len(names) > 1 and set(names) != {"cpu"}:
         if len(set(names)) < len(names) or "cpu" in names:
-            raise ConfigError(f"--gpu {gpu}: name each GPU once, and no cpu among them.")
+            raise ConfigError(f"--gpu {gpu}: expected each GPU once, and no cpu among them. Give indices such as 0,1.")
         if not torch.cuda.is_available():
-            raise ConfigError(f"--gpu {gpu}: no GPU is found here. --gpu cpu trains on the processor.")
-    started, here, nodes, place, rank = _processes(len(names))
-    if here != len(names):
+            raise ConfigError(f"--gpu {gpu}: this machine has no GPU. Give --gpu cpu to train on the CPU.")
+    layout = _process_layout(len(names))
+    if layout.local_size != len(names):
         raise ConfigError(
-            f"--gpu {gpu}: {started} started {here} processes on this machine. Name as many devices, such as "
-            f"--gpu {','.join(map(str, range(here)))}, or start {len(names)} of them."
+            f"--gpu {gpu}: {layout.launcher} started {layout.local_size} processes on this machine. Give as many "
+            f"devices, such as --gpu {','.join(map(str, range(layout.local_size)))}, or start {len(names)} processes."
         )
     picked = [pick_device(name) for name in names]
-    return Devices(picked[place], tuple(device.index or 0 for device in picked), nodes, rank, started)
+    indices = tuple(device.index or 0 for device in picked)
+    return Devices(picked[layout.local_rank], indices, layout.nodes, layout.rank, layout.launcher)
 
 
-def _processes(named: int) -> tuple[Started, int, int, int, int]:
-    """Who starts them, those of this machine, machines, and the place of this one here and among all."""
-    found = {key: int(value) for key, value in os.environ.items() if key in _COUNTS and value.isdigit()}
+@dataclass(frozen=True)
+class ProcessLayout:
+    """The processes of a training, and which of them this one is."""
+
+    launcher: Launcher
+    local_size: int  # processes on this machine
+    nodes: int  # machines
+    local_rank: int  # of this process on this machine
+    rank: int  # of this process among all
+
+
+def _process_layout(num_devices: int) -> ProcessLayout:
+    """The layout that torchrun or srun describes in the environment, else one process here for each device."""
+    counts = {key: int(value) for key, value in os.environ.items() if key in _COUNTS and value.isdigit()}
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        here = found["LOCAL_WORLD_SIZE"]
-        return "torchrun", here, found["WORLD_SIZE"] // here, found["LOCAL_RANK"], found["RANK"]
-    if found.get("SLURM_STEP_NUM_TASKS", 1) > 1:
-        nodes = found["SLURM_STEP_NUM_NODES"]
-        here = found["SLURM_STEP_NUM_TASKS"] // nodes
-        return "srun", here, nodes, found["SLURM_LOCALID"], found["SLURM_PROCID"]
-    place = found.get("LOCAL_RANK", 0) if named > 1 else 0  # Lightning sets it for those that it starts
-    return "here", named, 1, place, place
+        local_size = counts["LOCAL_WORLD_SIZE"]
+        nodes = counts["WORLD_SIZE"] // local_size
+        return ProcessLayout("torchrun", local_size, nodes, counts["LOCAL_RANK"], counts["RANK"])
+    if counts.get("SLURM_STEP_NUM_TASKS", 1) > 1:
+        nodes = counts["SLURM_STEP_NUM_NODES"]
+        local_size = counts["SLURM_STEP_NUM_TASKS"] // nodes
+        return ProcessLayout("srun", local_size, nodes, counts["SLURM_LOCALID"], counts["SLURM_PROCID"])
+    rank = counts.get("LOCAL_RANK", 0) if num_devices > 1 else 0  # Lightning sets it for processes that it starts
+    return ProcessLayout("here", num_devices, 1, rank, rank)

@@ -1,4 +1,4 @@
-"""Views rendered beside the truth, and their PSNR and SSIM."""
+"""Renders views, puts them beside their photographs, and measures PSNR and SSIM."""
 
 from dataclasses import dataclass
 
@@ -14,36 +14,38 @@ from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side
 
 
 @dataclass(frozen=True)
-class View:
-    """One rendered view with what was measured on it."""
+class RenderedView:
+    """One rendered view with its metrics."""
 
     rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
     panel: np.ndarray  # (H, W', 3) uint8, pictures of the same size side by side
-    shown: tuple[str, ...]  # what they are: truth (where there is one), rgb, normal (for an SDF), depth
+    shown: tuple[str, ...]  # names of these pictures: truth (of a photograph), rgb, normal (for an SDF), depth
     metrics: dict[str, float]
 
 
-def evaluate_view(model: VolumeModel, batch: RayBatch, size: tuple[int, int], rays_at: RaysAt | None = None) -> View:
-    """Renders all pixels of a photograph, size = (W, H), and compares.
+def evaluate_view(
+    model: VolumeModel, batch: RayBatch, size: tuple[int, int], rays_at: RaysAt | None = None
+) -> RenderedView:
+    """Renders all pixels of a photograph, size = (W, H), and compares them with it.
 
-    rays_at: where a model has several rays for each pixel, those at other places than the centres."""
+    rays_at: the rays at a shift from the pixel centres, for models that render several rays per pixel."""
     width, height = size
     images = _render(model, rays_at or (lambda shift: batch.rays), batch.background, size)
     truth = batch.rgb.view(height, width, 3).cpu().numpy()
     parts = _parts(images, truth)
     metrics = image_metrics(images["rgb"], truth)
-    return View(images["rgb"], side_by_side(list(parts.values())), tuple(parts), metrics)
+    return RenderedView(images["rgb"], side_by_side(list(parts.values())), tuple(parts), metrics)
 
 
-def render_view(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int]) -> View:
-    """Renders pixels that no photograph has, size = (W, H)."""
+def render_view(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int]) -> RenderedView:
+    """Renders a view without a photograph, size = (W, H)."""
     images = _render(model, rays_at, background, size)
     parts = _parts(images, None)
-    return View(images["rgb"], side_by_side(list(parts.values())), tuple(parts), {})
+    return RenderedView(images["rgb"], side_by_side(list(parts.values())), tuple(parts), {})
 
 
 def image_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """psnr in dB and ssim of images (H, W, 3) in [0, 1]; SSIM with the usual 11-pixel Gaussian window."""
+    """psnr in dB and ssim of images (H, W, 3) in [0, 1]; SSIM with the usual Gaussian window of 11 pixels."""
     pair = [torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None] for image in (prediction, truth)]
     return {
         "psnr": float(peak_signal_noise_ratio(*pair, data_range=1.0)),
@@ -58,7 +60,7 @@ def _render(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple
 
 
 def _parts(images: dict[str, np.ndarray], truth: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The pictures of a panel by what they are."""
+    """The pictures of a panel by name."""
     parts = {"truth": truth} if truth is not None else {}
     parts["rgb"] = images["rgb"].clip(0.0, 1.0)
     if "normal" in images:

@@ -21,7 +21,7 @@ from systems.steps.error_map import ErrorMap
 from systems.steps.optim import build_optimizer, check_parts
 from systems.steps.readout import Readout
 from systems.steps.step import Figures, TrainingStep, view_background
-from systems.training.evaluation import View, evaluate_view, render_view
+from systems.training.evaluation import RenderedView, evaluate_view, render_view
 from systems.views import PosedViews, TrainingViews
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
@@ -44,7 +44,7 @@ class Views(TrainingViews, PosedViews, Protocol):
 
 
 class Data(Protocol):
-    """What the module asks of `trainer.datamodule`."""
+    """What the module needs of `trainer.datamodule`."""
 
     world_from_scene: np.ndarray
     orbit_views: int
@@ -60,21 +60,21 @@ class ReconstructionSystem(pl.LightningModule):
     def __init__(self, config: Any, experiment: Experiment, model: VolumeModel, save_dir: Path) -> None:
         super().__init__()
         self.config, self.experiment, self.model, self.save_dir = config, experiment, model, save_dir
-        self.exposure: Exposure | None = None  # of the training images, which `setup` counts
+        self.exposure: Exposure | None = None  # of the training images; made by `setup`, which knows their number
         self.error_map: ErrorMap | None = None  # likewise
         check_parts(config, self._parts())
         self.frames: list[Path] = []
-        self.shown_in_frames: tuple[str, ...] = ()  # from left to right
+        self.shown_in_frames: tuple[str, ...] = ()  # names of the pictures in a frame, from left to right
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
-        self.readout, self.spared = Readout(), BestEffortWrites()
-        self.shown: dict[str, float] = {}  # beside the progress
-        self.failure: ReconstructionError | None = None  # raised once everything else is written
-        self.loaded_step = 0  # of the checkpoint that the weights come from
+        self.readout, self.best_effort = Readout(), BestEffortWrites()
+        self.shown: dict[str, float] = {}  # metrics for the progress display
+        self.failure: ReconstructionError | None = None  # raised after everything else is written
+        self.loaded_step = 0  # step of the checkpoint that the weights come from
 
     @property
     def current_step(self) -> int:
-        """Training steps behind the weights."""
+        """The training steps that the weights have had."""
         return max(self.global_step, self.loaded_step)
 
     @property
@@ -84,11 +84,11 @@ class ReconstructionSystem(pl.LightningModule):
 
     @cached_property
     def board(self) -> Board:
-        """What is shown beside the curves."""
+        """Writes what TensorBoard shows beside the curves."""
         return Board(self.loggers, self.experiment)
 
     def setup(self, stage: str) -> None:
-        """Makes what depends on the training images, which no other pass needs."""
+        """Makes the parts that depend on the training images; only training needs them."""
         if stage != "fit":
             return
         views = self.data.views("train", self.device)
@@ -103,32 +103,32 @@ class ReconstructionSystem(pl.LightningModule):
         return self.model.parts() | own
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser; its learning rates are set in each step."""
+        """The optimiser; each step sets its learning rates."""
         return build_optimizer(self.config, self._parts())
 
     def on_train_start(self) -> None:
-        """Prepares what lasts from step to step on this device."""
+        """Prepares what the training steps share, on this device."""
         views, optimizer = self.data.views("train", self.device), self.trainer.optimizers[0]
-        # Loss scaling asks the host whether a step is to be taken: only without it is the whole step on the device.
+        # With loss scaling, the host decides whether to take a step; only without it, all of a step is on the device.
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         scaled = scaler is not None and scaler.is_enabled()
         recordable = self.device.type == "cuda" and self.experiment.model.backend != "tinycudann"
-        self.captured = recordable and self.experiment.trainer.cuda_graph and not scaled
-        self.captured = self.captured and views.capturable
-        if self.captured:
+        self.uses_cuda_graph = recordable and self.experiment.trainer.cuda_graph and not scaled
+        self.uses_cuda_graph = self.uses_cuda_graph and views.capturable
+        if self.uses_cuda_graph:
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
-        step = self.model, self.experiment, views, optimizer, self.device, self.captured
+        step = self.model, self.experiment, views, optimizer, self.device, self.uses_cuda_graph
         self.step = TrainingStep(*step, self.exposure, self.error_map)
         self.divergence = DivergenceMonitor(self, self.model, self.experiment.trainer.max_steps)
-        self._rated = self.global_step - 1, time.perf_counter()
+        self._last_rate = self.global_step - 1, time.perf_counter()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """One step: rays, render, weighted losses. The host waits for nothing, and logs figures when they arrive."""
+        """One step: rays, render, weighted losses. The host does not wait for it, and logs metrics when they arrive."""
         figures = self.step.run(self.global_step)
         if self._is_logged(self.global_step) or (self.global_step + 1) % CHECKED_EVERY == 0:
             self._log_arrived(wait=True)
-            self._send_figures(figures)
-        # For callbacks; as tensors of the CPU: of a number Lightning makes one on the GPU, and waits for that.
+            self._send_metrics(figures)
+        # For callbacks. As CPU tensors, since Lightning would copy plain numbers to the GPU and wait for it.
         self.log_dict({name: torch.tensor(value) for name, value in self._log_arrived().items()}, logger=False)
         return figures.loss
 
@@ -136,24 +136,24 @@ class ReconstructionSystem(pl.LightningModule):
         return (step + 1) % self.experiment.trainer.log_every_n_steps == 0
 
     def on_train_end(self) -> None:
-        """Logs what is still under way."""
+        """Logs the metrics that are still on their way from the device."""
         self._log_arrived(wait=True)
         self.step.close()
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Lightning's hook; a captured step has done it already, as it has the next two."""
-        if not self.captured:
+        """Lightning's hook; with a CUDA graph, the step has done this already, and what the next two hooks do."""
+        if not self.uses_cuda_graph:
             super().backward(loss, *args, **kwargs)
             self.step.ranks.average([part.grad for part in self.parameters() if part.grad is not None])
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
         """See `backward`."""
-        if not self.captured:
+        if not self.uses_cuda_graph:
             super().optimizer_zero_grad(epoch, batch_idx, optimizer)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         """See `backward`."""
-        if self.captured:
+        if self.uses_cuda_graph:
             optimizer_closure()
         else:
             super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
@@ -161,16 +161,16 @@ class ReconstructionSystem(pl.LightningModule):
     def _view_background(self) -> Tensor:
         return view_background(self.experiment.model, self.device)
 
-    def _send_figures(self, figures: Figures) -> None:
+    def _send_metrics(self, figures: Figures) -> None:
         values = figures.by_name()
         values["occupied"] = self.model.occupancy.occupied.float().mean()
         values = self.step.ranks.gather(values, ("rays", "samples")) | self.divergence.probe()
         self.readout.send(self.global_step, values)
 
     def _log_arrived(self, wait: bool = False) -> dict[str, float]:
-        """Logs figures under the step that they are of, and returns them; nothing where none have arrived.
+        """Logs metrics that have arrived, under their own step, and returns them; {} if none have.
 
-        Raises NotFiniteError where one of them is none."""
+        Raises NotFiniteError if one of them is NaN or infinite."""
         step, values = self.readout.take(wait) or (0, {})
         values = self.divergence.check(step, values)
         if not values or not self._is_logged(step):
@@ -181,48 +181,48 @@ class ReconstructionSystem(pl.LightningModule):
         self._log(named, step)
         if values["samples"] == 0:
             log.warning(
-                "step %d: no sample lies in an occupied cell, so nothing is learned. Check model.radius against the "
-                "scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",
+                "step %d: no sample lies in an occupied cell, so the model learns nothing. Check model.radius against "
+                "the scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",
                 step,
             )
         return named
 
     def _log(self, named: dict[str, float], step: int) -> None:
-        for logger in self.loggers:  # not through Lightning: it would log them under another step
+        for logger in self.loggers:  # not through Lightning, which would log them under another step
             logger.log_metrics(named, step)
             logger.save()
 
     def _rates(self, step: int, rays: float) -> dict[str, float]:
-        """Rays per second between the arrival of earlier figures, or a validation pass, and that of a step's."""
-        now, (since, then) = time.perf_counter(), self._rated
-        if step <= since:
+        """Rays per second since the metrics before arrived, or since the last validation pass."""
+        now, (last_step, last_time) = time.perf_counter(), self._last_rate
+        if step <= last_step:
             return {}
-        self._rated = step, now
-        return {"perf/rays_per_s": rays * (step - since) / (now - then)}
+        self._last_rate = step, now
+        return {"perf/rays_per_s": rays * (step - last_step) / (now - last_time)}
 
-    def _view(self, split: str, index: int) -> View:
+    def _view(self, split: str, index: int) -> RenderedView:
         views, background = self.data.views(split, self.device), self._view_background()
         batch, size = views.image(index, background), views.size(index)
         return evaluate_view(self.model, batch, size, lambda shift: views.image(index, background, shift).rays)
 
     def on_test_start(self) -> None:
-        """The model is looked at as it is at this step; the results of an earlier pass are dropped."""
+        """Sets the model to its current step and drops the results of an earlier pass."""
         self.model.on_step(self.current_step)
         self.frames, self.view_metrics, self.shown_in_frames = [], [], ()
 
     on_validation_start = on_predict_start = on_test_start
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
-        """Renders one validation view beside the truth and keeps its metrics."""
+        """Renders one validation view beside its photograph and keeps the metrics."""
         view = self._view("val", int(batch))
         self.log_dict({f"val/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
         self.view_metrics.append(view.metrics)
-        with self.spared("validation views"):
+        with self.best_effort("validation views"):
             write_png(self.save_dir / f"it{self.current_step}-val" / f"{int(batch):03d}.png", view.panel)
             self.board.show_view(int(batch), view.panel, self.current_step)
 
     def test_step(self, batch: int, batch_idx: int) -> None:
-        """Renders one held-out view beside the truth and keeps its metrics."""
+        """Renders one held-out view beside its photograph and keeps the metrics."""
         view = self._view("test", int(batch))
         self.log_dict({f"test/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
         self.view_metrics.append(view.metrics)
@@ -242,29 +242,29 @@ class ReconstructionSystem(pl.LightningModule):
         write_png(self.frames[-1], panel)
 
     def _mean_metrics(self, split: str) -> dict[str, Any]:
-        """Means over the views of a pass, which are logged, and their number."""
+        """The mean metrics over the views of a pass, and the number of views; logs the means."""
         names = self.view_metrics[0] if self.view_metrics else {}
         means = {name: float(np.mean([view[name] for view in self.view_metrics])) for name in names}
         self._log({f"{split}/{name}": mean for name, mean in means.items()}, self.current_step)
         return {**means, "views": len(self.view_metrics)}
 
     def _held_out(self) -> dict[str, Any]:
-        """Where the panels of the held-out views lie, what they show, and what was measured on each."""
+        """The files of the held-out views' panels, the names of the pictures in them, and the metrics of each."""
         pairs = zip(self.frames, self.view_metrics, strict=True)
         files = [{"file": frame.relative_to(self.save_dir).as_posix(), **metrics} for frame, metrics in pairs]
         return {"panel": list(self.shown_in_frames), "views": files}
 
     def on_validation_end(self) -> None:
-        """Leaves the mean figures in `report`."""
+        """Writes the mean metrics into `report`."""
         self.report = self._mean_metrics("val")
-        with self.spared("the config for TensorBoard"):
+        with self.best_effort("the config for TensorBoard"):
             self.board.show_config(self.current_step)
-        self._rated = self.global_step - 1, time.perf_counter()
+        self._last_rate = self.global_step - 1, time.perf_counter()
 
     def on_test_end(self) -> None:
-        """Writes the video of the test pass and the mesh; leaves the figures in `report`."""
+        """Writes the video of the test pass and the mesh; writes the metrics into `report`."""
         from systems.export.against_truth import compare_with_truth
-        from systems.export.exporter import export_mesh  # it brings a quarter of a start: not before the first step
+        from systems.export.exporter import export_mesh  # its import is slow, so not before training
 
         stem = f"it{self.current_step}"
         frames = map(read_image, self.frames)

@@ -1,4 +1,4 @@
-"""The Lightning trainer of an experiment, the device it runs on, and the metrics that it leaves behind."""
+"""Makes the Lightning trainer of an experiment, and writes the metrics of a pass."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from systems.runs.saving import ChecksummedCheckpointIO, DeferSignals, Saver
 from systems.steps.ranks import SplitRays, environment_of
 from systems.training.callbacks import RandomState, TrainingClock
 from systems.training.devices import Devices
-from systems.training.progress import Progress
+from systems.training.progress_display import ProgressDisplay
 from systems.training.reconstruction import ReconstructionSystem
 from utils.environment import describe_environment, peak_memory
 from utils.files import replacing
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def check_backend(backend: str, device: torch.device) -> None:
-    """Raises ConfigError where `model.backend` cannot compute on the device."""
+    """Raises ConfigError if `model.backend` cannot compute on the device."""
     ops.module("hash", backend, torch.empty(0, device=device))
 
 
@@ -37,13 +37,13 @@ def make_trainer(
 ) -> pl.Trainer:
     """A trainer that logs to TensorBoard and CSV and keeps checkpoints in the run's folder.
 
-    interrupts: signals that end a training after the step in which they come, once it is saved. Of several processes
-    that train together, the first alone validates, logs and saves."""
+    interrupts: signals; they end a training after the current step, once it is saved. If several processes train
+    together, only the first one validates, logs and saves."""
     config, trial, kept = experiment.trainer, run.path.name, experiment.checkpoint
     saver = Saver(run.ckpt, kept.every_n_train_steps, config.save_every_minutes, kept.save_top_k == -1, interrupts)
     callbacks = [TrainingClock(), RandomState(), saver if devices.is_first else DeferSignals(interrupts)]
     if devices.is_first and config.enable_progress_bar:
-        callbacks.append(Progress())
+        callbacks.append(ProgressDisplay())
     loggers = [Curves(runs_dir, name=experiment.name, version=trial), Table(run.path, name="csv_logs")]
     return pl.Trainer(
         accelerator="gpu" if devices.own.type == "cuda" else "cpu",
@@ -58,30 +58,30 @@ def make_trainer(
         num_sanity_val_steps=0,
         logger=loggers if devices.is_first else False,
         callbacks=callbacks,
-        enable_checkpointing=False,  # by Lightning: `Saver` does it
-        enable_progress_bar=False,  # of Lightning's bars, which show each validation pass
+        enable_checkpointing=False,  # Lightning's; `Saver` writes checkpoints
+        enable_progress_bar=False,  # Lightning's, which shows each validation pass; `ProgressDisplay` replaces it
         enable_model_summary=False,
         default_root_dir=run.path,
     )
 
 
 def _plugins(experiment: Experiment, devices: Devices) -> dict[str, Any]:
-    """Trainer arguments for `trainer.precision`, how checkpoints are written, and how processes find each other."""
-    wanted, device = experiment.trainer.precision, devices.own
+    """Trainer arguments for `trainer.precision`, for writing checkpoints, and for several processes."""
+    precision, device = experiment.trainer.precision, devices.own
     plugins: list[Any] = [ChecksummedCheckpointIO()]
     more: dict[str, Any] = {"plugins": plugins}
     if devices.size > 1:
-        plugins.append(environment_of(devices.started))
+        plugins.append(environment_of(devices.launcher))
         more["strategy"] = SplitRays(process_group_backend="nccl" if device.type == "cuda" else "gloo")
-    if wanted == "16" and device.type == "cpu":
+    if precision == "16" and device.type == "cpu":
         log.info("trainer.precision=16 needs a GPU: the CPU computes in 32 bits")
-        wanted = "32"
-    if wanted == "16" and ops.uses_triton(experiment.model.backend, torch.empty(0, device=device)):
-        # These kernels hold gradients in 32 bits: nothing underflows, no loss is scaled, no step is skipped.
+        precision = "32"
+    if precision == "16" and ops.uses_triton(experiment.model.backend, torch.empty(0, device=device)):
+        # These kernels keep gradients in 32 bits, which do not underflow: no loss scaling, no skipped steps.
         scaler = torch.amp.GradScaler("cuda", enabled=False)
         plugins.append(MixedPrecision("16-mixed", "cuda", scaler))
         return more
-    return more | {"precision": {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}[wanted]}
+    return more | {"precision": {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}[precision]}
 
 
 def write_metrics(
@@ -94,8 +94,8 @@ def write_metrics(
 ) -> dict[str, Any]:
     """Writes save/metrics.json, or save/metrics-<mode>.json after --validate and --predict, and returns its content.
 
-    A later test pass at the same step keeps what it does not measure anew, such as the training time.
-    warned: what was logged as a warning."""
+    A later test pass at the same step keeps what it does not measure again, such as the training time.
+    warned: the warnings that were logged."""
     path = run.save / ("metrics.json" if mode in ("train", "test") else f"metrics-{mode}.json")
     clock = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingClock))
     report = {**system.report, "steps": system.current_step}

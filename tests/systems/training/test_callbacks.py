@@ -1,11 +1,13 @@
-"""Random numbers that nobody seeds by the step go on as they would have."""
+"""Training time and random numbers continue from a checkpoint, also from one of an earlier version."""
 
 import random
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.call import _call_callbacks_load_state_dict
 
-from systems.training.callbacks import RandomState
+from systems.training.callbacks import RandomState, TrainingClock
 
 
 def draw() -> list[float]:
@@ -23,3 +25,14 @@ def test_random_numbers_go_on_after_a_checkpoint(tmp_path) -> None:
     assert draw() == expected
     resumed.on_train_batch_start()
     assert draw() != expected
+
+
+def test_checkpoints_of_earlier_versions_name_the_states_by_their_keys() -> None:
+    clock, generators = TrainingClock(), RandomState()
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, callbacks=[clock, generators], accelerator="cpu")
+    states = {"TrainingClock": {"seconds": 12.5}, "RandomState": RandomState().state_dict()}
+    expected = draw()
+    _call_callbacks_load_state_dict(trainer, {"callbacks": states})
+    assert clock.elapsed() == 12.5
+    generators.on_train_batch_start()
+    assert draw() == expected

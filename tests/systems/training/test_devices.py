@@ -54,7 +54,7 @@ def test_processes_of_srun_on_two_machines(four_gpus: None, monkeypatch) -> None
 
 @pytest.mark.parametrize(
     ("gpu", "told"),
-    [("1,1", "name each GPU once"), ("0,cpu", "no cpu among them"), ("0,7", "4 GPUs"), ("0,b", "index")],
+    [("1,1", "expected each GPU once"), ("0,cpu", "no cpu among them"), ("0,7", "4 GPUs"), ("0,b", "index")],
 )
 def test_refused(four_gpus: None, gpu: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
@@ -63,5 +63,5 @@ def test_refused(four_gpus: None, gpu: str, told: str) -> None:
 
 def test_several_gpus_where_there_is_none(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match="no GPU is found here"):
+    with pytest.raises(ConfigError, match="this machine has no GPU"):
         pick_devices("0,1")

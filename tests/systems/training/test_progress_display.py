@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from systems.training.progress import LINE_SECONDS, Progress
+from systems.training.progress_display import LINE_SECONDS, ProgressDisplay
 
 MODULE = SimpleNamespace(device=torch.device("cpu"), shown={"loss": 0.0123, "psnr": 24.56})
 
@@ -46,7 +46,7 @@ def trainer(total: int, every: int = 10**9) -> SimpleNamespace:
 def train(total: int, seconds: float, every: int = 10**9) -> None:
     """Runs a training of steps that take `seconds`, with passes of 8 s, and looks at three test views of 3 s."""
     clock, run = FakeClock(), trainer(total, every)
-    progress = Progress(clock)
+    progress = ProgressDisplay(clock)
     progress.on_train_start(run, MODULE)
     for step in range(1, total + 1):
         clock.now += seconds
@@ -69,7 +69,7 @@ def train(total: int, seconds: float, every: int = 10**9) -> None:
 @pytest.mark.parametrize("seconds", [0.001, 0.05, 7.0])
 def test_lines_come_no_more_often_than_every_five_seconds(seconds: float, caplog: pytest.LogCaptureFixture) -> None:
     total = round(140.0 / seconds)
-    with caplog.at_level(logging.INFO, logger="systems.training.progress"):
+    with caplog.at_level(logging.INFO, logger="systems.training.progress_display"):
         train(total, seconds)
     steps = [line for line in caplog.messages if line.startswith("step ")]
     assert 20 <= len(steps) <= 140.0 / LINE_SECONDS
@@ -77,7 +77,7 @@ def test_lines_come_no_more_often_than_every_five_seconds(seconds: float, caplog
 
 
 def test_a_line_says_step_share_figures_rate_and_time_left(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="systems.training.progress"):
+    with caplog.at_level(logging.INFO, logger="systems.training.progress_display"):
         train(1000, 0.125, every=250)
     assert "step 160 of 1000 (16 %): loss 0.0123, psnr 24.56, 8 steps/s, 1 min 45 s left" in caplog.messages
     after = next(line for line in caplog.messages if line.startswith("step 251 "))  # 93.6 s and three passes of 8 s
@@ -89,7 +89,7 @@ def test_a_terminal_has_one_bar_and_no_lines(monkeypatch: pytest.MonkeyPatch, ca
     terminal = FakeTerminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "120")
-    with caplog.at_level(logging.INFO, logger="systems.training.progress"):
+    with caplog.at_level(logging.INFO, logger="systems.training.progress_display"):
         train(1000, 0.125, every=250)
     assert not caplog.messages
     drawn = [line.strip() for line in terminal.getvalue().replace("\n", "\r").split("\r") if line.strip()]
@@ -113,7 +113,7 @@ def test_the_bar_is_drawn_four_times_a_second_at_most(monkeypatch: pytest.Monkey
 def test_an_exception_frees_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", FakeTerminal())
     handlers = list(logging.getLogger().handlers)
-    progress = Progress(FakeClock())
+    progress = ProgressDisplay(FakeClock())
     progress.on_train_start(trainer(10), MODULE)
     progress.on_exception(trainer(10), MODULE, KeyboardInterrupt())
     assert logging.getLogger().handlers == handlers

@@ -1,4 +1,4 @@
-"""What a pass shows while it runs: one bar in a terminal, a line every few seconds in a log."""
+"""Shows the progress of a pass while it runs: as one bar in a terminal, as a line every few seconds in a log."""
 
 import logging
 import sys
@@ -16,20 +16,20 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from utils.eta import EtaEstimator, format_duration
 
 log = logging.getLogger(__name__)
-BAR_SECONDS, LINE_SECONDS = 0.25, 5.0  # between two drawings of the bar, and between two lines of a log, at least
-Show = Callable[[int, str], None]  # how far a pass is, and what there is to say
+BAR_SECONDS, LINE_SECONDS = 0.25, 5.0  # least time between two updates of the bar, and between two lines of a log
+Show = Callable[[int, str], None]  # takes the step, and a text with metrics and the time left
 
 
 @contextmanager
 def bar(unit: str, first: int, last: int) -> Iterator[Show]:
-    """Draws a line at the foot of the terminal, which log lines pass above; that of steps stays when they are done."""
+    """Draws a bar at the bottom of the terminal, below the log lines; a bar of steps stays when they are done."""
     form = f"{unit} {{n_fmt}} of {{total_fmt}} {{percentage:3.0f}} % |{{bar}}| {{desc}}"
     sizes = {"total": last, "initial": first, "ncols": get_terminal_size().columns}
     with logging_redirect_tqdm(), tqdm(bar_format=form, leave=unit == "step", **sizes) as drawn:
 
         def show(step: int, text: str) -> None:
             drawn.n, drawn.desc = step, text
-            drawn.ncols = get_terminal_size().columns  # not what tqdm finds: nothing, where a terminal has no size
+            drawn.ncols = get_terminal_size().columns  # tqdm's own value is None if the terminal reports no size
             drawn.refresh()
 
         yield show
@@ -37,18 +37,18 @@ def bar(unit: str, first: int, last: int) -> Iterator[Show]:
 
 @contextmanager
 def lines(unit: str, first: int, last: int) -> Iterator[Show]:
-    """Writes lines into the log."""
+    """Logs a line for each update."""
     yield lambda step, text: log.info("%s %d of %d (%d %%): %s", unit, step, last, 100 * step // max(last, 1), text)
 
 
-class Progress(Callback):
-    """Shows how far a pass is, what the module put into `shown`, the rate and the time left.
+class ProgressDisplay(Callback):
+    """Shows how far a pass is, the metrics in the module's `shown`, the rate and the time left.
 
-    Nothing is asked of the device, and validation passes within a training show nothing of their own."""
+    It never waits for the device. Validation passes within a training show nothing of their own."""
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         self._now = now
-        self._open = ExitStack()  # holds the bar
+        self._open = ExitStack()  # closes the bar
 
     def _start(self, unit: str, first: int, last: int, every: int | None = None) -> None:
         self._unit, self._step = unit, first
@@ -63,12 +63,12 @@ class Progress(Callback):
             self._eta.add(step, now)
         if now - self._drawn >= (BAR_SECONDS if self._is_bar else LINE_SECONDS):
             self._drawn = now
-            self._show(step, ", ".join([*_figures(shown), *self._prospect(step)]))
+            self._show(step, ", ".join([*_texts(shown), *self._rate_and_time_left(step)]))
 
-    def _prospect(self, step: int) -> list[str]:
+    def _rate_and_time_left(self, step: int) -> list[str]:
         left, per_step = self._eta.left(step), self._eta.seconds_per_step
         if left is None:
-            return ["time left not known yet"]
+            return ["time left not yet known"]
         return [f"{1.0 / max(per_step, 1e-9):.3g} {self._unit}s/s", f"{format_duration(left)} left"]
 
     def _finish(self, *args: Any) -> None:
@@ -77,55 +77,55 @@ class Progress(Callback):
     on_test_end = on_predict_end = on_exception = _finish
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins at the step at which the training does."""
-        # A host that launches work for a GPU runs ahead of it, and is in step where it waits for earlier figures.
+        """Starts at the first step of the training."""
+        # The host runs ahead of a GPU. They are in step only at logging steps, where the host waits for metrics.
         self._measured_every = trainer.log_every_n_steps if pl_module.device.type == "cuda" else 1
         self._start("step", trainer.global_step, trainer.max_steps, trainer.val_check_interval)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Another step is through."""
+        """Advances by a training step."""
         step = trainer.global_step
         self._advance(step, pl_module.shown, step % self._measured_every == 0)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leaves the bar with the last figures and the time that the training took."""
+        """Leaves the bar with the last metrics and the duration of the training."""
         if self._is_bar:
             took = f"took {format_duration(self._now() - self._begun)}"
-            self._show(trainer.global_step, ", ".join([*_figures(pl_module.shown), took]))
+            self._show(trainer.global_step, ", ".join([*_texts(pl_module.shown), took]))
         self._finish()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins a pass of its own, or interrupts the training."""
+        """Starts a validation pass of its own, or notes that one interrupts the training."""
         self._interrupted = self._now()
         if trainer.state.fn == "validate":
             self._start("view", 0, sum(trainer.num_val_batches))
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Another view is rendered; within a training that shows nothing."""
+        """Advances by a view, unless the pass interrupts a training."""
         if trainer.state.fn == "validate":
             self._advance(self._step + 1, {})
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """All is shown, or the training goes on."""
+        """Ends a validation pass of its own, or notes that the training goes on."""
         if trainer.state.fn == "validate":
             self._finish()
         else:
             self._eta.pause(self._now() - self._interrupted)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins with the test views."""
+        """Starts with the test views."""
         self._start("view", 0, sum(trainer.num_test_batches))
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins with the frames of the orbit."""
+        """Starts with the frames of the orbit."""
         self._start("view", 0, sum(trainer.num_predict_batches))
 
     def on_test_batch_end(self, *args: Any) -> None:
-        """Another view is rendered."""
+        """Advances by a view."""
         self._advance(self._step + 1, {})
 
     on_predict_batch_end = on_test_batch_end
 
 
-def _figures(shown: dict[str, float]) -> list[str]:
+def _texts(shown: dict[str, float]) -> list[str]:
     return [f"{name} {value:.4g}" for name, value in shown.items()]

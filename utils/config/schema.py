@@ -42,6 +42,8 @@ def default_of(item: dataclasses.Field) -> Any:
 def component(kind: str, default: Any = MISSING, preset: str | None = None) -> Any:
     """A dataclass field that holds the Config of a registered component, or None where `default=None`.
 
+    A block without a name changes the default component, where there is one.
+
     preset: the name of the component that is there by default, with its own defaults."""
     if preset is not None:
         return field(default_factory=lambda: registry.find(kind, preset).target(), metadata={"kind": kind})
@@ -92,17 +94,29 @@ def _parse_component(item: dataclasses.Field, value: Any, where: str) -> Any:
     kind = item.metadata["kind"]
     if value is None and item.default is None:
         return None
-    key = name_key(kind)
+    key, known = name_key(kind), ", ".join(registry.names(kind))
     value = {key: value} if isinstance(value, str) else value  # no more than the name
-    if not isinstance(value, dict) or not isinstance(value.get(key), str):
-        raise ConfigError(
-            f"{where}: expected a block with '{key}', one of {', '.join(registry.names(kind))}; got {shown(value)}."
-        )
+    if isinstance(value, dict) and key not in value and is_dataclass(item.default):
+        value = _merged({key: registry.name_of(item.default), **to_dict(item.default)}, value)
+    if not isinstance(value, dict) or key not in value:
+        raise ConfigError(f"{where}: expected a block with '{key}', one of {known}; got {shown(value)}.")
+    if not isinstance(value[key], str):
+        raise ConfigError(f"{where}.{key}: expected one of {known}; got {shown(value[key])}.")
     try:
         entry = registry.find(kind, value[key])
     except ConfigError as error:
         raise ConfigError(f"{where}.{key}: {error}") from None
     return parse(entry.target, {k: v for k, v in value.items() if k != key}, where)
+
+
+def _merged(default: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The default as plain values, with those that are given in their place; a block of another name replaces its."""
+    if any(given.get(key, default.get(key)) != default.get(key) for key in ("name", "otype")):
+        return given
+    return default | {
+        key: _merged(default[key], value) if isinstance(value, dict) and isinstance(default.get(key), dict) else value
+        for key, value in given.items()
+    }
 
 
 def convert(kind: Any, value: Any, where: str) -> Any:

@@ -121,6 +121,34 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
             [*DEMO, "--train", *PROGRESSIVE, f"{GRID}.start_level=0"],
             ["start_level: expected a whole number from 1 to 32, got 0"],
         ),
+        ([*DEMO, "--train", "export.formats=[objj]"], ["export.formats[0]", "glb, obj, ply", "'obj'"]),
+        ([*DEMO, "--train", "name=../x"], ["name", "letters", "'../x'"]),
+        ([*DEMO, "--train", "tag=a/b"], ["tag", "letters", "'a/b'"]),
+        ([*DEMO, "--train", f"tag={'a' * 300}"], ["tag", "at most 255 bytes"]),
+        ([*DEMO, "--train", f"tag={'a' * 101}"], ["tag", "at most 100 bytes"]),
+        ([*NERF, "model.name=neus"], ["model.geometry.name", "model.name=neus", "volume-sdf", "got volume-density"]),
+        (
+            [*DEMO, "--train", "model.name=nerf"],
+            ["model.geometry.name", "model.name=nerf", "volume-density", "got volume-sdf"],
+        ),
+        ([*NERF, "model.texture.name=volume-reflected-radiance"], ["model.texture.name", "Use volume-radiance"]),
+        (
+            [*DEMO, "--train", "model.geometry.radius=2"],
+            ["model.geometry.radius: expected 1.1 (model.radius)", "got 2"],
+        ),
+        (
+            [*DEMO, "--train", "trainer.max_steps=-5"],
+            ["line: trainer.max_steps, read at configs/base/trainer.yaml", "got -5"],
+        ),
+        (
+            [*NERF, "system.scheduler.args.milestones=['${sub:${trainer.max_steps},30000}']"],
+            ["milestones[0]", "got -10000; it is computed from trainer.max_steps=20000."],
+        ),
+        (
+            [*DEMO, "--train", f"{GRID}.per_level_scale=4"],
+            [f"line: {GRID}.per_level_scale", "n_levels=10", "finest level"],
+        ),
+        ([*DEMO, "--train", "model.train_num_rays=1000000", "model.num_samples_per_ray=1000"], ["train_num_rays"]),
     ],
 )
 def test_bad_input_is_one_line(argv: list[str], said: list[str], capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def list_images(folder: Path, deep: bool = False) -> list[Path]:
 def hold_out(num_views: int, holdout: Holdout, held: bool) -> list[int]:
     """Indices of the views held out when `held`, of all others when not; with one view both hold it.
 
-    holdout: every so many-th view from the first on, or their indices. Raises ConfigError for one that is no view's, or
+    holdout: every n-th view from the first on, or their indices. Raises ConfigError for one that is no view's, or
     when none is left to train on."""
     if num_views < 2:
         return list(range(num_views))

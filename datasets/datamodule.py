@@ -14,6 +14,7 @@ from datasets.options import common_options
 from datasets.poses import orbit
 from datasets.sampler import RaySampler
 from datasets.scene import Scene
+from utils.errors import DataError
 from utils.mesh import Mesh
 from utils.rays import Rays
 from utils.registry import build
@@ -37,7 +38,10 @@ def _read_truth(paths: str | tuple[str, ...] | None) -> Mesh | None:
         return None
     from utils.mesh.files import read_meshes  # brings Numba, which a training on a GPU can do without
 
-    return read_meshes([paths] if isinstance(paths, str) else paths)
+    try:
+        return read_meshes([paths] if isinstance(paths, str) else paths)
+    except DataError as error:
+        raise DataError(f"dataset.gt_mesh: {error}") from None
 
 
 class SceneData(pl.LightningDataModule):

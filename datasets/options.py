@@ -14,7 +14,7 @@ Placement = Literal["auto", "device", "host"]
 ViewNumber = Annotated[int, Range(0, 10**6)]
 Pixels = Annotated[int, Range(1, 65536)]
 Factor = Annotated[float, Range(1.0, 1000.0)]
-Holdout = ViewNumber | tuple[ViewNumber, ...]  # every so many-th view, or the indices of views
+Holdout = ViewNumber | tuple[ViewNumber, ...]  # every n-th view, or the indices of views
 
 
 def check_holdout(holdout: Holdout) -> None:
@@ -96,7 +96,7 @@ class FolderConfig(DatasetConfig):
     scene: str | None = None  # name of the scene, for experiment names and root_dir: ${dataset.scene}
     img_wh: tuple[Pixels, Pixels] | None = None  # width, height in pixels
     img_downscale: Factor | None = None  # or a factor >= 1
-    holdout: Holdout = HOLDOUT  # every so many-th view is kept for val and test, or a list of views; 0: none
+    holdout: Holdout = HOLDOUT  # every n-th view is kept for val and test, or a list of views; 0: none
     follow_links: bool = False  # files of the dataset may be links to places outside of root_dir
     # frames of the orbit video; 0: the video shows the test views
     n_test_traj_steps: Annotated[int, Range(0, 10**5)] = 60

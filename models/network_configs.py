@@ -39,7 +39,7 @@ class ProgressiveBandHashGridConfig(HashGridConfig):
 
     start_level: Annotated[int, Range(1, 32)] = 4  # levels open at start_step
     start_step: Step = 0
-    update_steps: Interval = 1000  # one more level every so many steps
+    update_steps: Interval = 1000  # one more level opens every `update_steps` steps
 
 
 @register("encoding", "VanillaFrequency", builds="models.encodings:Frequency")

@@ -67,7 +67,7 @@ class KeyRow:
 
 def comments(cls: type) -> dict[str, str]:
     """The comment above and behind each field of a dataclass, inherited fields included; those without are left out."""
-    found: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for base in reversed([base for base in cls.__mro__ if is_dataclass(base)]):
         source = textwrap.dedent(inspect.getsource(base))
         tokens = tokenize.generate_tokens(io.StringIO(source).readline)
@@ -79,8 +79,8 @@ def comments(cls: type) -> dict[str, str]:
                 while first - 1 in alone:
                     first -= 1
                 own = [lines[number] for number in range(first, node.end_lineno + 1) if number in lines]
-                found |= {node.target.id: " ".join(own)} if own else {}
-    return found
+                notes |= {node.target.id: " ".join(own)} if own else {}
+    return notes
 
 
 def summary(doc: str | None) -> str:
@@ -163,30 +163,30 @@ def markdown_table(keys: Iterable[KeyRow]) -> str:
 
 def keys_of_kinds() -> dict[str, list[str]]:
     """Where in the YAML each kind of component stands, from the outside inwards."""
-    found: dict[str, list[str]] = {}
+    keys: dict[str, list[str]] = {}
     waiting: list[tuple[type, str]] = [(Experiment, "")]
     for cls, prefix in waiting:  # grows by the components that a component is made of
         for item in fields(cls):
             if (kind := item.metadata.get("kind")) is None:
                 continue
-            if kind not in found:
+            if kind not in keys:
                 inner = f"{prefix}{item.name}."
                 waiting += [(registry.find(kind, name).target, inner) for name in registry.names(kind)]
-            if prefix + item.name not in found.setdefault(kind, []):
-                found[kind].append(prefix + item.name)
-    return found
+            if prefix + item.name not in keys.setdefault(kind, []):
+                keys[kind].append(prefix + item.name)
+    return keys
 
 
 def functions(kind: str) -> dict[str, tuple[str, str]]:
     """(first paragraph of the docstring, file) of each function registered for a kind, none of them imported."""
-    found = {}
+    registered = {}
     for path in [path for package in registry.PACKAGES for path in (registry.ROOT / package).rglob("*.py")]:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             for call in getattr(node, "decorator_list", ()) if isinstance(node, ast.FunctionDef) else ():
                 if isinstance(call, ast.Call) and ast.unparse(call).startswith(f"register({kind!r}, "):
                     name = ast.literal_eval(call.args[1])
-                    found[name] = summary(ast.get_docstring(node)), path.relative_to(registry.ROOT).as_posix()
-    return dict(sorted(found.items()))
+                    registered[name] = summary(ast.get_docstring(node)), path.relative_to(registry.ROOT).as_posix()
+    return dict(sorted(registered.items()))
 
 
 def components(kind: str, where: list[str]) -> Iterator[str]:
@@ -196,8 +196,8 @@ def components(kind: str, where: list[str]) -> Iterator[str]:
     for name in registry.names(kind):
         entry = registry.find(kind, name)
         yield f"### {name}\n\n{summary(entry.target.__doc__)} ({link(entry.file)})"
-        found = list(rows(entry.target))
-        yield markdown_table(found) if found else "It has no keys."
+        keys = list(rows(entry.target))
+        yield markdown_table(keys) if keys else "It has no keys."
 
 
 def losses() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How far a long part has come: a bar on a terminal, a line now and then in a log."""
+"""Shows the progress of a long stage: a bar on a terminal, a line now and then in a log."""
 
 import logging
 import sys

@@ -26,17 +26,17 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
 
 
 def device_name(device: torch.device) -> str:
-    """What the maker calls a device."""
+    """The product name of a device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
     """Largest memory so far in MiB: of the process and, on a GPU, of torch's allocator there."""
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    found = {"peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
+    peaks = {"peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
     if device.type == "cuda":
-        found["peak_gpu_memory_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
-    return {name: round(value, 1) for name, value in found.items()}
+        peaks["peak_gpu_memory_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return {name: round(value, 1) for name, value in peaks.items()}
 
 
 def commit() -> str | None:

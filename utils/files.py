@@ -48,14 +48,14 @@ def remedy(error: OSError) -> str | None:
 
 
 class BestEffortWrites:
-    """Lets work go on that could not write something of less worth; says so once for each kind of it."""
+    """Lets work go on when a minor file cannot be written; warns once for each kind of file."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
 
     @contextmanager
     def __call__(self, what: str) -> Iterator[None]:
-        """Takes a full disk or a closed folder, and no other error, from the block; what: it writes, for people."""
+        """Catches the errors of a full disk or a closed folder in the block, no others; what: the kind of file."""
         try:
             yield
         except OSError as error:

@@ -65,14 +65,14 @@ def register(kind: str, name: str, builds: str | None = None) -> Callable[[Any],
 @cache
 def _modules() -> dict[tuple[str, str], str]:
     """(kind, name) -> module, read from the source text without importing anything."""
-    found: dict[tuple[str, str], str] = {}
+    modules: dict[tuple[str, str], str] = {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             for kind, name in _DECORATOR.findall(path.read_text(encoding="utf-8")):
-                if found.setdefault((kind, name), module) != module:
-                    raise ConfigError(f"{kind} '{name}' is registered twice: in {found[kind, name]} and in {module}.")
-    return found
+                if modules.setdefault((kind, name), module) != module:
+                    raise ConfigError(f"{kind} '{name}' is registered twice: in {modules[kind, name]} and in {module}.")
+    return modules
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

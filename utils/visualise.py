@@ -51,7 +51,7 @@ def side_by_side(images: Sequence[np.ndarray], gap: int = _GAP) -> np.ndarray:
 
 
 def taken_apart(panel: np.ndarray, num_images: int) -> list[np.ndarray]:
-    """The pictures (H, W, 3) of which `side_by_side` made a panel, all of the same size."""
+    """The pictures (H, W, 3), all of the same size, that `side_by_side` joined into a panel."""
     width = (panel.shape[1] + _GAP) // num_images - _GAP
     return [panel[:, k * (width + _GAP) :][:, :width] for k in range(num_images)]
 

@@ -20,9 +20,9 @@ from utils.registry import ROOT, nearest
 
 
 def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
-    """The rate per step that makes `factor` of 1 in `steps` steps.
+    """The factor per step that multiplies up to `factor` over `steps` steps.
 
-    Without a step to decay over it is that of one step: Experiment refuses such a config, naming the keys at fault."""
+    0 steps count as one; Experiment then refuses the config and names the keys."""
     return factor ** (1.0 / max(steps, 1))
 
 
@@ -39,7 +39,7 @@ MAX_VALUES = 100_000  # of a YAML file, once its anchors are written out
 
 
 def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuses what Python would add or multiply as well, text and lists."""
+    """The function, which then refuses text and lists, though Python adds and multiplies them too."""
 
     def checked(*values: Any) -> Any:  # OmegaConf holds resolvers to their hints, where an int is no float
         for value in values:
@@ -84,7 +84,7 @@ def read_yaml(path: Path) -> DictConfig:
 
 
 def _check_size(path: Path) -> None:
-    """Raises ConfigError for a file whose anchors unfold to more values than any config has, or into themselves."""
+    """Raises ConfigError for a file whose anchors expand to more values than any config has, or to endlessly many."""
     sizes: dict[int, float] = {}
 
     def size(node: yaml.Node | None) -> float:
@@ -171,7 +171,7 @@ def resolve(sources: Sequence[Source]) -> dict[str, Any]:
 
 
 def _no_number(tree: dict[str, Any], key: str) -> tuple[str, Any] | None:
-    """The key, and its value, that keeps the arithmetic at or behind `key` from being done; None for other reasons."""
+    """The key, with its value, that is no number although `key` is computed from it; None if there is none."""
     keys, computed = [key], False
     for name in keys:  # grows by what each expression refers to
         value = lookup(tree, name)

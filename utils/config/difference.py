@@ -18,27 +18,27 @@ class Change:
 
 
 def changes(config: Any, where: str = "") -> list[Change]:
-    """What differs in a config, and all within it, from the defaults of its classes, in the order of their fields.
+    """The values of a config, and of all blocks within it, that differ from the defaults, in the order of the fields.
 
     A component is compared with the defaults of the class that its name picks; the name itself counts as a change
     where the default is another component or none."""
-    found = []
+    changed = []
     for item in fields(config):
         key, value, default = f"{where}{item.name}", getattr(config, item.name), schema.default_of(item)
         if "kind" in item.metadata and value is not None:
             kind, name = item.metadata["kind"], registry.name_of(value)
             usual = registry.name_of(default) if is_dataclass(default) else default
             if name != usual:
-                found.append(Change(f"{key}.{schema.name_key(kind)}", name, usual))
+                changed.append(Change(f"{key}.{schema.name_key(kind)}", name, usual))
         if is_dataclass(value) and not hasattr(value, "to_config"):
-            found += changes(value, f"{key}.")
+            changed += changes(value, f"{key}.")
         elif value != default:
-            found += _leaf_changes(key, schema.to_dict(value), _defaults_within(value, default))
-    return found
+            changed += _leaf_changes(key, schema.to_dict(value), _defaults_within(value, default))
+    return changed
 
 
 def _defaults_within(value: Any, default: Any) -> Any:
-    """The default as plain values; of a block that has none those of its fields that have one."""
+    """The default as plain values; for a required block, the defaults of its fields."""
     if default is not schema.REQUIRED or not is_dataclass(value):
         return schema.to_dict(default)
     known = {item.name: schema.default_of(item) for item in fields(value)}
@@ -46,7 +46,7 @@ def _defaults_within(value: Any, default: Any) -> Any:
 
 
 def _leaf_changes(key: str, value: Any, default: Any) -> list[Change]:
-    """What differs between plain values; of blocks the keys that do."""
+    """The changes between plain values; for blocks, key by key."""
     if not isinstance(value, dict):
         return [Change(key, value, default)]
     usual = flatten({key: default} if isinstance(default, dict) else {})
@@ -58,11 +58,11 @@ def _leaf_changes(key: str, value: Any, default: Any) -> list[Change]:
 
 def flatten(node: dict[str, Any], where: str = "") -> dict[str, Any]:
     """The leaves of a plain tree by their dotted keys; lists are leaves, and so are empty blocks."""
-    found = {}
+    leaves = {}
     for key, value in node.items():
         inner = flatten(value, f"{where}{key}.") if isinstance(value, dict) else {}
-        found |= inner or {f"{where}{key}": value}
-    return found
+        leaves |= inner or {f"{where}{key}": value}
+    return leaves
 
 
 def disagreements(trees: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

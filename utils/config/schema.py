@@ -51,7 +51,7 @@ def component(kind: str, default: Any = MISSING, preset: str | None = None) -> A
 
 
 def is_number(value: Any) -> bool:
-    """Whether a YAML value is a finite int or float; true, false and whatever exceeds a float are not."""
+    """Whether a YAML value is a finite int or float; booleans and numbers beyond the range of a float do not count."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
@@ -110,7 +110,7 @@ def _parse_component(item: dataclasses.Field, value: Any, where: str) -> Any:
 
 
 def _merged(default: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The default as plain values, with those that are given in their place; a block of another name replaces its."""
+    """The default as plain values, updated with the given ones; a block of another name replaces the default block."""
     if any(given.get(key, default.get(key)) != default.get(key) for key in ("name", "otype")):
         return given
     return default | {
@@ -184,7 +184,7 @@ def _convert_limited(kind: Any, value: Any, where: str) -> Any:
 
 
 def _checked_text(text: str, where: str) -> str:
-    """The text. Raises ConfigError for what no file can be called and no line can show."""
+    """The text. Raises ConfigError for control characters and for names too long for a file system."""
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise ConfigError(f"{where}: expected text without control characters, got {shown(text)}.")
     if any(len(part.encode("utf-8")) > MAX_PART for part in text.split("/")):

@@ -51,7 +51,7 @@ def drop_replaced(sources: Sequence[Source], root: type) -> list[Source]:
 def _keys_of(cls: type) -> Keys:
     """The keys of a dataclass."""
     hints = get_type_hints(cls)
-    keys: Keys = dict.fromkeys(getattr(cls, "UNUSED", {}))
+    keys: Keys = dict.fromkeys([*getattr(cls, "UNUSED", {}), *getattr(cls, "RETIRED", {})])
     for item in fields(cls):
         inner = [part for part in get_args(hints[item.name]) if part is not NoneType] or [hints[item.name]]
         if "kind" in item.metadata:
@@ -63,12 +63,12 @@ def _keys_of(cls: type) -> Keys:
 
 
 def _reads_itself(cls: type) -> bool:
-    """Whether a class takes its block apart by itself, in a way that its fields do not tell."""
+    """Whether a class parses its block by itself, so that its fields do not tell the keys."""
     return hasattr(cls, "from_config") and not hasattr(cls, "known_keys")
 
 
 def _drop(keys: Keys, earlier: Sequence[dict[str, Any]], later: dict[str, Any], where: str) -> list[str]:
-    """Removes from earlier trees what the choices of a later one make unknown; returns what was dropped, in words."""
+    """Removes the keys from earlier trees that a later tree makes unknown by its choices; returns them in words."""
     dropped = []
     for key, block in keys.items():
         new = later.get(key)
@@ -91,7 +91,7 @@ def _drop(keys: Keys, earlier: Sequence[dict[str, Any]], later: dict[str, Any], 
 
 
 def _remove(before: Keys, after: Keys, node: dict[str, Any]) -> list[str]:
-    """Removes from a block the keys that were known before and are not any more; returns their names."""
+    """Removes the keys from a block that only the former kind knows; returns their names."""
     gone = [key for key in node if key in before and key not in after]
     for key in gone:
         del node[key]

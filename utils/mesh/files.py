@@ -22,15 +22,15 @@ def read_mesh(path: Path | str) -> Mesh:
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file. Give the path of a mesh, for example exp/<name>/<tag>/save/*.ply.")
     try:
-        found = _one_mesh(trimesh.load_scene(path, process=False))
+        loaded = _one_mesh(trimesh.load_scene(path, process=False))
     except Exception as error:  # trimesh raises whatever its parsers raise
         raise DataError(
             f"{path}: expected a ply, obj, glb, stl or off mesh, got an unreadable file: {error}"
         ) from error
-    faces = np.array(getattr(found, "faces", ()), np.int64).reshape(-1, 3)
+    faces = np.array(getattr(loaded, "faces", ()), np.int64).reshape(-1, 3)
     if not len(faces):
         raise DataError(f"{path}: expected a mesh with triangles, got none. A point cloud has no surface.")
-    vertices = np.array(found.vertices, np.float64)
+    vertices = np.array(loaded.vertices, np.float64)
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise DataError(f"{path}: a face names a vertex outside of 0 to {len(vertices) - 1}. Save the mesh again.")
     used = np.zeros(len(vertices), bool)
@@ -41,7 +41,7 @@ def read_mesh(path: Path | str) -> Mesh:
         raise DataError(
             f"{path}: expected finite positions, got NaN or infinity in {num_broken} vertices. Remove them."
         )
-    mesh = Mesh(vertices, faces, colors=_colors(found), texture=_texture(found, faces))
+    mesh = Mesh(vertices, faces, colors=_colors(loaded), texture=_texture(loaded, faces))
     if not 0.0 < face_areas(mesh).sum() < np.inf:
         raise DataError(f"{path}: expected a surface, got {len(faces)} faces without any area.")
     return mesh
@@ -56,22 +56,22 @@ def _one_mesh(scene: Any) -> Any:
     """What a file holds, in its own coordinates; only a single mesh keeps all its colours when it is put there."""
     if len(scene.geometry) != 1:
         return scene.to_mesh()
-    ((name, found),) = scene.geometry.items()
+    ((name, loaded),) = scene.geometry.items()
     matrix, _ = scene.graph[scene.graph.geometry_nodes[name][0]]
-    return found.apply_transform(matrix)
+    return loaded.apply_transform(matrix)
 
 
-def _colors(found: Any) -> np.ndarray | None:
+def _colors(loaded: Any) -> np.ndarray | None:
     """(V, 3) uint8 sRGB of the vertices; None without any."""
-    if found.visual.kind == "vertex":
-        return np.array(found.visual.vertex_colors[:, :3])
-    linear = getattr(found.visual, "vertex_attributes", {}).get("color")  # of a glb with a material
+    if loaded.visual.kind == "vertex":
+        return np.array(loaded.visual.vertex_colors[:, :3])
+    linear = getattr(loaded.visual, "vertex_attributes", {}).get("color")  # of a glb with a material
     return None if linear is None else to_uint8(srgb_from_linear(linear[:, :3]))
 
 
-def _texture(found: Any, faces: np.ndarray) -> Texture | None:
+def _texture(loaded: Any, faces: np.ndarray) -> Texture | None:
     """The picture of the base colour and where faces (F, 3) lie on it; None without one."""
-    places, material = getattr(found.visual, "uv", None), getattr(found.visual, "material", None)
+    places, material = getattr(loaded.visual, "uv", None), getattr(loaded.visual, "material", None)
     image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
     if places is None or image is None:
         return None

@@ -77,18 +77,18 @@ def _without_touching(chain: np.ndarray) -> list[np.ndarray]:
 def _joined(faces: np.ndarray, loop: np.ndarray) -> np.ndarray:
     """(n, n) bool: corners of a loop (n,) between which an edge of the faces (F, 3) runs."""
     order = np.argsort(loop)
-    found = order[np.searchsorted(loop[order], faces).clip(max=len(loop) - 1)]
-    found[loop[found] != faces] = len(loop)
+    corner = order[np.searchsorted(loop[order], faces).clip(max=len(loop) - 1)]
+    corner[loop[corner] != faces] = len(loop)
     joined = np.zeros((len(loop) + 1,) * 2, bool)
     for a, b in ((0, 1), (1, 2), (2, 0)):
-        joined[found[:, a], found[:, b]] = joined[found[:, b], found[:, a]] = True
+        joined[corner[:, a], corner[:, b]] = joined[corner[:, b], corner[:, a]] = True
     return joined[:-1, :-1]
 
 
 def _patch(points: np.ndarray, joined: np.ndarray) -> list[np.ndarray]:
     """Triangles (T, 3) int64 in parts that fill a polygon (n, 3); [] where none do without an edge between a joined
     pair, which gains the pairs that a long polygon is cut between."""
-    pieces, found = [np.arange(len(points))], []
+    pieces, parts = [np.arange(len(points))], []
     while pieces:
         piece = pieces.pop()
         if len(piece) > MAX_CORNERS:
@@ -101,8 +101,8 @@ def _patch(points: np.ndarray, joined: np.ndarray) -> list[np.ndarray]:
         triangles = _least_area(points[piece], joined[np.ix_(piece, piece)])
         if not len(triangles):
             return []
-        found.append(piece[triangles])
-    return found
+        parts.append(piece[triangles])
+    return parts
 
 
 @njit(cache=True)
@@ -125,13 +125,13 @@ def _opposites(start, end, order):
         edge = order[at]
         other = at + 1
         while opposite[edge] < 0 and other < len(order):
-            found = order[other]
-            if min(start[found], end[found]) != min(start[edge], end[edge]):
+            candidate = order[other]
+            if min(start[candidate], end[candidate]) != min(start[edge], end[edge]):
                 break
-            if max(start[found], end[found]) != max(start[edge], end[edge]):
+            if max(start[candidate], end[candidate]) != max(start[edge], end[edge]):
                 break
-            if opposite[found] < 0 and start[found] == end[edge] and end[found] == start[edge]:
-                opposite[edge], opposite[found] = found, edge
+            if opposite[candidate] < 0 and start[candidate] == end[edge] and end[candidate] == start[edge]:
+                opposite[edge], opposite[candidate] = candidate, edge
             other += 1
     return opposite
 

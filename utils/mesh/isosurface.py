@@ -221,16 +221,16 @@ def _weld(lattice: _Lattice, keys: list[Tensor], vertices: list[Tensor], faces: 
 
 
 def _no_crossing(sampler: _Sampler, level: float, solid: str) -> str:
-    found = f"its values range from {sampler.lowest:.4g} to {sampler.highest:.4g} over the cube of half edge "
-    found += f"{sampler.lattice.radius:g}"
+    values = f"its values range from {sampler.lowest:.4g} to {sampler.highest:.4g} over the cube of half edge "
+    values += f"{sampler.lattice.radius:g}"
     if solid == "below":
         state = "the object has vanished" if sampler.lowest >= level else "all of the space counts as inside"
         return (
-            f"the SDF never crosses {level:g}: {found}, so {state} and there is no surface to export. Check the "
+            f"the SDF never crosses {level:g}: {values}, so {state} and there is no surface to export. Check the "
             "cameras and masks, and that the object fills the cube (model.radius); then train again, with a larger "
             "system.loss.lambda_mask or lambda_eikonal if the SDF collapses."
         )
     return (
-        f"the density never crosses {level:g}: {found}. Set model.geometry.isosurface.threshold between these two "
+        f"the density never crosses {level:g}: {values}. Set model.geometry.isosurface.threshold between these two "
         "values, or train longer when they are almost equal."
     )

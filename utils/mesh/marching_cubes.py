@@ -12,7 +12,7 @@ NUM_EDGES, MAX_TRIANGLES = 12, 5
 
 
 @dataclass(frozen=True)
-class Table:
+class CaseTable:
     """The triangles of each of the 256 cases, by the edges of the cell that their corners lie on."""
 
     count: Tensor  # (256,) int64 triangles
@@ -22,22 +22,22 @@ class Table:
 
 
 @cache
-def table(device: torch.device) -> Table:
+def case_table(device: torch.device) -> CaseTable:
     """The table on a device. PyMCubes meshes one cell of each case; the middle of an edge says which edge it is."""
     import mcubes  # brings scipy: half a second of a start
 
     edges = [(corner, axis) for axis in range(3) for corner in CORNERS if corner[axis] == 0]
     middles = np.array([np.add(corner, 0.5 * np.eye(3)[axis]) for corner, axis in edges])
-    count, found = np.zeros(256, np.int64), np.zeros((256, MAX_TRIANGLES, 3), np.int64)
+    count, edges_of_case = np.zeros(256, np.int64), np.zeros((256, MAX_TRIANGLES, 3), np.int64)
     for case in range(1, 255):
         cell = np.ones((2, 2, 2))
         for bit, corner in enumerate(CORNERS):
             cell[corner] = -1.0 if case >> bit & 1 else 1.0
         vertices, faces = mcubes.marching_cubes(cell, 0.0)
         edge = np.abs(vertices[:, None] - middles).sum(-1).argmin(1)
-        count[case], found[case, : len(faces)] = len(faces), edge[faces[:, ::-1].astype(int)]  # it winds inward
+        count[case], edges_of_case[case, : len(faces)] = len(faces), edge[faces[:, ::-1].astype(int)]  # it winds inward
     base, axis = np.array([corner for corner, _ in edges]), np.array([axis for _, axis in edges])
-    return Table(*(torch.from_numpy(array).to(device) for array in (count, found, base, axis)))
+    return CaseTable(*(torch.from_numpy(array).to(device) for array in (count, edges_of_case, base, axis)))
 
 
 def triangles(values: Tensor, origins: Tensor, last: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -47,7 +47,7 @@ def triangles(values: Tensor, origins: Tensor, last: int) -> tuple[Tensor, Tenso
     being the lattice points along an axis. Returns keys (V,) int64, one for each lattice edge (or, where the value
     there is 0, lattice point) that the surface meets, equal in every box; vertices (V, 3) float64 in lattice
     coordinates; faces (F, 3) int64 into them, wound outward."""
-    lookup = table(values.device)
+    lookup = case_table(values.device)
     inside = values <= 0.0
     n = values.shape[1] - 1
     case = torch.zeros(len(values), n, n, n, dtype=torch.int64, device=values.device)

@@ -47,14 +47,14 @@ def read_vertices(path: Path) -> np.ndarray:
     try:
         with open(path, "rb") as file:  # not by its name, which might make it another kind of file
             loaded = trimesh.load(file, file_type="ply", process=False)
-        found = np.asarray(getattr(loaded, "vertices", ()), dtype=np.float64).reshape(-1, 3)  # none: an empty scene
+        vertices = np.asarray(getattr(loaded, "vertices", ()), dtype=np.float64).reshape(-1, 3)  # none: an empty scene
     except Exception as error:  # readers of damaged files raise whatever they stumble over
         raise DataError(
             f"{path}: expected a PLY file with vertices, got one that cannot be read ({error}). Save it again."
         ) from error
-    if not np.isfinite(found).all():
+    if not np.isfinite(vertices).all():
         raise DataError(f"{path}: expected finite positions, got NaN or infinity. Remove these vertices.")
-    return found
+    return vertices
 
 
 def needs_doubles(mesh: Mesh) -> bool:

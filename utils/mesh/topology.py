@@ -26,7 +26,7 @@ class Topology:
 
 
 def topology(mesh: Mesh) -> Topology:
-    """The counts of a mesh; a file that stores each triangle's corners on their own is no heap of triangles."""
+    """The counts of a mesh. Vertices at equal positions are merged first: some files store each triangle by itself."""
     corners = weld_labels(mesh.vertices)[mesh.faces]
     positions = np.empty_like(mesh.vertices)
     positions[corners] = mesh.vertices[mesh.faces]

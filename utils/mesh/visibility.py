@@ -25,9 +25,9 @@ class Viewpoint(Camera):
 
     def pixels_of(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixel positions (N, 2) of points (N, 3), zero where they are not in the image; and whether they are, (N,)."""
-        found = self.project(points)
-        inside = self.in_frame(found)
-        return np.where(inside[:, None], found[:, :2], 0.0), inside
+        pixels = self.project(points)
+        inside = self.in_frame(pixels)
+        return np.where(inside[:, None], pixels[:, :2], 0.0), inside
 
     def shows(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(N,) bool each: whether points (N, 3) lie in the image, and in its mask if it has one."""
@@ -55,11 +55,11 @@ def in_views(points: np.ndarray, views: Sequence[Viewpoint], masks: MaskCull) ->
 
 
 def _in_some_mask(points: np.ndarray, views: Sequence[Viewpoint]) -> np.ndarray:
-    found = np.zeros(len(points), bool)
+    shown = np.zeros(len(points), bool)
     for view in views:
-        waiting = np.flatnonzero(~found)
-        found[waiting] = view.shows(points[waiting])[1]
-    return found
+        waiting = np.flatnonzero(~shown)
+        shown[waiting] = view.shows(points[waiting])[1]
+    return shown
 
 
 def _in_all_masks(points: np.ndarray, views: Sequence[Viewpoint]) -> np.ndarray:
@@ -68,9 +68,9 @@ def _in_all_masks(points: np.ndarray, views: Sequence[Viewpoint]) -> np.ndarray:
         inside, shown = view.shows(points[kept])
         framed[kept] |= inside
         kept = kept[shown | ~inside]
-    found = np.zeros(len(points), bool)
-    found[kept] = framed[kept]
-    return found
+    in_all = np.zeros(len(points), bool)
+    in_all[kept] = framed[kept]
+    return in_all
 
 
 def seen(points: np.ndarray, mesh: Mesh, views: Sequence[Viewpoint], tolerance: float) -> np.ndarray:
@@ -78,13 +78,13 @@ def seen(points: np.ndarray, mesh: Mesh, views: Sequence[Viewpoint], tolerance: 
 
     A face covers it when the line from the camera meets the face more than `tolerance` before the point: points on the
     mesh do not hide themselves. Each point's own line is tested, whatever the resolution of the image."""
-    found = np.zeros(len(points), bool)
+    visible = np.zeros(len(points), bool)
     for view in views:
-        waiting = np.flatnonzero(~found)
+        waiting = np.flatnonzero(~visible)
         waiting = waiting[view.pixels_of(points[waiting])[1]]
         if len(waiting):
-            found[waiting] = ~_covered(points[waiting], mesh, view, tolerance)
-    return found
+            visible[waiting] = ~_covered(points[waiting], mesh, view, tolerance)
+    return visible
 
 
 def _covered(points: np.ndarray, mesh: Mesh, view: Viewpoint, tolerance: float) -> np.ndarray:

@@ -153,12 +153,12 @@ def _unit_normals(mesh: Mesh, faces: np.ndarray) -> np.ndarray:
 def _figures(there: np.ndarray, back: np.ndarray, diagonal: float) -> dict[str, float]:
     """The figures of distances (N,) in the unit of the diagonal."""
     chamfer = 0.5 * (there.mean() + back.mean())
-    found = {"accuracy": there.mean(), "completeness": back.mean(), "chamfer": chamfer}
-    found["chamfer_permille"] = 1e3 * chamfer / diagonal
+    figures = {"accuracy": there.mean(), "completeness": back.mean(), "chamfer": chamfer}
+    figures["chamfer_permille"] = 1e3 * chamfer / diagonal
     for name, distances in (("accuracy", there), ("completeness", back)):
-        found[f"{name}_median"], found[f"{name}_p95"] = np.percentile(distances, [50, 95])
+        figures[f"{name}_median"], figures[f"{name}_p95"] = np.percentile(distances, [50, 95])
     for name, share in SHARES.items():
         precision, recall = ((distances < share * diagonal).mean() for distances in (there, back))
-        found |= {f"threshold_{name}": share * diagonal, f"precision_{name}": precision, f"recall_{name}": recall}
-        found[f"fscore_{name}"] = 2.0 * precision * recall / max(precision + recall, 1e-30)
-    return {name: float(value) for name, value in found.items()}
+        figures |= {f"threshold_{name}": share * diagonal, f"precision_{name}": precision, f"recall_{name}": recall}
+        figures[f"fscore_{name}"] = 2.0 * precision * recall / max(precision + recall, 1e-30)
+    return {name: float(value) for name, value in figures.items()}

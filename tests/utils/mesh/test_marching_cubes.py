@@ -4,11 +4,11 @@ import mcubes
 import numpy as np
 import torch
 
-from utils.mesh.marching_cubes import CORNERS, table, triangles
+from utils.mesh.marching_cubes import CORNERS, case_table, triangles
 
 
 def test_triangles_use_just_the_edges_that_change_sign():
-    found = table(torch.device("cpu"))
+    found = case_table(torch.device("cpu"))
     for case in range(256):
         inside = {corner for bit, corner in enumerate(CORNERS) if case >> bit & 1}
         crossed = set()

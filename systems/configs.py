@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
 from models.configs import is_sdf
+from systems.precedence import check_optimizer_args
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import registry
 from utils.config import compose, schema, switches
@@ -276,7 +277,9 @@ def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Ex
     sources = switches.drop_replaced(compose.collect(paths, overrides), Experiment)
     node = compose.resolve(sources)
     try:
-        return schema.parse(Experiment, node)
+        experiment = schema.parse(Experiment, node)
+        check_optimizer_args(sources, experiment)
+        return experiment
     except ConfigError as error:
         key, text = str(error).split(":")[0], str(error).removesuffix(".")
         inputs = compose.computed_from(sources, key)

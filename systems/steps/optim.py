@@ -12,6 +12,14 @@ from systems.configs import SystemConfig
 from utils.errors import ConfigError
 from utils.registry import nearest
 
+_SETTINGS = {  # of a parameter group, by what they are called in a log
+    "initial_lr": "lr",
+    "betas": "betas",
+    "eps": "eps",
+    "weight_decay": "weight_decay",
+    "decoupled_weight_decay": "decoupled_weight_decay",  # AdamW, unlike Adam
+}
+
 
 class _Uncompiled:
     """An optimiser of torch without the wrappers for torch.compile, which import a second's worth of torch._dynamo."""
@@ -56,8 +64,25 @@ def build_optimizer(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]
     return optimizer
 
 
+def restore_settings(
+    optimizer: torch.optim.Optimizer, config: SystemConfig, parts: Mapping[str, list[nn.Parameter]]
+) -> list[str]:
+    """Gives an optimiser, of which a checkpoint has set all, the settings of the config again; returns what changed.
+
+    Moments and the number of steps stay; `LearningRates` sets the rate of a step."""
+    changed = []
+    for group, own in zip(optimizer.param_groups, build_optimizer(config, parts).param_groups, strict=True):
+        settings = {key: value for key, value in own.items() if key != "params"}
+        for key, label in _SETTINGS.items():
+            before, after = group.get(key), settings.get(key)
+            if before is not None and before != after:
+                changed.append(f"{own['name']} {label} {before} -> {after}")
+        group.update(settings)
+    return changed
+
+
 class LearningRates:
-    """Readies an optimiser, new or from a checkpoint of any device, for its parameters' device, and sets its rates.
+    """Prepares an optimiser, new or from a checkpoint of any device, for the device of its parameters; sets its rates.
 
     On a GPU the learning rates live in its memory, side by side: a captured step sees them change."""
 

@@ -18,7 +18,7 @@ from systems.configs import Experiment
 from systems.runs.board import Board
 from systems.steps.divergence import CHECKED_EVERY, DivergenceMonitor
 from systems.steps.error_map import ErrorMap
-from systems.steps.optim import build_optimizer, check_parts
+from systems.steps.optim import build_optimizer, check_parts, restore_settings
 from systems.steps.readout import Readout
 from systems.steps.step import Figures, TrainingStep, view_background
 from systems.training.evaluation import View, evaluate_view, render_view
@@ -109,6 +109,8 @@ class ReconstructionSystem(pl.LightningModule):
     def on_train_start(self) -> None:
         """Prepares what lasts from step to step on this device."""
         views, optimizer = self.data.views("train", self.device), self.trainer.optimizers[0]
+        if changed := restore_settings(optimizer, self.config, self._parts()):
+            log.info("the optimiser goes on with other settings: %s", ", ".join(changed))
         # Loss scaling asks the host whether a step is to be taken: only without it is the whole step on the device.
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         scaled = scaler is not None and scaler.is_enabled()

@@ -272,9 +272,13 @@ class Experiment:
                 )
 
 
-def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:
-    """The checked experiment of YAML files and key=value overrides. Raises ConfigError with where a value stands."""
-    sources = switches.drop_replaced(compose.collect(paths, overrides), Experiment)
+def read_sources(paths: Sequence[str | Path], overrides: Sequence[str]) -> list[compose.Source]:
+    """YAML files and key=value overrides, in the order in which they merge. Raises ConfigError."""
+    return switches.drop_replaced(compose.collect(paths, overrides), Experiment)
+
+
+def experiment_of(sources: Sequence[compose.Source]) -> Experiment:
+    """The checked experiment that sources describe. Raises ConfigError with where a value stands."""
     node = compose.resolve(sources)
     try:
         experiment = schema.parse(Experiment, node)
@@ -285,3 +289,8 @@ def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Ex
         inputs = compose.computed_from(sources, key)
         message = f"{text}{inputs}." if inputs else error
         raise ConfigError(f"{compose.origin(sources, key)}{message}") from None
+
+
+def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:
+    """The checked experiment of YAML files and key=value overrides. Raises ConfigError with where a value stands."""
+    return experiment_of(read_sources(paths, overrides))

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from utils.config.compose import Source
 from utils.config.difference import flatten
+from utils.config.sources import Source, plain
 from utils.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -20,7 +18,7 @@ def check_optimizer_args(sources: Sequence[Source], experiment: Any) -> None:
 
     A part that computes its value from `optimizer.args` follows it, and one file may well set both. Where only some of
     the parts follow, a warning names them."""
-    trees = [flatten(OmegaConf.to_container(source.tree, resolve=False)) for source in sources]
+    trees = [flatten(plain(source.tree)) for source in sources]
     merged = {key: value for tree in trees for key, value in tree.items()}
     parts = _parts(experiment)
     for name in (item.name for item in fields(experiment.system.optimizer.args)):

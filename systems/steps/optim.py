@@ -1,6 +1,7 @@
 """Optimiser and learning-rate schedule of an experiment."""
 
 import inspect
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +13,7 @@ from systems.configs import SystemConfig
 from utils.errors import ConfigError
 from utils.registry import nearest
 
+log = logging.getLogger(__name__)
 _SETTINGS = {  # of a parameter group, by what they are called in a log
     "initial_lr": "lr",
     "betas": "betas",
@@ -67,9 +69,9 @@ def build_optimizer(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]
 def restore_settings(
     optimizer: torch.optim.Optimizer, config: SystemConfig, parts: Mapping[str, list[nn.Parameter]]
 ) -> list[str]:
-    """Gives an optimiser, of which a checkpoint has set all, the settings of the config again; returns what changed.
+    """Gives an optimiser, of which a checkpoint has set all, the settings of the config again; logs what changed.
 
-    Moments and the number of steps stay; `LearningRates` sets the rate of a step."""
+    Returns that too. Moments and the number of steps stay; `LearningRates` sets the rate of a step."""
     changed = []
     for group, own in zip(optimizer.param_groups, build_optimizer(config, parts).param_groups, strict=True):
         settings = {key: value for key, value in own.items() if key != "params"}
@@ -78,6 +80,8 @@ def restore_settings(
             if before is not None and before != after:
                 changed.append(f"{own['name']} {label} {before} -> {after}")
         group.update(settings)
+    if changed:
+        log.info("the optimiser goes on with other settings: %s", ", ".join(changed))
     return changed
 
 

@@ -16,6 +16,7 @@ from models.base import VolumeModel
 from models.exposure import Exposure
 from systems.configs import Experiment
 from systems.runs.board import Board
+from systems.runs.checkpoints import fit_training_state
 from systems.steps.divergence import CHECKED_EVERY, DivergenceMonitor
 from systems.steps.error_map import ErrorMap
 from systems.steps.optim import build_optimizer, check_parts, restore_settings
@@ -91,11 +92,15 @@ class ReconstructionSystem(pl.LightningModule):
         """Makes what depends on the training images, which no other pass needs."""
         if stage != "fit":
             return
-        views = self.data.views("train", self.device)
-        if self.config.exposure:
+        views, config = self.data.views("train", self.device), self.config
+        if config.exposure:
             self.exposure = Exposure(len(views)).to(self.device)
-        if self.config.error_guided > 0.0:
-            self.error_map = ErrorMap(self.config.error_guided, views.photographs, views.heights)
+        if config.error_guided > 0.0:
+            self.error_map = ErrorMap(config.error_guided, views.photographs, views.heights)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Before the state of a checkpoint is loaded to go on with the training."""
+        fit_training_state(checkpoint["state_dict"], self)
 
     def _parts(self) -> dict[str, list[torch.nn.Parameter]]:
         """Parameters by the names that `system.optimizer.params` uses."""
@@ -109,18 +114,16 @@ class ReconstructionSystem(pl.LightningModule):
     def on_train_start(self) -> None:
         """Prepares what lasts from step to step on this device."""
         views, optimizer = self.data.views("train", self.device), self.trainer.optimizers[0]
-        if changed := restore_settings(optimizer, self.config, self._parts()):
-            log.info("the optimiser goes on with other settings: %s", ", ".join(changed))
+        restore_settings(optimizer, self.config, self._parts())
         # Loss scaling asks the host whether a step is to be taken: only without it is the whole step on the device.
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         scaled = scaler is not None and scaler.is_enabled()
-        recordable = self.device.type == "cuda" and self.experiment.model.backend != "tinycudann"
+        recordable = self.device.type == "cuda" and self.experiment.model.backend != "tinycudann" and views.capturable
         self.captured = recordable and self.experiment.trainer.cuda_graph and not scaled
-        self.captured = self.captured and views.capturable
         if self.captured:
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
-        step = self.model, self.experiment, views, optimizer, self.device, self.captured
-        self.step = TrainingStep(*step, self.exposure, self.error_map)
+        step = self.model, self.experiment, views, optimizer, self.device, self.captured, self.exposure, self.error_map
+        self.step = TrainingStep(*step)
         self.divergence = DivergenceMonitor(self, self.model, self.experiment.trainer.max_steps)
         self._rated = self.global_step - 1, time.perf_counter()
 
@@ -164,8 +167,7 @@ class ReconstructionSystem(pl.LightningModule):
         return view_background(self.experiment.model, self.device)
 
     def _send_figures(self, figures: Figures) -> None:
-        values = figures.by_name()
-        values["occupied"] = self.model.occupancy.occupied.float().mean()
+        values = figures.by_name() | {"occupied": self.model.occupancy.occupied.float().mean()}
         values = self.step.ranks.gather(values, ("rays", "samples")) | self.divergence.probe()
         self.readout.send(self.global_step, values)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
 from models.configs import is_sdf
+from systems.precedence import check_optimizer_args
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import registry
 from utils.config import compose, schema, switches
@@ -271,14 +272,25 @@ class Experiment:
                 )
 
 
-def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:
-    """The checked experiment of YAML files and key=value overrides. Raises ConfigError with where a value stands."""
-    sources = switches.drop_replaced(compose.collect(paths, overrides), Experiment)
+def read_sources(paths: Sequence[str | Path], overrides: Sequence[str]) -> list[compose.Source]:
+    """YAML files and key=value overrides, in the order in which they merge. Raises ConfigError."""
+    return switches.drop_replaced(compose.collect(paths, overrides), Experiment)
+
+
+def experiment_of(sources: Sequence[compose.Source]) -> Experiment:
+    """The checked experiment that sources describe. Raises ConfigError with where a value stands."""
     node = compose.resolve(sources)
     try:
-        return schema.parse(Experiment, node)
+        experiment = schema.parse(Experiment, node)
+        check_optimizer_args(sources, experiment)
+        return experiment
     except ConfigError as error:
         key, text = str(error).split(":")[0], str(error).removesuffix(".")
         inputs = compose.computed_from(sources, key)
         message = f"{text}{inputs}." if inputs else error
         raise ConfigError(f"{compose.origin(sources, key)}{message}") from None
+
+
+def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:
+    """The checked experiment of YAML files and key=value overrides. Raises ConfigError with where a value stands."""
+    return experiment_of(read_sources(paths, overrides))

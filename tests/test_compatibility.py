@@ -44,8 +44,8 @@ TINY = [
     "model.geometry.xyz_encoding_config.n_levels=6",
     "model.geometry.xyz_encoding_config.log2_hashmap_size=10",
     "export.min_component=0.0",
-    "system.optimizer.args.lr=1e-6",  # an untrained field has a surface, one trained for four steps may not
 ]
+RATE = 1e-6  # an untrained field has a surface, one trained for four steps may not
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,8 @@ def parts_of(config: dict) -> list[str]:
     # an untrained density is about exp(density_bias) everywhere, and crosses that somewhere
     level = 0.36788 if config["model"]["name"] == "nerf" else 0.0
     found = [f"model.geometry.isosurface.threshold={level}"]
+    found += [f"system.optimizer.args.lr={RATE}"]
+    found += [f"system.optimizer.params.{part}.lr={RATE}" for part in config["system"]["optimizer"].get("params", {})]
     found += ["system.warmup_steps=2"] if "warmup_steps" in config["system"] else []
     found += ["system.constant_steps=2"] if "constant_steps" in config["system"] else []
     found += ["dataset.img_downscale=2"] if config["dataset"].get("img_downscale") else []

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from sphere_scene import write_sphere_scene
-from struck_runs import run_in, start, steps_on_disk, strike, weights
+from struck_runs import Killed, go_on, kill, run_in, same, start, steps_on_disk, strike, weights
 
+from systems.export import exporter
 from systems.steps.step import Figures, TrainingStep
 from systems.training.attempts import Attempt, Job
 
@@ -94,6 +96,71 @@ def test_without_memory_the_sample_budget_is_halved(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "out of memory" in line]
     assert "model.train_num_rays=16, model.max_train_num_rays=64" in line
     assert steps_on_disk(run_in(tmp_path)) == [8, 16, 24]
+
+
+@pytest.mark.parametrize(
+    ("harm", "applied"),
+    [(poison, {"seed": 43}), (no_memory, {"model": {"train_num_rays": 16, "max_train_num_rays": 64}})],
+)
+def test_what_trouble_has_changed_holds_for_a_resumed_run(
+    scene: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    harm: Callable[[TrainingStep], None],
+    applied: dict,
+) -> None:
+    """It ends in the same weights as the live run, to the bit."""
+    for name in ("live", "killed"):
+        with monkeypatch.context() as patch:
+            strike(patch, 12, harm)
+            if name == "killed":
+                strike(patch, 18, kill)
+                with pytest.raises(Killed):
+                    start(scene, tmp_path / name)
+            else:
+                assert start(scene, tmp_path / name) == 0
+        folder = run_in(tmp_path / name) / "config"
+        assert yaml.safe_load((folder / "applied.yaml").read_text(encoding="utf-8")) == applied
+        parsed = yaml.safe_load((folder / "parsed.yaml").read_text(encoding="utf-8"))
+        assert parsed["seed"] == applied.get("seed", 42)
+        assert parsed["model"]["train_num_rays"] == applied.get("model", {}).get("train_num_rays", 32)
+    capsys.readouterr()
+    assert go_on(tmp_path / "killed") == 0
+    assert same(weights(run_in(tmp_path / "killed")), weights(run_in(tmp_path / "live")))
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "applied.yaml" in line]
+    assert "an earlier training had to change" in line
+
+
+def test_an_override_goes_before_what_trouble_has_changed(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        strike(patch, 12, no_memory)
+        strike(patch, 18, kill)
+        with pytest.raises(Killed):
+            start(scene, tmp_path)
+    assert go_on(tmp_path, "model.train_num_rays=24") == 0
+    folder = run_in(tmp_path) / "config"
+    assert yaml.safe_load((folder / "applied.yaml").read_text()) == {"model": {"max_train_num_rays": 64}}
+    assert yaml.safe_load((folder / "parsed.yaml").read_text())["model"]["train_num_rays"] == 24
+
+
+def test_chunks_that_had_to_be_halved_are_written_down(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract = exporter.extract_surface
+
+    def limited(model: object, resolution: int, level: float, chunk: int) -> object:
+        if chunk > 2**20:
+            no_memory(None)
+        return extract(model, resolution, level, chunk)
+
+    monkeypatch.setattr(exporter, "extract_surface", limited)
+    assert start(scene, tmp_path) == 0
+    folder = run_in(tmp_path) / "config"
+    assert yaml.safe_load((folder / "applied.yaml").read_text()) == {"export": {"chunk_size": 2**20}}
+    assert yaml.safe_load((folder / "parsed.yaml").read_text())["export"]["chunk_size"] == 2**20
 
 
 @pytest.mark.gpu

@@ -94,6 +94,7 @@ def export_mesh(
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
         **cleaning,
+        **({"chunk_size": chunks.size} if chunks.size < config.chunk_size else {}),  # where memory ran out
         "seconds": round(time.perf_counter() - started, 2),
         "extraction_seconds": round(extracted - started, 2),  # without writing the files
     }

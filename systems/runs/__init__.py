@@ -42,11 +42,21 @@ class RunFolder:
         """The resolved YAML, from which the run can be repeated."""
         return self.path / "config" / "parsed.yaml"
 
-    def create(self, raw: str, parsed: dict) -> None:
-        """Makes the folder with both configs and a copy of the code; what is there already stays.
+    @property
+    def merged_config(self) -> Path:
+        """The YAML as it was given, with its interpolations; runs of older versions lack it."""
+        return self.path / "config" / "merged.yaml"
 
-        The parsed config comes last: a folder that has it can be resumed. Raises OutputError where nothing can be
-        written."""
+    @property
+    def applied_config(self) -> Path:
+        """What the program changed in it while it trained; only where it did."""
+        return self.path / "config" / "applied.yaml"
+
+    def create(self, raw: str, parsed: dict, merged: str | None = None) -> None:
+        """Makes the folder with its configs and a copy of the code; what is there already stays.
+
+        raw: the text of the YAML files; merged: see `merged_config`, None leaves it out. The parsed config comes last:
+        a folder that has it can be resumed. Raises OutputError if the folder cannot be written."""
         with written_under(self.path, "--exp_dir"):
             for folder in (self.ckpt, self.save, self.parsed_config.parent):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -54,6 +64,8 @@ class RunFolder:
                 left.unlink()
             if not self.parsed_config.exists():
                 (self.path / "config" / "raw.yaml").write_text(raw, encoding="utf-8")
+                if merged is not None:
+                    self.merged_config.write_text(merged, encoding="utf-8")
                 for name in _CODE:
                     _copy_code(ROOT / name, self.path / "code" / name)
                 with replacing(self.parsed_config) as temporary:

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -95,8 +95,10 @@ def weights_of(content: dict[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def check_fit(path: Path, state: dict[str, Tensor], module: nn.Module) -> None:
-    """Raises CheckpointError where the parameters of a checkpoint are not those of the module."""
+def check_fit(path: Path, state: Mapping[str, Tensor], module: nn.Module, changed: Callable[[], str] = str) -> None:
+    """Raises CheckpointError if the parameters of a checkpoint are not those of the module.
+
+    changed: gives the keys that differ from the config of its run; it is called for the message only."""
     own = module.state_dict()
     missing, extra = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     different = [name for name in own if name in state and own[name].shape != state[name].shape]
@@ -108,15 +110,39 @@ def check_fit(path: Path, state: dict[str, Tensor], module: nn.Module) -> None:
         problem = f"{name} has shape {tuple(state[name].shape)} there and {tuple(own[name].shape)} here"
     else:
         return
-    raise CheckpointError(
-        f"{path}: belongs to another model: {problem}. Use the config of its run (config/parsed.yaml beside ckpt/), "
-        f"or leave --config out."
-    )
+    remedy = "Use the config of its run (config/parsed.yaml beside ckpt/), or leave --config out."
+    if told := changed():
+        remedy = f"Changed since then: {told}. Leave out what changes the shape, or train anew without --resume."
+    raise CheckpointError(f"{path}: belongs to another model: {problem}. {remedy}")
 
 
-def load_weights(path: Path, module: nn.Module) -> int:
-    """Puts the weights of a checkpoint into a system; returns their step. Raises CheckpointError."""
+def load_weights(path: Path, module: nn.Module, changed: Callable[[], str] = str) -> int:
+    """Puts the weights of a checkpoint into a system; returns their step. Raises CheckpointError.
+
+    changed: see `check_fit`."""
     content = read_checkpoint(path)
-    check_fit(path, weights_of(content), module)
-    module.load_state_dict(weights_of(content))
+    weights = weights_of(content)
+    check_fit(path, weights, module, changed)
+    module.load_state_dict(weights)
     return content["global_step"]
+
+
+def fit_training_state(state: dict[str, Tensor], module: nn.Module) -> None:
+    """Makes what a checkpoint knows of the training images fit a module that goes on with the training.
+
+    An error map begins anew if it is new, or if the images have other sizes. Raises CheckpointError if the exposures
+    are not those of the same images."""
+    own = module.state_dict()
+    name = "exposure.affine"
+    before, after = (len(weights[name]) if name in weights else None for weights in (state, own))
+    if before != after:
+        there, here = ("none" if count is None else f"those of {count} images" for count in (before, after))
+        raise CheckpointError(
+            f"system.exposure: the checkpoint has exposures of {there}, the training {here}. Keep system.exposure and "
+            f"the training images as they were, or begin a new run with --resume_weights_only."
+        )
+    is_map = {name for name in (*state, *own) if name.startswith("error_map.")}
+    if any(name not in state or name not in own or state[name].shape != own[name].shape for name in is_map):
+        for name in is_map:
+            state.pop(name, None)
+        state |= {name: own[name] for name in is_map if name in own}

@@ -1,14 +1,18 @@
-"""Where a run goes on after --resume, and what to type to go on after it was stopped; free of torch until it reads."""
+"""Where a run goes on after --resume, with which configuration, and the command that goes on after it was stopped.
+
+Free of torch until a checkpoint is read."""
 
 import logging
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from systems.runs import RunFolder, checkpoints_in, find_checkpoint, run_of
-from utils.errors import OutputError
+from systems.configs import Experiment
+from systems.runs import RunFolder, checkpoints_in, find_checkpoint, new_trial, resumed_run, run_of
+from systems.runs.recorded_config import check_start_values, config_files, in_folder
+from utils.errors import CheckpointError, ConfigError, OutputError
 from utils.files import remedy
 from utils.interrupts import Stopped
 
@@ -41,6 +45,51 @@ def find_start(path: Path | None, trains: bool, weights_only: bool) -> Start:
     if weights_only:
         return Start(checkpoint)
     return Start(checkpoint, content["global_step"], run_of(checkpoint))
+
+
+def config_paths(given: Sequence[str], resumed: Path | None) -> list[str | Path]:
+    """The YAML files of a command line: those of --config, else those of the run that --resume names.
+
+    Raises ConfigError where there are none."""
+    if given:
+        return list(given)
+    if resumed is None:
+        raise ConfigError("command line: no config. Give one as --config configs/neus-blender.yaml.")
+    run = resumed_run(resumed)
+    if run is None:
+        raise ConfigError(f"--resume {resumed}: no config/parsed.yaml beside it; give the YAML with --config.")
+    return list(config_files(run))
+
+
+def place_run(
+    start: Start, experiment: Experiment, exp_dir: Path, overrides: Sequence[str]
+) -> tuple[RunFolder, Experiment]:
+    """The folder of the run, an older or a new one, and the experiment with the names of that folder.
+
+    Raises ConfigError for an override that has no effect on a run that goes on."""
+    trained = None if start.checkpoint is None else run_of(start.checkpoint)
+    if trained is not None:
+        check_start_values(trained, experiment)
+    if start.run is not None:
+        return start.run, in_folder(start.run, experiment, overrides)
+    trial = experiment.trial_name
+    if trial is None or (trained is not None and RunFolder(exp_dir / experiment.name / trial).parsed_config.is_file()):
+        trial = new_trial(experiment.tag)  # with the weights of a run, not in its place
+    return RunFolder(exp_dir / experiment.name / trial), replace(experiment, trial_name=trial)
+
+
+def check_steps_left(start: Start, run: RunFolder, max_steps: int) -> None:
+    """Raises CheckpointError for a training that has nothing left to do, or whose end lies before its start."""
+    if start.step > max_steps:
+        raise CheckpointError(
+            f"{start.checkpoint}: is at step {start.step}, beyond trainer.max_steps={max_steps}. Raise "
+            f"trainer.max_steps, go on from an earlier checkpoint with --resume CKPT, or export this one with --test."
+        )
+    if start.step == max_steps and run.finished_step == start.step:
+        raise CheckpointError(
+            f"{start.checkpoint}: is at step {start.step}, trainer.max_steps is {max_steps}: nothing is left to "
+            f"train. Raise trainer.max_steps, or use --test to export again."
+        )
 
 
 def command_to_go_on(argv: Sequence[str], run: RunFolder, is_new: bool) -> str:

@@ -1,12 +1,19 @@
 """CUDA graphs: what a step launches is recorded once, and replayed by one call of the host."""
 
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 T = TypeVar("T")
 MAX_GRAPHS = 4  # each holds the memory of a step; levels that open one by one would otherwise add one graph each
+
+
+def is_capturable(device: torch.device, precision_plugin: Any) -> bool:
+    """Whether all of a training step can stay on the device: on a GPU, and without loss scaling, which asks the host
+    whether to take a step. precision_plugin: that of Lightning's trainer."""
+    scaler = getattr(precision_plugin, "scaler", None)
+    return device.type == "cuda" and (scaler is None or not scaler.is_enabled())
 
 
 class StepGraphs:

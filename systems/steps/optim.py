@@ -1,6 +1,7 @@
 """Optimiser and learning-rate schedule of an experiment."""
 
 import inspect
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +12,15 @@ from torch import nn
 from systems.configs import SystemConfig
 from utils.errors import ConfigError
 from utils.registry import nearest
+
+log = logging.getLogger(__name__)
+_SETTINGS = {  # of a parameter group, by what they are called in a log
+    "initial_lr": "lr",
+    "betas": "betas",
+    "eps": "eps",
+    "weight_decay": "weight_decay",
+    "decoupled_weight_decay": "decoupled_weight_decay",  # AdamW, unlike Adam
+}
 
 
 class _Uncompiled:
@@ -56,8 +66,27 @@ def build_optimizer(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]
     return optimizer
 
 
+def restore_settings(
+    optimizer: torch.optim.Optimizer, config: SystemConfig, parts: Mapping[str, list[nn.Parameter]]
+) -> list[str]:
+    """Gives an optimiser, of which a checkpoint has set all, the settings of the config again; logs what changed.
+
+    Returns that too. Moments and the number of steps stay; `LearningRates` sets the rate of a step."""
+    changed = []
+    for group, own in zip(optimizer.param_groups, build_optimizer(config, parts).param_groups, strict=True):
+        settings = {key: value for key, value in own.items() if key != "params"}
+        for key, label in _SETTINGS.items():
+            before, after = group.get(key), settings.get(key)
+            if before is not None and before != after:
+                changed.append(f"{own['name']} {label} {before} -> {after}")
+        group.update(settings)
+    if changed:
+        log.info("the optimiser goes on with other settings: %s", ", ".join(changed))
+    return changed
+
+
 class LearningRates:
-    """Readies an optimiser, new or from a checkpoint of any device, for its parameters' device, and sets its rates.
+    """Prepares an optimiser, new or from a checkpoint of any device, for the device of its parameters; sets its rates.
 
     On a GPU the learning rates live in its memory, side by side: a captured step sees them change."""
 

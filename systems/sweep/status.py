@@ -12,6 +12,7 @@ from typing import Any
 
 from systems.configs import read_experiment
 from systems.report.metric_labels import text_of
+from systems.runs.recorded_config import read_applied
 from systems.sweep.plan import Task
 from utils.config import schema
 from utils.config.difference import disagreements
@@ -117,7 +118,9 @@ def _changed_settings(task: Task) -> str:
         return str(error)
     if on_disk == task.experiment:
         return ""
+    applied = read_applied(task.run)  # what the run had to change by itself does not make it another run
     keys = disagreements([schema.to_dict(on_disk), schema.to_dict(task.experiment)])
+    keys = {key: values for key, values in keys.items() if key not in applied}
     changes = [f"{key} {_short(there)} there, {_short(here)} here" for key, (there, here) in keys.items()]
     more = [f"and {len(changes) - _MAX_KEYS} more"] if len(changes) > _MAX_KEYS else []
     return ", ".join([*changes[:_MAX_KEYS], *more])

@@ -3,14 +3,16 @@
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
 from systems.configs import Experiment
-from systems.runs import RunFolder
+from systems.runs import RunFolder, run_of
 from systems.runs.checkpoints import load_weights, read_checkpoint
+from systems.runs.recorded_config import apply_change, changes_since
 from systems.runs.saving import Saver
 from systems.steps.finite import NotFiniteError
 from systems.steps.ranks import leave_with_parent, part
@@ -18,7 +20,9 @@ from systems.training.devices import Devices
 from systems.training.reconstruction import Data, ReconstructionSystem
 from systems.training.trainer import make_trainer
 from utils import registry
+from utils.config.difference import describe_changes
 from utils.errors import ReconstructionError
+from utils.files import BestEffortWrites
 from utils.interrupts import Interrupts
 from utils.memory import free_memory, is_out_of_memory
 
@@ -48,11 +52,17 @@ class Job:
         torch.manual_seed(experiment.seed)
         system = registry.build(experiment.system, experiment, registry.build(experiment.model), self.run.save)
         if self.checkpoint is not None:
-            step = load_weights(self.checkpoint, system)
+            step = load_weights(self.checkpoint, system, self._changed)
             system.loaded_step = 0 if self.weights_only else step
         trainer = make_trainer(experiment, self.run, self.runs_dir, self.devices, self.interrupts)
         trainer.callbacks.extend(self.callbacks)
         return Attempt(system.to(self.devices.own), trainer)
+
+    def _changed(self) -> str:
+        """The keys of the model that differ from the config of the run that the checkpoint belongs to."""
+        run = run_of(self.checkpoint)
+        changed = {} if run is None else changes_since(run, self.experiment)
+        return describe_changes({key: values for key, values in changed.items() if key.startswith("model.")})
 
 
 @dataclass
@@ -176,6 +186,7 @@ def _after(job: Job, trouble: _Trouble) -> Job:
         *(trouble.text, behind, job.returns + 1, MAX_RETURNS),
     )
     other = replace(job.experiment, seed=job.experiment.seed + 1)
+    _keep(job.run, {"seed": other.seed})
     return replace(job, experiment=other, returns=job.returns + 1)
 
 
@@ -190,4 +201,21 @@ def _with_half(job: Job, trouble: _Trouble, behind: int) -> Job:
     told = ", ".join(f"model.{name}={value}" for name, value in half.items())
     log.warning("%s: going on from step %d with half of the sample budget, %s", trouble.text, behind, told)
     smaller = replace(job.experiment, model=replace(model, **half))
+    _keep(job.run, {f"model.{name}": value for name, value in half.items()})
     return replace(job, experiment=smaller, halvings=job.halvings + 1)
+
+
+def keep_halved(run: RunFolder, system: ReconstructionSystem) -> None:
+    """Writes into the run's config the sizes that views and mesh had to halve where memory ran out."""
+    experiment, mesh = system.experiment, system.report.get("mesh", {})
+    used = {"model.ray_chunk": system.model.config.ray_chunk}
+    used["export.chunk_size"] = mesh.get("chunk_size", experiment.export.chunk_size)
+    usual = {"model.ray_chunk": experiment.model.ray_chunk, "export.chunk_size": experiment.export.chunk_size}
+    if halved := {name: size for name, size in used.items() if size < usual[name]}:
+        _keep(run, halved)
+
+
+def _keep(run: RunFolder, changes: dict[str, Any]) -> None:
+    """Writes changes into the run's config, so that a resumed run has them too."""
+    with BestEffortWrites()("config/applied.yaml"):
+        apply_change(run, changes)

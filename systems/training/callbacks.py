@@ -1,4 +1,4 @@
-"""Lightning callbacks whose state goes into checkpoints: the training time, and the random number generators."""
+"""Lightning callbacks: training time, random numbers that go on where they were, the config of a resumed run."""
 
 import random
 import time
@@ -8,6 +8,8 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+
+from systems.runs.recorded_config import ConfigRecord
 
 
 class TrainingClock(Callback):
@@ -73,3 +75,18 @@ class RandomState(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keeps the states of a checkpoint for the first step."""
         self._waiting = state_dict
+
+
+class ConfigKeeper(Callback):
+    """Writes the configuration of a run that goes on into its folder, as soon as its checkpoint has been loaded."""
+
+    def __init__(self, record: ConfigRecord, step: int) -> None:
+        """step: at which the run goes on."""
+        self._record: ConfigRecord | None = record
+        self._step = step
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes once: a later attempt of the same run has changes of its own."""
+        if self._record is not None:
+            self._record.rewrite(self._step)
+        self._record = None

@@ -5,53 +5,34 @@ import math
 import time
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from models.slow_networks import warn_of_slow_networks
 from torch import Tensor
 
 from models.base import VolumeModel
 from models.exposure import Exposure
 from systems.configs import Experiment
 from systems.runs.board import Board
+from systems.runs.checkpoints import fit_training_state
 from systems.steps.divergence import CHECKED_EVERY, DivergenceMonitor
 from systems.steps.error_map import ErrorMap
-from systems.steps.optim import build_optimizer, check_parts
+from systems.steps.graphs import is_capturable
+from systems.steps.optim import build_optimizer, check_parts, restore_settings
 from systems.steps.readout import Readout
 from systems.steps.step import Figures, TrainingStep, view_background
+from systems.training.data import Data
 from systems.training.evaluation import RenderedView, evaluate_view, render_view
-from systems.views import PosedViews, TrainingViews
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
 from utils.images import read_image, write_png
 from utils.mesh import Mesh
-from utils.rays import Photographs, RayBatch, Rays
 from utils.video import write_video
 
 log = logging.getLogger(__name__)
-
-
-class Views(TrainingViews, PosedViews, Protocol):
-    """The posed photographs of a split, as rays."""
-
-    photographs: Photographs
-    heights: Tensor  # (N,) int64, of the images in pixels
-
-    def image(self, index: int, background: Tensor, shift: Tensor | None = None) -> RayBatch: ...
-    def size(self, index: int) -> tuple[int, int]: ...
-
-
-class Data(Protocol):
-    """What the module needs of `trainer.datamodule`."""
-
-    world_from_scene: np.ndarray
-    orbit_views: int
-    true_mesh: Mesh | None  # in world coordinates
-
-    def views(self, split: str, device: torch.device) -> Views: ...
-    def orbit(self, index: int, device: torch.device, shift: Tensor | None = None) -> tuple[Rays, tuple[int, int]]: ...
 
 
 class ReconstructionSystem(pl.LightningModule):
@@ -91,11 +72,15 @@ class ReconstructionSystem(pl.LightningModule):
         """Makes the parts that depend on the training images; only training needs them."""
         if stage != "fit":
             return
-        views = self.data.views("train", self.device)
-        if self.config.exposure:
+        views, config = self.data.views("train", self.device), self.config
+        if config.exposure:
             self.exposure = Exposure(len(views)).to(self.device)
-        if self.config.error_guided > 0.0:
-            self.error_map = ErrorMap(self.config.error_guided, views.photographs, views.heights)
+        if config.error_guided > 0.0:
+            self.error_map = ErrorMap(config.error_guided, views.photographs, views.heights)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Before the state of a checkpoint is loaded to go on with the training."""
+        fit_training_state(checkpoint["state_dict"], self)
 
     def _parts(self) -> dict[str, list[torch.nn.Parameter]]:
         """Parameters by the names that `system.optimizer.params` uses."""
@@ -108,13 +93,13 @@ class ReconstructionSystem(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Prepares what the training steps share, on this device."""
+        warn_of_slow_networks(self.model)
         views, optimizer = self.data.views("train", self.device), self.trainer.optimizers[0]
-        # With loss scaling, the host decides whether to take a step; only without it, all of a step is on the device.
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        scaled = scaler is not None and scaler.is_enabled()
-        recordable = self.device.type == "cuda" and self.experiment.model.backend != "tinycudann"
-        self.uses_cuda_graph = recordable and self.experiment.trainer.cuda_graph and not scaled
-        self.uses_cuda_graph = self.uses_cuda_graph and views.capturable
+        restore_settings(optimizer, self.config, self._parts())
+        allowed = self.experiment.trainer.cuda_graph and self.experiment.model.backend != "tinycudann"
+        self.uses_cuda_graph = (
+            allowed and views.capturable and is_capturable(self.device, self.trainer.precision_plugin)
+        )
         if self.uses_cuda_graph:
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
         step = self.model, self.experiment, views, optimizer, self.device, self.uses_cuda_graph
@@ -158,9 +143,6 @@ class ReconstructionSystem(pl.LightningModule):
         else:
             super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
-    def _view_background(self) -> Tensor:
-        return view_background(self.experiment.model, self.device)
-
     def _send_metrics(self, figures: Figures) -> None:
         values = figures.by_name()
         values["occupied"] = self.model.occupancy.occupied.float().mean()
@@ -201,7 +183,7 @@ class ReconstructionSystem(pl.LightningModule):
         return {"perf/rays_per_s": rays * (step - last_step) / (now - last_time)}
 
     def _view(self, split: str, index: int) -> RenderedView:
-        views, background = self.data.views(split, self.device), self._view_background()
+        views, background = self.data.views(split, self.device), view_background(self.experiment.model, self.device)
         batch, size = views.image(index, background), views.size(index)
         return evaluate_view(self.model, batch, size, lambda shift: views.image(index, background, shift).rays)
 
@@ -235,7 +217,9 @@ class ReconstructionSystem(pl.LightningModule):
 
     def _orbit_panel(self, index: int) -> np.ndarray:
         orbit = partial(self.data.orbit, index, self.device)
-        return render_view(self.model, lambda shift: orbit(shift)[0], self._view_background(), orbit()[1]).panel
+        return render_view(
+            self.model, lambda shift: orbit(shift)[0], view_background(self.experiment.model, self.device), orbit()[1]
+        ).panel
 
     def _keep_frame(self, folder: str, index: int, panel: np.ndarray) -> None:
         self.frames.append(self.save_dir / folder / f"{index:03d}.png")

@@ -1,11 +1,15 @@
 """Tells where configurations differ: from the defaults of the classes that read them, and from each other."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from textwrap import shorten
 from typing import Any
 
 from utils import registry
 from utils.config import schema
+
+MAX_TOLD = 8  # changes in a line
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,15 @@ def disagreements(trees: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     keys = dict.fromkeys(key for tree in flat for key in tree)
     found = {key: [tree.get(key, schema.REQUIRED) for tree in flat] for key in keys}
     return {key: values for key, values in found.items() if any(value != values[0] for value in values[1:])}
+
+
+def describe_changes(changed: Mapping[str, Sequence[Any]]) -> str:
+    """`disagreements` of two trees as a line: key before -> after, ...; of many only the first."""
+    told = [f"{key} {_short(before)} -> {_short(after)}" for key, (before, after) in changed.items()]
+    more = [f"and {len(told) - MAX_TOLD} more"] if len(told) > MAX_TOLD else []
+    return ", ".join([*told[:MAX_TOLD], *more])
+
+
+def _short(value: Any) -> str:
+    text = "(none)" if value is schema.REQUIRED else value if isinstance(value, str) else json.dumps(value)
+    return shorten(text, 40, placeholder=" ...")

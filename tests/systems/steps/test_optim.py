@@ -1,10 +1,12 @@
 """What `system.optimizer` makes of the parts of a model."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from systems.configs import GroupArgs, LossConfig, OptimizerConfig, SystemConfig
-from systems.steps.optim import build_optimizer
+from systems.configs import GroupArgs, LossConfig, OptimizerArgs, OptimizerConfig, SystemConfig
+from systems.steps.optim import LearningRates, build_optimizer, restore_settings
 
 
 @pytest.mark.parametrize(("decay", "left"), [(None, 0.999**5), (2.0, 0.8**5), (0.0, 1.0)])
@@ -18,3 +20,68 @@ def test_the_features_of_the_grid_decay_as_asked(decay: float | None, left: floa
         optimizer.step()
     assert table.detach().mean().item() == pytest.approx(left)
     assert other.detach().mean().item() == pytest.approx((1.0 - 0.01 * 0.01) ** 5)
+
+
+def one_step(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    LearningRates(optimizer).set(factor)
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.full_like(parameter, 0.5)
+    optimizer.step()
+
+
+def resumed(before: OptimizerConfig, after: OptimizerConfig) -> tuple[torch.optim.Optimizer, list[str]]:
+    """An optimiser of the second config after three steps of one of the first, by way of a checkpoint."""
+    optimizers = []
+    for config in (before, after):
+        parts = {name: [torch.nn.Parameter(torch.ones(3))] for name in ("geometry", "texture")}
+        config = SystemConfig(LossConfig({}), config)
+        optimizers.append(build_optimizer(config, parts))
+    for factor in (0.1, 1.0, 0.5):
+        one_step(optimizers[0], factor)
+    optimizers[1].load_state_dict(optimizers[0].state_dict())
+    return optimizers[1], restore_settings(optimizers[1], config, parts)
+
+
+USUAL = OptimizerConfig(params={"texture": GroupArgs(lr=0.02)})
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        (USUAL, []),
+        (replace(USUAL, args=OptimizerArgs(lr=0.001)), ["geometry lr 0.01 -> 0.001"]),
+        (replace(USUAL, params={"texture": GroupArgs(lr=0.03)}), ["texture lr 0.02 -> 0.03"]),
+        (
+            replace(USUAL, args=OptimizerArgs(betas=(0.5, 0.6), eps=1e-8)),
+            [
+                f"{part} {change}"
+                for part in ("geometry", "texture")
+                for change in ("betas (0.9, 0.99) -> (0.5, 0.6)", "eps 1e-15 -> 1e-08")
+            ],
+        ),
+        (
+            replace(USUAL, params={"texture": GroupArgs(lr=0.02, weight_decay=0.5)}),
+            ["texture weight_decay 0.01 -> 0.5"],
+        ),
+        (
+            replace(USUAL, name="Adam", args=OptimizerArgs(weight_decay=0.01)),
+            [f"{part} decoupled_weight_decay True -> False" for part in ("geometry", "texture")],
+        ),
+    ],
+)
+def test_a_resumed_optimiser_has_the_settings_of_the_config(after: OptimizerConfig, told: list[str]) -> None:
+    """It steps as one that had them all along, from the moments of the checkpoint."""
+    optimizer, changed = resumed(USUAL, after)
+    assert changed == told
+    twin, _ = resumed(after, after)
+    for own, other in zip(optimizer.param_groups, twin.param_groups, strict=True):
+        states = optimizer.state[own["params"][0]], twin.state[other["params"][0]]
+        assert states[0]["step"] == 3
+        for name, value in states[0].items():
+            states[1][name].copy_(value)
+    one_step(optimizer, 0.25)
+    one_step(twin, 0.25)
+    for own, other in zip(optimizer.param_groups, twin.param_groups, strict=True):
+        assert own["lr"] == 0.25 * own["initial_lr"]
+        assert torch.equal(own["params"][0], other["params"][0])

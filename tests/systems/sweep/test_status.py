@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from small_sweep import begin, finish, tasks_of, write_sweep
 
+from systems.runs.recorded_config import apply_change
 from systems.sweep.plan import Task
 from systems.sweep.status import (
     TaskState,
@@ -56,6 +57,13 @@ def test_other_settings_in_its_folder_are_told(task, tmp_path):
     assert not status.is_open(retry=True)
     task.run.parsed_config.write_text("{", encoding="utf-8")
     assert status_of(task).state is TaskState.OTHER_SETTINGS
+
+
+def test_what_a_run_had_to_change_itself_makes_it_no_other(task):
+    finish(task)
+    apply_change(task.run, {"seed": 43})
+    assert "seed: 43" in task.run.parsed_config.read_text(encoding="utf-8")
+    assert status_of(task).state is TaskState.DONE
 
 
 def test_missing_data_is_told_unless_the_task_is_done(task, tmp_path):

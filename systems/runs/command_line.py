@@ -1,0 +1,101 @@
+"""The flags of launch.py and its key=value overrides; free of torch."""
+
+import argparse
+from pathlib import Path
+
+from utils import registry
+from utils.errors import ConfigError
+
+# What launch.py does, and the splits of the dataset that it needs for that.
+MODES = {"train": ("train", "val", "test"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise ConfigError(f"command line: {message}. See python launch.py --help.")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The flags of the command line."""
+    parser = _Parser(
+        prog="launch.py",
+        description="Neural surface reconstruction: takes photographs with known cameras, makes a mesh.",
+        epilog="key=value pairs such as dataset.scene=lego trainer.max_steps=5000 override the YAML files.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config", nargs="+", action="extend", metavar="YAML", help="one or more files; later ones override earlier"
+    )
+    parser.add_argument(
+        "--gpu", default="0", help="a number such as 0, several such as 0,1 to train on together, or cpu (default: 0)"
+    )
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--train", action="store_true", help="train, then do what --test does")
+    mode.add_argument("--validate", action="store_true", help="render the validation views and measure them")
+    mode.add_argument(
+        "--test", action="store_true", help="render the held-out views, measure them, export the mesh and a video"
+    )
+    mode.add_argument("--predict", action="store_true", help="render a video of an orbit around the object")
+    mode.add_argument("--list", action="store_true", help="list every component with its file and its keys")
+    mode.add_argument("--dump", action="store_true", help="print the resolved YAML")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with a run: its folder, for its newest checkpoint, or a .ckpt file in it",
+    )
+    parser.add_argument(
+        "--resume_weights_only", action="store_true", help="begin a new run at step 0 with the weights of --resume"
+    )
+    parser.add_argument("--exp_dir", type=Path, default=Path("exp"), help="folder of the results (default: exp)")
+    parser.add_argument(
+        "--runs_dir", type=Path, default=Path("runs"), help="folder of the TensorBoard logs (default: runs)"
+    )
+    parser.add_argument(
+        "--view",
+        nargs="?",
+        const="",
+        metavar="PORT",
+        help="with --train: show the model in the browser while it trains (default port: 8080)",
+    )
+    parser.add_argument(
+        "--view_host",
+        default="127.0.0.1",
+        metavar="HOST",
+        help="the address that --view listens on (default: this machine only)",
+    )
+    parser.add_argument("--verbose", action="store_true", help="log more, and show the traceback of an error")
+    return parser
+
+
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """The flags, with all key=value words in `overrides`. Raises ConfigError for any other word."""
+    parser = make_parser()
+    args, rest = parser.parse_known_args(argv)
+    args.argv = argv
+    args.config = args.config or []
+    args.overrides = [item for item in [*args.config, *rest] if "=" in item and not item.startswith("-")]
+    args.config = [item for item in args.config if item not in args.overrides]
+    if args.view and "=" in args.view:  # an override after --view, which takes the next word for a port
+        args.overrides, args.view = [args.view, *args.overrides], ""
+    for item in rest:
+        if item not in args.overrides:
+            flags = [flag for action in parser._actions for flag in action.option_strings]
+            kind = "unknown flag" if item.startswith("-") else "expected key=value"
+            raise ConfigError(
+                f"command line: '{item}': {kind}.{registry.nearest(item, flags)} See python launch.py --help."
+            )
+    _check_flags(args)
+    return args
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    """Raises ConfigError for flags that do not go together."""
+    if not any(getattr(args, name) for name in (*MODES, "list", "dump")):
+        raise ConfigError("command line: say what to do: --train, --validate, --test, --predict, --list or --dump.")
+    if args.resume_weights_only and args.resume is None:
+        raise ConfigError("command line: --resume_weights_only needs --resume RUN.")
+    if args.resume is None and (args.validate or args.test or args.predict):
+        raise ConfigError("command line: --validate, --test and --predict need --resume RUN.")
+    if args.view is not None and not args.train:
+        raise ConfigError("command line: --view goes with --train. For a finished run: python scripts/view.py RUN.")

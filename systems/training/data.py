@@ -1,0 +1,32 @@
+"""What the Lightning module needs of `trainer.datamodule`, as protocols: it knows no dataset."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from systems.views import PosedViews, TrainingViews
+from utils.mesh import Mesh
+from utils.rays import Photographs, RayBatch, Rays
+
+
+class Views(TrainingViews, PosedViews, Protocol):
+    """The posed photographs of a split, as rays."""
+
+    photographs: Photographs
+    heights: Tensor  # (N,) int64, of the images in pixels
+
+    def image(self, index: int, background: Tensor, shift: Tensor | None = None) -> RayBatch: ...
+    def size(self, index: int) -> tuple[int, int]: ...
+
+
+class Data(Protocol):
+    """What the module needs of `trainer.datamodule`."""
+
+    world_from_scene: np.ndarray
+    orbit_views: int
+    true_mesh: Mesh | None  # in world coordinates
+
+    def views(self, split: str, device: torch.device) -> Views: ...
+    def orbit(self, index: int, device: torch.device, shift: Tensor | None = None) -> tuple[Rays, tuple[int, int]]: ...

@@ -9,8 +9,8 @@ from typing import Annotated
 import numpy as np
 
 from datasets.assemble import WarnOnce, choose_views, load_photos, require_folder
+from datasets.files.inside import require_inside
 from datasets.files.transforms_json import find_image, read_frames, read_intrinsics, read_pose
-from datasets.geometry.inside import require_inside
 from datasets.options import FolderConfig
 from datasets.scene import Scene
 from utils.config.limits import Length, Range
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 @register("dataset", "blender", builds="datasets.blender:BlenderLoader")
 @dataclass(frozen=True)
 class BlenderConfig(FolderConfig):
-    """A NeRF-Synthetic folder, which brings its splits; holdout divides the train views where it has no others."""
+    """A NeRF-Synthetic folder, with a file for each split; holdout divides the train views where it has no others."""
 
-    # scene units along the ray; None: the model's own region decides
+    # scene units along the ray; None: the region of the model
     near_plane: Annotated[float, Range(0.0, 1e6)] | None = None
     far_plane: Length | None = None
     train_split: str = "train"  # the x of transforms_x.json
@@ -43,27 +43,27 @@ class BlenderConfig(FolderConfig):
 
 
 class BlenderLoader:
-    """Reads one split at a time; a missing val split is replaced by test and the other way round."""
+    """Reads one split at a time; test replaces a missing val split, and val a missing test split."""
 
     def __init__(self, config: BlenderConfig) -> None:
         self.config = config
         self.root = Path(config.root_dir)
-        self._say = WarnOnce(self.root)
+        self._warn_once = WarnOnce(self.root)
         self._scene = cache(self._load)
 
     def load(self, split: str) -> Scene:
         """The scene of "train", "val" or "test" in the file's own world frame. Raises DataError."""
-        file, divide = self._file(split)
-        held = None if not divide else split != "train"
+        file, is_divided = self._file(split)
+        held = None if not is_divided else split != "train"
         return self._scene(file, held)
 
     def _load(self, file: Path, held: bool | None) -> Scene:
-        """The views of a file; held: of those only the ones held out, or only the others."""
+        """The views of a file; held: True for the held-out ones only, False for the others only, None for all."""
         config = self.config
         require_inside(self.root, [file], config.follow_links)
         meta, frames = read_frames(file)
         if held is not None:
-            chosen = choose_views(len(frames), config.holdout, "an evaluation", held, self._say)
+            chosen = choose_views(len(frames), config.holdout, "an evaluation", held, self._warn_once)
             frames = [frames[i] for i in chosen]
         wheres = [f"{file}, frame '{frame.get('file_path')}'" for frame in frames]
         paths = [find_image(self.root, frame, where) for frame, where in zip(frames, wheres, strict=True)]
@@ -72,8 +72,8 @@ class BlenderLoader:
         photos = load_photos(paths, read_image, config.resolution)
         if photos.pixels.shape[1] == 4 and not photos.pixels[:, 3].any():
             raise DataError(
-                f"{file}: all {len(frames)} images are fully transparent (alpha 0 everywhere), so nothing can be "
-                f"learned. Render them again with the object visible, or store them without alpha."
+                f"{file}: all {len(frames)} images are fully transparent (alpha 0 everywhere), so there is nothing to "
+                f"learn. Render them again with the object visible, or store them without alpha."
             )
         views = zip(frames, photos.disk_sizes.tolist(), wheres, strict=True)
         intrinsics = np.stack([read_intrinsics(meta, frame, size, where) for frame, size, where in views])
@@ -90,27 +90,27 @@ class BlenderLoader:
         )
 
     def _file(self, split: str) -> tuple[Path, bool]:
-        """The JSON file of a split, and whether its views are to be divided into train and held-out ones."""
+        """The JSON file of a split, and whether to divide its views into train and held-out ones."""
         require_folder(self.root, "transforms_train.json and its images")
         files = {
             "train": self.root / f"transforms_{self.config.train_split}.json",
             "val": self.root / f"transforms_{self.config.val_split}.json",
             "test": self.root / f"transforms_{self.config.test_split}.json",
         }
-        evaluated = files["val"].is_file() or files["test"].is_file()
-        if split != "train" and evaluated:
+        has_evaluation = files["val"].is_file() or files["test"].is_file()
+        if split != "train" and has_evaluation:
             if files[split].is_file():
                 return files[split], False
             other = files["test" if split == "val" else "val"]
-            log.info("%s: no %s; %s takes its place", self.root, files[split].name, other.name)
+            log.info("%s: no %s; using %s in its place", self.root, files[split].name, other.name)
             return other, False
         if not files["train"].is_file():
-            found = ", ".join(sorted(path.name for path in self.root.iterdir())[:8])
+            contents = ", ".join(sorted(path.name for path in self.root.iterdir())[:8])
             raise DataError(
-                f"{files['train']}: no such file. A NeRF-Synthetic scene holds transforms_train.json and, if possible, "
-                f"transforms_val.json and transforms_test.json; {self.root} holds {found}. "
+                f"{files['train']}: no such file. A NeRF-Synthetic scene contains transforms_train.json and, if "
+                f"possible, transforms_val.json and transforms_test.json; {self.root} contains {contents}. "
                 f"Set dataset.root_dir to the folder of one scene."
             )
-        if not evaluated and self.config.holdout != 0:
-            log.warning("%s: no val or test views; some train views are held out (dataset.holdout)", self.root)
-        return files["train"], not evaluated
+        if not has_evaluation and self.config.holdout != 0:
+            log.warning("%s: no val or test views; holding out some of the train views (dataset.holdout)", self.root)
+        return files["train"], not has_evaluation

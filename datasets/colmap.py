@@ -1,4 +1,4 @@
-"""Loads COLMAP folders: images/, sparse/ with a text or binary model, masks/ where there are any."""
+"""Loads COLMAP folders: images/, sparse/ with a text or binary model, and masks/ if there are any."""
 
 import logging
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import pycolmap
 
 from datasets.assemble import list_images, natural_key, require_folder
 from datasets.files.colmap_sizes import check_sizes
-from datasets.geometry.inside import require_inside
+from datasets.files.inside import require_inside
 from datasets.geometry.lens import lens_of
-from datasets.geometry.normalise import Sparse
-from datasets.posed import Capture, PosedConfig, PosedLoader, View
+from datasets.geometry.normalise import SparsePoints
+from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.errors import DataError
 from utils.registry import register
 
@@ -23,7 +23,7 @@ MODEL_FILES = ("cameras.bin", "cameras.txt")
 class ColmapLoader(PosedLoader):
     """Reads the registered images of the largest model."""
 
-    def read(self) -> Capture:
+    def read(self) -> PosedPhotos:
         """See PosedLoader.read."""
         require_folder(self.root, "images/ and sparse/")
         folder = self.root / self.config.images_dir
@@ -33,38 +33,38 @@ class ColmapLoader(PosedLoader):
         missing = [image.name for image in registered if image.name not in files]
         if missing:
             raise DataError(
-                f"{folder}: no image for {len(missing)} of the {len(registered)} cameras of the model, first "
-                f"'{missing[0]}'. Put the images there that COLMAP was run on, or set dataset.images_dir."
+                f"{folder}: no file for {len(missing)} of the {len(registered)} registered images of the model, first "
+                f"'{missing[0]}'. Put the images there that you ran COLMAP on, or set dataset.images_dir."
             )
         left_out = sorted(files.keys() - {image.name for image in registered})
         if left_out:
             log.warning(
-                "%s: %d of %d images have no camera in the model and are left out, first %s",
+                "%s: leaving out %d of %d images, which the model did not register, first %s",
                 *(folder, len(left_out), len(files), left_out[0]),
             )
         masks, mask_folder = self.masks_in_folder([files[image.name] for image in registered], folder)
         views = [_view(model, image, files[image.name], masks) for image in registered]
-        kept = tuple(view for view in views if not masks or view.mask is not None)
-        return Capture(kept, _sparse(model), None, mask_folder)
+        used = tuple(view for view in views if not masks or view.mask is not None)
+        return PosedPhotos(used, _sparse(model), None, mask_folder)
 
     def _largest_model(self) -> pycolmap.Reconstruction:
-        """The model with most images among sparse/, its sub-folders and the folder itself."""
+        """The model with most registered images among sparse/, its sub-folders and the folder itself."""
         sparse = self.root / "sparse"
         below = sorted(path for path in sparse.iterdir() if path.is_dir()) if sparse.is_dir() else []
         folders = [path for path in (*below, sparse, self.root) if any((path / name).is_file() for name in MODEL_FILES)]
         if not folders:
             raise DataError(
                 f"{sparse}: expected a COLMAP model there or in sparse/0 (cameras, images and points3D as .bin or "
-                f".txt), got none. Run COLMAP's mapper, or set dataset.root_dir to the folder that holds sparse/."
+                f".txt), got none. Run COLMAP's mapper, or set dataset.root_dir to the folder that contains sparse/."
             )
         require_inside(self.root, [file for path in folders for file in path.iterdir()], self.config.follow_links)
         models = {path: _read_model(path) for path in folders}
         largest = max(folders, key=lambda path: len(models[path].reg_image_ids()))
         if not models[largest].reg_image_ids():
-            raise DataError(f"{largest}: expected images with cameras, got none. Run COLMAP's mapper again.")
+            raise DataError(f"{largest}: expected registered images, got none. Run COLMAP's mapper again.")
         if len(folders) > 1:
-            self._say(
-                f"{len(folders)} models; {largest.relative_to(self.root)} is used, the largest, with "
+            self._warn_once(
+                f"{len(folders)} models; using {largest.relative_to(self.root)}, the largest, with "
                 f"{len(models[largest].reg_image_ids())} images"
             )
         return models[largest]
@@ -73,7 +73,7 @@ class ColmapLoader(PosedLoader):
 @register("dataset", "colmap", builds="datasets.colmap:ColmapLoader")
 @dataclass(frozen=True)
 class ColmapConfig(PosedConfig):
-    """A COLMAP folder: text or binary models, any number of cameras; distorted images are undistorted on load."""
+    """A COLMAP folder: text or binary models, any number of cameras; undistorts images on load."""
 
     images_dir: str = "images"  # below root_dir
 
@@ -84,7 +84,8 @@ def _read_model(path: Path) -> pycolmap.Reconstruction:
         return pycolmap.Reconstruction(str(path))
     except (ValueError, RuntimeError, IndexError) as error:
         raise DataError(
-            f"{path}: expected a COLMAP model (cameras, images and points3D), got one that cannot be read ({error})."
+            f"{path}: expected a COLMAP model (cameras, images and points3D), got files that cannot be read ({error}). "
+            f"Copy it again, or run COLMAP's mapper again."
         ) from error
 
 
@@ -93,8 +94,8 @@ def _view(model: pycolmap.Reconstruction, image: pycolmap.Image, path: Path, mas
     return View(path, image.cam_from_world().inverse().matrix(), lambda size: lens, masks.get(path))
 
 
-def _sparse(model: pycolmap.Reconstruction) -> Sparse | None:
+def _sparse(model: pycolmap.Reconstruction) -> SparsePoints | None:
     if not model.points3D:
         return None
     points = list(model.points3D.values())
-    return Sparse(np.array([point.xyz for point in points]), np.array([point.track.length() for point in points]))
+    return SparsePoints(np.array([point.xyz for point in points]), np.array([point.track.length() for point in points]))

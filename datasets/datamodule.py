@@ -1,4 +1,4 @@
-"""Hands a dataset's splits to Lightning; images are read once a split and rays are drawn on the device."""
+"""Hands a dataset's splits to Lightning; reads images once per split and draws rays on the device."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -19,11 +19,11 @@ from utils.mesh import Mesh
 from utils.rays import Rays
 from utils.registry import build
 
-DEFAULT_ORBIT = 60  # frames, where the dataset does not say
+DEFAULT_ORBIT = 60  # frames, where the dataset sets none
 
 
 class _Steps(IterableDataset):
-    """Endless: the trainer stops at max_steps, and a step draws its own rays."""
+    """Endless, since the trainer stops at max_steps and each step draws its own rays."""
 
     def __iter__(self) -> Iterator[int]:
         step = 0
@@ -32,11 +32,11 @@ class _Steps(IterableDataset):
             step += 1
 
 
-def _read_truth(paths: str | tuple[str, ...] | None) -> Mesh | None:
-    """The true surface; that a file of it is missing is told before training, not after."""
+def _read_true_mesh(paths: str | tuple[str, ...] | None) -> Mesh | None:
+    """The true surface, read before training so that a missing file is reported then."""
     if paths is None:
         return None
-    from utils.mesh.files import read_meshes  # brings Numba, which a training on a GPU can do without
+    from utils.mesh.files import read_meshes  # imports Numba, which training on a GPU does not need
 
     try:
         return read_meshes([paths] if isinstance(paths, str) else paths)
@@ -45,7 +45,7 @@ def _read_truth(paths: str | tuple[str, ...] | None) -> Mesh | None:
 
 
 class SceneData(pl.LightningDataModule):
-    """The scenes of an experiment. Splits that were asked for are kept; each is on one device once."""
+    """The scenes of an experiment. Loads each split once, and puts it on each device once."""
 
     def __init__(self, config: Any, per_image: bool, num_val_views: int | float, backend: str) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class SceneData(pl.LightningDataModule):
         common = common_options(config)
         options = {"placement": common.pixels_on, "mask_band": common.mask_band}
         self._options = {"per_image": per_image, "backend": backend, **options}
-        self.true_mesh = _read_truth(common.gt_mesh)
+        self.true_mesh = _read_true_mesh(common.gt_mesh)
         loader = build(config)
         self.scene = cache(loader.load)
         self._samplers: dict[tuple[int, torch.device], RaySampler] = {}

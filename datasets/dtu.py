@@ -1,4 +1,4 @@
-"""Loads scenes in the NeuS layout (DTU, BlendedMVS, own captures): image/, mask/ and cameras_sphere.npz; or IDR's."""
+"""Loads scenes in the NeuS layout (DTU, BlendedMVS, your own): image/, mask/ and cameras_sphere.npz; or IDR's."""
 
 import logging
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from datasets.assemble import WarnOnce, choose_views, list_images, load_photos, require_folder
-from datasets.geometry.inside import require_inside
-from datasets.geometry.projection import fit_to_images, read_cameras
+from datasets.files.inside import require_inside
+from datasets.files.neus_cameras import read_neus_cameras
+from datasets.geometry.projection import fit_to_images
 from datasets.masks import check_masks, pair_masks, read_masked
-from datasets.options import CaptureConfig
+from datasets.options import UnsplitFolderConfig
 from datasets.scene import Scene
 from utils.errors import DataError
 from utils.registry import register
@@ -21,10 +22,10 @@ log = logging.getLogger(__name__)
 
 @register("dataset", "dtu", builds="datasets.dtu:DTULoader")
 @dataclass(frozen=True)
-class DTUConfig(CaptureConfig):
-    """A folder in the NeuS layout; images keep their size unless img_wh or img_downscale says otherwise."""
+class DTUConfig(UnsplitFolderConfig):
+    """A folder in the NeuS layout."""
 
-    cameras_file: str = "cameras_sphere.npz"  # where that is missing, cameras.npz of the IDR layout
+    cameras_file: str = "cameras_sphere.npz"  # if it is missing, cameras.npz of the IDR layout
 
 
 @register("dataset", "bmvs", builds="datasets.dtu:DTULoader")
@@ -39,17 +40,17 @@ class DTULoader:
     def __init__(self, config: DTUConfig) -> None:
         self.config = config
         self.root = Path(config.root_dir)
-        self._say = WarnOnce(self.root)
+        self._warn_once = WarnOnce(self.root)
         self.masks = cache(self._masks)
         self._scene = cache(self._load)
 
     @cached_property
     def cameras_path(self) -> Path:
-        """The file of the cameras: the one asked for, or IDR's where the default is missing."""
+        """The file of the cameras: dataset.cameras_file, or IDR's where the default is missing."""
         path, idr = self.root / self.config.cameras_file, self.root / "cameras.npz"
         if path.is_file() or self.config.cameras_file != DTUConfig.cameras_file or not idr.is_file():
             return path
-        self._say(f"no {path.name}, so the cameras are those of {idr.name}")
+        self._warn_once(f"no {path.name}, so the cameras come from {idr.name}")
         return idr
 
     def load(self, split: str) -> Scene:
@@ -58,22 +59,22 @@ class DTULoader:
         require_folder(self.root, f"image/, mask/ and {config.cameras_file}")
         images = tuple(list_images(self.root / "image"))
         masks = self.masks(images)
-        kept = [i for i, image in enumerate(images) if not masks or image in masks]
-        chosen = choose_views(len(kept), config.holdout, split, config.is_held_out(split), self._say)
-        return self._scene(images, tuple(kept[i] for i in chosen))
+        used = [i for i, image in enumerate(images) if not masks or image in masks]
+        chosen = choose_views(len(used), config.holdout, split, config.is_held_out(split), self._warn_once)
+        return self._scene(images, tuple(used[i] for i in chosen))
 
     def _load(self, images: tuple[Path, ...], chosen: tuple[int, ...]) -> Scene:
         config, masks = self.config, self.masks(images)
         files = [*(images[i] for i in chosen), *(masks.get(images[i]) for i in chosen), self.cameras_path]
         require_inside(self.root, files, config.follow_links)
-        cameras = read_cameras(self.cameras_path)
-        views = self._camera_of_each(images, len(cameras.c2w))
+        cameras = read_neus_cameras(self.cameras_path)
+        camera_of = self._camera_of_each(images, len(cameras.c2w))
         photos = load_photos(
             [images[i] for i in chosen],
             lambda path: read_masked(path, masks.get(path)),
             config.resolution,
         )
-        index = [views[i] for i in chosen]
+        index = [camera_of[i] for i in chosen]
         scene = Scene(
             name=config.scene or self.root.resolve().name,
             pixels=photos.pixels,
@@ -91,25 +92,25 @@ class DTULoader:
         return scene
 
     def _camera_of_each(self, images: tuple[Path, ...], num_cameras: int) -> list[int]:
-        """Index of each image's camera: its place in the sorted folder, or its number where images are left out."""
+        """Index of each image's camera: its position in the sorted folder, or its number where images are missing."""
         if len(images) == num_cameras:
             return list(range(num_cameras))
         numbers = [int(path.stem) if path.stem.isdigit() else num_cameras for path in images]
         if len(images) > num_cameras or max(numbers) >= num_cameras or len(set(numbers)) < len(numbers):
             raise DataError(
                 f"{self.cameras_path}: expected one world_mat_i for each image, got {num_cameras} for {len(images)} "
-                f"images in {self.root / 'image'}. Remove the images that have no camera; images may only be left out "
-                f"when their names are the numbers of their cameras (000.png is i = 0)."
+                f"images in {self.root / 'image'}. Remove the images that have no camera. Images may only be missing "
+                f"if their names are the numbers of their cameras (000.png is i = 0)."
             )
-        log.info("%s: %d of %d cameras have an image; paired by number", self.root, len(images), num_cameras)
+        log.info("%s: %d of %d cameras have an image; pairing them by number", self.root, len(images), num_cameras)
         return numbers
 
     def _masks(self, images: tuple[Path, ...]) -> dict[Path, Path]:
-        """The masks of the images, by image; none where there is no folder of masks."""
+        """The masks of the images, by image; empty where there is no folder of masks."""
         folder = self.root / "mask"
         if not self.config.apply_mask:
             return {}
         if not folder.is_dir():
-            self._say("no mask/, so the images are used whole; dataset.apply_mask=false says that this is meant")
+            self._warn_once("no mask/, so the images have no masks; set dataset.apply_mask=false to confirm this")
             return {}
         return pair_masks(images, self.root / "image", folder)

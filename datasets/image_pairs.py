@@ -10,27 +10,30 @@ from utils.images import read_image
 
 
 def pair_images(predicted: Path, true: Path) -> list[tuple[Path, Path]]:
-    """The images of two folders that have the same name but for the extension, in natural order. Raises DataError
-    unless each predicted image has its true one."""
+    """The pairs of images of two folders that have the same name, whatever the extension, in natural order. Raises
+    DataError unless each predicted image has a true one."""
     truth = {path.stem: path for path in _list(true)}
     images = _list(predicted)
     missing = [path.name for path in images if path.stem not in truth]
     if missing:
         raise DataError(
-            f"{predicted}: {len(missing)} of {len(images)} images have none of their name in {true}, the first being "
-            f"{missing[0]}. Give both folders the same names; extensions may differ."
+            f"{predicted}: {len(missing)} of {len(images)} images have no counterpart in {true}, first {missing[0]}. "
+            f"Give the images of both folders the same names; extensions may differ."
         )
     return [(path, truth[path.stem]) for path in images]
 
 
 def read_pair(predicted: Path, true: Path, background: float) -> tuple[np.ndarray, np.ndarray]:
-    """Both images as (H, W, 3) float32 in [0, 1]; what is transparent shows a grey `background` in [0, 1].
+    """Both images as (H, W, 3) float32 in [0, 1]; transparent pixels show a grey `background` in [0, 1].
 
     Raises DataError where their sizes differ."""
     images = [_opaque(read_image(path), background) for path in (predicted, true)]
     if images[0].shape != images[1].shape:
         sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images]
-        raise DataError(f"{predicted}: is {sizes[0]}, but {true} is {sizes[1]}. Render at the size of the photographs.")
+        raise DataError(
+            f"{predicted}: expected the size of {true}, {sizes[1]}, got {sizes[0]}. Render at the size of the "
+            f"photographs."
+        )
     return images[0], images[1]
 
 

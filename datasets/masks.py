@@ -1,4 +1,4 @@
-"""Masks: which file belongs to which image, whether they say anything, and where their outlines run."""
+"""Masks: pairs them with images, reads and checks them, and marks the pixels around their outlines."""
 
 import logging
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 def pair_masks(images: Sequence[Path], image_root: Path, folder: Path) -> dict[Path, Path]:
-    """The mask of each image that has one: of the same name, of the name with `.png` behind it, of the same number
-    (000000.png with 000.png), or, where none of these finds any, at the same place in the folder.
+    """The mask of each image that has one: the file with the same name, with `.png` appended to the name, or with the
+    same number (000.png for 000000.png); where no mask matches, those at the same positions in the folder.
 
-    Sub-folders of the images are mirrored in the folder of masks. What has no mask is said. Raises DataError where no
+    The folder of masks mirrors the sub-folders of the images. Warns of images without a mask. Raises DataError where no
     image has one."""
     masks = list_images(folder, deep=True)
     by_name = {path.relative_to(folder).with_suffix("").as_posix(): path for path in masks}
@@ -33,18 +33,18 @@ def pair_masks(images: Sequence[Path], image_root: Path, folder: Path) -> dict[P
             paired[image] = mask
     missing = [image.name for image in images if image not in paired]
     if not paired and len(masks) == len(images):
-        log.info("%s: no mask is named like its image; paired in the order of their names", folder)
+        log.info("%s: no mask is named like its image; pairing them in the order of their names", folder)
         return dict(zip(images, masks, strict=True))
     if not paired:
         raise DataError(
-            f"{folder}: no mask for any of {len(images)} images, the first being {missing[0]}. Tried the same name, "
-            f"the same number, and the order of names ({len(masks)} masks). Name them like their images, or set "
+            f"{folder}: no mask for any of {len(images)} images, first {missing[0]}. Tried the same name, the same "
+            f"number, and the order of names ({len(masks)} masks). Name the masks like their images, or set "
             f"dataset.apply_mask=false."
         )
     if missing:
         log.warning(
-            "%s: no mask for %d of %d images, first %s; they are left out. Add their masks, or use all images whole "
-            "with dataset.apply_mask=false",
+            "%s: leaving out %d of %d images, which have no mask, first %s. Add their masks, or use all images without "
+            "masks with dataset.apply_mask=false",
             *(folder, len(missing), len(images), missing[0]),
         )
     return paired
@@ -63,7 +63,7 @@ def read_masked(image_path: Path, mask_path: Path | None) -> np.ndarray:
         )
     if not alpha.any():
         raise DataError(
-            f"{mask_path}: expected a mask that is white on the object, got one that is black everywhere. Mend it, "
+            f"{mask_path}: expected a mask that is white on the object, got one that is black everywhere. Correct it, "
             f"remove {image_path.name} and its mask, or set dataset.apply_mask=false."
         )
     return np.dstack([image, alpha])
@@ -75,14 +75,15 @@ def read_mask(path: Path) -> np.ndarray:
     alpha = mask[..., :3].max(axis=2)
     if mask.shape[2] == 4:
         alpha = np.minimum(alpha, mask[..., 3])
-    return alpha * 255 if alpha.max() == 1 else alpha  # stored as 0 and 1
+    return alpha * 255 if alpha.max() == 1 else alpha  # 0 and 1 instead of 0 and 255
 
 
 def check_masks(scene: Scene, folder: Path) -> None:
     """Raises DataError when the masks of a scene cover everything, or the surroundings instead of the object."""
     if not scene.has_alpha:
         raise DataError(
-            f"{folder}: every mask is white everywhere, so none says anything. Set dataset.apply_mask=false."
+            f"{folder}: expected masks that are black around the object, got masks that are white everywhere. Correct "
+            f"them, or set dataset.apply_mask=false."
         )
     border, centre = [], []
     for index in range(len(scene)):
@@ -93,13 +94,13 @@ def check_masks(scene: Scene, folder: Path) -> None:
     if np.mean(border) > np.mean(centre) + 0.3:
         raise DataError(
             f"{folder}: the masks look inverted: on average {np.mean(border):.0%} of the image border is white, but "
-            f"only {np.mean(centre):.0%} of the middle. White must mean object. Invert them, "
+            f"only {np.mean(centre):.0%} of the middle. White must mean the object. Invert them, "
             f"or set dataset.apply_mask=false."
         )
 
 
 def check_band(scene: Scene, width: int) -> None:
-    """Raises DataError where there is no mask for a band of this many pixels to run along."""
+    """Raises DataError where `width` asks for a band around outlines, but the scene has no masks."""
     if width and not scene.has_alpha:
         raise DataError(
             f"dataset.mask_band={width}: expected images with masks or alpha, {scene.name} has none. Set it to 0, or "
@@ -108,8 +109,8 @@ def check_band(scene: Scene, width: int) -> None:
 
 
 def outline_band(scene: Scene, width: int) -> np.ndarray:
-    """(P,) bool in the order of `scene.pixels`: whether a pixel on the other side of the mask's outline lies within
-    `width` pixels. What is at least half opaque is inside; the border of an image is no outline."""
+    """(P,) bool in the order of `scene.pixels`: whether a pixel is within `width` pixels of one on the other side
+    of the mask's outline. A pixel that is at least half opaque is inside; the border of an image is no outline."""
     band = np.empty(len(scene.pixels), dtype=bool)
     for index, start in enumerate(scene.offsets):
         inside = (scene.image(index)[..., 3] >= 128).astype(np.uint8)

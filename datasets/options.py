@@ -18,7 +18,7 @@ Holdout = ViewNumber | tuple[ViewNumber, ...]  # every n-th view, or the indices
 
 
 def check_holdout(holdout: Holdout) -> None:
-    """Raises ConfigError for an interval or for indices that nothing can be held out by."""
+    """Raises ConfigError for an interval or for indices that no views can be held out by."""
     if isinstance(holdout, int):
         if holdout == 1:
             raise ConfigError(f"dataset.holdout: expected 0 (none) or at least 2, got {holdout}.")
@@ -28,13 +28,13 @@ def check_holdout(holdout: Holdout) -> None:
 
 @dataclass(frozen=True)
 class Resolution:
-    """The size that the user asked for: by width and height, by a factor, or neither (as on disk)."""
+    """The image size that the user asks for: width and height, a factor, or neither (as on disk)."""
 
     img_wh: tuple[int, int] | None = None
     img_downscale: float | None = None
 
     def of(self, disk_size: tuple[int, int], where: str) -> tuple[int, int]:
-        """(width, height) to use for an image of `disk_size`; raises ConfigError when the two wishes disagree."""
+        """(width, height) to use for an image of `disk_size`; raises ConfigError if the two options disagree."""
         width, height = disk_size
         scaled = disk_size
         if self.img_downscale is not None:
@@ -61,15 +61,16 @@ class DatasetConfig:
 
     They are keyword-only, so that a subclass can add fields without a default."""
 
-    # where pixels lie for a GPU: on it where they take at most half of its free memory, else in pinned host memory
+    # where a GPU reads the pixels: "auto" keeps them on the GPU if they take at most half of its free memory, else in
+    # pinned host memory
     pixels_on: Placement = "auto"
-    # pixels of images as trained: the mask loss leaves out what lies so close to a mask's outline
+    # pixels of the images as trained: the mask loss ignores pixels within this distance of a mask's outline
     mask_band: Annotated[int, Range(0, 10**4)] = 0
-    # the true surface in the coordinates of meshes, one file or several, with which the exported mesh is compared
+    # the true surface in world coordinates, one file or several; the exported mesh is compared with it
     gt_mesh: str | tuple[str, ...] | None = None
 
     UNUSED: ClassVar[dict[str, str]] = {
-        "load_data_on_gpu": "where the pixels lie is decided by what is free; dataset.pixels_on overrides"
+        "load_data_on_gpu": "dataset.pixels_on decides where the pixels are; its default depends on the free memory"
     }
 
 
@@ -90,14 +91,14 @@ def common_options(config: Any) -> DatasetConfig:
 
 @dataclass(frozen=True)
 class FolderConfig(DatasetConfig):
-    """A folder of images; they keep their size unless img_wh or img_downscale says otherwise."""
+    """A folder of images, used at their size on disk unless img_wh or img_downscale is set."""
 
     root_dir: str
     scene: str | None = None  # name of the scene, for experiment names and root_dir: ${dataset.scene}
     img_wh: tuple[Pixels, Pixels] | None = None  # width, height in pixels
     img_downscale: Factor | None = None  # or a factor >= 1
-    holdout: Holdout = HOLDOUT  # every n-th view is kept for val and test, or a list of views; 0: none
-    follow_links: bool = False  # files of the dataset may be links to places outside of root_dir
+    holdout: Holdout = HOLDOUT  # every n-th view is held out for val and test, or a list of views; 0: none
+    follow_links: bool = False  # files of the dataset may be links to files outside of root_dir
     # frames of the orbit video; 0: the video shows the test views
     n_test_traj_steps: Annotated[int, Range(0, 10**5)] = 60
 
@@ -106,19 +107,19 @@ class FolderConfig(DatasetConfig):
 
     @property
     def resolution(self) -> Resolution:
-        """The size asked for. Raises ConfigError where there is no such size."""
+        """img_wh and img_downscale. Raises ConfigError for impossible values."""
         return Resolution(self.img_wh, self.img_downscale)
 
 
 @dataclass(frozen=True)
-class CaptureConfig(FolderConfig):
-    """A folder that brings no splits, and masks as files of their own where there are any."""
+class UnsplitFolderConfig(FolderConfig):
+    """A folder of images without splits, and with masks as separate files, if any."""
 
-    apply_mask: bool = True  # the masks, where there are any, become the alpha of the images
+    apply_mask: bool = True  # use the masks, if any, as the alpha of the images
     train_split: Split = "train"
-    val_split: Split = "val"  # val and test are the same held-out views
+    val_split: Split = "val"  # "val" and "test" are the same held-out views
     test_split: Split = "test"
 
     def is_held_out(self, split: str) -> bool:
-        """Whether a split shows the views that are held out of training."""
+        """Whether a split consists of the views that are held out of training."""
         return getattr(self, f"{split}_split") != "train"

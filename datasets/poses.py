@@ -4,7 +4,7 @@ import numpy as np
 
 from datasets.geometry.axes import focus_point, mean_up
 
-_MAX_ELEVATION = np.deg2rad(80.0)  # straight from above, the up direction of a view is undefined
+_MAX_ELEVATION = np.deg2rad(80.0)  # from straight above, the up direction of a view would be undefined
 
 
 def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:

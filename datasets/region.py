@@ -1,4 +1,4 @@
-"""The region of interest of a capture: the sphere that holds the object, as a value, as text and as a file."""
+"""The region of interest: the sphere around the object, as a value, as text and as a file."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from utils.config.schema import is_number
 from utils.errors import ConfigError, DataError
 from utils.files import replacing
 
-FILE = "region.json"
+REGION_FILE = "region.json"
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Region:
 
     center: np.ndarray  # (3,) float64
     radius: float
-    up: np.ndarray  # (3,) float64, unit length: what shall be upright in the scene
-    ground: Plane | None  # what the object stands on or hangs at; its normal points to the cameras
-    method: str  # how it was found, for people to read
+    up: np.ndarray  # (3,) float64, unit length: becomes +z in the scene
+    ground: Plane | None  # what the object stands on or hangs from; its normal points to the cameras
+    method: str  # how it was determined, for people to read
 
-    def holds(self, points: np.ndarray) -> np.ndarray:
+    def contains(self, points: np.ndarray) -> np.ndarray:
         """(...,) bool: which of the points (..., 3) lie within the sphere."""
         return np.linalg.norm(points - self.center, axis=-1) <= self.radius
 
@@ -68,7 +68,7 @@ def read_region(path: Path) -> Region:
 
 
 def parse_roi(text: str) -> tuple[np.ndarray, float]:
-    """Centre (3,) and radius of the sphere that the text "x,y,z,radius" names. Raises ConfigError."""
+    """Centre (3,) and radius of the sphere that the text "x,y,z,radius" gives. Raises ConfigError."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
@@ -76,7 +76,7 @@ def parse_roi(text: str) -> tuple[np.ndarray, float]:
     if len(numbers) != 4 or not np.isfinite(numbers).all() or numbers[3] <= 0.0:
         raise ConfigError(
             f"--roi: expected x,y,z,radius, the centre and the radius of a sphere in the coordinates of the model, "
-            f"four numbers with commas between and the last above 0, got '{text}'. Read them off region.ply or "
+            f"four numbers separated by commas, the last above 0, got '{text}'. Read them off region.ply or "
             f"sparse_points.ply, for example --roi 0.1,-0.4,2.5,0.8."
         )
     return np.array(numbers[:3]), numbers[3]

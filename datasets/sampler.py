@@ -12,8 +12,8 @@ from datasets.geometry.neighbours import nearest_views
 from datasets.masks import outline_band
 from datasets.options import Placement
 from datasets.placement import place_pixels
+from datasets.points.object_points import object_points
 from datasets.scene import Scene
-from datasets.sparse_points import find_points
 from models import ops
 from utils.cameras import Camera, pixel_rays, spread_in_pixel
 from utils.errors import DataError
@@ -21,12 +21,12 @@ from utils.rays import Photographs, RayBatch, Rays, Redirect, SourceViews
 
 
 class RaySampler:
-    """Holds the uint8 pixels and cameras of a scene for one device; rays are computed when asked for.
+    """Holds the uint8 pixels and cameras of a scene for one device; computes rays on demand.
 
-    Nothing here reads from the device, and shapes depend on the arguments alone. On the CPU the pixels are shared
-    with the scene, not copied. `per_image`: each batch comes from one random image instead of all pixels; `backend`:
-    that of `models.ops`; `placement`: where a GPU finds the pixels, see `place_pixels`; `mask_band`: pixels around the
-    outline of a mask where batches say that it is not to be trusted."""
+    Nothing here reads from the device, and shapes depend on the arguments alone. On the CPU the sampler shares the
+    pixels with the scene. `per_image`: each batch comes from one random image instead of all pixels; `backend`: that of
+    `models.ops`; `placement`: where a GPU reads the pixels, see `place_pixels`; `mask_band`: width in pixels of the
+    band around the outline of a mask that batches mark as `in_band`."""
 
     def __init__(
         self,
@@ -52,17 +52,17 @@ class RaySampler:
 
     @property
     def capturable(self) -> bool:
-        """Whether a CUDA graph may draw rays: only a kernel of our own reads pixels in the host's memory."""
-        own = self.photographs.pixels.device.type == "cuda"
-        return own or ops.uses_triton(self.backend, self.photographs.c2w)
+        """Whether a CUDA graph may draw rays: only our own kernel can read pixels in the host's memory."""
+        on_gpu = self.photographs.pixels.device.type == "cuda"
+        return on_gpu or ops.uses_triton(self.backend, self.photographs.c2w)
 
     @cached_property
     def band(self) -> Tensor:
-        """(P,) bool on the device, see `outline_band`; made when a batch is drawn first, since views need none."""
+        """(P,) bool on the device, see `outline_band`; computed for the first batch, since whole views need none."""
         return torch.from_numpy(outline_band(self.scene, self.mask_band)).to(self.device)
 
     def spread(self, num: int) -> Tensor:
-        """(num, 2) on the device, see `spread_in_pixel`; kept, since a CUDA graph reads it."""
+        """(num, 2) on the device, see `spread_in_pixel`; cached, since a CUDA graph reads it."""
         if num not in self._spreads:
             self._spreads[num] = spread_in_pixel(num, self.device)
         return self._spreads[num]
@@ -93,8 +93,8 @@ class RaySampler:
     ) -> RayBatch:
         """A batch of `num_rays` random pixels, drawn with replacement; each pixel is equally likely.
 
-        background: (3,) sRGB in [0, 1]; generator: on the sampler's device; redirect: puts others in the place of what
-        is drawn; per_pixel: so many rays in a row pass through random places of each pixel in place of its centre, in
+        background: (3,) sRGB in [0, 1]; generator: on the sampler's device; redirect: replaces some of the drawn
+        pixels; per_pixel: this many consecutive rays pass through random points of each pixel instead of its centre, in
         two independent halves, each evenly spread."""
         pixel, image = self._random_pixels(num_rays, generator)
         if redirect is not None:
@@ -109,28 +109,29 @@ class RaySampler:
         return replace(batch, in_band=self.band[pixel] if banded else None)
 
     def _random_pixels(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Rows (num,) of the pixels, and the images that they are of."""
+        """Indices (num,) of random pixels, and of their images."""
         options = {"generator": generator, "device": self.device}
         if self.per_image:
             image = torch.randint(len(self), (1,), **options)
-            # the bound lies on the device; the bias of the remainder is below 1e-9
+            # the bound is on the device; the bias of the remainder is below 1e-9
             within = torch.randint(2**62, (num,), **options) % self.counts[image]
             return self.photographs.starts[image] + within, image.expand(num)
         pixel = torch.randint(len(self.photographs.pixels), (num,), **options)
         return pixel, torch.searchsorted(self.ends, pixel, right=True)
 
     def count_views(self, points: Tensor, reach: Tensor) -> Tensor:
-        """(P,) int64: the photographs with some of the balls of radius reach (P,) around points (P, 3) in frame."""
+        """(P,) int64: the number of photographs that have some of the ball of radius reach (P,) around points (P, 3) in
+        frame."""
         return count_views(points, reach, self.photographs, self.heights)
 
     def sources(self, num: int) -> SourceViews:
-        """The photographs with up to `num` neighbours of each. Raises DataError where a GPU could not read them."""
+        """The photographs with up to `num` neighbours of each. Raises DataError where a GPU cannot read them."""
         pixels = self.photographs.pixels
         if pixels.device.type != self.device.type:
             raise DataError(
-                f"{self.scene.name}: system.loss.lambda_ncc needs the pixels in the memory of the GPU, they lie in the "
-                f"host's. Set dataset.pixels_on=device, make them fewer with dataset.img_downscale, or set lambda_ncc "
-                f"to 0."
+                f"{self.scene.name}: system.loss.lambda_ncc needs the pixels in the memory of the GPU, but they are in "
+                f"the host's. Set dataset.pixels_on=device, shrink the images with dataset.img_downscale, or set "
+                f"lambda_ncc to 0."
             )
         if len(self) < 2:
             raise DataError(
@@ -141,9 +142,9 @@ class RaySampler:
         return SourceViews(self.photographs, self.heights, neighbours)
 
     def sparse_points(self, radius: float) -> Tensor | None:
-        """(K, 3) points on the object, None where photographs have none; see `find_points`."""
-        found = find_points(self.scene, radius)
-        return None if found is None else torch.from_numpy(found).to(self.device)
+        """(K, 3) points on the object, None where there are none; see `object_points`."""
+        points = object_points(self.scene, radius)
+        return None if points is None else torch.from_numpy(points).to(self.device)
 
     def image(self, index: int, background: Tensor, shift: Tensor | None = None) -> RayBatch:
         """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]; shift: (2,) of all

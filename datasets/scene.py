@@ -1,4 +1,4 @@
-"""The one value that every loader returns: posed uint8 images in the scene frame, ready to be shared and sampled."""
+"""The one value that every loader returns: posed uint8 images in the scene frame, ready for sampling."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,11 +10,11 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Scene:
-    """Posed photographs. The scene frame holds the object near the origin; cameras are OpenCV (x right,
-    y down, z forward).
+    """Posed photographs. The object is near the origin of the scene frame; cameras are OpenCV (x right, y down,
+    z forward).
 
-    Images may differ in size: their pixels lie one after the other in one flat array, image n at
-    `pixels[offsets[n] : offsets[n] + W * H]`, row by row. The centre of pixel (x, y) lies at (x + 0.5, y + 0.5)."""
+    Images may differ in size: one flat array contains their pixels one after the other, image n at
+    `pixels[offsets[n] : offsets[n] + W * H]`, row by row. The centre of pixel (x, y) is at (x + 0.5, y + 0.5)."""
 
     name: str
     pixels: np.ndarray  # (P, C) uint8, sRGB; C = 3, or 4 with straight alpha (a mask is stored as alpha)
@@ -24,7 +24,7 @@ class Scene:
     image_names: tuple[str, ...]
     world_from_scene: np.ndarray = field(default_factory=lambda: np.eye(4))  # (4, 4) float64, similarity
     points: np.ndarray | None = None  # (K, 3) float32, sparse points in the scene frame
-    near: float = 0.0  # scene units along the ray; the model cuts rays to its own region too
+    near: float = 0.0  # scene units along the ray; the model clips rays to its own region too
     far: float = float("inf")
     orbit_views: int = 0  # frames of the orbit video; 0: the video shows the test views
 
@@ -50,7 +50,7 @@ class Scene:
 
 
 class SceneLoader(Protocol):
-    """What a dataset registers: it is built from its Config alone and loads one split at a time."""
+    """What a dataset registers: built from its Config alone, it loads one split at a time."""
 
     def load(self, split: str) -> Scene:
         """The scene of one split: "train", "val" or "test". Raises DataError when the files do not fit."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from datasets.assemble import require_folder
+from datasets.files.inside import require_inside
 from datasets.files.transforms_json import find_file, find_image, read_frames, read_lens, read_matrix, read_pose
-from datasets.geometry.inside import require_inside
-from datasets.geometry.normalise import Sparse
-from datasets.posed import Capture, PosedConfig, PosedLoader, View
+from datasets.geometry.normalise import SparsePoints
+from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.config.schema import is_number
 from utils.errors import DataError
 from utils.mesh.ply import read_vertices
@@ -30,15 +30,13 @@ class TransformsConfig(PosedConfig):
 class TransformsLoader(PosedLoader):
     """Reads the frames in the order of the file."""
 
-    def read(self) -> Capture:
+    def read(self) -> PosedPhotos:
         """See PosedLoader.read."""
         config: TransformsConfig = self.config
         require_folder(self.root, f"{config.file} and its images")
         path = self.root / config.file
         if not path.is_file():
-            raise DataError(
-                f"{path}: no such file. Set dataset.root_dir to the folder that holds it, or dataset.file to its name."
-            )
+            raise DataError(f"{path}: no such file. Set dataset.root_dir to its folder, or dataset.file to its name.")
         require_inside(self.root, [path], config.follow_links)
         meta, frames = read_frames(path)
         frames, images = self._with_image(frames, path)
@@ -49,27 +47,29 @@ class TransformsLoader(PosedLoader):
             for image, frame, where in zip(images, frames, wheres, strict=True)
             if not masks or image in masks
         ]
-        return Capture(tuple(views), self._sparse(meta, path), _user_from_file(meta, path), folder)
+        return PosedPhotos(tuple(views), self._sparse(meta, path), _user_from_file(meta, path), folder)
 
     def _with_image(self, frames: list[dict[str, Any]], path: Path) -> tuple[list[dict[str, Any]], list[Path]]:
-        """The frames whose image is there, and their images; says how many are not. Raises DataError where none is."""
-        found, images, error = [], [], None
+        """The frames whose image exists, and their images; warns of the others. Raises DataError where none exists."""
+        complete, images, error = [], [], None
         for frame in frames:
             try:
                 images.append(find_image(self.root, frame, str(path)))
-                found.append(frame)
+                complete.append(frame)
             except DataError as missing:
                 error = error or missing
-        if error and not found:
+        if error and not complete:
             raise error
         if error:
-            self._say(f"{len(frames) - len(found)} of {len(frames)} frames have no image and are left out ({error})")
-        return found, images
+            self._warn_once(
+                f"leaving out {len(frames) - len(complete)} of {len(frames)} frames, which have no image ({error})"
+            )
+        return complete, images
 
     def _masks(
         self, frames: list[dict[str, Any]], wheres: list[str], images: list[Path]
     ) -> tuple[dict[Path, Path], Path | None]:
-        """The masks that frames name, else those of a folder masks/, by their images; and their folder."""
+        """The masks that frames name, else those in masks/, by their images; and their folder."""
         named = {
             image: find_file(self.root, frame["mask_path"], "mask_path", where)
             for image, frame, where in zip(images, frames, wheres, strict=True)
@@ -77,22 +77,24 @@ class TransformsLoader(PosedLoader):
         }
         if named:
             if len(named) < len(images):
-                self._say(f"{len(images) - len(named)} of {len(images)} frames have no mask_path and are left out")
+                self._warn_once(
+                    f"leaving out {len(images) - len(named)} of {len(images)} frames, which have no mask_path"
+                )
             return named, next(iter(named.values())).parent
         return self.masks_in_folder(images, Path(os.path.commonpath([image.parent for image in images])))
 
-    def _sparse(self, meta: dict[str, Any], path: Path) -> Sparse | None:
-        """The point cloud that nerfstudio names; it says nothing of the cameras that see a point."""
+    def _sparse(self, meta: dict[str, Any], path: Path) -> SparsePoints | None:
+        """The point cloud of ply_file_path, as nerfstudio writes it; it has no track lengths."""
         if not meta.get("ply_file_path"):
             return None
         cloud = find_file(self.root, meta["ply_file_path"], "ply_file_path", str(path))
         require_inside(self.root, [cloud], self.config.follow_links)
         points = read_vertices(cloud)
-        return Sparse(points, np.ones(len(points), dtype=np.int64)) if len(points) else None
+        return SparsePoints(points, np.ones(len(points), dtype=np.int64)) if len(points) else None
 
 
 def _user_from_file(meta: dict[str, Any], path: Path) -> np.ndarray | None:
-    """(4, 4) from the frame of the file to that before nerfstudio's applied_transform and applied_scale."""
+    """(4, 4) that reverts nerfstudio's applied_transform and applied_scale, or None without them."""
     if "applied_transform" not in meta and "applied_scale" not in meta:
         return None
     applied = np.eye(4)

@@ -1,4 +1,4 @@
-"""The cameras of a scene on disk, in world coordinates, with masks: what they could have seen of a surface."""
+"""The cameras of a scene on disk in world coordinates, with masks, to tell which parts of a surface they can see."""
 
 from pathlib import Path
 
@@ -17,8 +17,8 @@ def read_viewpoints(path: Path, masks: bool, grow: int) -> list[Viewpoint]:
     """All cameras of a file, with the images beside it: a NeuS .npz, a transforms_*.json of NeRF-Synthetic, or another
     .json of instant-ngp or nerfstudio.
 
-    masks: whether the masks or the alpha of the images are wanted; grow: pixels by which they are widened. Raises
-    DataError for files that do not fit."""
+    masks: whether to use the masks or the alpha of the images; grow: pixels to dilate them by. Raises DataError for
+    files that do not fit."""
     return viewpoints_of(_loader(path, masks).load("train"), masks, grow)
 
 
@@ -37,7 +37,7 @@ def viewpoints_of(scene: Scene, masks: bool, grow: int) -> list[Viewpoint]:
 
 
 def _loader(path: Path, masks: bool) -> SceneLoader:
-    """The loader of the folder that a file of cameras lies in; it takes each view for a training view."""
+    """The loader of the folder that contains a file of cameras; it makes every view a training view."""
     if not path.is_file():
         raise DataError(f"{path}: no such file. Give cameras_sphere.npz or transforms_train.json beside its images.")
     root = str(path.resolve().parent)

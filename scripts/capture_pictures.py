@@ -1,5 +1,5 @@
-"""Makes the pictures of docs/capture.md: videos of a drawn scene, taken well and in three wrong ways, are prepared as
-those of a user are. Prints what each preparation reports, and how true its points are."""
+"""Makes the pictures of docs/capture.md: renders videos of a scene, filmed well and in three wrong ways, and runs
+prepare.py's stages on them. Prints the figures of each, and how many of its points are true."""
 
 import argparse
 import json
@@ -33,15 +33,16 @@ SIZE = (480, 360)  # pixels of a frame
 RINGS = np.radians([16.0, 45.0])  # elevations of the cameras
 DISTANCE, TARGET = 2.7, np.array([0.0, 0.0, 0.42])  # of the cameras; in heights of the cow, which stands on z = 0
 WIDTH, COLORS = 1000, 200  # of the pictures for the page
-ABOVE, NEAR = 0.03, 0.02  # heights of the cow: points higher over the table are of the cow; so near they are true
+MIN_HEIGHT = 0.03  # heights of the cow: points this high above the table belong to the cow
+MAX_ERROR = 0.02  # heights of the cow: points this close to its surface are true
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is done well or wrong."""
+    """How a video is filmed."""
 
     num_views: int = 40
-    shake: float = 0.0  # how far the picture moves during the exposure, in its widths
+    shake: float = 0.0  # how far the image moves during the exposure, in its widths
     glossy: bool = False
 
 
@@ -55,19 +56,19 @@ VARIANTS = {
 
 def cameras(num: int) -> np.ndarray:
     """(num, 3, 4) OpenCV cameras on two rings around the cow, half of them on each; all look at it."""
-    found = []
+    poses = []
     for ring, elevation in enumerate(RINGS):
         for azimuth in 2.0 * np.pi * np.arange(ring, num, len(RINGS)) / num:
             flat = np.cos(elevation) * np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
             offset = flat + np.array([0.0, 0.0, np.sin(elevation)])
-            found.append(look_at(TARGET + DISTANCE * offset, TARGET, np.array([0.0, 0.0, 1.0])))
-    return np.stack(found)
+            poses.append(look_at(TARGET + DISTANCE * offset, TARGET, np.array([0.0, 0.0, 1.0])))
+    return np.stack(poses)
 
 
 def photograph(variant: Variant, c2w: np.ndarray, seed: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """(H, W, 3) uint8 what a camera (3, 4) takes of the scene, smeared along a random direction by a hand that shakes.
+    """(H, W, 3) uint8 image of the scene from a camera (3, 4), blurred by motion in a random direction and by defocus.
 
-    A hand turns the camera more than it moves it, so all of the picture is smeared alike; nor is it in focus."""
+    A shaking hand turns the camera more than it moves it, so the whole image is blurred alike."""
     picture = render(c2w, size, variant.glossy)
     reach = variant.shake * size[0] / 2.0
     if not reach:
@@ -76,27 +77,27 @@ def photograph(variant: Variant, c2w: np.ndarray, seed: int, size: tuple[int, in
     middle, step = int(reach) + 1, reach * np.array([np.cos(angle), np.sin(angle)])
     path = np.zeros((2 * middle + 1, 2 * middle + 1, 3), np.uint8)
     draw_line(path, np.stack([middle + 0.5 - step, middle + 0.5 + step]), (255, 255, 255), 1)
-    smeared = cv2.filter2D(picture, -1, path[..., 0] / path[..., 0].sum(dtype=float), borderType=cv2.BORDER_REPLICATE)
-    return cv2.GaussianBlur(smeared, None, 0.4 * reach)
+    blurred = cv2.filter2D(picture, -1, path[..., 0] / path[..., 0].sum(dtype=float), borderType=cv2.BORDER_REPLICATE)
+    return cv2.GaussianBlur(blurred, None, 0.4 * reach)
 
 
-def truth(out: Path, c2w: np.ndarray) -> tuple[int, float]:
-    """How many points of a prepared folder are of the cow, and the share of them that lie on its surface.
+def true_points(out: Path, c2w: np.ndarray) -> tuple[int, float]:
+    """The number of points of a prepared folder that belong to the cow, and the share of them on its surface.
 
-    c2w: the true cameras (N, 3, 4); those found are moved onto them. Points of the cow are in its box, over the table;
-    those that gloss makes inside or before it count too."""
-    views = {int(view.image.stem): view.c2w for view in ColmapLoader(ColmapConfig(str(out))).capture.views}
-    move = fit_similarity(np.stack([x[:, 3] for x in views.values()]), c2w[list(views), :, 3])
-    points = read_vertices(out / "sparse_points.ply") @ move[:3, :3].T + move[:3, 3]
+    c2w: the true cameras (N, 3, 4); the estimated ones are aligned with them. The points in the cow's bounding box and
+    above the table belong to the cow, also those that gloss puts inside or in front of it."""
+    views = {int(view.image.stem): view.c2w for view in ColmapLoader(ColmapConfig(str(out))).posed.views}
+    similarity = fit_similarity(np.stack([x[:, 3] for x in views.values()]), c2w[list(views), :, 3])
+    points = read_vertices(out / "sparse_points.ply") @ similarity[:3, :3].T + similarity[:3, 3]
     surface = make_scene().cow.vertices
     low, high = surface.min(axis=0) - 0.1, surface.max(axis=0) + 0.1
-    points = points[((points > low) & (points < high)).all(axis=1) & (points[:, 2] > ABOVE)]
-    near = [np.linalg.norm(surface - point, axis=1).min() < NEAR for point in points]
+    points = points[((points > low) & (points < high)).all(axis=1) & (points[:, 2] > MIN_HEIGHT)]
+    near = [np.linalg.norm(surface - point, axis=1).min() < MAX_ERROR for point in points]
     return len(points), float(np.mean(near)) if near else 0.0
 
 
 def make_picture(name: str, target: Path) -> str:
-    """Films and prepares a variant, writes its picture to `target`; returns the report as one line."""
+    """Renders and prepares a variant, writes its picture to `target`; returns the figures as one line."""
     variant = VARIANTS[name]
     with TemporaryDirectory() as temporary:
         video, out = Path(temporary) / f"{name}.mp4", Path(temporary) / "out"
@@ -105,30 +106,34 @@ def make_picture(name: str, target: Path) -> str:
         prepare(CaptureOptions(source=video, root=out))
         picture = read_image(out / "region.png")
         report = json.loads((out / "prepare" / "report.json").read_text(encoding="utf-8"))
-        num_points, share = truth(out, c2w)
+        num_points, share = true_points(out, c2w)
     picture = resize_area(picture, (WIDTH, round(picture.shape[0] * WIDTH / picture.shape[1])))
     small = Image.fromarray(picture).quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     with replacing(target) as file:
         small.save(file, optimize=True)
     poses = report["poses"]
     return (
-        f"{name}: {poses['registered']} of {poses['frames']} frames placed, {poses['points']} points seen by "
-        f"{poses['track_length']:.1f} frames each, reprojection error {poses['reprojection_error']:.2f} pixels; "
-        f"{report['region']['points_inside']} points in the sphere, {num_points} of the cow, "
+        f"{name}: registered {poses['registered']} of {poses['frames']} frames, {poses['points']} points seen by "
+        f"{poses['track_length']:.1f} frames on average, reprojection error {poses['reprojection_error']:.2f} pixels; "
+        f"{report['region']['points_inside']} points in the sphere, {num_points} points of the cow, "
         f"{100.0 * share:.0f} % of these on its surface"
     )
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for input that must be mended."""
+    """Runs the command line; returns its exit code, 2 for wrong input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER, help="for the pictures (default: docs/images)")
-    parser.add_argument("--only", choices=VARIANTS, help="make this picture alone")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=FOLDER, help="folder for the pictures (default: docs/images)"
+    )
+    parser.add_argument("--only", choices=VARIANTS, help="make only this picture")
     args = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.INFO, force=True)
     try:
         if not args.folder.is_dir():
-            raise InputError(f"{args.folder}: no such folder. Make it, or leave it out to write to docs/images.")
+            raise InputError(
+                f"{args.folder}: no such folder. Create it, or leave the argument out to write to docs/images."
+            )
         for name in [args.only] if args.only else VARIANTS:
             print(make_picture(name, args.folder / f"capture-{name}.png"), flush=True)
     except InputError as error:

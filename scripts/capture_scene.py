@@ -1,4 +1,4 @@
-"""Draws a cow on a table in a room from anywhere, matt or glazed: what capture_pictures.py takes photographs of."""
+"""Renders a cow on a table in a room, matt or glazed, from any camera: the scene of capture_pictures.py."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +14,7 @@ from utils.mesh.rasterise import visible_faces
 
 FOCAL = 1.25  # in widths of the picture
 _SPOT = Path(__file__).resolve().parents[1] / "load" / "spot" / "gt_mesh.ply"
-_FINE = 2  # drawn so many times as large
+_SUPERSAMPLING = 2  # images are rendered this many times as large
 _TABLE, _ROOM, _FLOOR, _CEILING = 1.7, 6.0, -1.6, 3.4  # half of a side; half of a side, lowest and highest z
 _TILE = 1024  # pixels of the texture of a panel
 _LIGHT = np.array([0.42, -0.30, 0.86])
@@ -26,7 +26,7 @@ class Scene:
 
     cow: Mesh
     mesh: Mesh  # of everything, with normals; vertices and faces of the cow come first
-    pixels: np.ndarray  # (V, 2) float32, places in the atlas
+    texels: np.ndarray  # (V, 2) float32, pixels in the atlas
     atlas: np.ndarray  # (H, W, 3) float32 in [0, 1], the textures of the panels
 
 
@@ -47,28 +47,28 @@ def make_scene() -> Scene:
         panels.append((_wood(7), *_panel(t * corner, 2 * t * edge, (0, 0, -0.2))))
         wall = _wall(10 + len(panels))
         panels.append((wall, *_panel(r * corner + (0, 0, f + h), 2 * r * edge, (0, 0, -h))))
-    vertices, faces, pixels = [cow.vertices], [cow.faces], [np.zeros((len(cow.vertices), 2))]
-    for number, (_, corners, quads, places) in enumerate(panels):
+    vertices, faces, texels = [cow.vertices], [cow.faces], [np.zeros((len(cow.vertices), 2))]
+    for number, (_, corners, quads, uv) in enumerate(panels):
         faces.append(quads + sum(map(len, vertices)))
         vertices.append(corners)
-        pixels.append(1.0 + places * (_TILE - 3) + (0, number * _TILE))
+        texels.append(1.0 + uv * (_TILE - 3) + (0, number * _TILE))
     mesh = Mesh(np.concatenate(vertices), np.concatenate(faces))
     normals = np.concatenate([vertex_normals(cow), np.zeros((len(mesh.vertices) - len(cow.vertices), 3), np.float32)])
     atlas = np.concatenate([texture for texture, *_ in panels]).astype(np.float32)
     mesh = Mesh(mesh.vertices, mesh.faces, normals)
-    return Scene(cow, mesh, np.concatenate(pixels).astype(np.float32), atlas)
+    return Scene(cow, mesh, np.concatenate(texels).astype(np.float32), atlas)
 
 
 def render(c2w: np.ndarray, size: tuple[int, int], glossy: bool = False) -> np.ndarray:
-    """(H, W, 3) uint8 what a camera (3, 4) sees of the scene; size: (W, H)."""
+    """(H, W, 3) uint8 image of the scene from a camera (3, 4); size: (W, H)."""
     scene = make_scene()
-    fine = size[0] * _FINE, size[1] * _FINE
+    fine = size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING
     points = (scene.mesh.vertices - c2w[:, 3]) @ c2w[:, :3]
     points[:, :2] = points[:, :2] / points[:, 2:] * (FOCAL * fine[0]) + np.array(fine) / 2.0
     face, weights = visible_faces(points, scene.mesh.faces, fine)
     corners = scene.mesh.faces[face]
-    place = _blend(scene.pixels, corners, weights).astype(np.float32)
-    picture = cv2.remap(scene.atlas, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
+    texel = _blend(scene.texels, corners, weights).astype(np.float32)
+    picture = cv2.remap(scene.atlas, texel[..., 0], texel[..., 1], cv2.INTER_LINEAR)
     cow = (face >= 0) & (face < len(scene.cow.faces))
     points, normals = (_blend(x, corners[cow], weights[cow]) for x in (scene.mesh.vertices, scene.mesh.normals))
     coat = glaze if glossy else fur
@@ -78,7 +78,7 @@ def render(c2w: np.ndarray, size: tuple[int, int], glossy: bool = False) -> np.n
 
 
 def fur(points: np.ndarray, normals: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """(N, 3) colours in [0, 1] of a matt, spotted coat: the same from wherever the `eye` (3,) looks."""
+    """(N, 3) colours in [0, 1] of a matt, spotted coat: it does not depend on the `eye` (3,)."""
     spots = 0.5 + 0.5 * np.tanh(5.0 * _waves(points, 0.55, 1) + 1.0)[:, None]
     color = spots * (0.78, 0.74, 0.68) + (1.0 - spots) * (0.30, 0.33, 0.40)
     grain = 0.17 * np.tanh(2.0 * _waves(points, 0.09, 2)) + 0.17 * np.tanh(2.0 * _waves(points, 0.04, 3))
@@ -86,7 +86,7 @@ def fur(points: np.ndarray, normals: np.ndarray, eye: np.ndarray) -> np.ndarray:
 
 
 def glaze(points: np.ndarray, normals: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """(N, 3) colours in [0, 1] of dark, glazed china that mirrors windows and lamps for the `eye` (3,)."""
+    """(N, 3) colours in [0, 1] of dark, glazed china that reflects windows and lamps, seen from the `eye` (3,)."""
     away = points - eye
     away = away / np.linalg.norm(away, axis=1, keepdims=True)
     cosine = (away * normals).sum(axis=1, keepdims=True)
@@ -94,9 +94,9 @@ def glaze(points: np.ndarray, normals: np.ndarray, eye: np.ndarray) -> np.ndarra
     sky = _surroundings()
     azimuth = np.arctan2(mirrored[:, 1], mirrored[:, 0]) / (2.0 * np.pi) + 0.5
     height = 0.5 - np.arcsin(mirrored[:, 2].clip(-1.0, 1.0)) / np.pi
-    places = [(x * (n - 1)).astype(int) for x, n in ((height, sky.shape[0]), (azimuth, sky.shape[1]))]
+    texels = [(x * (n - 1)).astype(int) for x, n in ((height, sky.shape[0]), (azimuth, sky.shape[1]))]
     share = 0.45 + 0.55 * (1.0 + cosine.clip(-1.0, 0.0)) ** 5  # Schlick's formula
-    return (1.0 - share) * np.array([0.16, 0.05, 0.05]) * _lit(normals) + share * sky[places[0], places[1]]
+    return (1.0 - share) * np.array([0.16, 0.05, 0.05]) * _lit(normals) + share * sky[texels[0], texels[1]]
 
 
 def _lit(normals: np.ndarray) -> np.ndarray:
@@ -118,19 +118,19 @@ def _blend(values: np.ndarray, corners: np.ndarray, weights: np.ndarray) -> np.n
 
 
 def _panel(corner: tuple, across: tuple, down: tuple, cells: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A parallelogram as a grid: vertices (V, 3), faces (F, 3), places (V, 2) in [0, 1] of its texture.
+    """A parallelogram as a grid: vertices (V, 3), faces (F, 3), texture coordinates (V, 2) in [0, 1].
 
-    Its faces are small since one that reaches behind the camera is not drawn."""
+    Its faces are small, since the rasteriser skips a face that reaches behind the camera."""
     y, x = np.mgrid[: cells + 1, : cells + 1]
-    places = np.stack([x.ravel(), y.ravel()], axis=1) / cells
+    uv = np.stack([x.ravel(), y.ravel()], axis=1) / cells
     first = (y * (cells + 1) + x)[:-1, :-1].ravel()
     steps = np.array([[0, 1, cells + 2], [0, cells + 2, cells + 1]])
     faces = (first[:, None, None] + steps).reshape(-1, 3)
-    return np.array(corner, float) + places @ np.array([across, down], float), faces, places
+    return np.array(corner, float) + uv @ np.array([across, down], float), faces, uv
 
 
 def _noise(seed: int, cells: tuple[int, int]) -> np.ndarray:
-    """(_TILE, _TILE, 1) smooth noise in [-1, 1] with so many cells down and across."""
+    """(_TILE, _TILE, 1) smooth noise in [-1, 1] with a grid of `cells`, down and across."""
     drawn = np.random.default_rng(seed).uniform(-1.0, 1.0, cells)
     return cv2.resize(drawn, (_TILE, _TILE), interpolation=cv2.INTER_CUBIC)[..., None]
 
@@ -191,7 +191,7 @@ def _wall(seed: int) -> np.ndarray:
 
 @cache
 def _surroundings() -> np.ndarray:
-    """(512, 1024, 3) what the glaze mirrors: the upper half is windows and lamps, the lower half the table."""
+    """(512, 1024, 3) environment map that the glaze reflects: windows and lamps above, the table below."""
     random = np.random.default_rng(21)
     sky = np.full((512, 1024, 3), 0.22)
     sky[256:] = (0.34, 0.25, 0.17)
@@ -202,9 +202,9 @@ def _surroundings() -> np.ndarray:
                 corner = x + column * (width // 2 + 5), top + row * 34
                 cv2.rectangle(sky, corner, (corner[0] + width // 2, corner[1] + 28), (1.0, 1.0, 0.97), -1)
     for _ in range(26):
-        place = int(random.integers(0, 1024)), int(random.integers(20, 110))
-        cv2.circle(sky, place, int(random.integers(4, 12)), (1.0, 0.93, 0.75), -1, cv2.LINE_AA)
+        middle = int(random.integers(0, 1024)), int(random.integers(20, 110))
+        cv2.circle(sky, middle, int(random.integers(4, 12)), (1.0, 0.93, 0.75), -1, cv2.LINE_AA)
     for _ in range(60):
-        place = int(random.integers(0, 1024)), int(random.integers(270, 480))
-        cv2.ellipse(sky, place, (24, 8), 0, 0, 360, random.uniform(0.1, 0.75, 3).tolist(), -1, cv2.LINE_AA)
+        middle = int(random.integers(0, 1024)), int(random.integers(270, 480))
+        cv2.ellipse(sky, middle, (24, 8), 0, 0, 360, random.uniform(0.1, 0.75, 3).tolist(), -1, cv2.LINE_AA)
     return cv2.GaussianBlur(sky, None, 1.0)

@@ -22,7 +22,7 @@ def read_cameras(folder: Path) -> dict[str, np.ndarray]:
         loader = TransformsLoader(TransformsConfig(str(folder), apply_mask=False))
     else:
         loader = ColmapLoader(ColmapConfig(str(folder), apply_mask=False))
-    return {view.image.stem: view.c2w for view in loader.capture.views}
+    return {view.image.stem: view.c2w for view in loader.posed.views}
 
 
 def main(argv: list[str] | None = None) -> int:

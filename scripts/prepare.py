@@ -1,7 +1,7 @@
-"""Makes a dataset of a video or of a folder of photos: prepare.py INPUT OUT, then launch.py on OUT.
+"""Turns a video or a folder of photos into a dataset: run prepare.py INPUT OUT, then launch.py on OUT.
 
-Stages: frames, poses, undistort, region, masks, dataset. Each is skipped while its settings and what it
-reads are unchanged."""
+The stages are frames, poses, undistort, region, masks and dataset. A stage is skipped as long as its settings
+and its inputs are unchanged."""
 
 import argparse
 import logging
@@ -21,31 +21,43 @@ def make_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("input", type=Path, metavar="INPUT", help="a video, or a folder of photos")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the dataset; it may be there already")
-    parser.add_argument("--frames", type=int, default=120, help="of a video, at most (default: 120)")
-    parser.add_argument("--max-side", type=int, default=1600, help="pixels; larger images shrink (default: 1600)")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the dataset; it may exist already")
+    parser.add_argument("--frames", type=int, default=120, help="the most frames to take from a video (default: 120)")
     parser.add_argument(
-        "--camera", choices=("shared", "per-image"), default="shared", help="one lens and zoom for all, or each its own"
+        "--max-side", type=int, default=1600, help="pixels; larger images are downscaled (default: 1600)"
     )
     parser.add_argument(
-        "--camera-model", default="SIMPLE_RADIAL", metavar="MODEL", help=f"one of {', '.join(CAMERA_MODELS)}"
+        "--camera",
+        choices=("shared", "per-image"),
+        default="shared",
+        help="whether all images share one lens and zoom (default: shared)",
     )
-    parser.add_argument("--scale", type=float, help="metres per unit of the cameras; meshes come out in metres")
     parser.add_argument(
-        "--roi", metavar="X,Y,Z,RADIUS", help="sphere around the object, in the coordinates of sparse_points.ply"
+        "--camera-model",
+        default="SIMPLE_RADIAL",
+        metavar="MODEL",
+        help=f"camera model of COLMAP, one of {', '.join(CAMERA_MODELS)} (default: SIMPLE_RADIAL)",
     )
-    parser.add_argument("--masks", metavar="FOLDER|auto", help="masks of the images, or auto: made with rembg")
-    parser.add_argument("--neus", action="store_true", help="write OUT/neus too: image/, mask/, cameras_sphere.npz")
-    parser.add_argument("--transforms", action="store_true", help="write OUT/transforms.json too")
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--only", choices=STAGES, help="run this stage, even if nothing changed")
-    chosen.add_argument("--from", dest="start", choices=STAGES, help="run this stage and those after it")
+    parser.add_argument("--scale", type=float, help="metres per unit of the cameras, to get meshes in metres")
+    parser.add_argument(
+        "--roi",
+        metavar="X,Y,Z,RADIUS",
+        help="sphere around the object, in the coordinates of sparse_points.ply (default: estimated)",
+    )
+    parser.add_argument(
+        "--masks", metavar="FOLDER|auto", help="folder with masks of the images, or auto to make them with rembg"
+    )
+    parser.add_argument("--neus", action="store_true", help="also write OUT/neus: image/, mask/, cameras_sphere.npz")
+    parser.add_argument("--transforms", action="store_true", help="also write OUT/transforms.json")
+    selection = parser.add_mutually_exclusive_group()
+    selection.add_argument("--only", choices=STAGES, help="run only this stage, even if nothing changed")
+    selection.add_argument("--from", dest="start", choices=STAGES, help="run this stage and the stages after it")
     parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for input that must be mended."""
+    """Runs the command line; returns its exit code, 2 for wrong input."""
     args = make_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("datasets", "utils"):
@@ -63,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\ninterrupted: finished stages are kept, the same command goes on from there", file=sys.stderr)
+        print("\ninterrupted: finished stages are kept; run the same command again to continue", file=sys.stderr)
         return 130
     print(f"train with: python launch.py --config configs/neus-capture.yaml --train dataset.root_dir={args.out}")
     return 0

@@ -26,10 +26,11 @@ ROOMS = {  # each room, and the rooms that its files may import from besides its
     "models": "utils utils.config models.ops",
     "datasets.geometry": "utils",
     "datasets.files": f"{UTILS} datasets.geometry",
-    "datasets": f"{UTILS} models.ops {FILES}",
-    "datasets.capture": f"utils utils.mesh datasets {FILES} {' '.join(STAGES)}",  # the pipeline names its stages
+    "datasets.points": f"{UTILS} datasets {FILES}",
+    "datasets": f"{UTILS} models.ops datasets.points {FILES}",
+    "datasets.capture": f"utils utils.mesh datasets datasets.points {FILES} {' '.join(STAGES)}",
     **{  # a stage knows those before it
-        stage: f"utils utils.mesh datasets datasets.capture {FILES} {' '.join(STAGES[:number])}"
+        stage: f"utils utils.mesh datasets datasets.points datasets.capture {FILES} {' '.join(STAGES[:number])}"
         for number, stage in enumerate(STAGES)
     },
     "systems": "utils utils.config models models.ops",

@@ -1,1 +1,1 @@
-"""From a video or a folder of photographs to a dataset: stages that talk through files with a known layout."""
+"""From a video or a folder of photographs to a dataset: stages that read and write files of a known layout."""

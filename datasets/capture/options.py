@@ -1,4 +1,4 @@
-"""What the capture pipeline can be told."""
+"""The options of the capture pipeline."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ CAMERA_MODELS = (
     *("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"),
     *("SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "OPENCV_FISHEYE"),
 )
-MIN_IMAGES = 3  # with two no third view confirms what they show
+MIN_IMAGES = 3  # with two, no third view confirms what they show
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,16 @@ class CaptureOptions:
     """The settings of all stages."""
 
     source: Path  # a video, or a folder of photos
-    root: Path  # where everything goes
-    frames: int = 120  # of a video, at most; of photos all are used
-    max_side: int = 1600  # pixels; larger images are made smaller
+    root: Path  # the folder that the stages fill
+    frames: int = 120  # the most that a video gives; photos are all used
+    max_side: int = 1600  # pixels; larger images are downscaled
     camera: Literal["shared", "per-image"] = "shared"
     camera_model: str = "SIMPLE_RADIAL"  # focal length and one coefficient: what most captures can determine
-    scale: float | None = None  # metres per unit of the cameras; None: the units are kept
+    scale: float | None = None  # metres per unit of the cameras; None: the units of COLMAP stay
     masks: str | None = None  # a folder of masks, "auto", or None
     neus: bool = False  # writes the layout of NeuS too
     transforms: bool = False  # and a transforms.json
-    roi: str | None = None  # "x,y,z,radius" of the object, in the coordinates of sparse_points.ply; None: found
+    roi: str | None = None  # "x,y,z,radius" of the object, in the coordinates of sparse_points.ply; None: estimated
 
     def __post_init__(self) -> None:
         if self.frames < MIN_IMAGES:
@@ -39,7 +39,7 @@ class CaptureOptions:
         if self.camera_model not in CAMERA_MODELS:
             raise ConfigError(
                 f"--camera-model: expected one of {', '.join(CAMERA_MODELS)}, got {self.camera_model}. "
-                f"SIMPLE_RADIAL suits phones, OPENCV wide lenses."
+                f"SIMPLE_RADIAL suits phones, OPENCV wide-angle lenses."
             )
         if self.scale is not None and not 0.0 < self.scale < math.inf:
             raise ConfigError(f"--scale: expected metres per unit, above 0, got {self.scale:g}.")
@@ -52,7 +52,7 @@ class CaptureOptions:
 
     @property
     def is_video(self) -> bool:
-        """Whether the source is to be read as a video."""
+        """Whether the source is a video and not a folder of photos."""
         return not self.source.is_dir()
 
     @property

@@ -1,68 +1,67 @@
-"""The stages of a capture, in their order: what each owns, and what its result depends on."""
+"""The stages of the capture pipeline in their order: what each writes, and what its result depends on."""
 
 from functools import partial
 
-from datasets.capture import undistort
-from datasets.capture.dataset import stage as deliver
-from datasets.capture.frames import stage as frames
-from datasets.capture.masks import stage as silhouettes
-from datasets.capture.masks.sources import FOLDER as MASKS
-from datasets.capture.masks.sources import LOOSE_FOLDER as LOOSE_MASKS
+from datasets.capture.dataset.stage import write_layouts
+from datasets.capture.frames.stage import extract_frames
+from datasets.capture.masks.mask_files import LOOSE_MASK_FOLDER, MASK_FOLDER
+from datasets.capture.masks.stage import write_masks
 from datasets.capture.options import CaptureOptions
-from datasets.capture.poses import stage as poses
-from datasets.capture.region import stage as locate
-from datasets.capture.region.choose import INTEREST_FILE, POINTS_FILE
-from datasets.capture.stages import Stage, run_stages
-from datasets.region import FILE as REGION_FILE
+from datasets.capture.poses.stage import estimate_poses
+from datasets.capture.region.choose_region import INTEREST_FILE, POINTS_FILE
+from datasets.capture.region.stage import locate_object
+from datasets.capture.stage_runner import Stage, run_stages
+from datasets.capture.undistort import undistort_images
+from datasets.region import REGION_FILE
 from utils.errors import CaptureError
 
 STAGES = ("frames", "poses", "undistort", "region", "masks", "dataset")
 
 
 def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
-    """The stages as `options` want them, in the order of STAGES."""
+    """The stages that `options` ask for, in the order of STAGES."""
     root = options.root
     return (
         Stage(
             "frames",
             ("frames", "frames.json"),
-            partial(frames.run, options),
+            partial(extract_frames, options),
             {"max_side": options.max_side} | ({"frames": options.frames} if options.is_video else {}),
             (options.source,),
         ),
         Stage(
             "poses",
             ("poses", "poses.json"),
-            partial(poses.run, options),
+            partial(estimate_poses, options),
             {"camera": options.camera, "camera_model": options.camera_model},
             (root / "frames",),
         ),
         Stage(
             "undistort",
             ("images", "sparse"),
-            partial(undistort.run, options),
+            partial(undistort_images, options),
             {"scale": options.scale},
         ),
         Stage(
             "region",
             (REGION_FILE, "region.ply", "region.png", POINTS_FILE),
-            partial(locate.run, options),
+            partial(locate_object, options),
             {"roi": options.roi},
             (root / INTEREST_FILE,),
         ),
         Stage(
             "masks",
-            (MASKS, LOOSE_MASKS) if options.masks else (),
-            partial(silhouettes.run, options),
+            (MASK_FOLDER, LOOSE_MASK_FOLDER) if options.masks else (),
+            partial(write_masks, options),
             {"masks": options.masks},
             (options.mask_folder,) if options.mask_folder else (),
         ),
         Stage(
             "dataset",
             (*(["neus"] if options.neus else []), *(["transforms.json"] if options.transforms else [])),
-            partial(deliver.run, options),
+            partial(write_layouts, options),
             {"neus": options.neus, "transforms": options.transforms},
-            (root / MASKS,),
+            (root / MASK_FOLDER,),
         ),
     )
 

@@ -15,7 +15,7 @@ from datasets.files.quiet_colmap import quiet
 log = logging.getLogger(__name__)
 
 
-def run(options: CaptureOptions, working: Path) -> dict[str, Any]:
+def undistort_images(options: CaptureOptions, working: Path) -> dict[str, Any]:
     """Fills images/ and sparse/0 from poses/; returns the report."""
     model = pycolmap.Reconstruction(options.root / "poses" / "models" / "0")
     if options.scale is not None:
@@ -30,7 +30,8 @@ def run(options: CaptureOptions, working: Path) -> dict[str, Any]:
     os.replace(target / "sparse", working / "sparse" / "0")
     shutil.rmtree(target)
     shutil.rmtree(source)
-    written = pycolmap.Reconstruction(working / "sparse" / "0")
-    sizes = sorted({(camera.width, camera.height) for camera in written.cameras.values()})
-    log.info("  %d images; %s", written.num_reg_images(), ", ".join(f"{width}x{height}" for width, height in sizes))
-    return {"images": written.num_reg_images(), "sizes": sizes, "metres_per_unit": options.scale}
+    undistorted = pycolmap.Reconstruction(working / "sparse" / "0")
+    num_images = undistorted.num_reg_images()
+    sizes = sorted({(camera.width, camera.height) for camera in undistorted.cameras.values()})
+    log.info("  %d images; %s", num_images, ", ".join(f"{width}x{height}" for width, height in sizes))
+    return {"images": num_images, "sizes": sizes, "metres_per_unit": options.scale}

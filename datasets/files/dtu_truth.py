@@ -16,18 +16,22 @@ def read_scan(folder: Path, number: int) -> DTUScan:
             f"{folder}: no such folder. Give the one that holds Points/stl/stl{number:03d}_total.ply and "
             f"ObsMask/ObsMask{number}_10.mat, from https://roboimagedata.compute.dtu.dk."
         )
-    scanned = folder / "Points" / "stl" / f"stl{number:03d}_total.ply"
-    points = read_vertices(scanned)
+    points_path = folder / "Points" / "stl" / f"stl{number:03d}_total.ply"
+    points = read_vertices(points_path)
     if not len(points):
-        raise DataError(f"{scanned}: expected the points of the scanner, got none. Download the file again.")
+        raise DataError(
+            f"{points_path}: expected the points of the scanner, got a file without points. Download the file again."
+        )
     path = folder / "ObsMask" / f"ObsMask{number}_10.mat"
     observed = _read_mat(path, {"ObsMask": 3, "BB": 2, "Res": 2})
-    beside, above = folder / "ObsMask" / f"Plane{number}.mat", folder / f"Plane{number}.mat"
-    plane = _read_mat(above if above.is_file() and not beside.is_file() else beside, {"P": 2})["P"]
+    plane_path, plane_path_above = folder / "ObsMask" / f"Plane{number}.mat", folder / f"Plane{number}.mat"
+    plane = _read_mat(
+        plane_path_above if plane_path_above.is_file() and not plane_path.is_file() else plane_path, {"P": 2}
+    )["P"]
     box, cell = observed["BB"].astype(np.float64), observed["Res"].astype(np.float64)
     if box.shape != (2, 3) or cell.size != 1 or not cell.item() > 0.0 or not (box[1] > box[0]).all():
         raise DataError(
-            f"{path}: expected BB to be 2x3, lowest and highest corner, and Res one length, got {box.shape} and "
+            f"{path}: expected BB to be 2x3, lowest and highest corner, and Res to be one length, got {box.shape} and "
             f"{cell.shape}. Download the file again."
         )
     if plane.size != 4:
@@ -37,15 +41,15 @@ def read_scan(folder: Path, number: int) -> DTUScan:
 
 def _read_mat(path: Path, names: dict[str, int]) -> dict[str, np.ndarray]:
     """The arrays of a MATLAB file by their names; names: how many dimensions each has."""
-    from scipy.io import loadmat  # only here
+    from scipy.io import loadmat  # slow to import, and needed only here
 
     if not path.is_file():
         raise DataError(f"{path}: no such file. The folder of DTU's ground truth holds Points/stl/ and ObsMask/.")
     try:
-        found = loadmat(path, variable_names=list(names))
-    except Exception as error:  # a damaged file raises whatever its reader stumbles over
+        arrays = loadmat(path, variable_names=list(names))
+    except Exception as error:  # a damaged file may raise anything
         raise DataError(f"{path}: expected a MATLAB file, got one that cannot be read ({error}).") from error
     for name, dimensions in names.items():
-        if name not in found or np.ndim(found[name]) != dimensions:
+        if name not in arrays or np.ndim(arrays[name]) != dimensions:
             raise DataError(f"{path}: expected an array {name} of {dimensions} dimensions, got none.")
-    return {name: found[name] for name in names}
+    return {name: arrays[name] for name in names}

@@ -1,4 +1,4 @@
-"""Reads JSON files that others wrote."""
+"""Reads JSON files that people or other programs wrote."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from utils.errors import DataError
 def read_json(path: Path, expected: str, remedy: str = "") -> Any:
     """The content of a JSON file, with or without a byte-order mark.
 
-    expected: what belongs there, remedy: what to do. Raises DataError for a file that is missing, no UTF-8, no JSON, or
-    nested beyond reason."""
+    expected: what the file should contain; remedy: what to do otherwise; both for the message. Raises DataError for a
+    file that is missing, is not UTF-8 or JSON, or is nested too deeply."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: expected {expected}, got one that cannot be read ({error}).{remedy}") from error
+        raise DataError(f"{path}: expected {expected}, got a file that cannot be read ({error}).{remedy}") from error

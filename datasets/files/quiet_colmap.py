@@ -1,4 +1,4 @@
-"""How COLMAP is run: quietly, and the same each time."""
+"""Runs COLMAP quietly and with fixed random seeds."""
 
 import logging
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """COLMAP's own lines only where debug lines are wanted; its random numbers fixed."""
+    """Within this context COLMAP logs errors only, unless debug logging is on, and its random seed is fixed."""
     before = pycolmap.logging.minloglevel
     if not log.isEnabledFor(logging.DEBUG):
         pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
@@ -23,7 +23,7 @@ def quiet() -> Iterator[None]:
 
 
 def seeded_options() -> pycolmap.IncrementalPipelineOptions:
-    """The options of COLMAP's mapper and triangulation with fixed random numbers."""
+    """The options of COLMAP's mapper and triangulation with fixed random seeds."""
     options = pycolmap.IncrementalPipelineOptions()
     for seeded in (options, options.mapper, options.triangulation):
         seeded.random_seed = 0

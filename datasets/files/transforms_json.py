@@ -36,10 +36,10 @@ def find_image(root: Path, frame: dict[str, Any], where: str) -> Path:
 
 
 def find_file(root: Path, name: Any, key: str, where: str) -> Path:
-    """A file below `root` that `key` names, found as images are. Raises DataError."""
+    """A file below `root` that `key` names, see `find_image`. Raises DataError."""
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: expected {key} to be a path, got {name!r}.")
-    # on the path as written; where links lead is looked at once all files are known, see `require_inside`
+    # compares the path as written; `require_inside` checks where links lead once all files are known
     base = os.path.abspath(root)
     path = os.path.normpath(os.path.join(base, name.replace("\\", "/")))
     if not Path(path).is_relative_to(base):
@@ -51,7 +51,7 @@ def find_file(root: Path, name: Any, key: str, where: str) -> Path:
         if os.path.isfile(candidate):
             return Path(candidate)
     raise DataError(
-        f"{where}: no file for {key} '{name}'. Tried {path} as it is and with {', '.join(_EXTENSIONS)}. "
+        f"{where}: no file for {key} '{name}'. Tried {path} as written and with {', '.join(_EXTENSIONS)} added. "
         f"Add it, or remove the frame."
     )
 
@@ -92,13 +92,13 @@ def read_pose(frame: dict[str, Any], where: str) -> np.ndarray:
 def read_intrinsics(meta: dict[str, Any], frame: dict[str, Any], size: tuple[int, int], where: str) -> np.ndarray:
     """(4,) float64 fx, fy, cx, cy in pixels of an image of `size` (width, height); pixel centres at +1/2.
 
-    A frame's own values win over those of the file. fl_x, fl_y, cx, cy given for w x h are scaled to `size`. Raises
-    DataError for a lens with distortion."""
+    A frame's own values override those of the file. Scales fl_x, fl_y, cx, cy from w x h to `size`. Raises DataError
+    for a lens with distortion."""
     lens = read_lens(meta, frame, where, size)
     if lens.model != "PINHOLE":
         raise DataError(
-            f"{where}: holds lens distortion ({', '.join(_DISTORTION)}). Undistort the images, or use "
-            f"dataset.name=transforms, which does."
+            f"{where}: expected a pinhole camera, got lens distortion ({', '.join(_DISTORTION)}). Undistort the "
+            f"images, or set dataset.name=transforms, which undistorts them."
         )
     return np.array(lens.params)
 
@@ -153,7 +153,7 @@ def _focal(values: dict[str, Any], key: str, length: float, where: str) -> float
 
 
 def _number(values: dict[str, Any], key: str, default: float | None, where: str) -> float | None:
-    value = default if values.get(key) is None else values[key]  # null is as good as missing
+    value = default if values.get(key) is None else values[key]  # null counts as missing
     if value is not None and not is_number(value):
         raise DataError(f"{where}: expected {key} to be a finite number, got {value!r}.")
     return value

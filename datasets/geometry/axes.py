@@ -1,4 +1,4 @@
-"""What the optical axes and tops of cameras have in common: the point they look at, and their up."""
+"""The point that cameras look at, and their mean up direction."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 def focus_point(c2w: np.ndarray) -> np.ndarray:
     """(3,) the point nearest to all optical axes of cameras (N, 3, 4), in the least-squares sense.
 
-    Where the axes leave it open (one camera, parallel cameras) it is the point nearest to the scene's origin."""
+    Where the axes do not determine it (one camera, parallel cameras) it is the point nearest to the scene's origin."""
     axes = c2w[:, :, 2]
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
     system = across.sum(axis=0) + 1e-6 * len(c2w) * np.eye(3)
@@ -14,7 +14,7 @@ def focus_point(c2w: np.ndarray) -> np.ndarray:
 
 
 def mean_up(c2w: np.ndarray) -> np.ndarray:
-    """(3,) unit mean of where cameras (N, 3, 4) have their top; that of the first where they cancel."""
+    """(3,) unit mean of the up directions of cameras (N, 3, 4); that of the first where they cancel."""
     up = -c2w[:, :, 1].mean(axis=0)
     up = up if np.linalg.norm(up) > 1e-3 else -c2w[0, :, 1]
     return up / np.linalg.norm(up)

@@ -1,4 +1,4 @@
-"""Camera models with distortion, in COLMAP's terms, and images made free of it."""
+"""Camera models with distortion, in COLMAP's terms, and the undistortion of their images."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,9 +26,8 @@ class Lens:
     def undistort(self, image: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
         """The image (h, w, C) as a pinhole camera sees it, and fx, fy, cx, cy (4,) of that.
 
-        A pinhole's image (H, W, C) is returned as it is. Otherwise the result is cut to what the lens shows, so that
-        each of its pixels has been seen. An image of another size has its parameters scaled. Raises DataError where
-        the aspect ratio is another one."""
+        Returns the image (H, W, C) of a pinhole unchanged. Otherwise crops the result to pixels that the lens has seen.
+        Scales the parameters to an image of another size. Raises DataError where the aspect ratio differs."""
         size = image.shape[1], image.shape[0]
         factors = np.array(size) / self.size
         if abs(factors[0] / factors[1] - 1.0) > 0.01:
@@ -39,21 +38,21 @@ class Lens:
         if self.model in PINHOLES:
             focal = self.params[:-2] * (2 if self.model == "SIMPLE_PINHOLE" else 1)
             return image, np.array([*focal, *self.params[-2:]]) * np.tile(factors, 2)
-        source, intrinsics = _undistortion(self, size)
-        if source is None:
+        remap, intrinsics = _undistortion(self, size)
+        if remap is None:
             return image, intrinsics
-        return cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), intrinsics
+        return cv2.remap(image, remap, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), intrinsics
 
     def seen_by(self, image: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """(h, w[, C]) uint8 what a pinhole camera sees of an image (H, W[, C]) of this lens, black beyond its edge.
+        """(h, w[, C]) uint8: an image (H, W[, C]) of this lens as a pinhole camera sees it, black beyond its edge.
 
         The image has the size of the lens. intrinsics: (4,) fx, fy, cx, cy of the pinhole; size: (w, h) of its
         image."""
-        return cv2.remap(image, _source_of(self.camera(), intrinsics, size), None, cv2.INTER_LINEAR)
+        return cv2.remap(image, _remap(self.camera(), intrinsics, size), None, cv2.INTER_LINEAR)
 
     def camera(self) -> "pycolmap.Camera":
         """The lens as a camera of COLMAP."""
-        import pycolmap  # only where there is distortion
+        import pycolmap  # slow to import, and needed only for distortion
 
         return pycolmap.Camera(model=self.model, width=self.size[0], height=self.size[1], params=list(self.params))
 
@@ -65,26 +64,26 @@ def lens_of(camera: "pycolmap.Camera") -> Lens:
 
 @lru_cache(maxsize=8)  # the images of a scene share few cameras; a map is as large as an image
 def _undistortion(lens: Lens, size: tuple[int, int]) -> tuple[np.ndarray | None, np.ndarray]:
-    """Where each pixel of the pinhole image lies in the lens's (h, w, 2), None where nothing moves; and intrinsics."""
+    """The map (h, w, 2) from the pinhole's pixels to the lens's, None if they are the same; and its intrinsics."""
     import pycolmap
 
     camera = lens.camera()
     if size != lens.size:
         camera.rescale(*size)
-    changed = not camera.is_undistorted()
-    target = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera) if changed else camera
+    distorted = not camera.is_undistorted()
+    target = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera) if distorted else camera
     intrinsics = np.array(
         [target.focal_length_x, target.focal_length_y, target.principal_point_x, target.principal_point_y]
     )
-    if not changed:
+    if not distorted:
         return None, intrinsics
-    return _source_of(camera, intrinsics, (target.width, target.height)), intrinsics
+    return _remap(camera, intrinsics, (target.width, target.height)), intrinsics
 
 
-def _source_of(camera: "pycolmap.Camera", intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h, w, 2) float32: where a pinhole camera's pixels lie in the image of another, OpenCV's centres on integers."""
+def _remap(camera: "pycolmap.Camera", intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w, 2) float32: where a pinhole's pixels lie in the image of a camera; centres on integers, as in OpenCV."""
     x, y = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
     rays = np.stack([x, y, np.ones_like(x)], axis=-1)
     rays[..., :2] = (rays[..., :2] - intrinsics[2:]) / intrinsics[:2]
-    source = camera.img_from_cam(rays.reshape(-1, 3)).reshape((*rays.shape[:2], 2))
-    return (source - 0.5).astype(np.float32)
+    remap = camera.img_from_cam(rays.reshape(-1, 3)).reshape((*rays.shape[:2], 2))
+    return (remap - 0.5).astype(np.float32)

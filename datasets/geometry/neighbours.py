@@ -1,13 +1,15 @@
-"""Which photographs see the object from a similar side."""
+"""Which photographs see the object from similar directions."""
 
 import numpy as np
 
-MIN_ANGLE = np.radians(3.0)  # views closer together agree on a patch wherever the surface lies
+MIN_ANGLE = np.radians(
+    3.0
+)  # the baseline of closer views is too short: they agree on a patch wherever the surface lies
 
 
 def nearest_views(c2w: np.ndarray, num: int) -> np.ndarray:
-    """(N, K) int64: for each view the K = min(num, N - 1) others with the least angle between their lines of sight to
-    the middle of the scene, nearest first; those within MIN_ANGLE come last.
+    """(N, K) int64: for each view the K = min(num, N - 1) others with the smallest angle between their lines of sight
+    to the origin, nearest first; those within MIN_ANGLE come last.
 
     c2w: (N, 3, 4) in the scene frame, with the object around the origin."""
     positions = c2w[:, :, 3].astype(np.float64)

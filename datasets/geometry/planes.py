@@ -1,16 +1,16 @@
-"""Planes in point clouds: found by sampling, refined by least squares."""
+"""Planes in point clouds, by RANSAC and least squares."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-_TRIALS, _MAX_POINTS = 512, 20_000
+_NUM_TRIALS, _MAX_POINTS = 512, 20_000
 
 
 @dataclass(frozen=True)
 class Plane:
-    """The points x with normal @ x = offset; what lies on the side of the normal has positive height."""
+    """The points x with normal @ x = offset; points on the side of the normal have positive height."""
 
     normal: np.ndarray  # (3,) float64, unit length
     offset: float  # in the units of the points
@@ -19,13 +19,13 @@ class Plane:
         """(...,) signed distance of points (..., 3)."""
         return points @ self.normal - self.offset
 
-    def drop(self, points: np.ndarray) -> np.ndarray:
-        """(..., 3) the feet of points (..., 3) on the plane."""
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """(..., 3) points (..., 3) projected onto the plane."""
         return points - self.height(points)[..., None] * self.normal
 
 
-def most_points(heights: np.ndarray, threshold: float) -> float:
-    """How many of the heights (K,) are within the threshold: what RANSAC goes by."""
+def num_inliers(heights: np.ndarray, threshold: float) -> float:
+    """The number of heights (K,) within the threshold: the usual score of RANSAC."""
     return float((np.abs(heights) < threshold).sum())
 
 
@@ -33,17 +33,17 @@ def find_plane(
     points: np.ndarray,
     threshold: float,
     above: np.ndarray,
-    score: Callable[[np.ndarray, float], float] = most_points,
+    score: Callable[[np.ndarray, float], float] = num_inliers,
     accept: Callable[[Plane], bool] = lambda plane: True,
 ) -> Plane | None:
-    """The plane through three of the points (K, 3) that `score` of all heights and the threshold prefers, or None.
+    """The plane through three of the points (K, 3) with the highest `score` of all heights and the threshold, or None.
 
-    RANSAC (Fischler and Bolles 1981) with fixed random numbers, refined by least squares over what lies within the
-    threshold. The normal is on the side of the point `above` (3,). Planes that `accept` refuses are passed over."""
+    RANSAC (Fischler and Bolles 1981) with a fixed random seed, refined by least squares over the inliers. The normal
+    is on the side of the point `above` (3,). Skips planes that `accept` rejects."""
     random = np.random.default_rng(0)
     points = points[random.permutation(len(points))[:_MAX_POINTS]]
-    best, most = None, 0.0
-    for corners in random.integers(0, len(points), (_TRIALS, 3)):
+    best, best_score = None, 0.0
+    for corners in random.integers(0, len(points), (_NUM_TRIALS, 3)):
         a, b, c = points[corners]
         normal = np.cross(b - a, c - a)
         length = np.linalg.norm(normal)
@@ -52,9 +52,9 @@ def find_plane(
         plane = _facing(normal / length, a, above)
         if not accept(plane):
             continue
-        found = score(plane.height(points), threshold)
-        if found > most:
-            best, most = plane, found
+        plane_score = score(plane.height(points), threshold)
+        if plane_score > best_score:
+            best, best_score = plane, plane_score
     return None if best is None else fit_plane(points[np.abs(best.height(points)) < threshold], above)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from models.slow_networks import warn_of_slow_networks
 from torch import Tensor
 
 from models.base import VolumeModel
 from models.exposure import Exposure
+from models.slow_networks import warn_of_slow_networks
 from systems.configs import Experiment
 from systems.runs.board import Board
 from systems.runs.checkpoints import fit_training_state

@@ -71,7 +71,7 @@ def test_images_without_a_camera_are_left_out_and_that_is_said(tmp_path, caplog)
     write_colmap(tmp_path, CAMERAS, IMAGES)
     write_png(tmp_path / "images/other/zzz.png", IMAGES[0])
     assert len(load(tmp_path, holdout=0)) == 9
-    assert "1 of 10 images have no camera in the model and are left out, first other/zzz.png" in caplog.text
+    assert "leaving out 1 of 10 images, which the model did not register, first other/zzz.png" in caplog.text
 
 
 def test_sub_folders_pair_images_and_masks(tmp_path):
@@ -91,7 +91,7 @@ def test_the_largest_of_several_models_is_used_and_named(tmp_path, caplog):
     write_colmap(tmp_path, CAMERAS, IMAGES, model="sparse/1")
     loader = ColmapLoader(ColmapConfig(str(tmp_path), holdout=0))
     assert len(loader.load("train")) == len(loader.load("test")) == 9
-    assert caplog.text.count("2 models; sparse/1 is used, the largest, with 9 images") == 1
+    assert caplog.text.count("2 models; using sparse/1, the largest, with 9 images") == 1
 
 
 def test_distorted_images_are_undistorted(tmp_path):
@@ -127,12 +127,12 @@ def test_bad_folders_are_refused(tmp_path):
         load(tmp_path / "nowhere")
     write_colmap(tmp_path, CAMERAS, IMAGES)
     (tmp_path / "images/004.png").unlink()
-    with pytest.raises(DataError, match=r"no image for 1 of the 9 cameras of the model, first '004\.png'"):
+    with pytest.raises(DataError, match=r"no file for 1 of the 9 registered images of the model, first '004\.png'"):
         load(tmp_path)
     with pytest.raises(DataError, match=r"photos: no such folder"):
         load(tmp_path, images_dir="photos")
     (tmp_path / "sparse/0/images.bin").write_bytes(b"rubbish")
-    with pytest.raises(DataError, match="cut off or damaged"):
+    with pytest.raises(DataError, match="truncated or damaged"):
         load(tmp_path)
     for file in (tmp_path / "sparse/0").iterdir():
         file.unlink()

@@ -5,7 +5,7 @@ import pytest
 from scenes_on_disk import FOCAL, HEIGHT, WIDTH, disc, random_image, write_dtu
 
 from datasets.dtu import DTUConfig, DTULoader
-from datasets.geometry.projection import read_cameras
+from datasets.files.neus_cameras import read_neus_cameras
 from utils import registry
 from utils.errors import ConfigError, DataError
 from utils.images import write_png
@@ -62,7 +62,7 @@ def test_views_are_held_out_by_a_list(dtu_root):
         with pytest.raises(ConfigError, match=r"dataset\.holdout: expected different indices"):
             DTUConfig(str(dtu_root), holdout=bad)
     for bad in ((9,), tuple(range(9))):
-        with pytest.raises(ConfigError, match="views 0 to 8"):
+        with pytest.raises(ConfigError, match="views from 0 to 8"):
             load(dtu_root, holdout=bad)
 
 
@@ -79,7 +79,7 @@ def test_cameras_of_another_resolution_are_rescaled(dtu_root, factor, caplog):
 
     edit(dtu_root, resize)
     np.testing.assert_allclose(load(dtu_root).intrinsics, expected, rtol=1e-4)
-    assert caplog.text.count("intrinsics divided by") == 1
+    assert caplog.text.count("dividing the intrinsics by") == 1
 
 
 def test_downscaled_images_scale_the_intrinsics(dtu_root):
@@ -170,7 +170,7 @@ def test_images_without_a_mask_are_left_out_and_that_is_said_once(dtu_root, capl
     assert loader.load("test").image_names == ("000004.png",)  # number 3 of those that have a mask
     assert len(kept) == 7
     assert "000003.png" not in kept
-    assert caplog.text.count("no mask for 1 of 9 images, first 000003.png") == 1
+    assert caplog.text.count("leaving out 1 of 9 images, which have no mask, first 000003.png") == 1
 
 
 @pytest.mark.parametrize("size", [(1600, 1200), (400, 300)])
@@ -179,7 +179,7 @@ def test_the_half_pixel_of_dtu_is_one_of_its_calibration(tmp_path, size):
     camera = np.array([[2892.33, 0.0, 823.205, 0.0], [0.0, 2883.175, 619.071, 0.0], [0.0, 0.0, 1.0, 0.0]])
     made_for = np.diag([size[0] / 1600, size[1] / 1200, 1.0]) @ camera
     np.savez(tmp_path / "c.npz", world_mat_0=np.vstack([made_for, [0, 0, 0, 1]]), scale_mat_0=np.eye(4))
-    found = read_cameras(tmp_path / "c.npz").intrinsics * (400 / size[0])
+    found = read_neus_cameras(tmp_path / "c.npz").intrinsics * (400 / size[0])
     np.testing.assert_allclose(found[0], [723.0825, 720.79375, 823.705 / 4, 619.571 / 4], atol=1e-3)
 
 

@@ -40,5 +40,5 @@ def test_what_is_transparent_shows_the_background(folders, background, expected)
 
 def test_sizes_have_to_agree(folders):
     write_png(folders[0] / "r_2.png", picture(255, size=(12, 8)))
-    with pytest.raises(DataError, match="12x8, but"):
+    with pytest.raises(DataError, match=r"expected the size of .*, got 12x8"):
         read_pair(*pair_images(*folders)[0], 1.0)

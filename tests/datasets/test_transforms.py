@@ -82,7 +82,7 @@ def test_masks_come_from_the_frames_or_the_folder(root, caplog):
     (root / "masks").rename(root / "m")
     edit(root, lambda meta: [frame.update(mask_path=f"m/{i:03d}.png") for i, frame in enumerate(meta["frames"][:8])])
     assert load(root, holdout=0).image_names == tuple(f"{i:03d}.png" for i in range(8))
-    assert "1 of 9 frames have no mask_path and are left out" in caplog.text
+    assert "leaving out 1 of 9 frames, which have no mask_path" in caplog.text
 
 
 def test_masks_mirror_the_folders_of_several_cameras(root):
@@ -110,7 +110,7 @@ def test_frames_without_an_image_are_left_out_and_that_is_said_once(root, caplog
     (root / "images/002.png").unlink()
     loader = TransformsLoader(TransformsConfig(str(root), holdout=0))
     assert len(loader.load("train")) == len(loader.load("val")) == 8
-    assert caplog.text.count("1 of 9 frames have no image and are left out") == 1
+    assert caplog.text.count("leaving out 1 of 9 frames, which have no image") == 1
     for path in (root / "images").iterdir():
         path.unlink()
     with pytest.raises(DataError, match=r"no file for file_path 'images/000\.png'"):

@@ -44,11 +44,11 @@ def prepared(clip, tmp_path):
 
 
 def cameras_of(root: Path) -> np.ndarray:
-    return np.stack([view.c2w for view in ColmapLoader(ColmapConfig(str(root))).capture.views])
+    return np.stack([view.c2w for view in ColmapLoader(ColmapConfig(str(root))).posed.views])
 
 
 def test_cameras_are_those_that_the_clip_was_rendered_with(clip):
-    views = ColmapLoader(ColmapConfig(str(clip[1]))).capture.views
+    views = ColmapLoader(ColmapConfig(str(clip[1]))).posed.views
     numbers = [int(view.image.stem) for view in views]
     assert len(numbers) >= 15
     found = agreement(np.stack([view.c2w for view in views]), CAMERAS[numbers])
@@ -109,7 +109,7 @@ def test_photos_that_have_nothing_in_common_are_explained(tmp_path, capsys):
         write_jpeg(tmp_path / f"photos/{i}.jpg", random.integers(0, 256, (60, 80, 3), dtype=np.uint8))
     assert main([str(tmp_path / "photos"), str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith(f"error: {tmp_path / 'photos'}: no camera could be placed. Why: ")
+    assert said.startswith(f"error: {tmp_path / 'photos'}: COLMAP registered none of the images. Why: ")
     assert "no overlap between 4 groups" in said
     assert not (tmp_path / "out/poses").exists()
 
@@ -120,7 +120,7 @@ def test_photos_that_have_nothing_in_common_are_explained(tmp_path, capsys):
         (["nowhere.mp4", "out"], "nowhere.mp4: no such file or folder"),
         ([".", "."], "INPUT and OUT are the same folder"),
         ([".", "out", "--frames", "1"], "--frames: expected at least 3"),
-        ([".", "out"], "got none of these"),
+        ([".", "out"], "got none. Put the images there"),
     ],
 )
 def test_errors_are_one_line(arguments, said, tmp_path, monkeypatch, capsys):

@@ -1,1 +1,1 @@
-"""Stage `frames`: sharp, distinct pictures out of a video or photos."""
+"""Stage `frames`: sharp, distinct images out of a video or photos."""

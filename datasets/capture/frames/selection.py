@@ -1,37 +1,37 @@
-"""Which frames of a video are used: evenly along the way of the picture, the sharpest of each stretch."""
+"""Selects frames of a video: evenly along the motion of the image, the sharpest of each stretch."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from datasets.capture.frames.motion import Measures
+from datasets.capture.frames.motion import FrameMeasures
 
-_NEIGHBOURS = 7  # frames before and after, that a frame is compared with
-_SHARP = 0.6  # a frame with less of its neighbours' gradient energy is blurred
+_NEIGHBOURS = 7  # frames before and after that a frame is compared with
+_MIN_SHARPNESS = 0.6  # a frame with less of its neighbours' gradient energy is blurred
 _MIN_STEP = 0.002  # diagonals of the frame: two frames that are nearer than this show the same
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen frames, and why the others were not."""
+    """The chosen frames, and why the others were not chosen."""
 
     chosen: np.ndarray  # (K,) int64, ascending
     num_blurred: int  # frames less sharp than their neighbours
-    num_still: int  # frames that show what another shows
+    num_still: int  # frames that show the same as another
 
 
-def choose_frames(measures: Measures, num: int) -> Selection:
-    """At most `num` frames, one from each of as many equal stretches of the way of the picture as hold one.
+def select_frames(measures: FrameMeasures, num: int) -> Selection:
+    """At most `num` frames. Divides the motion of the image into equal stretches, at most `num` with a frame.
 
-    From each stretch comes the frame that is sharpest compared with its neighbours, one near the middle if several
-    are. Fewer come where the picture does not move far enough to tell more apart, or the video has no more."""
+    Takes from each stretch the frame that is sharpest compared with its neighbours, and of several sharp ones that near
+    the middle. Gives fewer where the image does not move far enough to tell more apart, or the video has no more."""
     sharpness = relative_sharpness(measures.sharpness)
-    sharp = np.flatnonzero(sharpness >= _SHARP)
+    sharp = np.flatnonzero(sharpness >= _MIN_SHARPNESS)
     position = measures.position[sharp] - measures.position[sharp].min()
-    step = _step(position, num)
-    stretch = np.floor(position / step).astype(np.int64)
-    off_middle = np.abs(position / step - stretch - 0.5)
-    score = sharpness[sharp] * (1.0 - 0.4 * off_middle)  # at an edge 0.8, so that frames do not come in twins
+    length = _stretch_length(position, num)
+    stretch = np.floor(position / length).astype(np.int64)
+    off_middle = np.abs(position / length - stretch - 0.5)
+    score = sharpness[sharp] * (1.0 - 0.4 * off_middle)  # 0.8 at an edge, so that neighbours are not both chosen
     order = np.lexsort((-score, stretch))
     first = np.concatenate([[True], np.diff(stretch[order]) > 0])
     chosen = np.sort(sharp[order[first]])
@@ -46,10 +46,10 @@ def relative_sharpness(sharpness: np.ndarray) -> np.ndarray:
     return sharpness / np.maximum(np.median(windows, axis=1), 1e-9)
 
 
-def _step(position: np.ndarray, num: int) -> float:
-    """Length of the stretches: the shortest found for which at most `num` of them hold a frame."""
-    whole = position.max() * (1.0 + 1e-9)
-    step = best = max(whole / num, _MIN_STEP)
+def _stretch_length(position: np.ndarray, num: int) -> float:
+    """The shortest length, of those tried, for which at most `num` stretches contain a frame."""
+    total = position.max() * (1.0 + 1e-9)
+    step = best = max(total / num, _MIN_STEP)
     while step >= _MIN_STEP:
         if len(np.unique(np.floor(position / step))) <= num:
             best = step

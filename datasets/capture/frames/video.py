@@ -15,20 +15,20 @@ from utils.errors import DataError
 log = logging.getLogger(__name__)
 
 
-def read_frames(
+def read_video(
     path: Path | str, max_side: int, gray: bool = False, chosen: Sequence[int] | None = None
 ) -> Iterator[np.ndarray]:
-    """The frames in their order, (H, W, 3), `gray`: (H, W), uint8; at most `max_side` pixels wide and high.
+    """Yields the frames in their order, uint8 (H, W, 3), or (H, W) if `gray`, at most `max_side` pixels wide and high.
 
-    chosen: ascending numbers of the frames to give, from 0 on; None: all. The rotation that a phone notes in the file
-    is applied, and each frame brings its own size. Frames that are repeated to keep a steady rate are not.
-    Raises DataError for a file that is missing, is no video, or gives no frame."""
+    chosen: ascending numbers of the frames to yield, from 0 on; None: all. Applies the rotation that a phone stores in
+    the file; each frame has its own size. Does not repeat frames to keep a steady rate. Raises DataError for a file
+    that is missing, is no video, or has no frame."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file. Give the path of a video or of a folder of photos.")
     filters = [f"scale='min({max_side},iw)':'min({max_side},ih)':force_original_aspect_ratio=decrease:flags=area"]
     if chosen is not None:  # before the scaling, so that only these are scaled
-        filters.insert(0, f"select='{_any_of(chosen)}'")
+        filters.insert(0, f"select='{_is_one_of(chosen)}'")
     command = [
         *(imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", f"file:{path}", "-map", "0:V:0"),
         *("-vf", ",".join(filters), "-fps_mode", "passthrough"),  # phones record at a varying rate
@@ -41,21 +41,21 @@ def read_frames(
                 yield frame
                 count += 1
         messages.seek(0)
-        said = messages.read().decode(errors="replace").strip().splitlines()
+        stderr = messages.read().decode(errors="replace").strip().splitlines()
         if count == 0:
-            raise DataError(_why_nothing(path, said))
-        if said and chosen is None:
-            log.warning("%s: is damaged (%s); the %d frames that can be decoded are used", path, _bare(said), count)
+            raise DataError(_no_frames(path, stderr))
+        if stderr and chosen is None:
+            log.warning("%s: is damaged (%s); using the %d frames that can be decoded", path, _last_line(stderr), count)
 
 
 class _Decoder:
-    """A process of ffmpeg that writes one picture after the other, each with its own header, into a pipe."""
+    """A process of ffmpeg that writes one image after the other, each with its own header, into a pipe."""
 
     def __init__(self, command: list[str], messages: object) -> None:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=messages)
 
     def next_frame(self, channels: int) -> np.ndarray | None:
-        """(H, W) or (H, W, 3) uint8; None at the end, also where the pipe breaks off within a picture."""
+        """(H, W) or (H, W, 3) uint8; None at the end, also where the pipe breaks off within an image."""
         pipe = self._process.stdout
         header = [pipe.readline() for _ in range(3)]  # P6, width and height, 255
         if not header[2]:
@@ -67,31 +67,32 @@ class _Decoder:
         return np.frombuffer(data, np.uint8).reshape((height, width) if channels == 1 else (height, width, channels))
 
     def close(self) -> None:
-        """Ends the process, whether or not it has more to give."""
+        """Ends the process, whether or not it has more frames."""
         self._process.stdout.close()
         self._process.kill()
         self._process.wait()
 
 
-def _any_of(numbers: Sequence[int]) -> str:
-    """ffmpeg's expression for `n is one of these`, as a tree: a sum of thousands of terms is too deep for it."""
+def _is_one_of(numbers: Sequence[int]) -> str:
+    """ffmpeg's expression for `n is one of numbers`, as a binary tree: a sum of thousands of terms nests too deep."""
     if len(numbers) == 1:
         return f"eq(n,{numbers[0]})"
     middle = len(numbers) // 2
-    return f"if(lt(n,{numbers[middle]}),{_any_of(numbers[:middle])},{_any_of(numbers[middle:])})"
+    return f"if(lt(n,{numbers[middle]}),{_is_one_of(numbers[:middle])},{_is_one_of(numbers[middle:])})"
 
 
-def _why_nothing(path: Path, said: list[str]) -> str:
-    if any("matches no streams" in line for line in said):
-        return f"{path}: expected a video, got a file without a picture track. Give the video itself."
-    if said:
+def _no_frames(path: Path, stderr: list[str]) -> str:
+    """The message for a file that has no frame, from what ffmpeg printed."""
+    if any("matches no streams" in line for line in stderr):
+        return f"{path}: expected a video, got a file without a video stream. Give the video itself."
+    if stderr:
         return (
-            f"{path}: expected a video, got a file that cannot be decoded ({_bare(said)}). Copy it again from the "
-            f"phone, or convert it to mp4."
+            f"{path}: expected a video, got a file that cannot be decoded ({_last_line(stderr)}). Copy it again from "
+            f"the phone, or convert it to mp4."
         )
     return f"{path}: the video holds no frames. Record it again, or copy it again from the phone."
 
 
-def _bare(said: list[str]) -> str:
-    """The last of ffmpeg's lines, without the part of ffmpeg that said it."""
-    return said[-1].split("] ")[-1]
+def _last_line(stderr: list[str]) -> str:
+    """The last line that ffmpeg printed, without the name of its component."""
+    return stderr[-1].split("] ")[-1]

@@ -1,1 +1,1 @@
-"""Stage `masks`: what tells the object from the rest."""
+"""Stage `masks`: masks of the object, those of the user or automatic ones."""

@@ -1,4 +1,4 @@
-"""Stage `masks`: what tells the object from the rest, where the user wants that."""
+"""Stage `masks`: writes masks of the object where the user asks for them."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,24 +6,26 @@ from typing import Any
 
 import pycolmap
 
-from datasets.capture.cloud import cloud_of
-from datasets.capture.frames.stage import read_frame_list
-from datasets.capture.masks.sources import auto_masks, given_masks
+from datasets.capture.frames.frame_list import read_frame_list
+from datasets.capture.masks.automatic_masks import write_automatic_masks
+from datasets.capture.masks.user_masks import write_user_masks
 from datasets.capture.options import CaptureOptions
+from datasets.capture.sparse_model import read_sparse_model
 from datasets.geometry.lens import lens_of
-from datasets.region import FILE, read_region
+from datasets.region import REGION_FILE, read_region
 
 
-def run(options: CaptureOptions, working: Path) -> dict[str, Any]:
+def write_masks(options: CaptureOptions, working: Path) -> dict[str, Any]:
     """Fills masks/ or masks_loose/ for the images of sparse/0, or neither; returns the report. Raises DataError."""
     if options.masks is None:
         return {"kind": None}
     root = options.root
-    cloud = cloud_of(pycolmap.Reconstruction(root / "sparse" / "0"))
+    model = read_sparse_model(root / "sparse" / "0")
     if options.mask_folder is None:
-        return asdict(auto_masks(read_region(root / FILE), cloud, root / "images", working))
-    frames, video = read_frame_list(root)
-    originals = {frame.name: frame.name if video else frame.source for frame in frames}
-    model = pycolmap.Reconstruction(root / "poses" / "models" / "0")
-    lenses = {model.images[i].name: lens_of(model.cameras[model.images[i].camera_id]) for i in model.reg_image_ids()}
-    return asdict(given_masks(options.mask_folder, originals, lenses, cloud, working))
+        return asdict(write_automatic_masks(read_region(root / REGION_FILE), model, root / "images", working))
+    frames, is_video = read_frame_list(root)
+    originals = {frame.name: frame.name if is_video else frame.source for frame in frames}
+    distorted = pycolmap.Reconstruction(root / "poses" / "models" / "0")
+    images = [distorted.images[i] for i in distorted.reg_image_ids()]
+    lenses = {image.name: lens_of(distorted.cameras[image.camera_id]) for image in images}
+    return asdict(write_user_masks(options.mask_folder, originals, lenses, model, working))

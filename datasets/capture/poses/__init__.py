@@ -1,1 +1,1 @@
-"""Stage `poses`: cameras from features, by COLMAP, and what is wrong with them."""
+"""Stage `poses`: camera poses by structure from motion with COLMAP, and a diagnosis where it fails."""

@@ -6,30 +6,30 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from datasets.capture.frames.stage import Frame
+from datasets.capture.frames.frame_list import Frame
 from datasets.capture.options import CaptureOptions
 from datasets.capture.poses.pairs import Pair
-from datasets.sift import MIN_MATCHES, PEAK, WEAK_PEAK, sift_settings
+from datasets.points.sift import LOW_PEAK_THRESHOLD, MIN_MATCHES, PEAK_THRESHOLD, sift_options
 from utils.count_bar import CountBar
 
-_FEW = 2000  # features: with fewer in the usual image, weaker ones are taken too
-_SAMPLE, _IMAGES_AT_ONCE = 6, 10
+_FEW_FEATURES = 2000  # in the median image; with fewer, the peak threshold is lowered
+_SAMPLE_SIZE, _BATCH_SIZE = 6, 10  # images
 
 
-def extract(database: Path, folder: Path, frames: Sequence[Frame], options: CaptureOptions) -> None:
-    """Writes cameras, images and SIFT features of frames/ (`folder`) to a database."""
-    settings = sift_settings(max(max(frame.size) for frame in frames), PEAK)
-    sample = frames[:: max(len(frames) // _SAMPLE, 1)][:_SAMPLE]
-    probe = database.with_name("probe.db")
-    _extract_all(probe, folder, sample, options, settings)
-    if np.median([len(features) for features in read_descriptors(probe)]) < _FEW:
-        settings.sift.peak_threshold = WEAK_PEAK
-    probe.unlink()
+def extract_features(database: Path, folder: Path, frames: Sequence[Frame], options: CaptureOptions) -> None:
+    """Writes cameras, images and SIFT features of the frames in `folder` to a database."""
+    settings = sift_options(max(max(frame.size) for frame in frames), PEAK_THRESHOLD)
+    sample = frames[:: max(len(frames) // _SAMPLE_SIZE, 1)][:_SAMPLE_SIZE]
+    sample_database = database.with_name("probe.db")
+    _extract_batches(sample_database, folder, sample, options, settings)
+    if np.median([len(descriptors) for descriptors in read_descriptors(sample_database)]) < _FEW_FEATURES:
+        settings.sift.peak_threshold = LOW_PEAK_THRESHOLD
+    sample_database.unlink()
     progress = CountBar("images with features", len(frames))
-    _extract_all(database, folder, frames, options, settings, progress)
+    _extract_batches(database, folder, frames, options, settings, progress)
 
 
-def _extract_all(
+def _extract_batches(
     database: Path,
     folder: Path,
     frames: Sequence[Frame],
@@ -43,16 +43,16 @@ def _extract_all(
         names = [frame.name for frame in frames if frame.size == size]
         reader = pycolmap.ImageReaderOptions()
         reader.camera_model = options.camera_model
-        for start in range(0, len(names), _IMAGES_AT_ONCE):
-            some = names[start : start + _IMAGES_AT_ONCE]
+        for start in range(0, len(names), _BATCH_SIZE):
+            batch = names[start : start + _BATCH_SIZE]
             pycolmap.extract_features(
-                database, folder, some, pycolmap.CameraMode.SINGLE if shared else pycolmap.CameraMode.PER_IMAGE,
+                database, folder, batch, pycolmap.CameraMode.SINGLE if shared else pycolmap.CameraMode.PER_IMAGE,
                 reader, settings, pycolmap.Device.cpu,
             )  # fmt: skip
-            if shared and start == 0:  # the next images of this size join the camera that was just made
+            if shared and start == 0:  # the next images of this size share the camera of the first batch
                 with pycolmap.Database.open(database) as opened:
-                    reader.existing_camera_id = opened.read_image_with_name(some[0]).camera_id
-            done += len(some)
+                    reader.existing_camera_id = opened.read_image_with_name(batch[0]).camera_id
+            done += len(batch)
             if progress:
                 progress(done)
 
@@ -67,11 +67,11 @@ def read_descriptors(database: Path, names: Sequence[str] | None = None) -> list
         return [np.asarray(opened.read_descriptors(image.image_id).data) for image in images]
 
 
-def read_matches(database: Path, names: Sequence[str]) -> dict[Pair, int]:
-    """Number of verified matches of each pair (i, j), i < j, given by their place in `names`; only pairs that count."""
-    place = {name: i for i, name in enumerate(names)}
+def read_num_matches(database: Path, names: Sequence[str]) -> dict[Pair, int]:
+    """The number of verified matches of each pair (i, j), i < j, of indices in `names`; at least MIN_MATCHES."""
+    index_of_name = {name: i for i, name in enumerate(names)}
     with pycolmap.Database.open(database) as opened:
-        index = {image.image_id: place[image.name] for image in opened.read_all_images()}
+        index = {image.image_id: index_of_name[image.name] for image in opened.read_all_images()}
         pair_ids, counts = opened.read_two_view_geometry_num_inliers()
     pairs = [sorted(index[i] for i in pycolmap.pair_id_to_image_pair(pair_id)) for pair_id in pair_ids]
     return {(i, j): count for (i, j), count in zip(pairs, counts, strict=True) if count >= MIN_MATCHES}

@@ -1,79 +1,81 @@
-"""Which images are matched with which: neighbours in time, and those that look alike, found without a vocabulary."""
+"""Which images are matched with which: neighbours in time, and images that look alike, found without a vocabulary."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-_WORDS, _SAMPLE, _ROUNDS = 64, 20_000, 12  # words of the vocabulary, descriptors that it is made of, steps to make it
-_NEIGHBOURS, _ALIKE = 6, 6  # of a frame of a video
-_EXHAUSTIVE, _PHOTO_NEIGHBOURS, _PHOTO_ALIKE = 80, 4, 30  # photos up to which all pairs are tried; beyond, of each
+_NUM_WORDS, _SAMPLE_SIZE, _ITERATIONS = 64, 20_000, 12  # visual words; descriptors for k-means, and its iterations
+_NEIGHBOURS, _SIMILAR = 6, 6  # of a frame of a video
+_MAX_EXHAUSTIVE = 80  # photos up to which all pairs are matched
+_PHOTO_NEIGHBOURS, _PHOTO_SIMILAR = 4, 30  # of a photo, where there are more
 
 Pair = tuple[int, int]
 
 
-def choose_pairs(descriptors: Sequence[np.ndarray], video: bool) -> list[Pair]:
+def choose_pairs(descriptors: Sequence[np.ndarray], is_video: bool) -> list[Pair]:
     """Pairs (i, j), i < j, of images in their order, from the SIFT descriptors (K, 128) uint8 of each.
 
-    Of a video each frame goes with those just before and after it and with the frames from elsewhere that look most
-    like it, which closes loops. Of photos all pairs are tried, or, of many, as with videos but more."""
+    Pairs each frame of a video with those just before and after it and with the most similar frames from elsewhere,
+    which closes loops. Pairs all photos with each other, or many photos as frames of a video, but with more of them."""
     num = len(descriptors)
-    if not video and num <= _EXHAUSTIVE:
+    if not is_video and num <= _MAX_EXHAUSTIVE:
         return [(i, j) for i in range(num) for j in range(i + 1, num)]
-    reach, alike = (_NEIGHBOURS, _ALIKE) if video else (_PHOTO_NEIGHBOURS, _PHOTO_ALIKE)
+    reach, num_similar = (_NEIGHBOURS, _SIMILAR) if is_video else (_PHOTO_NEIGHBOURS, _PHOTO_SIMILAR)
     pairs = {(i, j) for i in range(num) for j in range(i + 1, min(i + reach + 1, num))}
-    signatures = describe(descriptors)
+    signatures = vlad(descriptors)
     for i in range(num):
-        likeness = signatures @ signatures[i]
-        likeness[max(i - reach, 0) : i + reach + 1] = -np.inf
-        most = np.argsort(-likeness)[:alike]
-        pairs |= {(min(i, int(j)), max(i, int(j))) for j in most if likeness[j] > -np.inf}
+        similarity = signatures @ signatures[i]
+        similarity[max(i - reach, 0) : i + reach + 1] = -np.inf
+        most_similar = np.argsort(-similarity)[:num_similar]
+        pairs |= {(min(i, int(j)), max(i, int(j))) for j in most_similar if similarity[j] > -np.inf}
     return sorted(pairs)
 
 
-def describe(descriptors: Sequence[np.ndarray]) -> np.ndarray:
-    """(N, 64 * 128) float32 unit vectors whose products tell how alike images are, from SIFT descriptors (K, 128).
+def vlad(descriptors: Sequence[np.ndarray]) -> np.ndarray:
+    """(N, 64 * 128) float32 unit vectors whose products measure the similarity of images, from SIFT descriptors
+    (K, 128).
 
-    Residuals to the nearest of 64 words, summed for each word and normalised (VLAD, Jégou et al. 2010, with the
-    normalisation of Arandjelović and Zisserman 2013). The words are of these very images."""
-    words = _vocabulary(descriptors)
-    found = np.zeros((len(descriptors), words.size), np.float32)
-    for row, features in zip(found, descriptors, strict=True):
+    Residuals to the nearest of 64 visual words, summed for each word and normalised (VLAD, Jégou et al. 2010, with the
+    normalisation of Arandjelović and Zisserman 2013). The words are computed from these very images."""
+    words = _visual_words(descriptors)
+    signatures = np.zeros((len(descriptors), words.size), np.float32)
+    for signature, features in zip(signatures, descriptors, strict=True):
         if len(features):
             features = features.astype(np.float32)
             nearest = _nearest(features, words)
             sums = np.zeros_like(words)
             np.add.at(sums, nearest, features - words[nearest])
             sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-            row[:] = sums.ravel() / max(np.linalg.norm(sums), 1e-9)
-    return found
+            signature[:] = sums.ravel() / max(np.linalg.norm(sums), 1e-9)
+    return signatures
 
 
-def connected_parts(pairs: Sequence[Pair], num: int) -> list[list[int]]:
+def connected_components(pairs: Sequence[Pair], num: int) -> list[list[int]]:
     """The groups of images 0 .. num-1 that pairs connect, the largest first."""
-    group = list(range(num))
+    parent = list(range(num))
 
-    def top(i: int) -> int:
-        while group[i] != i:
-            group[i] = group[group[i]]
-            i = group[i]
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
         return i
 
     for i, j in pairs:
-        group[top(i)] = top(j)
-    parts: dict[int, list[int]] = {}
+        parent[root(i)] = root(j)
+    components: dict[int, list[int]] = {}
     for i in range(num):
-        parts.setdefault(top(i), []).append(i)
-    return sorted(parts.values(), key=len, reverse=True)
+        components.setdefault(root(i), []).append(i)
+    return sorted(components.values(), key=len, reverse=True)
 
 
-def _vocabulary(descriptors: Sequence[np.ndarray]) -> np.ndarray:
-    """(W, 128) float32 centres of k-means with fixed random numbers."""
+def _visual_words(descriptors: Sequence[np.ndarray]) -> np.ndarray:
+    """(W, 128) float32 centres of k-means with a fixed random seed."""
     random = np.random.default_rng(0)
-    each = max(_SAMPLE // max(len(descriptors), 1), 1)
-    drawn = [features[random.permutation(len(features))[:each]] for features in descriptors]
+    per_image = max(_SAMPLE_SIZE // max(len(descriptors), 1), 1)
+    drawn = [features[random.permutation(len(features))[:per_image]] for features in descriptors]
     sample = np.concatenate(drawn).astype(np.float32)
-    words = sample[random.permutation(len(sample))[:_WORDS]].copy()
-    for _ in range(_ROUNDS if len(sample) else 0):
+    words = sample[random.permutation(len(sample))[:_NUM_WORDS]].copy()
+    for _ in range(_ITERATIONS if len(sample) else 0):
         nearest = _nearest(sample, words)
         counts = np.bincount(nearest, minlength=len(words))
         sums = np.zeros_like(words)

@@ -1,16 +1,16 @@
-"""Sparse reconstructions that are made, not computed: an object on a table in a room, free, or on a wall."""
+"""Synthetic sparse models: an object on a table in a room, free, or on a wall."""
 
 from dataclasses import replace
 
 import numpy as np
 import pycolmap
 
-from datasets.capture.cloud import Cloud
+from datasets.capture.sparse_model import SparseModel
 from datasets.poses import look_at
 
 SIZE, FOCAL = (640, 480), 600.0
 AXES = np.array([0.45, 0.3, 0.6])  # of the ellipsoid that is the object; its centre is the origin
-BALL = 0.6  # the radius of what holds it
+BALL = 0.6  # the radius of a ball around it
 
 
 def surface(num: int, seed: int = 0) -> np.ndarray:
@@ -24,18 +24,18 @@ def cameras(num: int = 24, distance: float = 3.0, arc: float = 2.0 * np.pi, lift
     random = np.random.default_rng(5)
     turn = np.linspace(0.0, arc, num, endpoint=False)
     height = lift + 0.5 * np.sin(3.0 * turn)
-    spots = np.stack([distance * np.cos(turn), distance * np.sin(turn), height], axis=1)
+    positions = np.stack([distance * np.cos(turn), distance * np.sin(turn), height], axis=1)
     up = np.array([0.0, 0.0, 1.0])
-    return np.stack([look_at(spot, random.normal(0.0, 0.08, 3), up) for spot in spots])
+    return np.stack([look_at(position, random.normal(0.0, 0.08, 3), up) for position in positions])
 
 
-def cloud_of_points(points: np.ndarray, c2w: np.ndarray) -> Cloud:
-    """The points as seen by 3 to 9 of the cameras each."""
+def model_of_points(points: np.ndarray, c2w: np.ndarray) -> SparseModel:
+    """A model whose points have 3 to 9 observations each."""
     num, random = len(c2w), np.random.default_rng(6)
-    return Cloud(
+    return SparseModel(
         points=points,
         colors=random.integers(0, 256, points.shape, dtype=np.uint8),
-        views=random.integers(3, 10, len(points)),
+        track_lengths=random.integers(3, 10, len(points)),
         names=tuple(f"{i:03d}.png" for i in range(num)),
         c2w=c2w,
         intrinsics=np.tile([FOCAL, FOCAL, SIZE[0] / 2, SIZE[1] / 2], (num, 1)),
@@ -59,9 +59,9 @@ def room(num: int = 2000) -> np.ndarray:
     return np.concatenate([walls, random.uniform(-4.0, 4.0, (num // 40, 3))])
 
 
-def moved(cloud: Cloud, similarity: pycolmap.Sim3d) -> Cloud:
+def moved(model: SparseModel, similarity: pycolmap.Sim3d) -> SparseModel:
     """The same reconstruction in another frame and in other units."""
     rotation = similarity.rotation.matrix()
-    place = cloud.c2w[:, :, 3] @ rotation.T * similarity.scale + similarity.translation
-    c2w = np.concatenate([rotation @ cloud.c2w[:, :, :3], place[:, :, None]], axis=2)
-    return replace(cloud, points=similarity * cloud.points, c2w=c2w)
+    positions = model.c2w[:, :, 3] @ rotation.T * similarity.scale + similarity.translation
+    c2w = np.concatenate([rotation @ model.c2w[:, :, :3], positions[:, :, None]], axis=2)
+    return replace(model, points=similarity * model.points, c2w=c2w)

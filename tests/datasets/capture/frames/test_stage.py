@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 from textured_scene import HEIGHT, WIDTH, orbit_of_cameras, render_all
 
-from datasets.capture.frames import stage as frames
-from datasets.capture.frames.motion import Measures, blur, measure
-from datasets.capture.frames.selection import choose_frames
+from datasets.capture.frames.frame_list import read_frame_list
+from datasets.capture.frames.motion import FrameMeasures, blur, measure_frames
+from datasets.capture.frames.selection import select_frames
+from datasets.capture.frames.stage import extract_frames
 from datasets.capture.options import CaptureOptions
 from utils.errors import CaptureError, ConfigError, DataError, InputError
 from utils.images import read_image, write_jpeg, write_png
@@ -30,8 +31,8 @@ def run(source, tmp_path, **options):
     """The frames of a source, and the report."""
     working = tmp_path / "working"
     working.mkdir()
-    report = frames.run(CaptureOptions(source, tmp_path / "out", **options), working)
-    return frames.read_frame_list(working)[0], report
+    report = extract_frames(CaptureOptions(source, tmp_path / "out", **options), working)
+    return read_frame_list(working)[0], report
 
 
 def test_a_blurred_frame_and_a_copy_are_not_chosen(views, tmp_path):
@@ -61,7 +62,7 @@ def test_the_number_is_kept_and_the_way_is_covered(views, tmp_path):
 
 def test_evenly_along_the_way_not_in_time():
     position = np.concatenate([np.linspace(0.0, 1.0, 50), np.full(200, 1.0), np.linspace(1.0, 2.0, 25)])
-    found = choose_frames(Measures(position, np.ones(275), np.zeros(275)), 20)
+    found = select_frames(FrameMeasures(position, np.ones(275), np.zeros(275)), 20)
     ways = np.diff(position[found.chosen])
     assert len(found.chosen) == 20
     assert 0.5 < ways.min() / ways.mean() < ways.max() / ways.mean() < 1.7
@@ -71,7 +72,7 @@ def test_evenly_along_the_way_not_in_time():
 def test_a_camera_that_rests_goes_no_way(views):
     gray = cv2.cvtColor(views[0], cv2.COLOR_RGB2GRAY)
     noisy = [np.clip(gray + RANDOM.normal(0.0, 3.0, gray.shape), 0, 255).astype(np.uint8) for _ in range(30)]
-    assert np.ptp(measure(noisy).position) < 0.004
+    assert np.ptp(measure_frames(noisy).position) < 0.004
 
 
 def test_blur_is_measured_without_comparison(views):
@@ -101,7 +102,7 @@ def test_what_will_show_in_the_surface_is_said_at_once(views, tmp_path, caplog):
     for i, view in enumerate(large):
         write_jpeg(tmp_path / f"photos/{i}.jpg", view)
     run(tmp_path / "photos", tmp_path)
-    assert "12 of 12 images are blurred, fine detail will be missing" in caplog.text
+    assert "12 of 12 images are blurred, so fine detail will be missing" in caplog.text
     assert "12 images are few" in caplog.text
 
 
@@ -123,7 +124,7 @@ def test_photos_are_upright_unique_and_keep_their_files(views, tmp_path, caplog)
     assert [frame.source for frame in found] == [*(f"IMG {i}.jpg" for i in range(4)), "IMG 10.png", "turned.jpg"]
     assert [frame.name for frame in found] == [*(f"IMG_{i}.jpg" for i in range(4)), "IMG_10.jpg", "turned.jpg"]
     assert (report["photos"], report["copies"], report["frames"]) == (7, 1, 6)
-    assert "1 photos are copies of others and are left out, first" in caplog.text
+    assert "left out 1 photos that are copies of others, first" in caplog.text
     kept = tmp_path / "working/frames"
     assert (kept / "IMG_0.jpg").read_bytes() == (folder / "IMG 0.jpg").read_bytes()
     with Image.open(kept / "turned.jpg") as turned:
@@ -174,11 +175,11 @@ def make_input(kind, tmp_path, views):
     [
         ("no frames", DataError, "expected a video, got a file that cannot be decoded"),
         ("no video", DataError, "expected a video, got a file that cannot be decoded"),
-        ("sound", DataError, "got a file without a picture track"),
-        ("still", CaptureError, "20 frames, of which 1 show something new; expected at least 3"),
+        ("sound", DataError, "got a file without a video stream"),
+        ("still", CaptureError, "expected at least 3 frames that show something new, got 1 among 20 frames"),
         ("one photo", CaptureError, "is one photo. Give the folder of all photos"),
-        ("two photos", CaptureError, "2 photos; expected at least 3, better 40"),
-        ("identical", CaptureError, "4 photos, of which 1 differ; expected at least 3"),
+        ("two photos", CaptureError, r"expected at least 3 photos, better 40 from all around the object, got 2\. Take"),
+        ("identical", CaptureError, "expected at least 3 photos, .* got 4, of which 1 are distinct"),
         ("unreadable", DataError, r"1\.jpg: expected a complete image file"),
         ("empty", DataError, "the folder is empty"),
     ],

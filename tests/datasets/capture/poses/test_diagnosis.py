@@ -1,17 +1,17 @@
-"""Why images could not be placed, told from what was measured; directions of the cameras around the object."""
+"""Reasons why images could not be registered, from statistics of the matches; directions of the cameras."""
 
 import numpy as np
 import pytest
 from scenes_on_disk import ring_of_cameras
 
-from datasets.capture.frames.stage import Frame
-from datasets.capture.poses.diagnosis import Evidence, around, directions, explain, level_up
+from datasets.capture.frames.frame_list import Frame
+from datasets.capture.poses.diagnosis import MatchStatistics, cameras_per_sector, directions, explain_failure, level_up
 
 
-def evidence(num=10, blur=0.6, features=3000, shared=200, video=True, gap=None) -> Evidence:
+def statistics(num=10, blur=0.6, features=3000, shared=200, is_video=True, gap=None) -> MatchStatistics:
     frames = [Frame(f"{i}.jpg", str(i), (640, 480), 100.0, blur) for i in range(num)]
     matches = {(i, i + 1): shared for i in range(num - 1) if i != gap}
-    return Evidence(frames, video, [features] * num, matches)
+    return MatchStatistics(frames, is_video, [features] * num, matches)
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,11 @@ def evidence(num=10, blur=0.6, features=3000, shared=200, video=True, gap=None) 
         ({"features": 150}, "only 150 features, too little texture: put the object on a newspaper", "blurred"),
         ({"shared": 20}, "share only 20 features, the camera moves too fast: film more slowly", "texture"),
         ({"gap": 3}, "no overlap between 2 groups of images (6, 4 images", "fast"),
-        ({"video": False, "shared": 20}, "walk around the object instead of turning on the spot", "fast"),
+        ({"is_video": False, "shared": 20}, "walk around the object instead of turning on the spot", "fast"),
     ],
 )
 def test_reasons_come_with_what_to_do(options, said, unsaid):
-    explanation = explain(evidence(**options))
+    explanation = explain_failure(statistics(**options))
     assert said in explanation
     assert unsaid not in explanation
 
@@ -41,9 +41,10 @@ def test_cameras_an_equal_angle_apart_fill_the_sectors_equally():
     """Rounding puts the azimuth of the first camera on either side of 0, that of the opposite one at 180 or -180."""
     for num, each in ((12, 1), (36, 3)):
         azimuth, _ = directions(ring_of_cameras(num))
-        assert around(azimuth).tolist() == [each] * 12
-        assert around(azimuth + 1e-12).tolist() == around(azimuth - 1e-12).tolist() == [each] * 12
-        assert around(np.append(azimuth, [180.0, -180.0]))[6] == each + 2
+        assert cameras_per_sector(azimuth).tolist() == [each] * 12
+        for rounding in (1e-12, -1e-12):
+            assert cameras_per_sector(azimuth + rounding).tolist() == [each] * 12
+        assert cameras_per_sector(np.append(azimuth, [180.0, -180.0]))[6] == each + 2
 
 
 def test_up_is_that_of_an_arc_too():

@@ -1,8 +1,8 @@
-"""Which images are matched: all of few photos, neighbours and look-alikes of many or of a video."""
+"""Which images are matched: all of few photos, neighbours and look-alikes of many or of a is_video."""
 
 import numpy as np
 
-from datasets.capture.poses.pairs import choose_pairs, connected_parts, describe
+from datasets.capture.poses.pairs import choose_pairs, connected_components, vlad
 
 
 def loop_of_descriptors(num: int, turns: int = 1) -> list[np.ndarray]:
@@ -18,30 +18,30 @@ def loop_of_descriptors(num: int, turns: int = 1) -> list[np.ndarray]:
 
 
 def test_all_pairs_of_few_photos():
-    assert choose_pairs(loop_of_descriptors(7), video=False) == [(i, j) for i in range(7) for j in range(i + 1, 7)]
+    assert choose_pairs(loop_of_descriptors(7), is_video=False) == [(i, j) for i in range(7) for j in range(i + 1, 7)]
 
 
 def test_a_video_closes_its_loop_and_finds_its_second_turn():
-    pairs = set(choose_pairs(loop_of_descriptors(80, turns=2), video=True))
+    pairs = set(choose_pairs(loop_of_descriptors(80, turns=2), is_video=True))
     assert {(i, i + 1) for i in range(79)} <= pairs
     assert len({(i, i + 40) for i in range(40)} & pairs) > 35
     assert len(pairs) < 80 * 13
 
 
 def test_many_photos_are_not_matched_with_all():
-    pairs = choose_pairs(loop_of_descriptors(100), video=False)
+    pairs = choose_pairs(loop_of_descriptors(100), is_video=False)
     assert len(pairs) < 100 * 35
-    assert len(connected_parts(pairs, 100)) == 1
+    assert len(connected_components(pairs, 100)) == 1
 
 
 def test_images_without_features_are_borne():
     descriptors = [*loop_of_descriptors(10), np.zeros((0, 128), np.uint8)]
-    signatures = describe(descriptors)
+    signatures = vlad(descriptors)
     assert np.isfinite(signatures).all()
     np.testing.assert_allclose(np.linalg.norm(signatures[:10], axis=1), 1.0, rtol=1e-5)
-    assert choose_pairs(descriptors, video=True)
-    assert choose_pairs([np.zeros((0, 128), np.uint8)] * 10, video=True)
+    assert choose_pairs(descriptors, is_video=True)
+    assert choose_pairs([np.zeros((0, 128), np.uint8)] * 10, is_video=True)
 
 
 def test_parts_are_what_pairs_connect():
-    assert connected_parts([(0, 1), (3, 4), (1, 5)], 6) == [[0, 1, 5], [3, 4], [2]]
+    assert connected_components([(0, 1), (3, 4), (1, 5)], 6) == [[0, 1, 5], [3, 4], [2]]

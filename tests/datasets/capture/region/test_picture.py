@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from capture_scenes import SIZE, cameras, cloud_of_points, room, surface, table
+from capture_scenes import SIZE, cameras, model_of_points, room, surface, table
 
-from datasets.capture.region.estimate import estimate_region
+from datasets.capture.region.estimate_region import estimate_region
 from datasets.capture.region.picture import INSIDE, SPHERE, spread_views, write_region_cloud, write_region_picture
 from datasets.capture.region.shapes import ground_cut, outline, sphere_lines, sphere_outline
 from datasets.region import Region
 from utils.images import read_image, write_png
 
-CLOUD = cloud_of_points(np.concatenate([surface(400), table(), room()]), cameras())
-REGION = estimate_region(CLOUD)
+MODEL = model_of_points(np.concatenate([surface(400), table(), room()]), cameras())
+REGION = estimate_region(MODEL)
 
 
 def share_of(image: np.ndarray, color: tuple[int, int, int]) -> float:
@@ -19,9 +19,9 @@ def share_of(image: np.ndarray, color: tuple[int, int, int]) -> float:
 
 
 def test_the_picture_is_written_and_shows_points_and_sphere(tmp_path):
-    for name in CLOUD.names:
+    for name in MODEL.names:
         write_png(tmp_path / "images" / name, np.full((SIZE[1], SIZE[0], 3), 120, np.uint8))
-    write_region_picture(REGION, CLOUD, tmp_path / "images", tmp_path / "region.png")
+    write_region_picture(REGION, MODEL, tmp_path / "images", tmp_path / "region.png")
     picture = read_image(tmp_path / "region.png")
     assert 800 < picture.shape[0] < 1500
     assert 1600 < picture.shape[1] < 2400
@@ -33,40 +33,40 @@ def test_the_picture_is_written_and_shows_points_and_sphere(tmp_path):
 
 
 def test_photographs_of_all_shapes_and_cameras_turned_away_are_drawn(tmp_path):
-    cloud = cloud_of_points(surface(400), cameras(3))
-    cloud.c2w[0, :, [0, 2]] *= -1.0
-    for name, size in zip(cloud.names, ((90, 120), (120, 90), (50, 200)), strict=True):
+    model = model_of_points(surface(400), cameras(3))
+    model.c2w[0, :, [0, 2]] *= -1.0
+    for name, size in zip(model.names, ((90, 120), (120, 90), (50, 200)), strict=True):
         write_png(tmp_path / name, np.full((*size, 3), 120, np.uint8))
-    write_region_picture(REGION, cloud, tmp_path, tmp_path / "region.png")
+    write_region_picture(REGION, model, tmp_path, tmp_path / "region.png")
     assert (tmp_path / "region.png").is_file()
 
 
 def test_views_are_spread():
-    chosen = spread_views(REGION, CLOUD, 4)
+    chosen = spread_views(REGION, MODEL, 4)
     assert len(set(chosen)) == 4
-    directions = CLOUD.c2w[chosen, :, 3] / np.linalg.norm(CLOUD.c2w[chosen, :, 3], axis=1, keepdims=True)
+    directions = MODEL.c2w[chosen, :, 3] / np.linalg.norm(MODEL.c2w[chosen, :, 3], axis=1, keepdims=True)
     assert (directions @ directions.T - 2.0 * np.eye(4)).max() < 0.6
-    assert spread_views(REGION, cloud_of_points(surface(9), cameras(2)), 4) == [0, 1]
+    assert spread_views(REGION, model_of_points(surface(9), cameras(2)), 4) == [0, 1]
 
 
 def test_the_outline_of_the_sphere_touches_its_projection():
     points = REGION.center + REGION.radius * surface(20000) / np.linalg.norm(surface(20000), axis=1, keepdims=True)
     for view in (0, 7):
-        pixels, _ = CLOUD.project(view, points)
-        around = sphere_outline(REGION, CLOUD, view)
+        pixels, _ = MODEL.project(view, points)
+        around = sphere_outline(REGION, MODEL, view)
         np.testing.assert_allclose(around.min(axis=0), pixels.min(axis=0), atol=2.0)
         np.testing.assert_allclose(around.max(axis=0), pixels.max(axis=0), atol=2.0)
-    at_camera = Region(CLOUD.c2w[0, :, 3], 0.1, REGION.up, None, "")
-    assert sphere_outline(at_camera, CLOUD, 0) is None
+    at_camera = Region(MODEL.c2w[0, :, 3], 0.1, REGION.up, None, "")
+    assert sphere_outline(at_camera, MODEL, 0) is None
 
 
 def test_outlines_are_cut_in_front_of_the_camera():
-    c2w = CLOUD.c2w[0]
+    c2w = MODEL.c2w[0]
     ahead, behind = c2w[:, 3] + 2.0 * c2w[:, 2], c2w[:, 3] - 2.0 * c2w[:, 2] + 4.0 * c2w[:, 0]
-    around = outline(CLOUD, 0, np.stack([ahead, behind]), 0.01)
+    around = outline(MODEL, 0, np.stack([ahead, behind]), 0.01)
     assert around[:, 0].max() > 10 * SIZE[0]  # to the right, without end
     assert around[:, 0].min() == pytest.approx(SIZE[0] / 2, abs=1e-3)
-    assert outline(CLOUD, 0, behind[None], 0.01) is None
+    assert outline(MODEL, 0, behind[None], 0.01) is None
 
 
 def test_lines_lie_on_the_sphere_and_the_ground():
@@ -76,12 +76,12 @@ def test_lines_lie_on_the_sphere_and_the_ground():
 
 
 def test_the_cloud_holds_points_in_two_colours_sphere_and_cameras(tmp_path):
-    write_region_cloud(REGION, CLOUD, tmp_path / "region.ply")
+    write_region_cloud(REGION, MODEL, tmp_path / "region.ply")
     import trimesh
 
-    cloud = trimesh.load(tmp_path / "region.ply")
-    num = len(CLOUD.points)
-    np.testing.assert_allclose(cloud.vertices[:num], CLOUD.points, atol=1e-5)
-    inside = (cloud.colors[:num, :3] == INSIDE).all(axis=1)
-    np.testing.assert_array_equal(inside, REGION.holds(CLOUD.points))
-    assert len(cloud.vertices) == num + len(sphere_lines(REGION)) + len(CLOUD.names) * 8 * 16
+    ply = trimesh.load(tmp_path / "region.ply")
+    num = len(MODEL.points)
+    np.testing.assert_allclose(ply.vertices[:num], MODEL.points, atol=1e-5)
+    inside = (ply.colors[:num, :3] == INSIDE).all(axis=1)
+    np.testing.assert_array_equal(inside, REGION.contains(MODEL.points))
+    assert len(ply.vertices) == num + len(sphere_lines(REGION)) + len(MODEL.names) * 8 * 16

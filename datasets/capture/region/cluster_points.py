@@ -1,26 +1,26 @@
-"""Connected parts of a point cloud, and the ball around one."""
+"""Clusters of a point cloud, and the ball around one."""
 
 import numpy as np
 
-_CROWD = 4  # points in a cell and its neighbours, below which they are stray
+_MIN_POINTS = 4  # in a cell and its neighbours; with fewer, the points are outliers
 _STEPS = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-_TRIMMED = 0.005  # share of the points that may be wrong without anything else to show it
+_TRIMMED_SHARE = 0.005  # of the points that may be wrong without any other sign of it
 
 
-def clusters(points: np.ndarray, size: float) -> np.ndarray:
-    """(K,) int64: the number of the connected part that each of the points (K, 3) belongs to, -1 for stray ones.
+def label_clusters(points: np.ndarray, cell: float) -> np.ndarray:
+    """(K,) int64: the number of the cluster that each of the points (K, 3) belongs to, -1 for outliers.
 
-    Points are connected when they share a cell of a grid with edge `size` or their cells touch; cells with few points
+    Points are connected when they share a cell of a grid with edge `cell` or their cells touch; cells with few points
     around them connect nothing (as in DBSCAN, Ester et al. 1996)."""
-    corner = np.floor(points / size).astype(np.int64)
+    corner = np.floor(points / cell).astype(np.int64)
     cells, index = np.unique(corner, axis=0, return_inverse=True)
     index = index.reshape(-1)
     counts = np.bincount(index, minlength=len(cells))
-    number = {tuple(cell): i for i, cell in enumerate(cells.tolist())}
+    number = {tuple(corner): i for i, corner in enumerate(cells.tolist())}
     touching = [
-        [number[tuple(other)] for other in (cell + _STEPS).tolist() if tuple(other) in number] for cell in cells
+        [number[tuple(other)] for other in (corner + _STEPS).tolist() if tuple(other) in number] for corner in cells
     ]
-    dense = [counts[others].sum() >= _CROWD for others in touching]
+    dense = [counts[others].sum() >= _MIN_POINTS for others in touching]
     label = np.full(len(cells), -1, dtype=np.int64)
     num = 0
     for start in np.flatnonzero(dense):
@@ -28,9 +28,9 @@ def clusters(points: np.ndarray, size: float) -> np.ndarray:
             continue
         label[start], open_cells = num, [start]
         while open_cells:
-            fresh = [other for other in touching[open_cells.pop()] if dense[other] and label[other] < 0]
-            label[fresh] = num
-            open_cells += fresh
+            unlabelled = [other for other in touching[open_cells.pop()] if dense[other] and label[other] < 0]
+            label[unlabelled] = num
+            open_cells += unlabelled
         num += 1
     return label[index]
 
@@ -47,10 +47,11 @@ def enclosing_ball(points: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def trimmed_ball(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre (3,) and radius of a ball around all points (K, 3) but the outermost half per cent, taken off twice."""
+    """Centre (3,) and radius of a ball around points (K, 3), without the outermost half per cent of them, which is
+    removed in two rounds."""
     center, radius = enclosing_ball(points)
     for _ in range(2):
         distances = np.linalg.norm(points - center, axis=1)
-        points = points[distances <= np.quantile(distances, 1.0 - _TRIMMED / 2.0, method="higher")]
+        points = points[distances <= np.quantile(distances, 1.0 - _TRIMMED_SHARE / 2.0, method="higher")]
         center, radius = enclosing_ball(points)
     return center, radius

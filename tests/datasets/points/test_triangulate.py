@@ -7,9 +7,9 @@ import pytest
 import trimesh
 from scipy.spatial import cKDTree
 
+from datasets.points.object_points import object_points
+from datasets.points.triangulate import triangulate
 from datasets.scene import Scene
-from datasets.sparse_points import find_points
-from datasets.triangulate import triangulate
 from systems.configs import read_experiment
 from utils.errors import DataError
 from utils.registry import ROOT, build
@@ -42,12 +42,12 @@ def test_points_lie_on_what_was_photographed_the_same_each_time(scene: Scene, po
 
 def test_a_loss_of_points_triangulates_where_the_dataset_brings_none(scene: Scene, points: np.ndarray):
     assert scene.points is None
-    found = find_points(scene, 1.0)
+    found = object_points(scene, 1.0)
     assert 50 < len(found) <= len(points)
     assert np.abs(found).max() < 1.0
 
 
 def test_a_full_disk_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("datasets.triangulate.cv2.imwrite", lambda path, image: False)
-    with pytest.raises(DataError, match=r"could not be written there.*TMPDIR"):
+    monkeypatch.setattr("datasets.points.triangulate.cv2.imwrite", lambda path, image: False)
+    with pytest.raises(DataError, match=r"cannot write a photograph there.*TMPDIR"):
         triangulate(scene)

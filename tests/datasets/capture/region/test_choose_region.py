@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from capture_scenes import BALL, cameras, cloud_of_points, surface, table
+from capture_scenes import BALL, cameras, model_of_points, surface, table
 from scenes_on_disk import random_image, ring_of_cameras, write_colmap, write_transforms
 
-from datasets.capture.region.choose import choose_region
+from datasets.capture.region.choose_region import choose_region
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.geometry.normalise import OBJECT_RADIUS
 from datasets.geometry.planes import Plane
-from datasets.region import FILE, Region, parse_roi, read_region, write_region
+from datasets.region import REGION_FILE, Region, parse_roi, read_region, write_region
 from datasets.transforms import TransformsConfig, TransformsLoader
 from utils.errors import ConfigError, DataError
 from utils.mesh.ply import read_vertices, write_points
@@ -24,8 +24,8 @@ IMAGES = [random_image(i, 3) for i in range(9)]
 @pytest.mark.parametrize("ground", [REGION.ground, None])
 def test_file_round_trip(tmp_path, ground):
     region = Region(REGION.center, REGION.radius, UP, ground, "auto")
-    write_region(region, tmp_path / "new" / FILE)
-    found = read_region(tmp_path / "new" / FILE)
+    write_region(region, tmp_path / "new" / REGION_FILE)
+    found = read_region(tmp_path / "new" / REGION_FILE)
     for name in ("center", "radius", "up", "method"):
         np.testing.assert_array_equal(getattr(found, name), getattr(region, name))
     assert (found.ground is None) == (ground is None)
@@ -47,18 +47,18 @@ def test_file_round_trip(tmp_path, ground):
 )
 def test_what_is_wrong_in_a_file_is_named(tmp_path, change, message):
     values = {"center": [0, 0, 0], "radius": 1, "up": [0, 0, 2]}
-    (tmp_path / FILE).write_text(json.dumps(values))
-    np.testing.assert_array_equal(read_region(tmp_path / FILE).up, [0.0, 0.0, 1.0])
-    (tmp_path / FILE).write_text(json.dumps(values | change))
-    with pytest.raises(DataError, match=f"{FILE}: {message}"):
-        read_region(tmp_path / FILE)
+    (tmp_path / REGION_FILE).write_text(json.dumps(values))
+    np.testing.assert_array_equal(read_region(tmp_path / REGION_FILE).up, [0.0, 0.0, 1.0])
+    (tmp_path / REGION_FILE).write_text(json.dumps(values | change))
+    with pytest.raises(DataError, match=f"{REGION_FILE}: {message}"):
+        read_region(tmp_path / REGION_FILE)
 
 
 @pytest.mark.parametrize("text", ['{"center"', "[1, 2]", ""])
 def test_a_file_that_is_no_region_is_refused(tmp_path, text):
-    (tmp_path / FILE).write_text(text)
-    with pytest.raises(DataError, match=f"{FILE}: expected"):
-        read_region(tmp_path / FILE)
+    (tmp_path / REGION_FILE).write_text(text)
+    with pytest.raises(DataError, match=f"{REGION_FILE}: expected"):
+        read_region(tmp_path / REGION_FILE)
 
 
 def test_the_text_of_a_sphere():
@@ -72,33 +72,33 @@ def test_the_text_of_a_sphere():
 def test_numbers_win_over_points_and_points_over_the_estimate(tmp_path, caplog):
     caplog.set_level("INFO")
     interest = tmp_path / "sparse_points_interest.ply"
-    cloud = cloud_of_points(np.concatenate([surface(500), table()]), cameras())
-    found = choose_region(cloud, interest=interest)
+    model = model_of_points(np.concatenate([surface(500), table()]), cameras())
+    found = choose_region(model, interest=interest)
     assert found.method.startswith("auto")
     points = surface(50) * 0.5 + [1.0, 0.0, 0.0]
     write_points(points, np.zeros((50, 3), np.uint8), interest)
     np.testing.assert_allclose(read_vertices(interest), points, atol=1e-6)
-    cleaned = choose_region(cloud, interest=interest)
-    assert cleaned.holds(points).all()
+    cleaned = choose_region(model, interest=interest)
+    assert cleaned.contains(points).all()
     assert cleaned.radius < 0.65 * BALL
     np.testing.assert_array_equal(cleaned.up, found.up)
-    named = choose_region(cloud, "1,2,3,4", interest)
+    named = choose_region(model, "1,2,3,4", interest)
     assert [*named.center, named.radius, named.method] == [1.0, 2.0, 3.0, 4.0, "by --roi"]
     assert "region of interest (by --roi): radius 4 around (1, 2, 3), with 1070 of 3500 points" in caplog.text
-    few = choose_region(cloud_of_points(surface(5), cameras()), "0,0,0,1")
+    few = choose_region(model_of_points(surface(5), cameras()), "0,0,0,1")
     assert few.ground is None
     assert few.up[2] > 0.98
 
 
 def test_points_of_interest_that_are_none_are_refused(tmp_path):
     interest = tmp_path / "sparse_points_interest.ply"
-    cloud = cloud_of_points(surface(500), cameras())
+    model = model_of_points(surface(500), cameras())
     write_points(np.zeros((0, 3)), np.zeros((0, 3), np.uint8), interest)
     with pytest.raises(DataError, match=r"expected the points of the object, at least two, got 0"):
-        choose_region(cloud, interest=interest)
+        choose_region(model, interest=interest)
     interest.write_text("no ply")
     with pytest.raises(DataError, match=r"expected a PLY file"):
-        choose_region(cloud, interest=interest)
+        choose_region(model, interest=interest)
 
 
 @pytest.mark.parametrize("kind", ["colmap", "transforms"])
@@ -112,7 +112,7 @@ def test_loaders_put_the_sphere_upright_at_the_origin(tmp_path, kind, caplog):
         write_transforms(tmp_path, c2w, IMAGES)
         make = lambda **keys: TransformsLoader(TransformsConfig(str(tmp_path), **keys))  # noqa: E731
     without = make().load("train").world_from_scene
-    write_region(REGION, tmp_path / FILE)
+    write_region(REGION, tmp_path / REGION_FILE)
     loader = make()
     world = loader.load("train").world_from_scene
     assert loader.load("test").world_from_scene is world or (loader.load("test").world_from_scene == world).all()

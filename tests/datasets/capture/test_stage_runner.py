@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets.capture import stages
-from datasets.capture.stages import Stage, run_stages
+from datasets.capture import stage_runner
+from datasets.capture.stage_runner import Stage, run_stages
 from utils.errors import CaptureError, DataError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -63,7 +63,7 @@ def test_each_stage_runs_once_and_again_with_what_it_depends_on(chain, tmp_path,
 
 
 def test_stages_run_alone_or_from_one_on(chain):
-    with pytest.raises(CaptureError, match="second needs the results of first, which are not there"):
+    with pytest.raises(CaptureError, match="second needs the results of first, which are missing"):
         chain.run(only="second")
     chain.run()
     assert chain.run(only="first") == ["first"]
@@ -95,7 +95,7 @@ def test_a_copied_folder_is_as_good(chain, tmp_path):
 
 @pytest.mark.parametrize("step", range(1, 8))
 def test_killed_between_any_two_moves_nothing_is_lost(chain, monkeypatch, step):
-    """The process dies at the so-manyth change on disk while the second result replaces the first."""
+    """The process dies at the n-th change on disk while the second result replaces the first."""
     chain.run("1")
     calls = []
 
@@ -109,8 +109,8 @@ def test_killed_between_any_two_moves_nothing_is_lost(chain, monkeypatch, step):
         return change
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages.os, "replace", dying(os.replace))
-        patch.setattr(stages.shutil, "rmtree", dying(stages.shutil.rmtree))
+        patch.setattr(stage_runner.os, "replace", dying(os.replace))
+        patch.setattr(stage_runner.shutil, "rmtree", dying(stage_runner.shutil.rmtree))
         with pytest.raises(KeyboardInterrupt):
             chain.run("2")
     if step == 1:  # before the new results count: the old ones are whole
@@ -125,7 +125,7 @@ def test_killed_between_any_two_moves_nothing_is_lost(chain, monkeypatch, step):
 
 def test_killed_in_the_middle_of_a_stage_the_half_is_thrown_away(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from datasets.capture.stages import *\n"
+        "import sys, time; from pathlib import Path; from datasets.capture.stage_runner import *\n"
         "def run(working):\n"
         "    (working / 'a').write_text('half'); print('ready', flush=True); time.sleep(60)\n"
         f"run_stages(Path(r'{tmp_path}'), [Stage('first', ('a',), run, {{}})])"
@@ -149,7 +149,7 @@ def test_killed_in_the_middle_of_a_stage_the_half_is_thrown_away(tmp_path):
 
 def test_what_others_made_is_not_replaced(chain):
     (chain.root / "a").mkdir(parents=True)
-    with pytest.raises(CaptureError, match="a: is there already, and was not made here"):
+    with pytest.raises(CaptureError, match=r"a: exists already, and prepare\.py did not write it"):
         chain.run()
 
 
@@ -178,10 +178,10 @@ def test_disks_that_refuse_are_told_in_a_sentence(chain, number, said):
     assert chain.run() == ["first", "second"]
 
 
-def test_a_full_disk_is_known_by_its_room_where_a_library_says_something_else(chain, monkeypatch):
+def test_a_full_disk_is_recognised_by_its_free_bytes_where_a_library_says_something_else(chain, monkeypatch):
     with pytest.raises(RuntimeError, match="database"):
         chain.run(fail=RuntimeError("database error"))
-    monkeypatch.setattr(stages, "_room", lambda root: 0)
+    monkeypatch.setattr(stage_runner, "_free_bytes", lambda root: 0)
     with pytest.raises(CaptureError, match="the disk is full"):
         chain.run(fail=RuntimeError("database error"))
 

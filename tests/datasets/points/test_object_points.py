@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from analytic_shapes import cameras_around, photograph
 
+from datasets.points.object_points import object_points, points_on_object
 from datasets.scene import Scene
-from datasets.sparse_points import find_points, points_on_object
 
 
 def scene(points: np.ndarray | None) -> Scene:
@@ -39,5 +39,5 @@ def test_a_scene_without_points_on_the_object_is_told(points, number, caplog: py
     found = scene(points)
     if points is None:  # nor have the photographs any
         found = replace(found, pixels=np.full_like(found.pixels, 200))
-    assert find_points(found, 1.0) is None
-    assert f"of {number} sparse points none lies on the object" in caplog.text
+    assert object_points(found, 1.0) is None
+    assert f"none of the {number} sparse points is on the object" in caplog.text

@@ -1,9 +1,9 @@
-"""Runs stages that talk through files: each once, until its settings or what it reads change.
+"""Runs stages that pass files on to each other: each stage once, until its settings or its inputs change.
 
-A stage fills `prepare/<stage>.working`. When it is done its record is written there and the folder becomes
-`prepare/<stage>.ready` in one step; from then on it counts. Its results are moved to their places and the record last,
-to `prepare/<stage>.json`; what was interrupted on the way is finished at the next start. So no moment exists at which a
-finished stage can be lost, or half a result be taken for a whole one."""
+A stage fills `prepare/<stage>.working`. When it is done, its record is written into that folder and the folder is
+renamed to `prepare/<stage>.ready` in one step; from then on the stage counts as finished. Then its results move to
+where they belong, and its record moves last, to `prepare/<stage>.json`; the next start completes interrupted moves.
+So a finished stage cannot be lost, and half a result never counts as a whole one."""
 
 import errno
 import fcntl
@@ -24,7 +24,7 @@ from utils.errors import CaptureError, InputError
 from utils.files import replacing
 
 log = logging.getLogger(__name__)
-_FULL = 2**20  # bytes; with less room left, whatever fails fails for that
+_MIN_FREE = 2**20  # bytes; with less free, a full disk is the reason for whatever fails
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Stage:
     """A step from files to files."""
 
     name: str
-    outputs: tuple[str, ...]  # files and folders that it may make, relative to the root
+    outputs: tuple[str, ...]  # files and folders that it may write, relative to the root
     run: Callable[[Path], Mapping[str, Any]]  # fills a folder with (some of) `outputs`; returns what to report
     settings: Mapping[str, Any]  # what its result depends on, as JSON
-    sources: tuple[Path, ...] = ()  # files and folders that it reads, beside its settings
-    version: int = 1  # raised when the code gives other results
+    sources: tuple[Path, ...] = ()  # files and folders that it reads
+    version: int = 1  # raise it when the code gives other results
 
 
 class Workspace:
@@ -48,8 +48,9 @@ class Workspace:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Makes the folder, keeps other processes out, and finishes what was interrupted. Raises CaptureError."""
-        with _said_plainly(self.root):
+        """Creates the folder, locks it against other processes, and completes interrupted moves. Raises
+        CaptureError."""
+        with _explain_disk_errors(self.root):
             self._state.mkdir(parents=True, exist_ok=True)
             lock = (self._state / "lock").open("w")
         with lock:
@@ -59,47 +60,48 @@ class Workspace:
                 raise CaptureError(
                     f"{self.root}: another process is preparing this folder. Wait for it, or give another OUT."
                 ) from error
-            with _said_plainly(self.root):
+            with _explain_disk_errors(self.root):
                 for ready in sorted(self._state.glob("*.ready")):
                     if (ready / "record.json").exists():
                         self._install(ready)
                 for kind in ("working", "ready", "old"):
-                    for left in self._state.glob(f"*.{kind}"):
-                        shutil.rmtree(left)
+                    for leftover in self._state.glob(f"*.{kind}"):
+                        shutil.rmtree(leftover)
             yield
 
     def record(self, name: str) -> dict[str, Any] | None:
-        """What is noted of a finished stage: fingerprint, run, outputs, seconds, report; None when it is not whole."""
-        record = self._noted(name)
+        """The record of a finished stage: fingerprint, run, outputs, seconds, report; None if an output is missing."""
+        record = self._read_record(name)
         return record if record and all((self.root / output).exists() for output in record["outputs"]) else None
 
-    def _noted(self, name: str) -> dict[str, Any] | None:
+    def _read_record(self, name: str) -> dict[str, Any] | None:
         try:
             return json.loads((self._state / f"{name}.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
 
-    def _check_places(self, stage: Stage) -> None:
-        """Raises CaptureError where something lies that the stage did not make and would replace."""
-        own = (self._noted(stage.name) or {"outputs": []})["outputs"]
+    def _check_outputs(self, stage: Stage) -> None:
+        """Raises CaptureError where the stage would replace a file that it did not write."""
+        own = (self._read_record(stage.name) or {"outputs": []})["outputs"]
         for output in stage.outputs:
             if output not in own and (self.root / output).exists():
                 raise CaptureError(
-                    f"{self.root / output}: is there already, and was not made here. Move it away, or give another OUT."
+                    f"{self.root / output}: exists already, and prepare.py did not write it. Move it away, or give "
+                    f"another OUT."
                 )
 
-    def make(self, stage: Stage, fingerprint: str) -> dict[str, Any]:
-        """Runs a stage and puts its results in place of older ones; returns its record."""
-        self._check_places(stage)
+    def run(self, stage: Stage, fingerprint: str) -> dict[str, Any]:
+        """Runs a stage and replaces its older results; returns its record."""
+        self._check_outputs(stage)
         working = self._state / f"{stage.name}.working"
         started = time.perf_counter()
-        with _said_plainly(self.root):
+        with _explain_disk_errors(self.root):
             working.mkdir()
             report = dict(stage.run(working))
             record = {
                 "stage": stage.name,
                 "fingerprint": fingerprint,
-                "run": uuid.uuid4().hex,  # so that the stages after it see that it ran again
+                "run": uuid.uuid4().hex,  # tells later stages that this one ran again
                 "outputs": [output for output in stage.outputs if (working / output).exists()],
                 "seconds": round(time.perf_counter() - started, 2),
                 "report": report,
@@ -110,25 +112,25 @@ class Workspace:
         return record
 
     def write_report(self, names: Sequence[str]) -> None:
-        """prepare/report.json: what each finished stage reports."""
-        found = {name: record for name in names if (record := self.record(name))}
-        with _said_plainly(self.root), replacing(self._state / "report.json") as file:
-            content = {name: record["report"] | {"seconds": record["seconds"]} for name, record in found.items()}
+        """Writes prepare/report.json: the report of each finished stage."""
+        records = {name: record for name in names if (record := self.record(name))}
+        with _explain_disk_errors(self.root), replacing(self._state / "report.json") as file:
+            content = {name: record["report"] | {"seconds": record["seconds"]} for name, record in records.items()}
             file.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     def _install(self, ready: Path) -> None:
-        """Moves results to their places; may be interrupted anywhere and repeated."""
+        """Moves results to where they belong; may be interrupted anywhere and repeated."""
         record = json.loads((ready / "record.json").read_text(encoding="utf-8"))
-        before = (self._noted(record["stage"]) or {"outputs": []})["outputs"]
+        before = (self._read_record(record["stage"]) or {"outputs": []})["outputs"]
         old = ready.with_suffix(".old")
         old.mkdir(exist_ok=True)
         for output in {*record["outputs"], *before}:
-            new, place = ready / output, self.root / output
-            if place.exists() and (new.exists() or output not in record["outputs"]):
-                os.replace(place, old / uuid.uuid4().hex)
+            new, target = ready / output, self.root / output
+            if target.exists() and (new.exists() or output not in record["outputs"]):
+                os.replace(target, old / uuid.uuid4().hex)
             if new.exists():
-                place.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(new, place)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(new, target)
         os.replace(ready / "record.json", self._state / f"{record['stage']}.json")
         shutil.rmtree(ready)
         shutil.rmtree(old)
@@ -137,8 +139,8 @@ class Workspace:
 def run_stages(root: Path, stages: Sequence[Stage], only: str | None = None, start: str | None = None) -> None:
     """Brings the results of all stages in `root` up to date, in their order.
 
-    only: runs this one, whether or not anything changed; start: this one and what changes with it. Either takes the
-    results of the stages before as they lie there. Raises CaptureError."""
+    only: runs this stage alone, whether or not anything changed; start: runs this stage, and the later ones that it
+    changes. Both take the results of earlier stages as they are on disk. Raises CaptureError."""
     names = [stage.name for stage in stages]
     first = names.index(only or start) if only or start else 0
     workspace = Workspace(root)
@@ -146,36 +148,36 @@ def run_stages(root: Path, stages: Sequence[Stage], only: str | None = None, sta
         runs: list[str] = []
         for number, stage in enumerate(stages):
             record = workspace.record(stage.name)
-            said = f"[{number + 1}/{len(stages)}] {stage.name}"
+            title = f"[{number + 1}/{len(stages)}] {stage.name}"
             if number < first:
                 if record is None:
                     raise CaptureError(
-                        f"{root}: {only or start} needs the results of {stage.name}, which are not there. "
+                        f"{root}: {only or start} needs the results of {stage.name}, which are missing. "
                         f"Run --from {stage.name}, or everything."
                     )
             else:
                 fingerprint = _fingerprint(root, stage, runs)
                 forced = number == first and bool(only or start)
                 if record is not None and record["fingerprint"] == fingerprint and not forced:
-                    log.info("%s: unchanged, skipped", said)
+                    log.info("%s: unchanged, skipped", title)
                 else:
-                    log.info("%s ...", said)
-                    record = workspace.make(stage, fingerprint)
+                    log.info("%s ...", title)
+                    record = workspace.run(stage, fingerprint)
                     workspace.write_report(names)
-                    log.info("%s: done in %.1f s", said, record["seconds"])
+                    log.info("%s: done in %.1f s", title, record["seconds"])
             if stage.name == only:
                 return
             runs.append(record["run"])
 
 
 def _fingerprint(root: Path, stage: Stage, runs: Sequence[str]) -> str:
-    """Changes with the settings, what is read, the code and the runs of the stages before."""
-    content = [stage.version, dict(stage.settings), list(runs), [_stamp(path, root) for path in stage.sources]]
+    """A hash of the settings, the sources, the version of the code and the runs of the stages before."""
+    content = [stage.version, dict(stage.settings), list(runs), [_file_states(path, root) for path in stage.sources]]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _stamp(path: Path, root: Path) -> list[Any]:
-    """Names, sizes and times of a file, or of the files of a folder; no times within `root`, which may be copied."""
+def _file_states(path: Path, root: Path) -> list[Any]:
+    """Names, sizes and times of a file, or of the files of a folder; no times within `root`, which a user may copy."""
     files = sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
     states = [(file, file.stat()) for file in files if file.exists()]
     if path.is_relative_to(root):
@@ -184,27 +186,27 @@ def _stamp(path: Path, root: Path) -> list[Any]:
 
 
 @contextmanager
-def _said_plainly(root: Path) -> Iterator[None]:
+def _explain_disk_errors(root: Path) -> Iterator[None]:
     """Turns errors of the disk into a CaptureError that says what to do."""
     try:
         yield
     except InputError:
         raise
-    except (OSError, RuntimeError, ValueError) as error:  # libraries in C++ tell a full disk as one of the others
+    except (OSError, RuntimeError, ValueError) as error:  # libraries in C++ report a full disk as one of the others
         number = error.errno if isinstance(error, OSError) else None
         if number in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise CaptureError(
                 f"{error.filename or root}: {error.strerror}. Give an OUT that you may write to, and an INPUT that you "
                 f"may read."
             ) from error
-        if number in (errno.ENOSPC, errno.EDQUOT) or _room(root) < _FULL:
+        if number in (errno.ENOSPC, errno.EDQUOT) or _free_bytes(root) < _MIN_FREE:
             raise CaptureError(
-                f"{root}: the disk is full. Free some space and start again: finished stages are kept."
+                f"{root}: the disk is full. Free some space and start again: prepare.py keeps the finished stages."
             ) from error
         if number in (errno.ENOTDIR, errno.EEXIST):
             raise CaptureError(f"{root}: expected a folder, or nothing yet, got a file. Give another OUT.") from error
         raise
 
 
-def _room(root: Path) -> int:
-    return shutil.disk_usage(root).free if root.is_dir() else _FULL
+def _free_bytes(root: Path) -> int:
+    return shutil.disk_usage(root).free if root.is_dir() else _MIN_FREE

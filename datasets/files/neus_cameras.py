@@ -1,0 +1,89 @@
+"""Reads the cameras of the NeuS and IDR layouts, projection matrices in an .npz file."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.geometry.projection import decompose, scale_since_calibration
+from utils.errors import DataError
+
+
+@dataclass(frozen=True)
+class NeusCameras:
+    """All cameras of an .npz file, in the frame where the object fills the unit sphere."""
+
+    c2w: np.ndarray  # (N, 3, 4) float64, OpenCV
+    intrinsics: (
+        np.ndarray
+    )  # (N, 4) float64 fx, fy, cx, cy, pixel centres at +1/2, for the image size of the calibration
+    world_from_scene: np.ndarray  # (4, 4) float64, similarity
+
+
+def read_neus_cameras(path: Path) -> NeusCameras:
+    """The cameras world_mat_i @ scale_mat_i for i = 0, 1, ... Raises DataError."""
+    arrays = _read_arrays(path)
+    count = sum(name.startswith("world_mat_") and not name.startswith("world_mat_inv_") for name in arrays)
+    for name in [f"{kind}_mat_{i}" for i in range(max(count, 1)) for kind in ("world", "scale")]:
+        if name not in arrays:
+            raise DataError(
+                f"{path}: expected world_mat_i and scale_mat_i for i = 0 to {max(count, 1) - 1}, got no {name}. "
+                f"Set dataset.cameras_file to the normalised cameras of the scene (cameras_sphere.npz)."
+            )
+        if arrays[name].shape != (4, 4) or not np.isfinite(arrays[name]).all():
+            raise DataError(
+                f"{path}: expected {name} to be 4x4 finite numbers, got {arrays[name].shape} with NaN or inf."
+            )
+    scale_mat = arrays["scale_mat_0"].astype(np.float64)
+    _check_scale_mats(path, scale_mat, np.stack([arrays[f"scale_mat_{i}"] for i in range(count)]))
+    c2w, intrinsics = [], []
+    for i in range(count):
+        camera = decompose(arrays[f"world_mat_{i}"][:3].astype(np.float64) @ scale_mat, f"{path}, world_mat_{i}")
+        c2w.append(camera[0])
+        intrinsics.append(camera[1])
+    intrinsics = np.stack(intrinsics)
+    # the calibration put pixel centres on integers
+    intrinsics[:, 2:] += 0.5 * scale_since_calibration(intrinsics, str(path))
+    return NeusCameras(np.stack(c2w), intrinsics, scale_mat)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such file. A NeuS scene holds image/, mask/ and {path.name}; set dataset.root_dir to the "
+            f"folder that contains them, or dataset.cameras_file to the name of the file."
+        )
+    try:
+        with zipfile.ZipFile(path) as file:
+            names = [name for name in file.namelist() if name.startswith(("world_mat_", "scale_mat_"))]
+            return {name.removesuffix(".npy"): _read_matrix(file, name) for name in names}
+    except Exception as error:  # a damaged file may raise anything
+        raise DataError(
+            f"{path}: expected an .npz file of plain 4x4 arrays, got one that cannot be read ({error})."
+        ) from error
+
+
+def _read_matrix(file: zipfile.ZipFile, name: str) -> np.ndarray:
+    """A 4x4 array of numbers. Raises ValueError for any other, before it allocates memory."""
+    with file.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = read(member)
+    if shape != (4, 4) or kind.kind not in "fiu":
+        raise ValueError(f"{name} is {kind} of shape {shape}")
+    with file.open(name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+def _check_scale_mats(path: Path, scale_mat: np.ndarray, all_mats: np.ndarray) -> None:
+    """The scene frame is one similarity for all views."""
+    scales = np.linalg.svd(scale_mat[:3, :3], compute_uv=False)
+    if np.linalg.det(scale_mat[:3, :3]) <= 0 or scales[0] > scales[2] * 1.001:
+        raise DataError(f"{path}: expected scale_mat_0 to scale uniformly, got scales {np.round(scales, 4).tolist()}.")
+    off = np.abs(all_mats - scale_mat).max(axis=(1, 2)) > 1e-3 * scales[0]
+    if off.any():
+        raise DataError(
+            f"{path}: expected one scale_mat for all views, got another in scale_mat_{int(off.argmax())}. Normalise "
+            f"all cameras of the scene with the same matrix."
+        )

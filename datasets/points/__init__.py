@@ -1,0 +1,1 @@
+"""Points of a scene: those on its object, and those that COLMAP triangulates from its photographs."""

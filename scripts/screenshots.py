@@ -1,4 +1,4 @@
-"""Takes the pictures of the viewer and the report in README.md: screenshots.py RUN [--out docs/images]
+"""Takes the pictures of docs/viewer-and-report.md: screenshots.py RUN [--out docs/images]
 
 Needs Playwright and Chromium: make browser."""
 

@@ -79,6 +79,11 @@ def test_the_readme_is_short_and_leads_to_every_page() -> None:
     assert set(NAMES) - {"README.md"} <= linked
 
 
+def test_every_picture_is_shown() -> None:
+    shown = {name for page in PAGES for name in re.findall(r"images/([\w.-]+)", page.read_text(encoding="utf-8"))}
+    assert {path.name for path in (ROOT / "docs" / "images").iterdir()} <= shown
+
+
 def test_messages_that_pages_quote_are_those_of_the_code() -> None:
     told = "\0".join(" ".join(text.split()) for text in strings_of(ROOT))
     quoted = [

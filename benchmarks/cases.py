@@ -110,7 +110,7 @@ def _mlp(dims: tuple[int, ...], inputs: Inputs, spec: ops.GridSpec, backend: str
     """Reads inputs and weights; writes outputs. The backward writes the gradients of both."""
     weights = _weights(dims, inputs)
     x = _random((len(inputs.points), dims[0]), inputs).requires_grad_()
-    layers = ops.Layers(weights, (None,) * len(weights), smooth=False)
+    layers = ops.Layers(weights, (None,) * len(weights), softplus=False)
     return Call(lambda: (ops.mlp(x, layers, backend=backend),), (x, *weights), (x, *weights))
 
 
@@ -122,7 +122,7 @@ def _sdf_mlp_with_gradient(inputs: Inputs, spec: ops.GridSpec, backend: str) -> 
     features, jacobian = (tensor.requires_grad_() for tensor in encoded)
     weights = _weights((spec.output_dim + 3, 64, 13), inputs)
     biases = tuple(_random((len(weight),), inputs).mul_(0.1).requires_grad_() for weight in weights)
-    layers = ops.Layers(weights, biases, smooth=True)
+    layers = ops.Layers(weights, biases, softplus=True)
     leaves = (features, jacobian, *weights, *biases)
     return Call(
         lambda: ops.sdf_mlp_with_gradient(inputs.points, features, jacobian, layers, backend=backend),

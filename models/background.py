@@ -18,10 +18,10 @@ from utils.registry import build
 
 
 @dataclass(frozen=True)
-class Backdrop:
-    """What rays see of a learned background, with the foreground in its place."""
+class BackgroundOutput:
+    """What rays see of a learned background and of the foreground amid it."""
 
-    rgb: Tensor  # (R, 3) in [0, 1], of both
+    rgb: Tensor  # (R, 3) in [0, 1], of background and foreground together
     front_transmittance: Tensor  # (R,) in [0, 1], the light that comes through what lies in front of the region
     within_budget: Tensor  # (R,) bool, False for rays beyond the sample budget of the background
     rays: Rays
@@ -31,9 +31,10 @@ class Backdrop:
     radius: float  # of the region
 
     @property
-    def shares(self) -> RaySamples:
-        """The samples by inverse distance from the region in [-1, 1], in place of distance; `ops.inverse_shares`."""
-        return ops.inverse_shares(self.rays, self.region, self.packed, self.radius)
+    def normalized_samples(self) -> RaySamples:
+        """The samples with normalised inverse distances from the region, in [-1, 1], in place of distances; see
+        `ops.normalized_distances`."""
+        return ops.normalized_distances(self.rays, self.region, self.packed, self.radius)
 
 
 def no_field(
@@ -66,42 +67,50 @@ class LearnedBackground(nn.Module):
         color: Tensor,
         generator: torch.Generator | None,
         jittered: bool,
-    ) -> Backdrop:
-        """What rays see, given the foreground's rgb (R, 3) over black and opacity (R,), of those that are alive (R,)
-        bool; with a generator, within the budget. Differentiable in rgb, opacity and the parameters.
+    ) -> BackgroundOutput:
+        """What rays see, given the foreground's rgb (R, 3) over black and its opacity (R,).
 
-        color: (3,), seen where rays end in the region, do not fit or are not alive."""
-        region = self.cut_to_region(rays)
-        packed = self.march(
-            rays, region, within_budget, 1.0 - opacity.detach() > MIN_TRANSMITTANCE, generator, jittered
-        )
+        within_budget: (R,) bool, of the foreground; the other rays get no samples here either. generator: given in
+        training, when the samples must fit the budget. color: (3,), behind rays that end in the region or get no
+        samples. Differentiable in rgb, opacity and the parameters."""
+        region = self.clip_to_region(rays)
+        light_passes = 1.0 - opacity.detach() > MIN_TRANSMITTANCE
+        packed = self.march(rays, region, within_budget, light_passes, generator, jittered)
         if packed.t_starts.shape[0] == 0:
             front_transmittance = torch.ones_like(opacity)
             rgb = rgb + (1.0 - opacity)[:, None] * color
-            return Backdrop(
+            return BackgroundOutput(
                 rgb, front_transmittance, packed.within_budget, rays, region, packed, packed.t_starts, self.radius
             )
-        behind, inside = self.places(region, packed)
+        behind, inside = self.locate(region, packed)
         alpha, colors = self.shade(rays, packed)
         alpha = _put(self.end_opaque(alpha, behind, packed), inside, opacity, packed)
         in_front = ~(inside | behind)
-        values = ops.join((torch.where(inside[:, None], 0.0, colors), in_front.float()), None, packed)
+        values = ops.concat_columns((torch.where(inside[:, None], 0.0, colors), in_front.float()), None, packed)
         weights, blocked, seen = ops.composite(alpha, values, packed, backend=self.backend)
         front_transmittance = 1.0 - seen[:, 3]
         rgb = seen[:, :3] + front_transmittance[:, None] * rgb + (1.0 - blocked)[:, None] * color
         weights = torch.where(inside, 0.0, weights)
-        return Backdrop(rgb, front_transmittance, packed.within_budget, rays, region, packed, weights, self.radius)
+        return BackgroundOutput(
+            rgb, front_transmittance, packed.within_budget, rays, region, packed, weights, self.radius
+        )
 
-    def cut_to_region(self, rays: Rays) -> Rays:
+    def clip_to_region(self, rays: Rays) -> Rays:
         """The rays from where they enter the region to where they leave it; empty, at near, where they miss it."""
         return ops.clip_rays_to_ball(rays, self.radius)
 
     def march(
-        self, rays: Rays, region: Rays, wanted: Tensor, shown: Tensor, generator: torch.Generator | None, jittered: bool
+        self,
+        rays: Rays,
+        region: Rays,
+        ray_mask: Tensor,
+        behind_mask: Tensor,
+        generator: torch.Generator | None,
+        jittered: bool,
     ) -> RaySamples:
-        """Samples of the rays that are wanted (R,) bool, behind the region of those where it is shown (R,) bool."""
+        """Samples of the rays in ray_mask (R,) bool, behind the region only of those in behind_mask (R,) bool."""
         jitter = draw_jitter(rays, generator if jittered else None)
-        limits = jitter, wanted, shown, self.capacity if generator is not None else None
+        limits = jitter, ray_mask, behind_mask, self.capacity if generator is not None else None
         occupied = self.occupancy.occupied
         packed = ops.march_unbounded(
             rays, region, occupied, self.radius, self.num_samples, *limits, backend=self.backend
@@ -109,26 +118,26 @@ class LearnedBackground(nn.Module):
         return without_padding(packed)
 
     @staticmethod
-    def places(region: Rays, packed: RaySamples) -> tuple[Tensor, Tensor]:
-        """Which samples (S,) lie behind the region, and which are the region."""
+    def locate(region: Rays, packed: RaySamples) -> tuple[Tensor, Tensor]:
+        """Two masks (S,) bool: the samples that lie behind the region, and those that stand for the region itself."""
         behind = packed.t_mids > region.far[packed.ray_indices]
         return behind, ~behind & (packed.t_mids > region.near[packed.ray_indices])
 
     def shade(self, rays: Rays, packed: RaySamples) -> tuple[Tensor, Tensor]:
-        """Opacity (S,) and colour (S, 3) of samples, as if none of them was the region."""
+        """Opacity (S,) and colour (S, 3) of samples; meaningless for those that stand for the region."""
         points = ops.sample_points(rays, packed, backend=self.backend)
         near = _nearness(rays, packed)
         points = points / self.radius
         density, feature = self.field(ops.contract(points), packed.num_samples)
-        # The field's density is by contracted length along the radius, and thus 1 / |x|^2 of that in space: what is far
-        # is not opaque for the mere length of its intervals when training begins.
+        # The field gives density per contracted length along the radius; 1 / |x|^2 of it is the density in space. So
+        # distant intervals are not opaque at the start of training merely because they are long.
         density = _scale_gradient(density, near) / (self.radius * points.square().sum(-1).clamp(min=1.0))
         alpha = ops.density_alpha(density, packed, backend=self.backend)
         return alpha, _scale_gradient(self.texture(rays.directions, packed, feature), near[:, None])
 
     @staticmethod
     def end_opaque(alpha: Tensor, behind: Tensor, packed: RaySamples) -> Tensor:
-        """alpha (S,) with 1 in the place of the last of each ray, where it lies behind the region; no host read."""
+        """alpha (S,), but 1 for the last sample of each ray if it lies behind the region; no host read."""
         S = alpha.shape[0]
         last = torch.where(packed.ray_count > 0, packed.ray_start + packed.ray_count - 1, S)
         is_last = torch.zeros(S + 1, dtype=torch.bool, device=alpha.device).index_fill(0, last, True)
@@ -141,13 +150,13 @@ class LearnedBackground(nn.Module):
     def occupancy_value(self, points: Tensor) -> Tensor:
         """(N,) opacity of one interval at contracted points (N, 3), 0 where no ray takes samples."""
         density, _ = self.field(points)
-        # up to a cell inside of the region, since cells on its border are sampled
+        # from one cell within the region on, since rays take samples in cells on its border
         border, norm = 1.0 - 4.0 / self.occupancy.resolution, points.norm(dim=-1)
         sampled = (norm > border) & (norm < 2.0)
         return ops.alpha_from_density(density, 1.0 / self.num_samples[1]) * sampled
 
     def limit_to_covered(self, count_views: Callable[[Tensor, Tensor], Tensor], least: int) -> None:
-        """Leaves empty what fewer than `least` training cameras have in frame; see VolumeModel.keep_to_views."""
+        """Keeps cells empty that fewer than `least` training cameras have in frame; see VolumeModel.limit_to_covered."""
 
         def framed(contracted: Tensor) -> Tensor:
             inside = contracted * (1.999 / contracted.norm(dim=-1, keepdim=True).clamp(min=1.999))
@@ -164,9 +173,10 @@ class LearnedBackground(nn.Module):
 
 
 def _put(alpha: Tensor, inside: Tensor, opacity: Tensor, packed: RaySamples) -> Tensor:
-    """alpha (S,) with the opacity (R,) of a ray in the place of its sample that is inside; no host read.
+    """alpha (S,), but the opacity (R,) of the ray for the sample of each ray that is inside; no host read.
 
-    Each ray has one such sample at most: its gradient is fetched, where that of opacity[ray_indices] would be a sum."""
+    A ray has at most one such sample, so the backward pass fetches one gradient per ray; that of opacity[ray_indices]
+    would be a sum."""
     S, R = alpha.shape[0], opacity.shape[0]
     index = torch.arange(S, device=alpha.device)
     slot = torch.full((R + 1,), S, device=alpha.device)
@@ -177,8 +187,8 @@ def _put(alpha: Tensor, inside: Tensor, opacity: Tensor, packed: RaySamples) -> 
 def _nearness(rays: Rays, packed: RaySamples) -> Tensor:
     """(S,) in [0, 1]: squared distance of samples from their camera, by that of the camera from the origin, at most 1.
 
-    Gradients are scaled by it: what lies close to a camera is seen by few others and densely sampled by this one, so
-    that it would otherwise explain a photograph alone (arXiv:2305.02756)."""
+    It scales gradients: space close to a camera is seen by few other cameras and densely sampled by this one, so
+    without the scale it would explain that photograph alone (arXiv:2305.02756)."""
     away = rays.origins.square().sum(-1).clamp(min=1e-6)[packed.ray_indices]
     return (packed.t_mids.square() / away).clamp(max=1.0)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models import ops
-from models.background import Backdrop
+from models.background import BackgroundOutput
 from models.configs import VolumeModelConfig, is_sdf
 from models.marching import draw_jitter, without_padding
 from models.occupancy import OccupancyGrid
@@ -19,14 +19,14 @@ MIN_OPACITY = 1e-6  # below it, the depth of a ray fades to 0 instead of being b
 
 @dataclass(frozen=True)
 class SampleValues:
-    """What the losses may need of the samples; padding carries weight 0 and must be left out with `packed.valid`."""
+    """What losses may read of the samples; padding has weight 0, and `packed.valid` masks it out."""
 
     packed: RaySamples
     points: Tensor  # (S, 3) scene units
     weights: Tensor  # (S,) in [0, 1]
     sdf: Tensor | None = None  # (S,) scene units; None for a density
     gradient: Tensor | None = None  # (S, 3) of the sdf
-    # (S,) >= 0, only where a loss asked for it: |Laplacian| in 1 / scene unit for a gradient by finite differences,
+    # (S,) >= 0, only if a loss asked for it: |Laplacian| in 1 / scene unit if gradients are finite differences,
     # otherwise 1 - n . n' of two close normals, see NeuS
     curvature: Tensor | None = None
 
@@ -36,15 +36,15 @@ class RenderOutput:
     """A rendered batch of rays."""
 
     rgb: Tensor  # (R, 3) in [0, 1], over the background; over black where `shade` returns it
-    # (R,) in [0, 1], of the foreground as it is seen, as are depth and normal; samples are of the foreground alone
+    # (R,) in [0, 1], of the foreground as the camera sees it, like depth and normal; samples are the foreground's alone
     opacity: Tensor
     depth: Tensor  # (R,) expected distance along the ray, 0 where nothing is hit
-    normal: Tensor | None  # (R, 3) expected normal, as long as the opacity; None for a density
+    normal: Tensor | None  # (R, 3) expected normal, weighted by opacity, not of unit length; None for a density
     within_budget: Tensor  # (R,) bool, False for rays beyond a sample budget, of the foreground or of the background
     samples: SampleValues
     inv_s: Tensor | None = None  # () sharpness of a NeuS
     rgb_variance: Tensor | None = None  # (R, 3) >= 0 of rgb where it is a mean over rays of a pixel, see `by_pixel`
-    backdrop: Backdrop | None = None  # of a learned background; None: one colour lies behind the foreground
+    background: BackgroundOutput | None = None  # of a learned background; None: one colour lies behind the foreground
     field: Callable[[Tensor], Tensor] | None = None  # the sdf (K,) of more points (K, 3); None for a density
 
     @property
@@ -54,10 +54,10 @@ class RenderOutput:
         return has_samples if len(has_samples) == len(self.rgb) else has_samples.view(len(self.rgb), -1).any(-1)
 
     def by_pixel(self, num: int) -> "RenderOutput":
-        """The means over `num` rays in a row; samples and backdrop are those of the rays, as before.
+        """The means over `num` rays in a row; samples and background stay those of the rays.
 
-        `rgb_variance` is what the two halves of them tell of the variance of their mean, without bias where they lie
-        independently of each other."""
+        `rgb_variance` estimates the variance of their mean from the difference of the two halves, without bias if the
+        halves are independent."""
         means = {name: getattr(self, name) for name in ("rgb", "opacity", "depth", "normal")}
         grouped = {name: x.unflatten(0, (-1, num)).mean(1) for name, x in means.items() if x is not None}
         first, second = self.rgb.unflatten(0, (-1, 2, num // 2)).mean(2).unbind(1)
@@ -83,7 +83,7 @@ class VolumeModel(nn.Module):
 
     @property
     def num_rays(self) -> int:
-        """Rays to draw for a training step; those that do not fit the sample budget come back not alive."""
+        """Rays to draw for a training step; `within_budget` tells which of them fit the sample budget."""
         return self.config.max_train_num_rays if self.config.dynamic_ray_sampling else self.config.train_num_rays
 
     @property
@@ -132,8 +132,8 @@ class VolumeModel(nn.Module):
         self.background.update_occupancy(generator, every_cell)
 
     def limit_to_covered(self, count_views: Callable[[Tensor, Tensor], Tensor]) -> None:
-        """Leaves empty, from now on, what fewer than grid_min_views training cameras have in frame, the background's
-        cells too: such a place is free to hold anything, and a new view shows it.
+        """Keeps cells empty, from now on, that fewer than grid_min_views training cameras have in frame, those of the
+        background too: no photograph says what is there, and a new view would show it.
 
         count_views: scene points (N, 3) and the radii (N,) of balls around them -> (N,) cameras."""
 
@@ -156,9 +156,9 @@ class VolumeModel(nn.Module):
         generator: torch.Generator | None = None,
         needs: frozenset[str] = frozenset(),
     ) -> RenderOutput:
-        """Renders rays over a background (3,); with a generator, as in training: jittered and within the budget.
+        """Renders rays over a background (3,), amid a learned background if there is one.
 
-        Around the foreground lies a learned background where there is one, behind it all that colour."""
+        generator: given in training; then samples are jittered and limited to the budget. needs: see `shade`."""
         out = self.shade(rays, self.march(rays, generator), generator, needs)
         if self.background is None:
             return replace(out, rgb=over_background(out.rgb, out.opacity, background))
@@ -167,7 +167,7 @@ class VolumeModel(nn.Module):
         )
         normal = None if out.normal is None else out.normal * seen.front_transmittance[:, None]
         opacity, within_budget = out.opacity * seen.front_transmittance, out.within_budget & seen.within_budget
-        return replace(out, rgb=seen.rgb, opacity=opacity, normal=normal, within_budget=within_budget, backdrop=seen)
+        return replace(out, rgb=seen.rgb, opacity=opacity, normal=normal, within_budget=within_budget, background=seen)
 
     def shade(
         self,
@@ -178,7 +178,8 @@ class VolumeModel(nn.Module):
     ) -> RenderOutput:
         """Renders the given samples of rays over black, without what lies outside of the region.
 
-        needs: names of losses, for what only one of them reads; what is random in that comes from the generator."""
+        needs: names of the losses of this step, for values that only one of them reads; the generator draws what is
+        random in those."""
         raise NotImplementedError
 
     def field_value(self, points: Tensor) -> Tensor:
@@ -189,15 +190,15 @@ class VolumeModel(nn.Module):
         """(N, 3) rgb in [0, 1] of surface points (N, 3) seen from where `outward` (N, 3), of unit length, points to."""
         raise NotImplementedError
 
-    def cut_to_region(self, rays: Rays) -> Rays:
+    def clip_to_region(self, rays: Rays) -> Rays:
         """The rays cut to the cube [-radius, radius]^3, or to the ball of that radius where a background is learned."""
         if self.background is None:
             return ops.clip_rays_to_box(rays, self.config.radius, backend=self.config.backend)
-        return self.background.cut_to_region(rays)
+        return self.background.clip_to_region(rays)
 
     def march(self, rays: Rays, generator: torch.Generator | None) -> RaySamples:
         """Samples of rays in occupied cells: within the budget with a generator, all of them without."""
-        rays = self.cut_to_region(rays)
+        rays = self.clip_to_region(rays)
         jitter = draw_jitter(rays, generator if self.config.randomized else None)
         capacity = self.capacity if generator is not None else None
         packed = ops.march(
@@ -211,10 +212,10 @@ class VolumeModel(nn.Module):
         )
         return without_padding(packed)
 
-    def compose(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: RaySamples) -> tuple[Tensor, ...]:
+    def composite(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: RaySamples) -> tuple[Tensor, ...]:
         """weights (S,), opacity (R,), rgb (R, 3) over black, normal (R, 3)|None, depth (R,)."""
         parts, backend = (rgb, packed.t_mids, *([normal] if normal is not None else [])), self.config.backend
-        values = ops.join(parts, None, packed, backend=backend)
+        values = ops.concat_columns(parts, None, packed, backend=backend)
         weights, opacity, summed = ops.composite(alpha, values, packed, backend=backend)
         depth = summed[:, 3] / opacity.clamp(min=MIN_OPACITY)
         return weights, opacity, summed[:, :3], summed[:, 4:] if normal is not None else None, depth

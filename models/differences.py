@@ -19,10 +19,10 @@ def central_differences(values: Tensor, taps: Tensor, eps: float | Tensor) -> tu
     """Gradient (S, 3) and Laplacian (S,) of a field with values (S, 7) at `tap_points` (S, 7, 3).
 
     The gradient is (f(x + eps) - f(x - eps)) / (2 eps) on each axis (Neuralangelo, arXiv:2306.03092, section 3.2), the
-    Laplacian the sum of (f(x + eps) - 2 f(x) + f(x - eps)) / eps^2. The distances are those of the taps as they are,
-    so that rounding and the face of the cube, where the difference becomes one-sided, leave no error of order 0; an
-    axis on which less than eps / 2 is left on one side adds nothing to the Laplacian. For points beyond the cube, such
-    as padding, both are finite: their taps fall together. Differentiable in the values."""
+    Laplacian the sum of (f(x + eps) - 2 f(x) + f(x - eps)) / eps^2. Distances are measured between the taps, so neither
+    rounding nor the face of the cube, where the difference becomes one-sided, leaves an error of order 0; an axis with
+    less than eps / 2 left on one side adds nothing to the Laplacian. For points beyond the cube, such as padding, the
+    taps coincide and both are finite. Differentiable in the values."""
     middle, below, above = values.split([1, 3, 3], dim=1)
     centre = taps[:, 0]
     before = centre - taps[:, 1:4].diagonal(dim1=1, dim2=2)

@@ -24,11 +24,11 @@ class PositionEncoding(nn.Module):
 
     @property
     def output_dim(self) -> int:
-        """Length of the encoded vector, the position included where it is."""
+        """Length of the encoded vector, with the position if `include_xyz`."""
         return self.num_features + 3 * self.include_xyz
 
     def features(self, points: Tensor, count: Tensor | None = None) -> Tensor:
-        """(S, num_features) of points (S, 3) in [0, 1]; those from `count` () on are padding and may be left out."""
+        """(S, num_features) of points (S, 3) in [0, 1]; those from `count` () on are padding, and may be skipped."""
         raise NotImplementedError
 
     def encode(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,8 @@ from utils.rays import RayBatch
 class Exposure(nn.Module):
     """An affine map of colour per photograph, gain exp(g) and offset b for each channel, the identity on average.
 
-    Rendered views that belong to no photograph need none: they have the mean exposure. As a gain and an offset per
-    image in URF (arXiv:2111.14643, eq. 6), without mixing of channels."""
+    Views that belong to no photograph are rendered without it, with the mean exposure. URF (arXiv:2111.14643, eq. 6)
+    has a gain and an offset per image too; here channels are not mixed."""
 
     def __init__(self, num_images: int) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Exposure(nn.Module):
     def forward(self, out: RenderOutput, batch: RayBatch) -> Tensor:
         """(R, 3) the colours of rays as their photographs show them.
 
-        Where images carry a mask, the background was painted in afterwards: only the foreground was exposed."""
+        If images have a mask, the background was painted in afterwards, so only the foreground is exposed."""
         gain, offset = (self.affine - self.affine.mean(dim=0))[batch.image].unbind(dim=1)
         if batch.mask is None:
             return out.rgb * gain.exp() + offset

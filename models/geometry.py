@@ -39,27 +39,27 @@ class VolumeSDF(_VolumeField):
     def eps(self) -> float:
         """Step of the finite differences in scene units; `progressive`: the side of a cell of the finest open level
         (Neuralangelo, arXiv:2306.03092, section 3.3). Fixed for a number of open levels, and so for a CUDA graph."""
-        wanted = self.config.finite_difference_eps
-        return 2.0 * self.radius * self.encoding.cell_size if wanted == "progressive" else wanted
+        eps = self.config.finite_difference_eps
+        return 2.0 * self.radius * self.encoding.cell_size if eps == "progressive" else eps
 
     def forward(
         self, points: Tensor, count: Tensor | None = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """sdf (S,), gradient (S, 3) by scene coordinates, feature (S, feature_dim) of scene points (S, 3), and where
-        the gradient is taken by finite differences the Laplacian (S,) from the same values, in 1 / scene unit.
+        """sdf (S,), gradient (S, 3) with respect to scene coordinates and feature (S, feature_dim) of scene points
+        (S, 3); with finite differences also the Laplacian (S,) from the same values, in 1 / scene unit, else None.
 
-        count: () int64; what is returned for points from there on means nothing, but is finite. generator: as in
-        training, the step of finite differences is jittered."""
+        count: () int64; values for points from there on are finite but meaningless. generator: given in training; then
+        the step of finite differences is jittered."""
         unit = self.unit_cube(points)
         if self.config.grad_type == "finite_difference":
             return self._by_differences(unit, count, self._jittered_eps(generator))
         features, jacobian = self.encoding.encode(unit, count)
         sdf, feature, gradient = self.network.sdf(unit, features, jacobian)
-        # by [0, 1] in units of the radius: radius / (2 radius) makes scene units
+        # The network's gradient is in units of the radius, by [0, 1]: radius / (2 radius) makes scene units
         return sdf.float() * self.radius, 0.5 * gradient, feature, None
 
     def _jittered_eps(self, generator: torch.Generator | None) -> float | Tensor:
-        """`eps`, with a generator times one random factor (), which stays on the device."""
+        """`eps`; with a generator multiplied by one random factor (), which stays on the device."""
         jitter = self.config.finite_difference_jitter
         if generator is None or jitter == 0.0:
             return self.eps
@@ -69,20 +69,21 @@ class VolumeSDF(_VolumeField):
     def _by_differences(
         self, unit: Tensor, count: Tensor | None, step: float | Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What `forward` returns, from one query without a Jacobian, with taps a step in scene units away; the feature
-        is that of the point itself."""
+        """What `forward` returns, from one query without a Jacobian; step: distance of the taps in scene units. The
+        feature is that of the point itself."""
         eps = step * 0.5 / self.radius
         taps = tap_points(unit, eps)
         # A point and its taps lie side by side: they share cells of the grid, and padding stays at the end.
-        places, used = taps.flatten(0, 1), None if count is None else NUM_TAPS * count
-        out = self.network(self.encoding(places, used), used, exact=True).unflatten(0, (-1, NUM_TAPS))
+        queries, num_queries = taps.flatten(0, 1), None if count is None else NUM_TAPS * count
+        out = self.network(self.encoding(queries, num_queries), num_queries, full_fp32=True)
+        out = out.unflatten(0, (-1, NUM_TAPS))
         values = out[:, :, 0]
         gradient, laplacian = central_differences(values, taps, eps)
         return values[:, 0] * self.radius, 0.5 * gradient, out[:, 0], 0.25 / self.radius * laplacian
 
 
 class _TruncatedExp(torch.autograd.Function):
-    """exp whose gradient is cut at exp(15) (as in torch-ngp), so that one bad sample cannot blow up a step."""
+    """exp whose gradient is cut off at exp(15) (as in torch-ngp), so that one bad sample cannot blow up a step."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Rendering outside training: many rays are marched at once and evaluated from the front until nothing shines through.
+"""Rendering outside training: marches many rays at once and evaluates them from the front until nothing shines through.
 
-A window of samples along each ray is shaded as if nothing else were there; windows are then blended front to back as
-samples are (NeRF, arXiv:2003.08934, eq. 3), with the opacity of a window in the place of alpha."""
+It shades a window of samples along each ray as if nothing else were there, and blends windows front to back as samples
+are blended (NeRF, arXiv:2003.08934, eq. 3), with the opacity of a window in place of alpha."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from utils.rays import Rays, RaySamples
 
 RaysAt = Callable[[Tensor], Rays]
 MIN_CHUNK = 64  # rays: with fewer a view would take hours
-OF_A_VIEW = 16  # rays of a pixel in a view, at least, where there are several in a step
+MIN_RAYS_PER_PIXEL = 16  # of a view, if a training step has several rays per pixel
 
 
 @dataclass(frozen=True)
@@ -34,33 +34,34 @@ ON_GPU = BatchSizes(chunks=40, window=12)  # few rays leave kernels idle; the ho
 
 
 def render_pixels(model: VolumeModel, rays_at: RaysAt, background: Tensor) -> dict[str, Tensor]:
-    """As `render_rays`, the means over rays of each pixel, evenly spread; one where model.rays_per_pixel is 1.
+    """As `render_rays`, but means over several rays of each pixel, evenly spread; one ray if model.rays_per_pixel is 1.
 
-    Otherwise there are OF_A_VIEW: many steps make up for the few rays of each, a view has one chance.
+    Otherwise at least MIN_RAYS_PER_PIXEL: in training many steps make up for few rays in each, a view has one chance.
 
-    rays_at: the rays (R,) of all pixels at a shift (2,) from their centres, in pixels."""
+    rays_at: gives the rays (R,) of all pixels at a shift (2,) from their centres, in pixels."""
     each = model.config.rays_per_pixel
-    num = max(OF_A_VIEW, each) if each > 1 else 1
+    num = max(MIN_RAYS_PER_PIXEL, each) if each > 1 else 1
     means: dict[str, Tensor] = {}
     for number, shift in enumerate(spread_in_pixel(num), start=1):
-        found = render_rays(model, rays_at(shift), background)
-        means = {name: image.lerp(means.get(name, image), 1.0 - 1.0 / number) for name, image in found.items()}
+        images = render_rays(model, rays_at(shift), background)
+        means = {name: image.lerp(means.get(name, image), 1.0 - 1.0 / number) for name, image in images.items()}
     return means
 
 
 def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:
     """rgb (R, 3) over the background, (3,) or learned, opacity (R,), depth (R,) and, for an SDF, normal (R, 3) of any
-    number of rays: those of `VolumeModel.render`, up to what MIN_TRANSMITTANCE lets through. Not differentiable.
+    number of rays: the values of `VolumeModel.render`, up to the light that MIN_TRANSMITTANCE cuts off. Not
+    differentiable.
 
-    Where memory runs out, `ray_chunk` of the model's config is halved."""
-    # Plain PyTorch marches over all intervals of all rays at once: large chunks are for the kernels only.
+    If memory runs out, this halves `ray_chunk` in the model's config and tries again."""
+    # Large chunks are for the kernels only: plain PyTorch marches over all intervals of all rays at once.
     fast = rays.near.device.type != "cpu" and ops.uses_triton(model.config.backend, rays.near)
     sizes = ON_GPU if fast else ON_CPU
 
     def render(ray_chunk: int) -> dict[str, Tensor]:
-        model.config = replace(model.config, ray_chunk=ray_chunk)  # for the next view too, where memory ran out
+        model.config = replace(model.config, ray_chunk=ray_chunk)  # for later views too, if memory ran out
         size = sizes.chunks * ray_chunk
-        starts = range(0, max(len(rays), 1), size)  # no rays at all are one empty chunk
+        starts = range(0, max(len(rays), 1), size)  # no rays make one empty chunk
         parts = [_render_chunk(model, rays[start : start + size], background, sizes.window) for start in starts]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
@@ -69,7 +70,7 @@ def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str,
 
 
 def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int) -> dict[str, Tensor]:
-    """What `render_rays` returns, of rays that are marched together; width: samples of a ray in the first window."""
+    """What `render_rays` returns, for rays that are marched together; width: samples of a ray in the first window."""
     packed, offset = model.march(rays, None), 0
     budget = model.config.ray_chunk * model.config.num_samples_per_ray
     sums = rays.near.new_zeros(len(rays), 8 if model.is_sdf else 5)
@@ -83,8 +84,8 @@ def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int
         sums += transmittance[:, None] * _sums(out)
         transmittance *= 1.0 - out.opacity
         offset += width
-        # The next window has at most as many samples, or twice as many if twice as wide. In fog it would otherwise grow
-        # until it holds all rays in full length, of which `ray_chunk` promises memory for one chunk only.
+        # Without this bound windows would grow in fog until one holds all rays in full length, but `ray_chunk` promises
+        # memory for one chunk of them only. The next window has at most as many samples, or twice as many if doubled.
         width *= 2 if budget >= 2 * S else 1
     opacity, normal = sums[:, 3], sums[:, 5:]
     depth = sums[:, 4] / opacity.clamp(min=MIN_OPACITY)
@@ -110,14 +111,14 @@ def _amid_background(
     return torch.cat([seen for seen, _ in parts]), torch.cat([front_transmittance for _, front_transmittance in parts])
 
 
-def _window(packed: RaySamples, offset: int, width: int, wanted: Tensor) -> RaySamples:
-    """Samples offset ... offset + width - 1 of the rays that are wanted (R,) bool; the host reads their number."""
-    ray_count = torch.where(wanted, (packed.ray_count - offset).clamp(0, width), 0)
+def _window(packed: RaySamples, offset: int, width: int, ray_mask: Tensor) -> RaySamples:
+    """Samples offset ... offset + width - 1 of the rays in ray_mask (R,) bool; the host reads their number."""
+    ray_count = torch.where(ray_mask, (packed.ray_count - offset).clamp(0, width), 0)
     ray_start = ray_count.cumsum(0) - ray_count
     count = ray_count.sum()
     ray_indices = torch.repeat_interleave(ray_count, output_size=int(count))
-    place = torch.arange(ray_indices.shape[0], device=ray_indices.device)
-    source = place + (packed.ray_start + offset - ray_start)[ray_indices]
+    index = torch.arange(ray_indices.shape[0], device=ray_indices.device)
+    source = index + (packed.ray_start + offset - ray_start)[ray_indices]
     return RaySamples(
         ray_indices, packed.t_starts[source], packed.t_ends[source], ray_start, ray_count, packed.within_budget, count
     )

@@ -1,11 +1,11 @@
-"""What the marches of the foreground and of a background share: where samples lie, and what becomes of padding."""
+"""What the marches of the foreground and of a background share: the jitter of samples, and how padding is dropped."""
 
 import torch
 from torch import Tensor
 
 from utils.rays import Rays, RaySamples
 
-# Where less light than this comes through, all that lies behind changes a colour by 1/39 of a step of 8 bits at most.
+# With less transmittance than this, everything behind changes a colour by at most 1/39 of an 8-bit step.
 MIN_TRANSMITTANCE = 1e-4
 
 
@@ -17,7 +17,7 @@ def draw_jitter(rays: Rays, generator: torch.Generator | None) -> Tensor:
 
 
 def without_padding(packed: RaySamples) -> RaySamples:
-    """On a CPU the samples in use alone; on a GPU all of them.
+    """On a CPU only the samples in use; on a GPU all of them.
 
-    A CPU has no queue to wait for: reading the count there is free and saves the work on padding."""
+    A CPU has no queue to wait for, so reading the count there is free, and saves the work on padding."""
     return packed.trimmed() if packed.t_starts.device.type == "cpu" else packed

@@ -19,8 +19,8 @@ class MLP(nn.Module):
         self, config: VanillaMLPConfig | FullyFusedMLPConfig, dim_in: int, dim_out: int, backend: str = "auto"
     ) -> None:
         super().__init__()
-        self.config, self.backend = config, backend
-        self.smooth = config.sphere_init or config.activation == "Softplus"
+        self.config, self.backend, self.dim_in = config, backend, dim_in
+        self.softplus = config.sphere_init or config.activation == "Softplus"
         dims = [dim_in] + [config.n_neurons] * config.n_hidden_layers + [dim_out]
         pairs = list(itertools.pairwise(dims))
         self.layers = nn.ModuleList(nn.Linear(a, b, bias=config.bias) for a, b in pairs)
@@ -32,7 +32,7 @@ class MLP(nn.Module):
                 nn.utils.parametrizations.weight_norm(layer)
 
     def _init_sphere(self, layer: nn.Linear, index: int) -> None:
-        """Geometric initialisation (SAL, arXiv:1911.10414, theorem 1) that ignores all inputs but the position."""
+        """Geometric initialisation (SAL, arXiv:1911.10414, theorem 1) that ignores all inputs except the position."""
         last = index == len(self.layers) - 1
         if last:
             nn.init.normal_(layer.weight, math.sqrt(math.pi / layer.in_features), 1e-4)
@@ -43,37 +43,44 @@ class MLP(nn.Module):
                 layer.weight[:, 3:] = 0.0
             layer.bias.fill_(-self.config.sphere_init_radius if last else 0.0)
 
-    def forward(self, x: Tensor, count: Tensor | None = None, exact: bool = False) -> Tensor:
+    def forward(self, x: Tensor, count: Tensor | None = None, full_fp32: bool = False) -> Tensor:
         """(S, dim_out) of inputs (S, dim_in); rows from `count` () on are padding.
 
-        exact: whatever the precision, output 0 is computed in 32 bits, so that differences of it mean something."""
-        layers = self._layers(x, exact)
-        with self._precision(x, exact):
+        full_fp32: computes in 32 bits whatever the precision of the training, so that differences between outputs mean
+        something."""
+        layers = self._layers(x, full_fp32)
+        with self._precision(x, full_fp32):
             return self._activate_output(ops.mlp(x, layers, count, backend=self.backend))
 
     def sdf(self, points: Tensor, features: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Output 0 (S,), all outputs (S, dim_out), the gradient (S, 3) of output 0 by points; see `ops.sdf_head`."""
+        """Output 0 (S,), all outputs (S, dim_out) and the gradient (S, 3) of output 0 with respect to the points; see
+        `ops.sdf_mlp_with_gradient`."""
         layers = self._layers(features)
         with self._precision(features):
             return ops.sdf_mlp_with_gradient(points, features, jacobian, layers, backend=self.backend)
 
-    def _layers(self, x: Tensor, exact: bool = False) -> ops.Layers:
+    def parameters_as_layers(self, allow_fp16: bool = False, full_fp32: bool = False) -> ops.Layers:
+        """The parameters as `ops` takes them, those of weight norm multiplied out."""
         weights, biases = [layer.weight for layer in self.layers], [layer.bias for layer in self.layers]
-        half = torch.is_autocast_enabled(x.device.type) and not exact
-        return ops.Layers(tuple(weights), tuple(biases), self.smooth, half, exact)
+        return ops.Layers(tuple(weights), tuple(biases), self.softplus, allow_fp16, full_fp32)
+
+    def _layers(self, x: Tensor, full_fp32: bool = False) -> ops.Layers:
+        return self.parameters_as_layers(torch.is_autocast_enabled(x.device.type) and not full_fp32, full_fp32)
 
     @contextmanager
-    def _precision(self, x: Tensor, exact: bool = False) -> Iterator[None]:
-        """Full precision where the config asks for it, otherwise whatever surrounds the call; exact: tf32 neither."""
-        enabled = torch.is_autocast_enabled(x.device.type) and not (self.config.full_precision or exact)
+    def _precision(self, x: Tensor, full_fp32: bool = False) -> Iterator[None]:
+        """Autocast as it is around the call, but switched off where the config or the caller asks for full precision.
+
+        full_fp32: switches tf32 off too."""
+        enabled = torch.is_autocast_enabled(x.device.type) and not (self.config.full_precision or full_fp32)
         before = torch.get_float32_matmul_precision()
-        if exact:
+        if full_fp32:
             torch.set_float32_matmul_precision("highest")
         try:
             with torch.autocast(x.device.type, enabled=enabled):
                 yield
         finally:
-            if exact:
+            if full_fp32:
                 torch.set_float32_matmul_precision(before)
 
     def _activate_output(self, x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class NeRF(VolumeModel):
         density, feature = self.geometry(points, packed.num_samples)
         alpha = ops.density_alpha(density, packed, backend=self.config.backend)
         colors = self.texture(rays.directions, packed, feature)
-        weights, opacity, rgb, _, depth = self.compose(alpha, colors, None, packed)
+        weights, opacity, rgb, _, depth = self.composite(alpha, colors, None, packed)
         return RenderOutput(
             rgb=rgb,
             opacity=opacity,

@@ -30,10 +30,10 @@ class NeuS(VolumeModel):
         self.anneal.fill_(1.0 if end <= 0 else min(1.0, step / end))
 
     def occupancy_value(self, points: Tensor) -> Tensor:
-        """Opacity that a step could have in a cell around each point (N, 3), where the SDF may be lower than at the
-        point. The inside of the object counts as empty."""
-        # By up to half a diagonal for a point in the middle; but points are drawn anew each time and a cell remembers
-        # its largest value: half of that keeps the surface, and the band is narrower.
+        """Opacity that a step could have anywhere in the cell around each point (N, 3), since the SDF may be lower
+        there than at the point. The inside of the object counts as empty."""
+        # It may be lower by up to half a diagonal for a point in the middle. But points are drawn anew each time and a
+        # cell remembers its largest value, so half of that margin keeps the surface, in a narrower band.
         margin = 0.5 * self.occupancy.half_diagonal
         distance = F.relu(self.geometry.sdf(points).abs() - margin)
         inv_s, half = self.variance(), 0.5 * self.step_length
@@ -54,7 +54,7 @@ class NeuS(VolumeModel):
             sdf, gradient, rays.directions, packed, inv_s, self.anneal, backend=self.config.backend
         )
         rgb = self.texture(rays.directions, packed, feature, normal)
-        weights, opacity, rgb, normal_map, depth = self.compose(alpha, rgb, normal, packed)
+        weights, opacity, rgb, normal_map, depth = self.composite(alpha, rgb, normal, packed)
         curvature = None
         if "curvature" in needs:
             curvature = self._tangent_curvature(points, normal, generator) if laplacian is None else laplacian.abs()

@@ -1,4 +1,4 @@
-"""A grid of cells that may hold surface, so that rays are sampled only there."""
+"""A grid of the cells that may hold surface: rays take samples only there."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,16 @@ DECAY = 0.95
 
 
 class OccupancyGrid(nn.Module):
-    """G^3 cells over [-radius, radius]^3, indexed [x, y, z]; each keeps a decaying maximum of what was evaluated in it.
+    """G^3 cells over [-radius, radius]^3, indexed [x, y, z]; each keeps a decaying maximum of the values found in it.
 
-    Shapes never depend on data and nothing is read by the host."""
+    Shapes never depend on data, and the host reads nothing."""
 
     def __init__(self, radius: float, resolution: int, threshold: float) -> None:
         super().__init__()
         self.radius, self.resolution, self.threshold = radius, resolution, threshold
         self.register_buffer("value", torch.zeros(resolution**3))
         self.register_buffer("occupied", torch.ones(resolution, resolution, resolution, dtype=torch.bool))
-        self._allowed: Tensor | None = None  # like occupied; None: any cell may be
+        self._allowed: Tensor | None = None  # shaped like occupied; None: any cell may be occupied
 
     @property
     def half_diagonal(self) -> float:
@@ -27,7 +27,7 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def update(self, evaluate: Callable[[Tensor], Tensor], generator: torch.Generator, every_cell: bool) -> None:
-        """Evaluates all cells, or an eighth of them drawn evenly and an eighth among the occupied ones.
+        """Evaluates all cells, or an eighth of them drawn evenly and as many among the occupied ones.
 
         evaluate: scene points (N, 3) -> (N,) >= 0. A cell is occupied above min(threshold, mean of all cells)."""
         cells = torch.arange(self.value.shape[0], device=self.value.device) if every_cell else self._draw(generator)
@@ -40,9 +40,9 @@ class OccupancyGrid(nn.Module):
         self.occupied.copy_(occupied if self._allowed is None else occupied & self._allowed)
 
     def restrict(self, allowed: Callable[[Tensor], Tensor]) -> None:
-        """Keeps cells empty, from now on, for whose middles (N, 3) in scene units `allowed` gives (N,) False."""
+        """Keeps cells empty, from now on, if `allowed` gives False (N,) for their middles (N, 3) in scene units."""
         cells = torch.arange(self.value.shape[0], device=self.value.device)
-        parts = [allowed(self.places(part, 0.5)) for part in cells.split(2**18)]
+        parts = [allowed(self.points_in_cells(part, 0.5)) for part in cells.split(2**18)]
         self._allowed = torch.cat(parts).view_as(self.occupied)
         self.occupied &= self._allowed
 
@@ -50,15 +50,15 @@ class OccupancyGrid(nn.Module):
         num = self.value.shape[0] // 8
         uniform = torch.randint(self.value.shape[0], (num,), generator=generator, device=self.value.device)
         rank = self.occupied.view(-1).cumsum(0)
-        wanted = torch.rand(num, generator=generator, device=self.value.device) * rank[-1]
-        among = torch.searchsorted(rank, wanted.long() + 1).clamp(max=self.value.shape[0] - 1)
+        drawn = torch.rand(num, generator=generator, device=self.value.device) * rank[-1]
+        among = torch.searchsorted(rank, drawn.long() + 1).clamp(max=self.value.shape[0] - 1)
         return torch.cat([uniform, among])
 
     def _points(self, cells: Tensor, generator: torch.Generator) -> Tensor:
         """A random scene point (N, 3) in each cell (N,)."""
-        return self.places(cells, torch.rand((len(cells), 3), generator=generator, device=cells.device))
+        return self.points_in_cells(cells, torch.rand((len(cells), 3), generator=generator, device=cells.device))
 
-    def places(self, cells: Tensor, share: Tensor | float) -> Tensor:
+    def points_in_cells(self, cells: Tensor, share: Tensor | float) -> Tensor:
         """Scene points (N, 3) in cells (N,), a share (N, 3) in [0, 1] of the way through each along x, y and z."""
         size = self.resolution
         index = torch.stack([cells // (size * size), cells // size % size, cells % size], dim=-1)

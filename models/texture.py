@@ -28,22 +28,22 @@ class VolumeRadiance(nn.Module):
         """rgb (S, 3) float32 of inputs, together (S, input_dim), seen along unit directions.
 
         directions: (R, 3), one for the samples of each ray; (S, 3) where packed is None."""
-        joined = self._join(directions, packed, inputs)
-        rgb = self.network(joined, None if packed is None else packed.num_samples).float()
+        columns = self._network_inputs(directions, packed, inputs)
+        rgb = self.network(columns, None if packed is None else packed.num_samples).float()
         return torch.sigmoid(rgb) if self.squash else rgb
 
-    def _join(self, directions: Tensor, packed: RaySamples | None, inputs: tuple[Tensor, ...]) -> Tensor:
-        """(S, K) what the network reads."""
-        return ops.join(inputs, self.encoding(directions), packed, backend=self.backend)
+    def _network_inputs(self, directions: Tensor, packed: RaySamples | None, inputs: tuple[Tensor, ...]) -> Tensor:
+        """(S, K) the inputs of the network."""
+        return ops.concat_columns(inputs, self.encoding(directions), packed, backend=self.backend)
 
 
 class ReflectedRadiance(VolumeRadiance):
     """Colour from a geometry feature, the normal, the direction in which the view is reflected there, and the cosine
     between view and normal, by which a surface may shine at its rim (Ref-NeRF, arXiv:2112.03907, section 3.1).
 
-    What mirrors a distant light has one colour per reflected direction, wherever it is and from wherever it is seen.
+    A mirror-like surface under distant light has one colour per reflected direction, at any point and from any view.
     The last input is the unit normal (S, 3); colours are differentiable in it, through the reflected direction too.
-    The finest harmonics are the steepest in the normal: a lobe of some roughness keeps their noise from bending it."""
+    The finest harmonics change fastest with the normal: a lobe of some roughness keeps their noise from bending it."""
 
     num_own = 1
 
@@ -51,6 +51,6 @@ class ReflectedRadiance(VolumeRadiance):
         super().__init__(config, input_dim, backend)
         self.lobe = self.encoding.degree, config.roughness
 
-    def _join(self, directions: Tensor, packed: RaySamples | None, inputs: tuple[Tensor, ...]) -> Tensor:
+    def _network_inputs(self, directions: Tensor, packed: RaySamples | None, inputs: tuple[Tensor, ...]) -> Tensor:
         mirrored = ops.reflected_harmonics(directions, inputs[-1], packed, *self.lobe, backend=self.backend)
-        return ops.join((*inputs, mirrored), None, packed, backend=self.backend)
+        return ops.concat_columns((*inputs, mirrored), None, packed, backend=self.backend)

@@ -32,7 +32,7 @@ def mean_over_rays(values: Tensor, out: RenderOutput) -> Tensor:
 
 def mean_over_colored(values: Tensor, out: RenderOutput) -> Tensor:
     """Mean of per-ray values (R,) over the rays that have samples, be it of the background; no host read."""
-    if out.backdrop is not None:  # behind a foreground that hides it, it needs none
+    if out.background is not None:  # behind a foreground that hides it, it needs none
         return mean_over_rays(values, out)
     return _mean(values, out.within_budget & out.has_samples)
 
@@ -56,8 +56,8 @@ def require(value: T | None, name: str, what: str) -> T:
 
 @register("loss", "rgb_mse")
 def rgb_mse(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Mean squared error of the colour; of a mean over few rays without what their variance adds to it, which is least
-    where edges are soft. So it may be below 0."""
+    """Mean squared error of the colour. If the colour is a mean over several rays of a pixel, the variance of that mean
+    is subtracted, since it would favour soft edges; so the loss may be below 0."""
     squared = (out.rgb - batch.rgb).square()
     return mean_over_colored((squared if out.rgb_variance is None else squared - out.rgb_variance).mean(-1), out)
 
@@ -77,8 +77,8 @@ def rgb_smooth_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Ten
 
 @register("loss", "mask")
 def mask(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Binary cross entropy of the opacity against the mask (NeuS, eq. 18), but within dataset.mask_band pixels of its
-    outline; 0 without masks."""
+    """Binary cross entropy of the opacity against the mask (NeuS, eq. 18), except within dataset.mask_band pixels of
+    its outline; 0 without masks."""
     if batch.mask is None:
         return out.opacity.sum() * 0.0
     opacity = out.opacity.clamp(1e-3, 1.0 - 1e-3)
@@ -88,7 +88,7 @@ def mask(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
 
 @register("loss", "opaque")
 def opaque(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Entropy of the opacity: rays are to be opaque or empty."""
+    """Entropy of the opacity: pushes rays to be opaque or empty."""
     opacity = out.opacity.clamp(1e-3, 1.0 - 1e-3)
     return mean_over_rays(_binary_cross_entropy(opacity, opacity), out)
 
@@ -106,16 +106,17 @@ def eikonal(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
 
 @register("loss", "sparsity")
 def sparsity(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Mean of exp(-sparsity_scale |sdf|): surfaces that no image asks for cost something (SparseNeuS, eq. 10)."""
+    """Mean of exp(-sparsity_scale |sdf|): surfaces cost something, so those that no image needs vanish (SparseNeuS,
+    eq. 10)."""
     sdf = require(out.samples.sdf, "sparsity", "a signed distance field (model.name=neus)")
     return mean_over_samples(torch.exp(-config.sparsity_scale * sdf.abs()), out)
 
 
 @register("loss", "sparse_points")
 def sparse_points(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Mean |sdf| at points that structure from motion found on the object (Geo-NeuS, arXiv:2205.15848, eq. 7), or that
-    are triangulated from the photographs where none came with them; those far off for the present count little: weights
-    of Cauchy, 1 / (1 + (sdf / (3 median))^2)."""
+    """Mean |sdf| at points on the object from structure from motion (Geo-NeuS, arXiv:2205.15848, eq. 7), triangulated
+    from the photographs if the dataset has none. Points far off count little: Cauchy weights,
+    1 / (1 + (sdf / (3 median))^2)."""
     field = require(out.field, "sparse_points", "a signed distance field (model.name=neus)")
     distance = field(batch.points).abs()
     scale = 3.0 * distance.detach().sort().values[len(distance) // 2]
@@ -125,9 +126,9 @@ def sparse_points(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Ten
 
 @register("loss", "curvature")
 def curvature(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Mean curvature of the level sets. With analytic gradients 1 - n . n' of normals a small step apart along the
-    surface, for one more query of the field (PermutoSDF, arXiv:2211.12562); with finite differences the |Laplacian|
-    that their values give for nothing (Neuralangelo, arXiv:2306.03092, section 3.4), in 1 / scene unit."""
+    """Mean curvature of the level sets. With analytic gradients: 1 - n . n' of normals a small step apart along the
+    surface, which costs one more query of the field (PermutoSDF, arXiv:2211.12562). With finite differences: the
+    |Laplacian|, in 1 / scene unit, which their values give at no cost (Neuralangelo, arXiv:2306.03092, section 3.4)."""
     values = require(out.samples.curvature, "curvature", "a signed distance field (model.name=neus)")
     return mean_over_samples(values, out)
 
@@ -140,6 +141,6 @@ def distortion(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor
 
 @register("loss", "distortion_bg")
 def distortion_bg(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """Spread of the weights of a learned background along a ray, by inverse distance in [0, 1] as in Mip-NeRF 360."""
-    backdrop = require(out.backdrop, "distortion_bg", "a learned background (model.background.name=learned)")
-    return mean_over_rays(ops.distortion(backdrop.weights, backdrop.shares), out)
+    """Spread of the weights of a learned background along a ray, by normalised inverse distance as in Mip-NeRF 360."""
+    background = require(out.background, "distortion_bg", "a learned background (model.background.name=learned)")
+    return mean_over_rays(ops.distortion(background.weights, background.normalized_samples), out)

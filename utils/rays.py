@@ -1,4 +1,4 @@
-"""The typed values that travel between sampler, model and losses: rays, batches, packed samples."""
+"""The values that travel between sampler, model and losses: rays, batches, packed samples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-# Pixels (R,) and the images (R,) that they lie in to others, with random numbers of the generator.
+# Takes pixels (R,) and their images (R,) and returns others in their place, drawn with the generator.
 Redirect = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
@@ -34,14 +34,14 @@ class RayBatch:
     rgb: Tensor  # (R, 3) float32, sRGB in [0, 1]
     mask: Tensor | None  # (R,) float32 in [0, 1]; None when the images have neither alpha nor masks
     background: Tensor  # (3,) float32, sRGB in [0, 1]
-    image: Tensor  # (R,) int64, the photograph that each ray is of
+    image: Tensor  # (R,) int64, the photograph that each ray belongs to
     pixel: Tensor | None = None  # (R,) int64, rows of the photographs' pixels; None for rays that were not looked up
     sources: "SourceViews | None" = None  # only where a loss compares photographs
     points: Tensor | None = None  # (K, 3) sparse points in scene units, only where a loss reads them
-    in_band: Tensor | None = None  # (R,) bool, so close to the outline of a mask that it says nothing; None: none is
+    in_band: Tensor | None = None  # (R,) bool, True close to the outline of a mask; None: nowhere
 
     def by_pixel(self, num: int) -> "RayBatch":
-        """Of `num` rays in a row, which pass through the same pixel, the first: their pixel, colour and mask."""
+        """One entry per pixel, if `num` rays in a row pass through each: the first ray's pixel, colour and mask."""
         parts = ("rays", "rgb", "mask", "image", "pixel", "in_band")
         values = {name: getattr(self, name) for name in parts}
         return replace(self, **{name: value[::num] for name, value in values.items() if value is not None})
@@ -49,7 +49,7 @@ class RayBatch:
 
 @dataclass(frozen=True)
 class Photographs:
-    """The pixels and cameras of N images on one device, from which rays are looked up; for a GPU the pixels may lie in
+    """The pixels and cameras of N images on one device, which give rays their colours; for a GPU the pixels may lie in
     pinned memory of the host."""
 
     pixels: Tensor  # (P, C) uint8, sRGB, image after image, row by row; C = 3, or 4 with straight alpha
@@ -63,7 +63,7 @@ class Photographs:
 
 @dataclass(frozen=True)
 class SourceViews:
-    """Photographs, and for each of them those that see the object from a similar side."""
+    """Photographs, and for each its neighbours: those that see the object from a similar side."""
 
     photographs: Photographs  # pixels on the device
     heights: Tensor  # (N,) int64, of the images in pixels

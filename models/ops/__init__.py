@@ -1,4 +1,4 @@
-"""The one door to the numerical operations: each function here picks the backend that fits its tensors.
+"""The only entry to the numerical operations: each function here picks the backend that fits its tensors.
 
 `backend` is "auto" (Triton for float32 on a GPU, Numba for float32 on a CPU, otherwise plain PyTorch), "reference",
 "numba", "triton" or "tinycudann"; where a backend has no kernel of its own for an operation, the reference serves.
@@ -22,18 +22,18 @@ __all__ = [
     "clip_rays_to_ball",
     "clip_rays_to_box",
     "composite",
+    "concat_columns",
     "contract",
     "density_alpha",
     "distortion",
     "hash_encode",
     "hash_features",
-    "inverse_shares",
-    "join",
     "march",
     "march_unbounded",
     "mlp",
     "module",
     "neus_alpha",
+    "normalized_distances",
     "rays_of_pixels",
     "reflected_harmonics",
     "sample_points",
@@ -122,7 +122,8 @@ def march(
     jitter: (R,) in [0, 1). Interval k covers near + (k + jitter - 1 ... k + jitter) * step, cut to [near, far]: the
     intervals of a ray tile [near, far] without a gap, and the jitter shifts them by up to one step.
     capacity: size S of the result. The rays that fit, counted from the first, are kept whole; the others hold no
-    samples and are not alive. None gives the exact size and costs one host read. Not differentiable."""
+    samples, and `within_budget` is False for them. None gives the exact size and costs one host read. Not
+    differentiable."""
     return module("rays", backend, rays.origins).march(rays, occupied, radius, step, jitter, capacity)
 
 
@@ -133,31 +134,33 @@ def march_unbounded(
     radius: float,
     num: tuple[int, int],
     jitter: Tensor,
-    wanted: Tensor,
-    shown: Tensor,
+    ray_mask: Tensor,
+    behind_mask: Tensor,
     capacity: int | None,
     *,
     backend: str = "auto",
 ) -> RaySamples:
-    """Intervals of the rays that are wanted, (R,) bool: num[0] in front of the region, the region itself as one, num[1]
-    behind it.
+    """Intervals along rays around a region of unbounded space: num[0] in front of the region, the region itself as one,
+    num[1] behind it.
 
-    region: the same rays, near and far where they enter and leave it; near = far where a ray misses it, from which on
-    all is behind. Within each of the two stretches 1 / x changes by the same amount in every interval, where x is the
-    distance from the region plus that of the region from the origin, at least the radius. rays.far may be infinite,
-    1000 radii behind the region are taken at most. Those in front and behind are kept where their middles lie in
-    occupied cells of the contracted space, those behind only where shown (R,) bool; the region, and behind it the last,
-    in any case. Nothing is kept that has no length. jitter: (R,) in [0, 1) moves the edges between two intervals by up
-    to half of one; 0.5 leaves them. occupied: (G, G, G) bool over [-2, 2]^3 of `contract(points / radius)`, indexed
-    [x, y, z]. Capacity, result and the rest as in `march`."""
-    limits = num, jitter, wanted, shown, capacity
+    region: the same rays, near and far where they enter and leave it; near = far where a ray misses it, and all that
+    follows counts as behind. In each of the two stretches 1 / x changes by the same amount in every interval, where x
+    is the distance from the region plus the distance of the region from the origin, at least the radius. rays.far may
+    be infinite; the march ends 1000 radii behind the region at the latest.
+    ray_mask: (R,) bool, False for rays that get no samples. behind_mask: (R,) bool, False for rays that get none behind
+    the region. Of the others, an interval is kept where its middle lies in an occupied cell of contracted space; the
+    region, and the last interval behind it, are always kept, and no interval without length is.
+    jitter: (R,) in [0, 1) moves the edges between two intervals by up to half an interval; 0.5 leaves them. occupied:
+    (G, G, G) bool over [-2, 2]^3 of `contract(points / radius)`, indexed [x, y, z]. Capacity, result and the rest as in
+    `march`."""
+    limits = num, jitter, ray_mask, behind_mask, capacity
     return module("unbounded", backend, rays.origins).march_unbounded(rays, region, occupied, radius, *limits)
 
 
-def inverse_shares(rays: Rays, region: Rays, packed: RaySamples, radius: float) -> RaySamples:
-    """Intervals of `march_unbounded`, of the same rays, with inverse distances in place of distances: from -1 far in
-    front of the region, over 0 in it, to 1 far behind it. One implementation for all backends."""
-    return contraction.inverse_shares(rays, region, packed, radius)
+def normalized_distances(rays: Rays, region: Rays, packed: RaySamples, radius: float) -> RaySamples:
+    """Intervals of `march_unbounded`, for the same rays, with normalised inverse distances in place of distances: -1
+    far in front of the region, 0 in it, 1 far behind it. One implementation for all backends."""
+    return contraction.normalized_distances(rays, region, packed, radius)
 
 
 def contract(points: Tensor) -> Tensor:
@@ -167,7 +170,7 @@ def contract(points: Tensor) -> Tensor:
 
 
 def uncontract(points: Tensor) -> Tensor:
-    """The points (..., 3) that `contract` takes to these, which lie within 2 of the origin."""
+    """The inverse of `contract`, for points (..., 3) within 2 of the origin."""
     return contraction.uncontract(points)
 
 
@@ -176,13 +179,13 @@ def sample_points(rays: Rays, packed: RaySamples, *, backend: str = "auto") -> T
     return module("samples", backend, packed.t_starts).sample_points(rays, packed)
 
 
-def join(
+def concat_columns(
     parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: RaySamples | None, *, backend: str = "auto"
 ) -> Tensor:
-    """(S, C) float32: the columns of parts (S, c) or (S,), one after the other, and behind them those of `per_ray`.
+    """(S, C) float32: the columns of parts (S, c) or (S,), one after the other, followed by those of `per_ray`.
 
-    per_ray: (R, c), each sample takes the row of its ray; (S, c) where packed is None. Differentiable in the parts."""
-    return module("samples", backend, parts[0]).join(parts, per_ray, packed)
+    per_ray: (R, c), each sample takes the row of its ray; (S, c) if packed is None. Differentiable in the parts."""
+    return module("samples", backend, parts[0]).concat_columns(parts, per_ray, packed)
 
 
 def composite(
@@ -269,8 +272,8 @@ def sdf_mlp_with_gradient(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Output 0 (S,) of a network over encoded points, all its outputs (S, dim_out), the gradient (S, 3) of output 0.
 
-    points: (S, 3) in [0, 1], by which the gradient is; features: (S, K) of them; jacobian: (S, K, 3), d feature /
-    d point. The network's input is the features, behind the position 2 points - 1 where it takes K + 3 inputs.
+    points: (S, 3) in [0, 1], with respect to which the gradient is taken; features: (S, K) of them; jacobian:
+    (S, K, 3), d feature / d point. The network reads the features; if it takes K + 3 inputs, the position 2 points - 1 first.
     Differentiable, once, in features, jacobian and layers, through all three."""
     return module("mlp", backend, features).sdf_mlp_with_gradient(points, features, jacobian, layers)
 

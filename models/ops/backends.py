@@ -1,4 +1,4 @@
-"""Which backend computes an operation, and what is said where a fast one cannot be used."""
+"""Which backend computes an operation, and the warnings if a fast one cannot be used."""
 
 import importlib
 import importlib.util
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 def module(family: str, backend: str, tensor: Tensor) -> ModuleType:
     """The module that implements a family of operations for a tensor; fast backends are imported when first used.
 
-    Under "tinycudann" all families but the hash grid and networks are those of "auto". Raises ConfigError where that is
-    asked for and cannot be used."""
+    Under "tinycudann" only the hash grid and networks are that package's, all other families are those of "auto".
+    Raises ConfigError if the caller asks for a backend that cannot be used."""
     if backend not in BACKENDS:
         raise ValueError(f"Expected backend to be one of {', '.join(BACKENDS)}. Got '{backend}'.")
     if backend == "tinycudann":
@@ -61,7 +61,7 @@ def _serves(backend: str, tensor: Tensor) -> bool:
 
 
 def _require_tinycudann(tensor: Tensor) -> None:
-    """Unlike the other backends this one is never a silent second choice: who asks for it gets it, or an error."""
+    """Raises ConfigError where the package cannot be used: unlike the others, this backend has no silent substitute."""
     if tensor.device.type != "cuda":
         raise ConfigError(
             f"model.backend=tinycudann: expected a GPU, got tensors on {tensor.device}. Choose a GPU with --gpu, or "
@@ -76,7 +76,7 @@ def _require_tinycudann(tensor: Tensor) -> None:
 
 @cache
 def _installed(backend: str) -> bool:
-    """Whether a backend can be used on this machine; if not, one line says why and what to do."""
+    """Whether a backend can be used on this machine; if not, logs why and what to do, once."""
     missing = {"numba": _missing_for_numba, "triton": _missing_for_triton}.get(backend, lambda: None)()
     if missing is not None:
         log.warning("%s Until then plain PyTorch computes, many times slower.", missing)

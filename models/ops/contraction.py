@@ -1,4 +1,4 @@
-"""Unbounded space in a ball, in plain PyTorch for all backends."""
+"""Unbounded space contracted into a ball, in plain PyTorch for all backends."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def uncontract(points: Tensor) -> Tensor:
 def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
     """Bounds as in `models.ops.clip_rays_to_ball`."""
     middle = -(rays.origins * rays.directions).sum(-1)
-    # of the point in the middle, not |o|^2 - middle^2, which cancels for a camera far away
+    # squared distance of the closest point; |o|^2 - middle^2 would cancel for a camera far away
     offset = torch.addcmul(rays.origins, middle[:, None], rays.directions).square().sum(-1)
     half = (radius * radius - offset).clamp(min=0.0).sqrt()
     near, far = torch.maximum(rays.near, middle - half), torch.minimum(rays.far, middle + half)
@@ -33,8 +33,8 @@ def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
     return replace(rays, near=torch.where(hit, near, rays.near), far=torch.where(hit, far, rays.near))
 
 
-def inverse_shares(rays: Rays, region: Rays, packed: RaySamples, radius: float) -> RaySamples:
-    """Intervals as in `models.ops.inverse_shares`."""
+def normalized_distances(rays: Rays, region: Rays, packed: RaySamples, radius: float) -> RaySamples:
+    """Intervals as in `models.ops.normalized_distances`."""
     ray = packed.ray_indices
     enters, leaves = region.near[ray], region.far[ray]
     before = distance(rays, region.near, radius)[ray, 0]

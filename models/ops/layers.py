@@ -13,6 +13,8 @@ class Layers:
 
     weights: tuple[Tensor, ...]  # each (dim_out, dim_in), first to last
     biases: tuple[Tensor | None, ...]  # each (dim_out,)
-    smooth: bool  # softplus with SOFTPLUS_BETA between the layers; otherwise ReLU
-    half: bool = False  # fused kernels may multiply numbers of 16 bits; sums are of 32, tiny-cuda-nn's of 16
-    exact: bool = False  # forward, they multiply as float32 does: differences of outputs are taken
+    softplus: bool  # the activation: softplus with SOFTPLUS_BETA; otherwise ReLU
+    # fused kernels may multiply numbers of 16 bits; they sum in 32 bits, tiny-cuda-nn in 16
+    allow_fp16: bool = False
+    # in the forward pass fused kernels multiply as exactly as float32 does: for differences between outputs
+    full_fp32: bool = False

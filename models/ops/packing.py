@@ -1,4 +1,4 @@
-"""What every march shares: the lattice of intervals along a ray, and packing into a fixed capacity."""
+"""What all marches share: the lattice of intervals along a ray, and packing into a fixed capacity."""
 
 import math
 
@@ -14,10 +14,11 @@ def max_intervals(radius: float, step: float) -> int:
 
 
 def fit_capacity(counts: Tensor, capacity: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
-    """Which rays fit: (ray_start (R,), ray_count (R,), alive (R,) bool, count (), S), from counts (R,) int64.
+    """Which rays fit: (ray_start (R,), ray_count (R,), within_budget (R,) bool, num_samples (), S), from their numbers
+    of samples (R,) int64.
 
-    The inclusive prefix sum decides, so the rays that fit are the first ones. Without a capacity all fit, and S is
-    read from the device."""
+    The inclusive prefix sum decides, so the rays that fit are the first ones. Without a capacity all fit, and the host
+    reads S."""
     inclusive = counts.cumsum(0)
     if capacity is None:
         S = int(inclusive[-1]) if counts.shape[0] else 0
@@ -30,8 +31,8 @@ def fit_capacity(counts: Tensor, capacity: int | None) -> tuple[Tensor, Tensor, 
     return ray_start, ray_count, within_budget, ray_count.sum(), S
 
 
-def reserve(counts: Tensor, capacity: int | None, dtype: torch.dtype) -> RaySamples:
-    """Room for the samples that fit, all of it zeros as padding is; a march fills in what is in use."""
+def allocate_samples(counts: Tensor, capacity: int | None, dtype: torch.dtype) -> RaySamples:
+    """Samples of the rays that fit, all zeros like padding; the march then writes those in use."""
     ray_start, ray_count, within_budget, count, S = fit_capacity(counts, capacity)
     ray_indices = counts.new_zeros(S)
     t_starts, t_ends = counts.new_zeros(2, S, dtype=dtype)
@@ -39,9 +40,9 @@ def reserve(counts: Tensor, capacity: int | None, dtype: torch.dtype) -> RaySamp
 
 
 def pack_kept(keep: Tensor, starts: Tensor, ends: Tensor, capacity: int | None) -> RaySamples:
-    """The intervals of all rays that are kept, those of rays that fit the capacity; keep, starts, ends: (R, K)."""
+    """The intervals to keep, of the rays that fit the capacity; keep (bool), starts, ends: (R, K)."""
     ray_start, ray_count, within_budget, count, S = fit_capacity(keep.sum(dim=1), capacity)
-    # Whatever is not kept goes to one slot behind the end, which is then cut off: no shape depends on data.
+    # All others go to one slot behind the end, which is then cut off: no shape depends on data.
     slots = torch.where(keep & within_budget[:, None], ray_start[:, None] + keep.cumsum(dim=1) - 1, S).reshape(-1)
     ray = torch.arange(len(keep), device=keep.device)[:, None].expand_as(keep)
 

@@ -49,7 +49,7 @@ class DivergenceMonitor:
         rank = occupancy.occupied.view(-1).cumsum(0)
         share = torch.linspace(0.0, 1.0, PLACES, device=rank.device, dtype=torch.float64)
         cells = torch.searchsorted(rank, (share * (rank[-1] - 1)).long() + 1).clamp(max=len(rank) - 1)
-        points = occupancy.places(cells, self._within)
+        points = occupancy.points_in_cells(cells, self._within)
         values = self._model.field_value(points) if self._model.is_sdf else self._model.occupancy_value(points)
         return dict(zip(_OWN, (weight_norm(self._module), values.min(), values.max()), strict=True))
 

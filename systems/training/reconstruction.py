@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.base import VolumeModel
 from models.exposure import Exposure
+from models.slow_networks import warn_of_slow_networks
 from systems.configs import Experiment
 from systems.runs.board import Board
 from systems.steps.divergence import CHECKED_EVERY, DivergenceMonitor
@@ -108,6 +109,7 @@ class ReconstructionSystem(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Prepares what the training steps share, on this device."""
+        warn_of_slow_networks(self.model)
         views, optimizer = self.data.views("train", self.device), self.trainer.optimizers[0]
         # With loss scaling, the host decides whether to take a step; only without it, all of a step is on the device.
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)

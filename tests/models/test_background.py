@@ -40,7 +40,7 @@ def test_samples_lie_around_the_region(device: torch.device, color: Tensor) -> N
     hit = region.far > region.near
     assert hit.any()
     assert not hit.all()
-    packed = model.render(rays, color).backdrop.packed
+    packed = model.render(rays, color).background.packed
     first, last = packed.ray_start, packed.ray_start + packed.ray_count - 1
     seen = packed.ray_count > 0
     assert_close(packed.t_starts[first[seen]], rays.near[seen])
@@ -55,7 +55,7 @@ def test_colors_are_those_of_a_slow_loop(name: str, device: torch.device, color:
     out = model.render(rays, color)
     front = model.shade(rays, model.march(rays, None))
     background = behind(model)
-    region = background.cut_to_region(rays)
+    region = background.clip_to_region(rays)
     yes = torch.ones_like(out.within_budget)
     packed = background.march(rays, region, yes, yes, None, False)
     points = ops.sample_points(rays, packed) / 1.5
@@ -90,7 +90,7 @@ def test_colors_are_those_of_a_slow_loop(name: str, device: torch.device, color:
 def test_what_is_close_to_a_camera_learns_less(device: torch.device, color: Tensor) -> None:
     model, rays = make_model("nerf", device), make_rays(device)
     background = behind(model)
-    region = background.cut_to_region(rays)
+    region = background.clip_to_region(rays)
     yes = torch.ones_like(rays.near, dtype=torch.bool)
     packed = background.march(rays, region, yes, yes, None, False)
     density, feature = torch.ones_like(packed.t_mids).requires_grad_(), torch.zeros(packed.t_mids.shape[0], 4)
@@ -124,14 +124,14 @@ def test_an_opaque_foreground_hides_it_and_needs_no_samples(device: torch.device
         model.geometry.network.layers[-1].bias[0] = 30.0
     out = model.render(rays, color)
     front = model.shade(rays, model.march(rays, None))
-    opaque, packed = front.opacity > 1.0 - 1e-5, out.backdrop.packed
+    opaque, packed = front.opacity > 1.0 - 1e-5, out.background.packed
     assert 5 < opaque.sum() < len(rays)
-    region = out.backdrop.region
+    region = out.background.region
     past = (packed.t_mids > region.far[packed.ray_indices]).float()
     past = torch.zeros(len(rays), device=device).index_add(0, packed.ray_indices, past)
     assert not past[opaque].any()
     assert past[~opaque].all()
-    assert_close(out.opacity[opaque], out.backdrop.front_transmittance[opaque])
+    assert_close(out.opacity[opaque], out.background.front_transmittance[opaque])
     assert out.within_budget.all()
 
 
@@ -164,7 +164,7 @@ def test_rays_beyond_either_budget_leave_the_losses(device: torch.device, color:
     model, rays = make_model("nerf", device), make_rays(device)
     behind(model).capacity = 100
     out = model.render(rays, color, torch.Generator(device).manual_seed(0))
-    packed = out.backdrop.packed
+    packed = out.background.packed
     assert out.samples.packed.within_budget.all()
     assert 0 < out.within_budget.sum() < len(rays)
     assert (packed.ray_count[out.within_budget & (out.opacity < 0.999)] > 0).all()
@@ -175,7 +175,7 @@ def test_rays_beyond_either_budget_leave_the_losses(device: torch.device, color:
     model.march = lambda rays, generator: replace(out.samples.packed, within_budget=lost)
     again = model.render(rays, color, torch.Generator(device).manual_seed(0))
     assert not again.within_budget[3:].any()
-    assert not again.backdrop.packed.ray_count[3:].any()
+    assert not again.background.packed.ray_count[3:].any()
 
 
 def test_all_rays_count_in_the_colour(device: torch.device, color: Tensor) -> None:
@@ -217,9 +217,9 @@ def test_one_colour_has_no_parts_and_no_state() -> None:
 def test_the_opacity_of_the_region_takes_its_place(device: torch.device) -> None:
     model, rays = make_model("nerf", device), make_rays(device)
     background = behind(model)
-    region, yes = background.cut_to_region(rays), torch.ones_like(rays.near, dtype=torch.bool)
+    region, yes = background.clip_to_region(rays), torch.ones_like(rays.near, dtype=torch.bool)
     packed = background.march(rays, region, yes, yes, torch.Generator(device).manual_seed(0), False)
-    _, inside = background.places(region, packed)
+    _, inside = background.locate(region, packed)
     alpha, opacity = (torch.rand_like(x).requires_grad_() for x in (packed.t_mids, rays.near))
     weights = torch.randn_like(alpha)
     gradients = []

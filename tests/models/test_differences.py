@@ -232,7 +232,7 @@ def test_only_training_is_jittered_and_only_where_it_is_asked() -> None:
 def test_a_jittered_laplacian_is_that_of_its_own_step() -> None:
     """Taps that are nearer or farther are divided by their own distances: the curvature of a sphere stays 2 / r."""
     field = VolumeSDF(replace(differences(GRID, SPHERE, 0.05), finite_difference_jitter=0.9)).double()
-    field.network.forward = lambda x, count, exact: (x[:, :3] * 1.5).norm(dim=-1, keepdim=True) / 1.5
+    field.network.forward = lambda x, count, full_fp32: (x[:, :3] * 1.5).norm(dim=-1, keepdim=True) / 1.5
     points = torch.nn.functional.normalize(double_points(50, 1.0), dim=-1)
     for seed in range(5):
         sdf, gradient, _, laplacian = field(points, None, torch.Generator().manual_seed(seed))

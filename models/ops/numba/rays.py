@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.numba.kernel import kernel, scalar
-from models.ops.packing import max_intervals, reserve
+from models.ops.packing import allocate_samples, max_intervals
 from utils.rays import Rays, RaySamples
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
@@ -24,7 +24,7 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
     )
     counts = torch.empty(len(rays), dtype=torch.int64)
     _count(*scene, counts.numpy())
-    packed = reserve(counts, capacity, jitter.dtype)
+    packed = allocate_samples(counts, capacity, jitter.dtype)
     room = packed.ray_start, packed.ray_count, packed.ray_indices, packed.t_starts, packed.t_ends
     _fill(*scene, *(part.numpy() for part in room))
     return packed

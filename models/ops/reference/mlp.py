@@ -11,14 +11,14 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     """Outputs as in `models.ops.mlp`, padding included."""
     for weight, bias in zip(layers.weights[:-1], layers.biases[:-1], strict=True):
         pre = F.linear(x, weight, bias)
-        x = F.softplus(pre, SOFTPLUS_BETA) if layers.smooth else F.relu(pre)
+        x = F.softplus(pre, SOFTPLUS_BETA) if layers.softplus else F.relu(pre)
     return F.linear(x, layers.weights[-1], layers.biases[-1])
 
 
 def sdf_mlp_with_gradient(
     points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Distance, outputs and gradient as in `models.ops.sdf_head`.
+    """Distance, outputs and gradient as in `models.ops.sdf_mlp_with_gradient`.
 
     The gradient is an expression of first-order operations, so that one backward pass differentiates it too."""
     K = features.shape[1]
@@ -27,7 +27,7 @@ def sdf_mlp_with_gradient(
     slopes = []
     for weight, bias in zip(layers.weights[:-1], layers.biases[:-1], strict=True):
         pre = F.linear(x, weight, bias)
-        if layers.smooth:
+        if layers.softplus:
             x, slope = F.softplus(pre, SOFTPLUS_BETA), torch.sigmoid(SOFTPLUS_BETA * pre)
         else:
             x, slope = F.relu(pre), (pre > 0).to(pre.dtype)

@@ -9,7 +9,7 @@ from utils.rays import Photographs, RayBatch
 def rays_of_pixels(
     photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor, shift: Tensor | None = None
 ) -> RayBatch:
-    """Rays and colours as in `models.ops.look_up`."""
+    """Rays and colours as in `models.ops.rays_of_pixels`."""
     within, width = pixel - photographs.starts[image], photographs.widths[image]
     cameras = photographs.c2w[image], photographs.intrinsics[image]
     rays = pixel_rays(within % width, within // width, *cameras, photographs.near, photographs.far, shift)

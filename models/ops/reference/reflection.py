@@ -1,4 +1,4 @@
-"""What a mirror sees, in plain PyTorch: the specification of the fused kernels."""
+"""Harmonics of reflected directions in plain PyTorch: the specification of the fused kernels."""
 
 import math
 

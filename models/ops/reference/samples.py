@@ -1,4 +1,4 @@
-"""What brings rays and samples together, in plain PyTorch: the specification of the fused kernels."""
+"""Values of rays and of samples combined, in plain PyTorch: the specification of the fused kernels."""
 
 import torch
 from torch import Tensor
@@ -24,8 +24,8 @@ def sample_points(rays: Rays, packed: RaySamples) -> Tensor:
     return torch.addcmul(rays.origins[ray], packed.t_mids[:, None], rays.directions[ray])
 
 
-def join(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: RaySamples | None) -> Tensor:
-    """Columns as in `models.ops.join`."""
+def concat_columns(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: RaySamples | None) -> Tensor:
+    """Columns as in `models.ops.concat_columns`."""
     columns = [part.float() if part.ndim == 2 else part[:, None].float() for part in parts]
     if per_ray is not None:
         columns.append(per_ray.float() if packed is None else per_ray[packed.ray_indices].float())

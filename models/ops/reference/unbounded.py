@@ -15,8 +15,8 @@ def march_unbounded(
     radius: float,
     num: tuple[int, int],
     jitter: Tensor,
-    wanted: Tensor,
-    shown: Tensor,
+    ray_mask: Tensor,
+    behind_mask: Tensor,
     capacity: int | None,
 ) -> RaySamples:
     """Intervals as in `models.ops.march_unbounded`, over all rays at once."""
@@ -28,8 +28,8 @@ def march_unbounded(
     keep = occupied[cells[..., 0], cells[..., 1], cells[..., 2]]
     keep[:, num[0]] = True
     keep[:, -1] = True
-    keep[:, num[0] + 1 :] &= shown[:, None]
-    return pack_kept(keep & (ends > starts) & wanted[:, None], starts, ends, capacity)
+    keep[:, num[0] + 1 :] &= behind_mask[:, None]
+    return pack_kept(keep & (ends > starts) & ray_mask[:, None], starts, ends, capacity)
 
 
 def spread(rays: Rays, region: Rays, num: tuple[int, int], jitter: Tensor, radius: float) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ stay the parameters, in our layout, so that a checkpoint serves every backend; t
 compares the package's outputs with the reference.
 
 The package has ReLU networks without biases, and computes in float16, sums too. All other networks are computed as
-under backend "auto": those with biases or softplus, those that are to be exact, all in full precision
+under backend "auto": those with biases or softplus, those that are to be as exact as float32, all in full precision
 (trainer.precision=32), those without a hidden layer, and the head of an SDF. Its gradient would take the package's
 double backward pass, which is known to give NaN in half precision."""
 
@@ -52,14 +52,14 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
 def sdf_mlp_with_gradient(
     points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Distance, outputs and gradient as in `models.ops.sdf_head`, by backend "auto"."""
+    """Distance, outputs and gradient as in `models.ops.sdf_mlp_with_gradient`, by backend "auto"."""
     return module("mlp", "auto", features).sdf_mlp_with_gradient(points, features, jacobian, layers)
 
 
 def _fits(layers: Layers) -> bool:
     """Whether the package has such a network, and its precision is enough."""
-    plain = not layers.smooth and all(bias is None for bias in layers.biases)
-    return plain and layers.half and not layers.exact and len(layers.weights) > 1
+    plain = not layers.softplus and all(bias is None for bias in layers.biases)
+    return plain and layers.allow_fp16 and not layers.full_fp32 and len(layers.weights) > 1
 
 
 class _Network:
@@ -116,7 +116,7 @@ def _network(dims: tuple[int, ...], device: torch.device) -> _Network:
         generator = torch.Generator(device).manual_seed(0)
         x = 2.0 * torch.rand(256, dims[0], generator=generator, device=device) - 1.0
         weights = [torch.randn(b, a, generator=generator, device=device) * (2.0 / a) ** 0.5 for a, b in pairwise(dims)]
-        expected = reference_mlp.mlp(x, Layers(tuple(weights), (None,) * len(weights), smooth=False))
+        expected = reference_mlp.mlp(x, Layers(tuple(weights), (None,) * len(weights), softplus=False))
         try:
             difference = (network.outputs(x, weights) - expected).abs().mean(0) / expected.abs().mean(0)
         except RuntimeError as error:  # too much for the memory of a multiprocessor, for one

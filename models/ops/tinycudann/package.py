@@ -1,4 +1,4 @@
-"""What every use of tiny-cuda-nn (https://github.com/NVlabs/tiny-cuda-nn), an optional package, has to see to."""
+"""What all uses of tiny-cuda-nn (https://github.com/NVlabs/tiny-cuda-nn), an optional package, share."""
 
 import logging
 from types import ModuleType
@@ -34,8 +34,8 @@ def refuse_recording(device: torch.device) -> None:
     stream that it has not seen."""
     if _recording(device):
         raise ConfigError(
-            "model.backend=tinycudann: expected steps launched piece by piece, got a CUDA graph, which tiny-cuda-nn "
-            "cannot be recorded in. Set trainer.cuda_graph=false, or use model.backend=auto."
+            "model.backend=tinycudann: expected steps launched piece by piece, got a CUDA graph, which cannot record "
+            "tiny-cuda-nn. Set trainer.cuda_graph=false, or use model.backend=auto."
         )
 
 
@@ -44,7 +44,7 @@ def _recording(device: torch.device) -> bool:
 
 
 class Finite:
-    """A hook for gradients: zeros for what is not finite. That is said once, when the host comes to know of it."""
+    """A hook for gradients that puts zeros in place of NaN and infinity, and warns once when the host learns of it."""
 
     def __init__(self, what: str, device: torch.device) -> None:
         self.what = what
@@ -59,8 +59,8 @@ class Finite:
         if self.spoilt_on_host and not self.warned:
             self.warned = True
             log.warning(
-                "model.backend=tinycudann: the gradient of %s was not finite in places; it is set to 0 there, now and "
-                "from now on. If the training does not converge, use model.backend=auto.",
+                "model.backend=tinycudann: the gradient of %s had NaN or infinite entries; these are set to 0, now and "
+                "in later steps. If the training does not converge, use model.backend=auto.",
                 self.what,
             )
         return gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

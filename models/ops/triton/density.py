@@ -20,22 +20,37 @@ def density_alpha(density: Tensor, packed: RaySamples) -> Tensor:
 class _DensityAlpha(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, density: Tensor, packed: RaySamples) -> Tensor:
-        saved = density.contiguous(), packed.t_starts.contiguous(), packed.t_ends.contiguous(), packed.num_samples
+        density, t_starts, t_ends = density.contiguous(), packed.t_starts.contiguous(), packed.t_ends.contiguous()
         S = len(density)
         alpha = torch.empty(S, device=density.device)
         if S:
-            _alpha[(triton.cdiv(S, BLOCK),)](*saved, S, alpha, BLOCK)
-        ctx.save_for_backward(*saved)
+            _alpha[(triton.cdiv(S, BLOCK),)](
+                density=density,
+                t_starts=t_starts,
+                t_ends=t_ends,
+                count=packed.num_samples,
+                S=S,
+                alpha=alpha,
+                BLOCK=BLOCK,
+            )
+        ctx.save_for_backward(density, t_starts, t_ends, packed.num_samples)
         return alpha
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_alpha: Tensor) -> tuple[Tensor | None, ...]:
-        density = ctx.saved_tensors[0]
+        density, t_starts, t_ends, count = ctx.saved_tensors
         S, grad_density = len(density), torch.empty_like(density)
         if S:
             _alpha_backward[(triton.cdiv(S, BLOCK),)](
-                *ctx.saved_tensors, S, grad_alpha.contiguous(), grad_density, BLOCK
+                density=density,
+                t_starts=t_starts,
+                t_ends=t_ends,
+                count=count,
+                S=S,
+                grad_alpha=grad_alpha.contiguous(),
+                grad_density=grad_density,
+                BLOCK=BLOCK,
             )
         return grad_density, None
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.backends import INTERPRETING
+from models.ops.fused import grid_misfits
 from models.ops.grid import GridSpec
 from models.ops.reference import hash as reference_hash
 from models.ops.triton import hash_kernels as kernels
@@ -24,7 +25,7 @@ def hash_encode(
     points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None, count: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Features and Jacobian as in `models.ops.hash_encode`."""
-    if spec.features_per_level % 2:
+    if grid_misfits(spec):
         return reference_hash.hash_encode(points, table, spec, active_levels, count)
     features, jacobian = _HashEncode.apply(points, table, spec, spec.clip_levels(active_levels), count, True)
     return features.t(), jacobian.permute(2, 1, 0)
@@ -34,7 +35,7 @@ def hash_features(
     points: Tensor, table: Tensor, spec: GridSpec, active_levels: int | None, count: Tensor | None = None
 ) -> Tensor:
     """Features as in `models.ops.hash_features`."""
-    if spec.features_per_level % 2:
+    if grid_misfits(spec):
         return reference_hash.hash_features(points, table, spec, active_levels, count)
     return _HashEncode.apply(points, table, spec, spec.clip_levels(active_levels), count, False)[0].t()
 
@@ -80,15 +81,17 @@ def gather(
     create = points.new_empty if active == spec.num_levels else points.new_zeros
     features, jacobian = create(LF, S), create(3, LF, S) if with_jacobian else None
     if S and active:
+        scales, layouts = _levels(spec, points.device)
         kernels.gather_kernel[(triton.cdiv(S, FORWARD["BLOCK"]), active)](
-            points,
-            words,
-            *_levels(spec, points.device),
-            features,
-            features if jacobian is None else jacobian,
-            points if count is None else count,
-            S,
-            LF,
+            points=points,
+            words=words,
+            scales=scales,
+            layouts=layouts,
+            features=features,
+            jacobian=features if jacobian is None else jacobian,
+            count=points if count is None else count,
+            S=S,
+            LF=LF,
             PAIRS=spec.features_per_level // 2,
             COUNTED=count is not None,
             JACOBIAN=with_jacobian,
@@ -111,19 +114,24 @@ def scatter(
     grad_table = points.new_zeros(table_shape)
     S = points.shape[0]
     if S and active and (grad_features is not None or grad_jacobian is not None):
-        value = points if grad_features is None else grad_features
-        slope = points if grad_jacobian is None else grad_jacobian
+        value, value_strides = (points, (0, 0)) if grad_features is None else (grad_features, grad_features.stride())
+        slope, slope_strides = (points, (0, 0, 0)) if grad_jacobian is None else (grad_jacobian, grad_jacobian.stride())
+        scales, layouts = _levels(spec, points.device)
         pairs = spec.features_per_level // 2
         kernels.scatter_kernel[(triton.cdiv(S, BACKWARD["BLOCK"] * BACKWARD["RUN"]), active * pairs)](
-            points,
-            value,
-            slope,
-            *_levels(spec, points.device),
-            grad_table,
-            points if count is None else count,
-            S,
-            *(value.stride() if grad_features is not None else (0, 0)),
-            *(slope.stride() if grad_jacobian is not None else (0, 0, 0)),
+            points=points,
+            value=value,
+            slope=slope,
+            scales=scales,
+            layouts=layouts,
+            grad_table=grad_table,
+            count=points if count is None else count,
+            S=S,
+            value_k=value_strides[0],
+            value_s=value_strides[1],
+            slope_d=slope_strides[0],
+            slope_k=slope_strides[1],
+            slope_s=slope_strides[2],
             PAIRS=pairs,
             COUNTED=count is not None,
             VALUE=grad_features is not None,

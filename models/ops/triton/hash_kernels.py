@@ -1,4 +1,4 @@
-"""The Triton kernels of the hash grid; `triton_hash` launches them."""
+"""The Triton kernels of the hash grid; `models.ops.triton.hash` launches them."""
 
 import triton
 import triton.language as tl

@@ -6,6 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from models.ops import fused
 from models.ops.layers import Layers
 from models.ops.reference import mlp as reference_mlp
 from models.ops.triton.sdf import sdf_mlp_with_gradient
@@ -14,21 +15,21 @@ from models.ops.triton.tiles import (
     FORWARD,
     OUTPUTS,
     activate,
-    fits,
-    kinds,
-    launch,
+    is_supported,
+    launch_options,
     linear,
     load_tile,
     multiply,
     multiply_add,
+    num_valid,
+    operand_precision,
     output_layer,
     partial_gradients,
-    sizes,
     store_tile,
     sum_gradients,
-    unscaled,
-    upright,
-    used,
+    tile_shape,
+    transposed,
+    without_autocast,
 )
 
 __all__ = ["mlp", "sdf_mlp_with_gradient"]
@@ -36,12 +37,12 @@ __all__ = ["mlp", "sdf_mlp_with_gradient"]
 
 def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     """Outputs as in `models.ops.mlp`, float32."""
-    if not fits(layers, 2, (0,), x):
-        with unscaled(x):
+    if not is_supported(layers, fused.MLP, x):
+        with without_autocast(x):
             return reference_mlp.mlp(x.float(), layers, count)
-    products = kinds(layers.half, sizes(x.shape[1], layers.weights), layers.exact)
-    options = layers.smooth, products, len(layers.weights) - 1
-    return _MLP.apply(x, count, *options, *layers.weights, *layers.biases)
+    precision = operand_precision(layers.allow_fp16, tile_shape(x.shape[1], layers.weights), layers.full_fp32)
+    settings = layers.softplus, precision, len(layers.weights) - 1
+    return _MLP.apply(x, count, *settings, *layers.weights, *layers.biases)
 
 
 class _MLP(torch.autograd.Function):
@@ -52,8 +53,8 @@ class _MLP(torch.autograd.Function):
         ctx: FunctionCtx,
         x: Tensor,
         count: Tensor | None,
-        smooth: bool,
-        products: dict[str, str],
+        softplus: bool,
+        precision: dict[str, str],
         num_hidden: int,
         *layers: Tensor | None,
     ) -> Tensor:
@@ -61,12 +62,22 @@ class _MLP(torch.autograd.Function):
         weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
         S, K = x.shape
         # An SDF starts from its inputs: rounded to 10 bits they would move the surface.
-        ctx.sizes = sizes(K, weights) | {"NUM_HIDDEN": num_hidden, "SMOOTH": smooth}
-        ctx.kinds = products | {"FIRST": "tf32x3" if smooth else products["FORWARD"]}
-        out = x.new_empty(S, ctx.sizes["D"], dtype=torch.float32)
-        options = launch(FORWARD, ctx.sizes["HIDDEN"])
+        ctx.shape = tile_shape(K, weights) | {"NUM_HIDDEN": num_hidden, "SOFTPLUS": softplus}
+        ctx.precision = precision | {"FIRST": "tf32x3" if softplus else precision["FORWARD"]}
+        out = x.new_empty(S, ctx.shape["D"], dtype=torch.float32)
+        options = launch_options(FORWARD, ctx.shape["HIDDEN"])
         grid = (triton.cdiv(S, options["BLOCK"]),)
-        _forward[grid](upright(x), weights, biases, upright(out), count, S, **ctx.sizes, **ctx.kinds, **options)
+        _forward[grid](
+            x=transposed(x),
+            weights=weights,
+            biases=biases,
+            out=transposed(out),
+            count=count,
+            S=S,
+            **ctx.shape,
+            **ctx.precision,
+            **options,
+        )
         ctx.save_for_backward(x, count, *layers)
         return out
 
@@ -74,14 +85,24 @@ class _MLP(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, count, *layers = ctx.saved_tensors
-        S, num_hidden = x.shape[0], ctx.sizes["NUM_HIDDEN"]
+        S, num_hidden = x.shape[0], ctx.shape["NUM_HIDDEN"]
         weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         partial = partial_gradients(S, layers)
-        results = upright(grad_x), partial, partial.shape[1]
-        grid, options = (partial.shape[0],), launch(BACKWARD, ctx.sizes["HIDDEN"])
+        grid, options = (partial.shape[0],), launch_options(BACKWARD, ctx.shape["HIDDEN"])
         _backward[grid](
-            upright(x), weights, biases, upright(grad), results, count, S, **ctx.sizes, **ctx.kinds, **options
+            x=transposed(x),
+            weights=weights,
+            biases=biases,
+            grad=transposed(grad),
+            grad_x=transposed(grad_x),
+            partial=partial,
+            total=partial.shape[1],
+            count=count,
+            S=S,
+            **ctx.shape,
+            **ctx.precision,
+            **options,
         )
         return grad_x, None, None, None, None, *sum_gradients(partial, layers)
 
@@ -99,7 +120,7 @@ def _forward(
     HIDDEN: tl.constexpr,
     D: tl.constexpr,
     NUM_HIDDEN: tl.constexpr,
-    SMOOTH: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
     FORWARD: tl.constexpr,
     BACKWARD: tl.constexpr,
     FIRST: tl.constexpr,
@@ -107,13 +128,13 @@ def _forward(
 ):
     units, columns, samples = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     result = tl.zeros((OUTPUTS, BLOCK), tl.float32)
-    if tl.program_id(0) * BLOCK < used(count, S):
+    if tl.program_id(0) * BLOCK < num_valid(count, S):
         first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
         tile = load_tile(x, columns, samples, K, S)
-        hidden, _ = activate(linear(tile, first, biases[0], FIRST), SMOOTH)
+        hidden, _ = activate(linear(tile, first, biases[0], FIRST), SOFTPLUS)
         if NUM_HIDDEN == 2:
             middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
-            hidden, _ = activate(linear(hidden, middle, biases[1], FORWARD), SMOOTH)
+            hidden, _ = activate(linear(hidden, middle, biases[1], FORWARD), SOFTPLUS)
         result = output_layer(hidden, weights[NUM_HIDDEN], biases[NUM_HIDDEN], D, HIDDEN, FORWARD)
     store_tile(out, result, tl.arange(0, OUTPUTS), samples, D, S)
 
@@ -129,7 +150,7 @@ def _clear(matrix, start, rows, num_rows, S, BLOCK: tl.constexpr):
 
 @triton.jit
 def _store_sums(row, first, middle, last, biases, K, D, NUM_HIDDEN: tl.constexpr, BIAS: tl.constexpr):
-    """Writes what one program added up, in the order of the layers; biases: of first, middle and last layer."""
+    """Writes the sums of one program, in the order of the layers; biases: of first, middle and last layer."""
     HIDDEN: tl.constexpr = first.shape[0]
     units, outputs = tl.arange(0, HIDDEN), tl.arange(0, OUTPUTS)
     store_tile((row, K, 1), first, units, tl.arange(0, first.shape[1]), HIDDEN, K)
@@ -151,7 +172,9 @@ def _backward(
     weights,
     biases,
     grad,
-    results,
+    grad_x,
+    partial,
+    total,
     count,
     S,
     K: tl.constexpr,
@@ -159,15 +182,14 @@ def _backward(
     HIDDEN: tl.constexpr,
     D: tl.constexpr,
     NUM_HIDDEN: tl.constexpr,
-    SMOOTH: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
     FORWARD: tl.constexpr,
     BACKWARD: tl.constexpr,
     FIRST: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Samples beyond S are zeros with zero gradients, so they add exactly nothing to any sum; blocks of padding are
-    left out."""
-    grad_x, partial, total = results
+    skipped."""
     units, columns, outputs = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.arange(0, OUTPUTS)
     first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
     last = load_tile((weights[NUM_HIDDEN], 1, HIDDEN), units, outputs, HIDDEN, D)
@@ -177,16 +199,16 @@ def _backward(
     if NUM_HIDDEN == 2:
         middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
         sum_middle = tl.zeros((HIDDEN, HIDDEN), tl.float32)
-    start, end = tl.program_id(0) * BLOCK, used(count, S)
+    start, end = tl.program_id(0) * BLOCK, num_valid(count, S)
     while start < end:
         samples = start + tl.arange(0, BLOCK)
         tile = load_tile(x, columns, samples, K, S)
         g = load_tile(grad, outputs, samples, D, S)
         bias_last += tl.sum(g, 1)
-        hidden, slope = activate(linear(tile, first, biases[0], FIRST), SMOOTH)
+        hidden, slope = activate(linear(tile, first, biases[0], FIRST), SOFTPLUS)
         top = hidden
         if NUM_HIDDEN == 2:
-            top, top_slope = activate(linear(hidden, middle, biases[1], FORWARD), SMOOTH)
+            top, top_slope = activate(linear(hidden, middle, biases[1], FORWARD), SOFTPLUS)
         sum_last = multiply_add(top, tl.trans(g), sum_last, BACKWARD)
         g = multiply(last, g, BACKWARD)
         if NUM_HIDDEN == 2:

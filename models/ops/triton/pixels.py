@@ -13,18 +13,33 @@ BLOCK = 128  # pixels of a program
 def rays_of_pixels(
     photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor, shift: Tensor | None = None
 ) -> RayBatch:
-    """Rays and colours as in `models.ops.look_up`."""
+    """Rays and colours as in `models.ops.rays_of_pixels`."""
     R, channels = len(pixel), photographs.pixels.shape[1]
     origins, directions, rgb = torch.empty(3, R, 3, device=pixel.device)
     near, far, mask = torch.empty(3, R, device=pixel.device)
     if R:
-        cameras = photographs.starts, photographs.widths, photographs.c2w, photographs.intrinsics
-        out = origins, directions, rgb, near, far, mask
-        bounds = photographs.near, photographs.far
-        places = pixel, image.contiguous(), background if shift is None else shift.contiguous()
-        sizes = R, channels, shift is not None, BLOCK
         _rays_of_pixels[(triton.cdiv(R, BLOCK),)](
-            *places, photographs.pixels, *cameras, background, *out, *bounds, *sizes
+            pixel=pixel,
+            image=image.contiguous(),
+            shift=background if shift is None else shift.contiguous(),
+            pixels=photographs.pixels,
+            starts=photographs.starts,
+            widths=photographs.widths,
+            c2w=photographs.c2w,
+            intrinsics=photographs.intrinsics,
+            background=background,
+            origins=origins,
+            directions=directions,
+            rgb=rgb,
+            near=near,
+            far=far,
+            mask=mask,
+            near_plane=photographs.near,
+            far_plane=photographs.far,
+            R=R,
+            C=channels,
+            SHIFTED=shift is not None,
+            BLOCK=BLOCK,
         )
     rays = Rays(origins, directions, near, far)
     return RayBatch(rays, rgb, mask if channels == 4 else None, background, image, pixel)
@@ -56,8 +71,8 @@ def _rays_of_pixels(
 ):
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = ray < R
-    place, n = tl.load(pixel + ray, inside, other=0), tl.load(image + ray, inside, other=0)
-    within, width = place - tl.load(starts + n), tl.load(widths + n)
+    row_of_pixel, n = tl.load(pixel + ray, inside, other=0), tl.load(image + ray, inside, other=0)
+    within, width = row_of_pixel - tl.load(starts + n), tl.load(widths + n)
     column, row = (within % width).to(tl.float32) + 0.5, (within // width).to(tl.float32) + 0.5
     if SHIFTED:
         column += tl.load(shift + 2 * ray, inside, other=0.0)
@@ -67,14 +82,14 @@ def _rays_of_pixels(
     shorten = 1.0 / tl.sqrt(x * x + y * y + 1.0)
     alpha = tl.full((BLOCK,), 1.0, tl.float32)
     if C == 4:
-        alpha = tl.load(pixels + 4 * place + 3, inside, other=0).to(tl.float32) / 255.0
+        alpha = tl.load(pixels + 4 * row_of_pixel + 3, inside, other=0).to(tl.float32) / 255.0
         tl.store(mask + ray, alpha, inside)
     for axis in tl.static_range(3):
         matrix = c2w + 12 * n + 4 * axis
         direction = (tl.load(matrix) * x + tl.load(matrix + 1) * y + tl.load(matrix + 2)) * shorten
         tl.store(directions + 3 * ray + axis, direction, inside)
         tl.store(origins + 3 * ray + axis, tl.load(matrix + 3), inside)
-        colour = tl.load(pixels + C * place + axis, inside, other=0).to(tl.float32) / 255.0
+        colour = tl.load(pixels + C * row_of_pixel + axis, inside, other=0).to(tl.float32) / 255.0
         blended = colour * alpha + tl.load(background + axis) * (1.0 - alpha)
         tl.store(rgb + 3 * ray + axis, blended, inside)
     tl.store(near + ray, tl.zeros((BLOCK,), tl.float32) + near_plane, inside)

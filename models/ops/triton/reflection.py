@@ -1,4 +1,4 @@
-"""What a mirror sees, on a GPU: one sample per lane, each value read once."""
+"""Harmonics of reflected directions on a GPU: one sample per lane, each value read once."""
 
 import torch
 import triton
@@ -30,7 +30,16 @@ class _Reflected(torch.autograd.Function):
         out = torch.empty(S, 1 + degree**2, device=normal.device)
         if S:
             _reflect[(triton.cdiv(S, SAMPLES_BLOCK),)](
-                normal, *normal.stride(), directions, ray_indices, roughness, S, out, degree, SAMPLES_BLOCK
+                normal=normal,
+                row_stride=normal.stride(0),
+                column_stride=normal.stride(1),
+                directions=directions,
+                ray_indices=ray_indices,
+                roughness=roughness,
+                S=S,
+                out=out,
+                DEGREE=degree,
+                BLOCK=SAMPLES_BLOCK,
             )
         ctx.save_for_backward(normal, directions, ray_indices)
         ctx.settings = degree, roughness
@@ -44,8 +53,21 @@ class _Reflected(torch.autograd.Function):
         S = normal.shape[0]
         grad_normal = torch.empty(S, 3, dtype=normal.dtype, device=normal.device)
         if S:
-            given = normal, *normal.stride(), directions, ray_indices, roughness, S, grad, *grad.stride()
-            _reflect_backward[(triton.cdiv(S, SAMPLES_BLOCK),)](*given, grad_normal, degree, SAMPLES_BLOCK)
+            _reflect_backward[(triton.cdiv(S, SAMPLES_BLOCK),)](
+                normal=normal,
+                row_stride=normal.stride(0),
+                column_stride=normal.stride(1),
+                directions=directions,
+                ray_indices=ray_indices,
+                roughness=roughness,
+                S=S,
+                grad=grad,
+                grad_row=grad.stride(0),
+                grad_column=grad.stride(1),
+                grad_normal=grad_normal,
+                DEGREE=degree,
+                BLOCK=SAMPLES_BLOCK,
+            )
         return grad_normal, None, None, None, None
 
 
@@ -99,7 +121,7 @@ def _reflect_backward(
     DEGREE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """By the reflected direction, with the derivatives of the recursion of `store_harmonics`, from there by the normal.
+    """Gradient of the normal, through that of the reflected direction by the derivatives of `store_harmonics`.
 
     Of (x + iy)^m the derivative by x is m (x + iy)^(m-1), by y that times i."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)

@@ -1,4 +1,4 @@
-"""What brings rays and samples together on a GPU, in one kernel each instead of a gather and a copy per part."""
+"""Values of rays and of samples combined on a GPU, in one kernel each instead of a gather and a copy per part."""
 
 import torch
 import triton
@@ -11,7 +11,7 @@ from utils.rays import Rays, RaySamples
 
 BLOCK = 256  # samples of a program that reads points
 PASS = tl.constexpr(tl.PropagateNan.ALL)  # as torch does: a bad ray must not look like a good one
-ELEMENTS = 4096  # of a program that joins columns
+ELEMENTS = 4096  # of a program that concatenates columns
 
 
 def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
@@ -19,8 +19,18 @@ def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
     R = len(rays)
     near, far = torch.empty(2, R, device=rays.near.device)
     if R:
-        old = rays.origins.contiguous(), rays.directions.contiguous(), rays.near.contiguous(), rays.far.contiguous()
-        _clip[(triton.cdiv(R, BLOCK),)](*old, near, far, radius, torch.finfo(torch.float32).tiny, R, BLOCK)
+        _clip[(triton.cdiv(R, BLOCK),)](
+            origins=rays.origins.contiguous(),
+            directions=rays.directions.contiguous(),
+            old_near=rays.near.contiguous(),
+            old_far=rays.far.contiguous(),
+            near=near,
+            far=far,
+            radius=radius,
+            tiny=torch.finfo(torch.float32).tiny,
+            R=R,
+            BLOCK=BLOCK,
+        )
     return Rays(rays.origins, rays.directions, near, far)
 
 
@@ -29,20 +39,27 @@ def sample_points(rays: Rays, packed: RaySamples) -> Tensor:
     S = packed.t_starts.shape[0]
     points = packed.t_starts.new_empty(S, 3)
     if S:
-        origins, directions = rays.origins.contiguous(), rays.directions.contiguous()
-        interval = packed.t_starts, packed.t_ends, packed.ray_indices
-        _sample_points[(triton.cdiv(S, BLOCK),)](origins, directions, *interval, points, S, BLOCK)
+        _sample_points[(triton.cdiv(S, BLOCK),)](
+            origins=rays.origins.contiguous(),
+            directions=rays.directions.contiguous(),
+            t_starts=packed.t_starts,
+            t_ends=packed.t_ends,
+            ray_indices=packed.ray_indices,
+            points=points,
+            S=S,
+            BLOCK=BLOCK,
+        )
     return points
 
 
-def join(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: RaySamples | None) -> Tensor:
-    """Columns as in `models.ops.join`."""
+def concat_columns(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: RaySamples | None) -> Tensor:
+    """Columns as in `models.ops.concat_columns`."""
     if packed is None or (per_ray is not None and per_ray.requires_grad):
-        return reference_samples.join(parts, per_ray, packed)
-    return _Join.apply(per_ray, packed.ray_indices, *parts)
+        return reference_samples.concat_columns(parts, per_ray, packed)
+    return _ConcatColumns.apply(per_ray, packed.ray_indices, *parts)
 
 
-class _Join(torch.autograd.Function):
+class _ConcatColumns(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, per_ray: Tensor | None, ray_indices: Tensor, *parts: Tensor) -> Tensor:
         ctx.widths = [part.shape[1] if part.ndim == 2 else None for part in parts]
@@ -53,9 +70,16 @@ class _Join(torch.autograd.Function):
         padded = triton.next_power_of_2(total)
         if S:
             block = max(1, ELEMENTS // padded)
-            rays = None if per_ray is None else per_ray.contiguous()
-            _join[(triton.cdiv(S, block),)](
-                tuple(columns), rays, ray_indices, out, S, tuple(map(tl.constexpr, widths)), total, padded, block
+            _concat_columns[(triton.cdiv(S, block),)](
+                parts=tuple(columns),
+                per_ray=None if per_ray is None else per_ray.contiguous(),
+                ray_indices=ray_indices,
+                out=out,
+                S=S,
+                widths=tuple(map(tl.constexpr, widths)),
+                TOTAL=total,
+                PADDED=padded,
+                BLOCK=block,
             )
         return out
 
@@ -97,7 +121,7 @@ def _sample_points(origins, directions, t_starts, t_ends, ray_indices, points, S
 
 
 @triton.jit
-def _join(
+def _concat_columns(
     parts,
     per_ray,
     ray_indices,

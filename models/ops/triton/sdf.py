@@ -1,4 +1,4 @@
-"""The network head of an SDF on a GPU: outputs with their spatial gradient, and the backward pass of both."""
+"""The network of an SDF on a GPU: outputs with the spatial gradient of the distance, and the backward pass of both."""
 
 import torch
 import triton
@@ -6,6 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from models.ops import fused
 from models.ops.layers import Layers
 from models.ops.reference import mlp as reference_mlp
 from models.ops.triton.tiles import (
@@ -14,39 +15,39 @@ from models.ops.triton.tiles import (
     FORWARD,
     OUTPUTS,
     activate,
-    fits,
-    kinds,
-    launch,
+    is_supported,
+    launch_options,
     linear,
     load_tile,
     multiply,
     multiply_add,
+    operand_precision,
     output_layer,
     partial_gradients,
-    sizes,
     store_tile,
     sum_gradients,
-    unscaled,
-    upright,
+    tile_shape,
+    transposed,
+    without_autocast,
 )
 
 
 def _planes(jacobian: Tensor | None) -> tuple | None:
-    return None if jacobian is None else tuple(upright(plane) for plane in jacobian.unbind(-1))
+    return None if jacobian is None else tuple(transposed(plane) for plane in jacobian.unbind(-1))
 
 
 def sdf_mlp_with_gradient(
     points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Distance, outputs and gradient as in `models.ops.sdf_head`, all float32."""
-    if not fits(layers, 1, (0, 3), features, jacobian):
-        with unscaled(features):
+    """Distance, outputs and gradient as in `models.ops.sdf_mlp_with_gradient`, all float32."""
+    if not is_supported(layers, fused.SDF_WITH_GRADIENT, features, jacobian):
+        with without_autocast(features):
             return reference_mlp.sdf_mlp_with_gradient(points, features.float(), jacobian.float(), layers)
-    options = layers.smooth, layers.half
-    return _SDFHead.apply(points, features, jacobian, *options, *layers.weights, *layers.biases)
+    settings = layers.softplus, layers.allow_fp16
+    return _SDFWithGradient.apply(points, features, jacobian, *settings, *layers.weights, *layers.biases)
 
 
-class _SDFHead(torch.autograd.Function):
+class _SDFWithGradient(torch.autograd.Function):
     """First order in features, Jacobian and layers; the backward pass computes the hidden layer again."""
 
     @staticmethod
@@ -55,19 +56,28 @@ class _SDFHead(torch.autograd.Function):
         points: Tensor,
         features: Tensor,
         jacobian: Tensor,
-        smooth: bool,
-        half: bool,
+        softplus: bool,
+        allow_fp16: bool,
         *layers: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         points, layers = points.float().contiguous(), [None if t is None else t.contiguous() for t in layers]
         S, K = features.shape
-        room = sizes(K, layers[:2])
-        ctx.sizes = room | {"EXTRA": layers[0].shape[1] - K, "SMOOTH": smooth} | kinds(half, room)
-        sdf, value, gradient = points.new_empty(S), points.new_empty(S, ctx.sizes["D"]), points.new_empty(S, 3)
-        inputs = points, upright(features), _planes(jacobian), tuple(layers)
-        options = launch(FORWARD, ctx.sizes["HIDDEN"])
+        shape = tile_shape(K, layers[:2])
+        ctx.shape = shape | {"EXTRA": layers[0].shape[1] - K, "SOFTPLUS": softplus}
+        ctx.shape |= operand_precision(allow_fp16, shape)
+        sdf, value, gradient = points.new_empty(S), points.new_empty(S, ctx.shape["D"]), points.new_empty(S, 3)
+        options = launch_options(FORWARD, ctx.shape["HIDDEN"])
         _forward[(triton.cdiv(S, options["BLOCK"]),)](
-            inputs, (sdf, upright(value), gradient), S, **ctx.sizes, **options
+            points=points,
+            features=transposed(features),
+            jacobian=_planes(jacobian),
+            layers=tuple(layers),
+            sdf=sdf,
+            value=transposed(value),
+            gradient=gradient,
+            S=S,
+            **ctx.shape,
+            **options,
         )
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(points, features, jacobian, *layers)
@@ -85,11 +95,22 @@ class _SDFHead(torch.autograd.Function):
         grad_features = torch.empty_like(features) if wants_features else None
         grad_jacobian = torch.empty_like(jacobian) if wants_jacobian and grad_gradient is not None else None
         partial = partial_gradients(S, layers)
-        inputs = points, upright(features), _planes(jacobian), tuple(layers)
-        grads = grad_sdf, upright(grad_value), upright(grad_gradient)
-        results = upright(grad_features), _planes(grad_jacobian), partial
-        options = launch(BACKWARD, ctx.sizes["HIDDEN"])
-        _backward[(partial.shape[0],)](inputs, grads, results, S, partial.shape[1], **ctx.sizes, **options)
+        _backward[(partial.shape[0],)](
+            points=points,
+            features=transposed(features),
+            jacobian=_planes(jacobian),
+            layers=tuple(layers),
+            grad_sdf=grad_sdf,
+            grad_value=transposed(grad_value),
+            grad_gradient=transposed(grad_gradient),
+            grad_features=transposed(grad_features),
+            grad_jacobian=_planes(grad_jacobian),
+            partial=partial,
+            total=partial.shape[1],
+            S=S,
+            **ctx.shape,
+            **launch_options(BACKWARD, ctx.shape["HIDDEN"]),
+        )
         return None, grad_features, grad_jacobian, None, None, *sum_gradients(partial, layers)
 
 
@@ -104,39 +125,42 @@ def _hidden_layer(
     S,
     EXTRA: tl.constexpr,
     K: tl.constexpr,
-    SMOOTH: tl.constexpr,
-    KIND: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):
     """Activation and slope (HIDDEN, BLOCK); the position, which carries most of an SDF, enters in full float32."""
-    units, pre = tl.arange(0, w1_tile.shape[0]), linear(x, w1_tile, b1, KIND)
+    units, pre = tl.arange(0, w1_tile.shape[0]), linear(x, w1_tile, b1, PRECISION)
     for axis in tl.static_range(EXTRA):
         position = 2.0 * tl.load(points + samples * 3 + axis, mask=samples < S, other=0.0) - 1.0
         pre += tl.load(w1 + units * (EXTRA + K) + axis)[:, None] * position[None, :]
-    return activate(pre, SMOOTH)
+    return activate(pre, SOFTPLUS)
 
 
 @triton.jit
 def _forward(
-    inputs,
-    results,
+    points,
+    features,
+    jacobian,
+    layers,
+    sdf,
+    value,
+    gradient,
     S,
     K: tl.constexpr,
     INPUTS: tl.constexpr,
     HIDDEN: tl.constexpr,
     D: tl.constexpr,
     EXTRA: tl.constexpr,
-    SMOOTH: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
     FORWARD: tl.constexpr,
     BACKWARD: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    points, features, jacobian, layers = inputs
-    sdf, value, gradient = results
     w1, w2, b1, b2 = layers
     units, columns, samples = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     w1_tile = load_tile((w1 + EXTRA, EXTRA + K, 1), units, columns, HIDDEN, K)
     x = load_tile(features, columns, samples, K, S)
-    hidden, slope = _hidden_layer(points, x, w1, w1_tile, b1, samples, S, EXTRA, K, SMOOTH, FORWARD)
+    hidden, slope = _hidden_layer(points, x, w1, w1_tile, b1, samples, S, EXTRA, K, SOFTPLUS, FORWARD)
     tile, outputs = output_layer(hidden, w2, b2, D, HIDDEN, FORWARD), tl.arange(0, OUTPUTS)
     store_tile(value, tile, outputs, samples, D, S)
     store_tile((sdf, 0, 1), tile, outputs, samples, 1, S)
@@ -152,7 +176,7 @@ def _forward(
 
 @triton.jit
 def _to_outputs(grad_sdf, grad_value, samples, D, S):
-    """What the outputs (OUTPUTS, BLOCK) receive, the distance both as such and as output 0."""
+    """Gradient of the outputs (OUTPUTS, BLOCK); the distance receives one as such and one as output 0."""
     outputs = tl.arange(0, OUTPUTS)
     g = tl.zeros((OUTPUTS, samples.shape[0]), tl.float32)
     if grad_value is not None:
@@ -163,11 +187,13 @@ def _to_outputs(grad_sdf, grad_value, samples, D, S):
 
 
 @triton.jit
-def _through_gradient(jacobian, grad, grad_jacobian, weighted, w1_tile, w1_position, samples, S, K, KIND: tl.constexpr):
-    """What the cotangents of features (INPUTS, BLOCK) and position (OUTPUTS, BLOCK) and the weighted slopes
-    (HIDDEN, BLOCK) receive from the gradient's (3, BLOCK); writes what the Jacobian receives."""
+def _through_gradient(
+    jacobian, grad, grad_jacobian, weighted, w1_tile, w1_position, samples, S, K, PRECISION: tl.constexpr
+):
+    """What the gradient of the spatial gradient (3, BLOCK) passes on to the cotangents of features (INPUTS, BLOCK) and
+    position (OUTPUTS, BLOCK), and to the weighted slopes (HIDDEN, BLOCK); writes the gradient of the Jacobian."""
     columns = tl.arange(0, w1_tile.shape[1])
-    cotangent = multiply(tl.trans(w1_tile), weighted, KIND)
+    cotangent = multiply(tl.trans(w1_tile), weighted, PRECISION)
     to_features = tl.zeros_like(cotangent)
     for axis in tl.static_range(3):
         g = tl.load(grad[0] + axis * grad[1] + samples * grad[2], mask=samples < S, other=0.0)[None, :]
@@ -175,14 +201,14 @@ def _through_gradient(jacobian, grad, grad_jacobian, weighted, w1_tile, w1_posit
         if grad_jacobian is not None:
             store_tile(grad_jacobian[axis], g * cotangent, columns, samples, K, S)
     to_position = 2.0 * load_tile(grad, tl.arange(0, OUTPUTS), samples, 3, S)
-    to_weighted = multiply(w1_tile, to_features, KIND)
-    to_weighted = multiply_add(w1_position, to_position, to_weighted, KIND)
+    to_weighted = multiply(w1_tile, to_features, PRECISION)
+    to_weighted = multiply_add(w1_position, to_position, to_weighted, PRECISION)
     return to_features, to_position, to_weighted
 
 
 @triton.jit
 def _store_sums(row, sum_w1, sum_position, sum_w2, sum_sdf, sum_b2, K, D, EXTRA, BIAS: tl.constexpr):
-    """Writes what one program added up, in the order of the layers."""
+    """Writes the sums of one program, in the order of the layers."""
     HIDDEN: tl.constexpr = sum_w1.shape[0]
     units, outputs = tl.arange(0, HIDDEN), tl.arange(0, OUTPUTS)
     store_tile((row + EXTRA, EXTRA + K, 1), sum_w1, units, tl.arange(0, sum_w1.shape[1]), HIDDEN, K)
@@ -198,25 +224,29 @@ def _store_sums(row, sum_w1, sum_position, sum_w2, sum_sdf, sum_b2, K, D, EXTRA,
 
 @triton.jit
 def _backward(
-    inputs,
-    grads,
-    results,
-    S,
+    points,
+    features,
+    jacobian,
+    layers,
+    grad_sdf,
+    grad_value,
+    grad_gradient,
+    grad_features,
+    grad_jacobian,
+    partial,
     total,
+    S,
     K: tl.constexpr,
     INPUTS: tl.constexpr,
     HIDDEN: tl.constexpr,
     D: tl.constexpr,
     EXTRA: tl.constexpr,
-    SMOOTH: tl.constexpr,
+    SOFTPLUS: tl.constexpr,
     FORWARD: tl.constexpr,
     BACKWARD: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Samples beyond the end are zeros with zero gradients, so they add exactly nothing to any sum."""
-    points, features, jacobian, layers = inputs
-    grad_sdf, grad_value, grad_gradient = grads
-    grad_features, grad_jacobian, partial = results
     w1, w2, b1, _ = layers
     units, columns, outputs = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.arange(0, OUTPUTS)
     w1_tile = load_tile((w1 + EXTRA, EXTRA + K, 1), units, columns, HIDDEN, K)
@@ -224,12 +254,11 @@ def _backward(
     w2_tile, w_sdf = load_tile((w2, 1, HIDDEN), units, outputs, HIDDEN, D), tl.load(w2 + units)[:, None]
     sum_w1, sum_position = tl.zeros((HIDDEN, INPUTS), tl.float32), tl.zeros((HIDDEN, OUTPUTS), tl.float32)
     sum_w2, sum_b2 = tl.zeros((HIDDEN, OUTPUTS), tl.float32), tl.zeros((OUTPUTS,), tl.float32)
-    sum_sdf = tl.zeros((HIDDEN,), tl.float32)
-    start = tl.program_id(0) * BLOCK
+    sum_sdf, start = tl.zeros((HIDDEN,), tl.float32), tl.program_id(0) * BLOCK
     while start < S:
         samples = start + tl.arange(0, BLOCK)
         x = load_tile(features, columns, samples, K, S)
-        hidden, slope = _hidden_layer(points, x, w1, w1_tile, b1, samples, S, EXTRA, K, SMOOTH, FORWARD)
+        hidden, slope = _hidden_layer(points, x, w1, w1_tile, b1, samples, S, EXTRA, K, SOFTPLUS, FORWARD)
         g = _to_outputs(grad_sdf, grad_value, samples, D, S)
         sum_w2 = multiply_add(hidden, tl.trans(g), sum_w2, BACKWARD)
         sum_b2 += tl.sum(g, 1)
@@ -242,7 +271,7 @@ def _backward(
             sum_w1 = multiply_add(weighted, tl.trans(to_features), sum_w1, BACKWARD)
             sum_position = multiply_add(weighted, tl.trans(to_position), sum_position, BACKWARD)
             sum_sdf += tl.sum(slope * to_weighted, 1)
-            if SMOOTH:
+            if SOFTPLUS:
                 grad_pre += to_weighted * w_sdf * (slope * (1.0 - slope) * BETA)
         sum_w1 = multiply_add(grad_pre, tl.trans(x), sum_w1, BACKWARD)
         # The bias counts as an input of 1 behind the position.

@@ -32,7 +32,15 @@ def spherical_harmonics(directions: Tensor, degree: int) -> Tensor:
         return reference_shading.spherical_harmonics(directions, degree)
     S = directions.shape[0]
     basis = torch.empty(S, degree**2, device=directions.device)
-    _harmonics[(triton.cdiv(S, SAMPLES_BLOCK),)](directions, *directions.stride(), S, basis, degree, SAMPLES_BLOCK)
+    _harmonics[(triton.cdiv(S, SAMPLES_BLOCK),)](
+        directions=directions,
+        row_stride=directions.stride(0),
+        column_stride=directions.stride(1),
+        S=S,
+        basis=basis,
+        DEGREE=degree,
+        BLOCK=SAMPLES_BLOCK,
+    )
     return basis
 
 
@@ -48,35 +56,57 @@ class _NeusAlpha(torch.autograd.Function):
         anneal: Tensor,
     ) -> tuple[Tensor, Tensor]:
         S = sdf.shape[0]
-        samples = (
-            packed.t_starts.contiguous(),
-            packed.t_ends.contiguous(),
-            packed.ray_indices.contiguous(),
-            packed.num_samples,
-        )
-        saved = sdf, gradient, inv_s, directions, *samples, anneal
+        inputs = {
+            "sdf": sdf,
+            "gradient": gradient,
+            "inv_s": inv_s,
+            "directions": directions,
+            "t_starts": packed.t_starts.contiguous(),
+            "t_ends": packed.t_ends.contiguous(),
+            "ray_indices": packed.ray_indices.contiguous(),
+            "count": packed.num_samples,
+            "anneal": anneal,
+        }
         alpha = torch.empty(S, device=sdf.device)
         normal = torch.empty(S, 3, device=sdf.device)
-        grid, strides = (triton.cdiv(S, SAMPLES_BLOCK),), (*sdf.stride(), *gradient.stride())
-        _neus_alpha[grid](*saved, *strides, S, alpha, normal, SAMPLES_BLOCK)
-        ctx.save_for_backward(*saved)
+        _neus_alpha[(triton.cdiv(S, SAMPLES_BLOCK),)](
+            **inputs,
+            sdf_stride=sdf.stride(0),
+            gradient_row=gradient.stride(0),
+            gradient_column=gradient.stride(1),
+            S=S,
+            alpha=alpha,
+            normal=normal,
+            BLOCK=SAMPLES_BLOCK,
+        )
+        ctx.names = tuple(inputs)
+        ctx.save_for_backward(*inputs.values())
         ctx.set_materialize_grads(False)
         return alpha, normal
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        sdf, gradient, inv_s = ctx.saved_tensors[:3]
+        inputs = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
+        sdf, gradient, inv_s = inputs["sdf"], inputs["gradient"], inputs["inv_s"]
         S, num_programs = sdf.shape[0], triton.cdiv(sdf.shape[0], SAMPLES_BLOCK)
-        upstream = [None if grad is None else grad.contiguous() for grad in grad_outputs]
+        grad_alpha, grad_normal = (None if grad is None else grad.contiguous() for grad in grad_outputs)
         grad_sdf = torch.empty(S, dtype=sdf.dtype, device=sdf.device)
         grad_gradient = torch.empty(S, 3, dtype=gradient.dtype, device=sdf.device)
-        partial = torch.empty(
-            num_programs, device=sdf.device
-        )  # gradient of inv_s: no atomics, so it repeats to the bit
-        strides = *sdf.stride(), *gradient.stride()
+        # of inv_s, a sum for each program: without atomics it is the same to the bit in each run
+        partial = torch.empty(num_programs, device=sdf.device)
         _neus_alpha_backward[(num_programs,)](
-            *ctx.saved_tensors, *strides, S, *upstream, grad_sdf, grad_gradient, partial, SAMPLES_BLOCK
+            **inputs,
+            sdf_stride=sdf.stride(0),
+            gradient_row=gradient.stride(0),
+            gradient_column=gradient.stride(1),
+            S=S,
+            grad_alpha=grad_alpha,
+            grad_normal=grad_normal,
+            grad_sdf=grad_sdf,
+            grad_gradient=grad_gradient,
+            grad_inv_s=partial,
+            BLOCK=SAMPLES_BLOCK,
         )
         grad_inv_s = partial.sum().view_as(inv_s) if ctx.needs_input_grad[2] else None
         return grad_sdf, grad_gradient, grad_inv_s, None, None, None

@@ -6,7 +6,7 @@ import triton.language as tl
 from torch import Tensor
 
 from models.ops.contraction import FARTHEST
-from models.ops.packing import reserve
+from models.ops.packing import allocate_samples
 from models.ops.triton.rays import EXACT, cell_of
 from utils.rays import Rays, RaySamples
 
@@ -20,23 +20,50 @@ def march_unbounded(
     radius: float,
     num: tuple[int, int],
     jitter: Tensor,
-    wanted: Tensor,
-    shown: Tensor,
+    ray_mask: Tensor,
+    behind_mask: Tensor,
     capacity: int | None,
 ) -> RaySamples:
     """Intervals as in `models.ops.march_unbounded`: rays are walked twice, to mark and to fill."""
     R, words = len(rays), triton.cdiv(sum(num) + 1, 32)
-    ends = rays.near, rays.far, region.near, region.far, jitter
-    ray = [part.contiguous() for part in (rays.origins, rays.directions, *ends)]
+    per_ray = {
+        "origins": rays.origins,
+        "directions": rays.directions,
+        "near": rays.near,
+        "far": rays.far,
+        "enter": region.near,
+        "leave": region.far,
+        "jitter": jitter,
+    }
+    rays_and_sizes = {name: tensor.contiguous() for name, tensor in per_ray.items()}
+    rays_and_sizes |= {"radius": radius, "farthest": FARTHEST * radius, "in_front": num[0], "num": num[1]}
     marks = torch.empty(R, words, dtype=torch.int32, device=jitter.device)
     counts = torch.empty(R, dtype=torch.int64, device=jitter.device)
-    sizes = radius, FARTHEST * radius, *num
-    asked = wanted.contiguous().view(torch.uint8), shown.contiguous().view(torch.uint8)
-    grid = occupied.contiguous().view(torch.uint8), occupied.shape[0]
-    _mark[(R,)](*ray, *sizes, *asked, *grid, words, marks, counts, BLOCK // 32, **EXACT)
-    packed = reserve(counts, capacity, jitter.dtype)
-    room = packed.ray_start, packed.ray_count, packed.ray_indices, packed.t_starts, packed.t_ends
-    _fill[(R,)](*ray, *sizes, words, marks, *room, BLOCK, **EXACT)
+    _mark[(R,)](
+        **rays_and_sizes,
+        ray_mask=ray_mask.contiguous().view(torch.uint8),
+        behind_mask=behind_mask.contiguous().view(torch.uint8),
+        occupied=occupied.contiguous().view(torch.uint8),
+        G=occupied.shape[0],
+        words=words,
+        marks=marks,
+        counts=counts,
+        ROWS=BLOCK // 32,
+        **EXACT,
+    )
+    packed = allocate_samples(counts, capacity, jitter.dtype)
+    _fill[(R,)](
+        **rays_and_sizes,
+        words=words,
+        marks=marks,
+        ray_start=packed.ray_start,
+        ray_count=packed.ray_count,
+        ray_indices=packed.ray_indices,
+        t_starts=packed.t_starts,
+        t_ends=packed.t_ends,
+        BLOCK=BLOCK,
+        **EXACT,
+    )
     return packed
 
 
@@ -98,8 +125,8 @@ def _mark(
     farthest,
     in_front,
     num,
-    wanted,
-    shown,
+    ray_mask,
+    behind_mask,
     occupied,
     G: tl.constexpr,
     words,
@@ -113,8 +140,8 @@ def _mark(
         ray, origins, directions, near, far, enter, leave, jitter, radius
     )
     last = in_front + num
-    end_of_shown = tl.where(tl.load(shown + ray) != 0, last, in_front)
-    end_of_wanted = tl.where(tl.load(wanted + ray) != 0, end_of_shown, -1)
+    last_kept = tl.where(tl.load(behind_mask + ray) != 0, last, in_front)
+    last_kept = tl.where(tl.load(ray_mask + ray) != 0, last_kept, -1)
     row, bit = tl.arange(0, ROWS), tl.arange(0, 32)[None, :]
     kept = tl.zeros((ROWS,), tl.int32)
     first = 0
@@ -128,7 +155,7 @@ def _mark(
         i = (cell_of(x * factor, 0.25 * G, G) * G + cell_of(y * factor, 0.25 * G, G)) * G + cell_of(
             z * factor, 0.25 * G, G
         )
-        there = (end > start) & (k <= end_of_wanted)
+        there = (end > start) & (k <= last_kept)
         full = tl.load(occupied + i, mask=there, other=0) != 0
         keep = (there & (full | (k == in_front) | (k == last))).to(tl.int32)
         word = first // 32 + row
@@ -166,15 +193,15 @@ def _fill(
         ray, origins, directions, near, far, enter, leave, jitter, radius
     )
     slot, first = tl.load(ray_start + ray), 0
-    end_of_all = tl.where(tl.load(ray_count + ray) > 0, in_front + num, -1)
-    while first <= end_of_all:
+    last_kept = tl.where(tl.load(ray_count + ray) > 0, in_front + num, -1)
+    while first <= last_kept:
         k = first + tl.arange(0, BLOCK)
-        word = tl.load(marks + ray * words + k // 32, mask=k <= end_of_all, other=0)
+        word = tl.load(marks + ray * words + k // 32, mask=k <= last_kept, other=0)
         keep = (word >> (k % 32)) & 1
-        place = slot + tl.cumsum(keep, 0) - 1
+        target = slot + tl.cumsum(keep, 0) - 1
         start, end = _interval(k, ray_near, ray_far, enters, leaves, before, behind, shift, farthest, in_front, num)
-        tl.store(ray_indices + place, tl.zeros_like(place) + ray, mask=keep == 1)
-        tl.store(t_starts + place, start, mask=keep == 1)
-        tl.store(t_ends + place, end, mask=keep == 1)
+        tl.store(ray_indices + target, tl.zeros_like(target) + ray, mask=keep == 1)
+        tl.store(t_starts + target, start, mask=keep == 1)
+        tl.store(t_ends + target, end, mask=keep == 1)
         slot += tl.sum(keep, 0)
         first += BLOCK

@@ -54,12 +54,12 @@ def compile_only(kernel: JITFunction, *args: object, grid: object, warmup: bool,
     sys.stdout.write(f"{kernel.__module__.split('.')[-1]} {kernel.__name__} {compiled.metadata.shared}\n")
 
 
-def network(*dims: int, bias: bool, smooth: bool, half: bool) -> Layers:
+def network(*dims: int, bias: bool, softplus: bool, allow_fp16: bool) -> Layers:
     """Random layers that require gradients."""
     pairs = list(pairwise(dims))
     weights = tuple(torch.randn(b, a, requires_grad=True) for a, b in pairs)
     biases = tuple(torch.randn(b, requires_grad=True) if bias else None for _, b in pairs)
-    return Layers(weights, biases, smooth, half)
+    return Layers(weights, biases, softplus, allow_fp16)
 
 
 def differentiate(outputs: tuple, *leaves: torch.Tensor | None) -> None:
@@ -98,26 +98,28 @@ def main() -> None:
     photographs = Photographs(torch.zeros(99, 4, dtype=torch.uint8), *cameras, 0.1, 9.0)
     triton_pixels.rays_of_pixels(photographs, lengths, lengths, torch.ones(3))
     triton_pixels.rays_of_pixels(photographs, lengths, lengths, torch.ones(3), torch.zeros(len(lengths), 2))
-    triton_samples.join((torch.rand(S, 13), torch.rand(S, 3)), harmonics, packed)
+    triton_samples.concat_columns((torch.rand(S, 13), torch.rand(S, 3)), harmonics, packed)
     mirrored = triton_reflection.reflected_harmonics(rays.directions, gradient, packed, 4, 0.3)
     differentiate((mirrored,), gradient)
     triton_reflection.reflected_harmonics(torch.randn(S, 3), gradient.half(), None, 4, 0.3)
-    triton_samples.join((values, mirrored), None, packed)
+    triton_samples.concat_columns((values, mirrored), None, packed)
 
     features = torch.randn(32, S).t().requires_grad_()
     jacobian = torch.randn(3, 32, S).permute(2, 1, 0).requires_grad_()
-    for half in (True, False):
-        head = network(35, 64, 13, bias=True, smooth=True, half=half)
+    for allow_fp16 in (True, False):
+        head = network(35, 64, 13, bias=True, softplus=True, allow_fp16=allow_fp16)
         made = triton_sdf.sdf_mlp_with_gradient(points, features, jacobian, head)
         differentiate(made, features, jacobian, *head.weights, *head.biases)
         for dims, bias in (((32, 64, 16), False), ((32, 64, 64, 3), True)):
-            layers, x = network(*dims, bias=bias, smooth=False, half=half), torch.randn(S, dims[0], requires_grad=True)
-            for exact in (True, False):
-                out = triton_mlp.mlp(x, replace(layers, exact=exact), count)
+            layers = network(*dims, bias=bias, softplus=False, allow_fp16=allow_fp16)
+            x = torch.randn(S, dims[0], requires_grad=True)
+            for full_fp32 in (True, False):
+                out = triton_mlp.mlp(x, replace(layers, full_fp32=full_fp32), count)
                 differentiate((out,), x, *layers.weights, *layers.biases)
-        for exact in (True, False):
+        for full_fp32 in (True, False):
             x = torch.randn(S, 35, requires_grad=True)
-            differentiate((triton_mlp.mlp(x, replace(head, exact=exact), count),), x, *head.weights, *head.biases)
+            out = triton_mlp.mlp(x, replace(head, full_fp32=full_fp32), count)
+            differentiate((out,), x, *head.weights, *head.biases)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ def march(rays: Rays, num: tuple[int, int] = (0, 16), capacity: int | None = Non
         "region": missing(rays),
         "occupied": torch.ones(8, 8, 8, dtype=torch.bool, device=rays.near.device),
         "jitter": torch.full_like(rays.near, 0.5),
-        "wanted": yes,
-        "shown": yes,
+        "ray_mask": yes,
+        "behind_mask": yes,
     }
     return ops.march_unbounded(rays, radius=1.5, num=num, capacity=capacity, **(every | changed))
 
@@ -111,7 +111,7 @@ def test_the_inverse_of_the_distance_changes_evenly(device: torch.device) -> Non
 def test_shares_run_from_far_in_front_to_far_behind(device: torch.device) -> None:
     rays = rays_from(device)
     region = meeting(rays)
-    shares = ops.inverse_shares(rays, region, march(rays, (8, 16), region=region), 1.5)
+    shares = ops.normalized_distances(rays, region, march(rays, (8, 16), region=region), 1.5)
     starts, ends = shares.t_starts.view(-1, 25), shares.t_ends.view(-1, 25)
     zero = torch.zeros_like(rays.near)
     for edge in (ends[:, 7], starts[:, 8], ends[:, 8], starts[:, 9]):
@@ -124,12 +124,17 @@ def test_shares_run_from_far_in_front_to_far_behind(device: torch.device) -> Non
 
 def test_behind_what_hides_it_only_the_front_and_the_region_are_kept(device: torch.device) -> None:
     rays = rays_from(device, 4)
-    shown = torch.tensor([True, False, True, False], device=device)
-    assert march(rays, (5, 16), region=meeting(rays), shown=shown).ray_count.tolist() == [22, 6, 22, 6]
+    behind_mask = torch.tensor([True, False, True, False], device=device)
+    assert march(rays, (5, 16), region=meeting(rays), behind_mask=behind_mask).ray_count.tolist() == [22, 6, 22, 6]
     empty = torch.zeros(8, 8, 8, dtype=torch.bool, device=device)
-    found = march(rays, (5, 16), region=meeting(rays), shown=shown, occupied=empty)
-    assert found.ray_count.tolist() == [2, 1, 2, 1]  # the region, and the last where it is shown
-    assert march(rays, (5, 16), shown=shown).ray_count.tolist() == [16, 0, 16, 0]  # where no ray meets the region
+    found = march(rays, (5, 16), region=meeting(rays), behind_mask=behind_mask, occupied=empty)
+    assert found.ray_count.tolist() == [2, 1, 2, 1]  # the region, and the last where the mask allows it
+    assert march(rays, (5, 16), behind_mask=behind_mask).ray_count.tolist() == [
+        16,
+        0,
+        16,
+        0,
+    ]  # where no ray meets the region
 
 
 def test_the_grid_keeps_what_is_occupied_and_the_end(device: torch.device) -> None:
@@ -145,8 +150,8 @@ def test_the_grid_keeps_what_is_occupied_and_the_end(device: torch.device) -> No
 
 def test_rays_that_do_not_fit_or_are_not_wanted_hold_no_samples(device: torch.device) -> None:
     rays = rays_from(device, 6)
-    wanted = torch.tensor([True, False, True, True, True, False], device=device)
-    packed = march(rays, wanted=wanted, capacity=40)
+    ray_mask = torch.tensor([True, False, True, True, True, False], device=device)
+    packed = march(rays, ray_mask=ray_mask, capacity=40)
     assert packed.t_starts.shape == (40,)
     assert packed.ray_count.tolist() == [16, 0, 16, 0, 0, 0]
     assert packed.within_budget.tolist() == [True, True, True, False, False, False]
@@ -166,8 +171,8 @@ def test_fast_march_equals_the_reference(
     every = {
         "jitter": torch.rand_like(rays.near),
         "occupied": torch.rand(16, 16, 16, device=device) < 0.3,
-        "wanted": torch.rand_like(rays.near) < 0.8,
-        "shown": torch.rand_like(rays.near) < 0.6,
+        "ray_mask": torch.rand_like(rays.near) < 0.8,
+        "behind_mask": torch.rand_like(rays.near) < 0.6,
     }
     fast, slow = (march(rays, num, capacity, region=region, backend=b, **every) for b in (backend, "reference"))
     assert torch.equal(fast.within_budget, slow.within_budget)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from models.ops import Layers, mlp, sdf_mlp_with_gradient
+from models.ops import Layers, fused, mlp, sdf_mlp_with_gradient
 from models.ops.backends import INTERPRETING
 from models.ops.reference import mlp as reference_mlp
 
@@ -26,17 +26,17 @@ def lattice(*shape: int, step: float, device: torch.device) -> Tensor:
     return torch.randint(-8, 9, shape, device=device) * step
 
 
-def network(dims: list[int], smooth: bool, bias: bool, device: torch.device) -> Layers:
+def network(dims: list[int], softplus: bool, bias: bool, device: torch.device) -> Layers:
     weights = [lattice(b, a, step=1 / 16, device=device).requires_grad_() for a, b in pairwise(dims)]
     biases = [lattice(b, step=1 / 16, device=device).requires_grad_() if bias else None for b in dims[1:]]
-    return Layers(tuple(weights), tuple(biases), smooth)
+    return Layers(tuple(weights), tuple(biases), softplus)
 
 
-def inputs(shape: tuple[int, ...], device: torch.device, upright: bool = False, half: bool = False) -> Tensor:
-    """Random inputs, rows in memory one after the other, or columns if `upright`."""
+def inputs(shape: tuple[int, ...], device: torch.device, transposed: bool = False, half: bool = False) -> Tensor:
+    """Random inputs, rows in memory one after the other, or columns if `transposed`."""
     order = tuple(reversed(range(len(shape))))
-    x = lattice(*(shape[::-1] if upright else shape), step=1 / 8, device=device)
-    return (x.half() if half else x).permute(order if upright else order[::-1]).requires_grad_()
+    x = lattice(*(shape[::-1] if transposed else shape), step=1 / 8, device=device)
+    return (x.half() if half else x).permute(order if transposed else order[::-1]).requires_grad_()
 
 
 def tensors(layers: Layers) -> list[Tensor]:
@@ -47,8 +47,8 @@ def double(x: Tensor | None) -> Tensor | None:
     return None if x is None else x.detach().double().requires_grad_(x.requires_grad)
 
 
-def exact(layers: Layers) -> Layers:
-    return Layers(tuple(map(double, layers.weights)), tuple(map(double, layers.biases)), layers.smooth)
+def in_float64(layers: Layers) -> Layers:
+    return Layers(tuple(map(double, layers.weights)), tuple(map(double, layers.biases)), layers.softplus)
 
 
 def assert_near(actual: Tensor, expected: Tensor) -> None:
@@ -71,7 +71,7 @@ def assert_matches(outputs: tuple, expected: tuple, leaves: list[Tensor], twins:
 
 
 def check_mlp(x: Tensor, layers: Layers) -> None:
-    twin_x, twin = double(x), exact(layers)
+    twin_x, twin = double(x), in_float64(layers)
     out, expected = mlp(x, layers, backend="triton"), mlp(twin_x, twin, backend="reference")
     assert_matches((out,), (expected,), [x, *tensors(layers)], [twin_x, *tensors(twin)])
 
@@ -79,7 +79,7 @@ def check_mlp(x: Tensor, layers: Layers) -> None:
 def check_head(
     points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers, outputs: slice = slice(None)
 ) -> None:
-    twins, twin = [double(t) for t in (points, features, jacobian)], exact(layers)
+    twins, twin = [double(t) for t in (points, features, jacobian)], in_float64(layers)
     out = sdf_mlp_with_gradient(points, features, jacobian, layers, backend="triton")[outputs]
     expected = sdf_mlp_with_gradient(*twins, twin, backend="reference")[outputs]
     leaves = [features, *tensors(layers)] + ([jacobian] if outputs.stop in (None, 3) else [])
@@ -87,30 +87,30 @@ def check_head(
     assert_matches(out, expected, leaves, twin_leaves)
 
 
-@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("softplus", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("hidden", [[32], [32, 32]])
-def test_mlp_matches_float64(device, hidden, bias, smooth):
-    check_mlp(inputs((75, 35), device), network([35, *hidden, 13], smooth, bias, device))
+def test_mlp_matches_float64(device, hidden, bias, softplus):
+    check_mlp(inputs((75, 35), device), network([35, *hidden, 13], softplus, bias, device))
 
 
 @pytest.mark.parametrize(
     ("S", "dims"), [(1, [1, 16, 1]), (64, [64, 64, 64, 16]), (40, [64, 128, 16]), (33, [16, 64, 3])]
 )
-@pytest.mark.parametrize("upright", [True, False])
+@pytest.mark.parametrize("transposed", [True, False])
 @pytest.mark.parametrize("half", [True, False])
-def test_mlp_of_any_size_layout_and_dtype(device, S, dims, upright, half):
-    check_mlp(inputs((S, dims[0]), device, upright, half), network(dims, False, True, device))
+def test_mlp_of_any_size_layout_and_dtype(device, S, dims, transposed, half):
+    check_mlp(inputs((S, dims[0]), device, transposed, half), network(dims, False, True, device))
 
 
-@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("softplus", [True, False])
 @pytest.mark.parametrize("hidden", [[64], [64, 64]])
-def test_exact_products_are_those_of_float32(device, hidden, smooth):
+def test_exact_products_are_those_of_float32(device, hidden, softplus):
     dims = [35, *hidden, 13]
     weights = tuple(torch.randn(b, a, device=device) / a**0.5 for a, b in pairwise(dims))
-    layers = Layers(weights, (None,) * len(weights), smooth, exact=True)
+    layers = Layers(weights, (None,) * len(weights), softplus, full_fp32=True)
     x = torch.rand(75, 35, device=device)
-    expected = mlp(x.double(), exact(layers), backend="reference")
+    expected = mlp(x.double(), in_float64(layers), backend="reference")
     assert_close(mlp(x, layers, backend="triton").double(), expected, rtol=0.0, atol=5e-6)
 
 
@@ -118,35 +118,35 @@ def points_in_cube(num_points: int, device: torch.device) -> Tensor:
     return torch.rand(num_points, 3, device=device)
 
 
-@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize("softplus", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("extra", [0, 3])
-def test_sdf_head_matches_float64(device, extra, bias, smooth):
-    features, jacobian = inputs((75, 10), device, upright=True), inputs((75, 10, 3), device, upright=True)
-    layers = network([extra + 10, 32, 13], smooth, bias, device)
+def test_sdf_network_matches_float64(device, extra, bias, softplus):
+    features, jacobian = inputs((75, 10), device, transposed=True), inputs((75, 10, 3), device, transposed=True)
+    layers = network([extra + 10, 32, 13], softplus, bias, device)
     check_head(points_in_cube(75, device), features, jacobian, layers)
 
 
 @pytest.mark.parametrize(("S", "K", "hidden", "D"), [(1, 1, 16, 1), (40, 64, 128, 16), (64, 32, 64, 13)])
-@pytest.mark.parametrize(("upright", "half"), [(True, True), (False, False), (False, True)])
-def test_sdf_head_of_any_size_layout_and_dtype(device, S, K, hidden, D, upright, half):
-    features, jacobian = (inputs(shape, device, upright, half) for shape in ((S, K), (S, K, 3)))
+@pytest.mark.parametrize(("transposed", "half"), [(True, True), (False, False), (False, True)])
+def test_sdf_network_of_any_size_layout_and_dtype(device, S, K, hidden, D, transposed, half):
+    features, jacobian = (inputs(shape, device, transposed, half) for shape in ((S, K), (S, K, 3)))
     check_head(points_in_cube(S, device), features, jacobian, network([K + 3, hidden, D], True, True, device))
     assert features.grad.stride() == features.stride()
     assert jacobian.grad.stride() == jacobian.stride()
 
 
 @pytest.mark.parametrize("outputs", [slice(0, 1), slice(1, 2), slice(2, 3)], ids=["sdf", "value", "gradient"])
-@pytest.mark.parametrize("smooth", [True, False])
-def test_sdf_head_with_a_loss_on_one_output_only(device, outputs, smooth):
+@pytest.mark.parametrize("softplus", [True, False])
+def test_sdf_network_with_a_loss_on_one_output_only(device, outputs, softplus):
     features, jacobian = inputs((75, 10), device), inputs((75, 10, 3), device)
-    check_head(points_in_cube(75, device), features, jacobian, network([13, 32, 13], smooth, True, device), outputs)
+    check_head(points_in_cube(75, device), features, jacobian, network([13, 32, 13], softplus, True, device), outputs)
 
 
 def test_programs_that_handle_several_blocks(device, monkeypatch):
     monkeypatch.setattr(triton_tiles, "PROGRAMS", 2)
-    check_mlp(inputs((230, 10), device, upright=True), network([10, 32, 32, 5], False, True, device))
-    features, jacobian = inputs((230, 10), device, upright=True), inputs((230, 10, 3), device, upright=True)
+    check_mlp(inputs((230, 10), device, transposed=True), network([10, 32, 32, 5], False, True, device))
+    features, jacobian = inputs((230, 10), device, transposed=True), inputs((230, 10, 3), device, transposed=True)
     check_head(points_in_cube(230, device), features, jacobian, network([13, 32, 5], True, True, device))
 
 
@@ -178,8 +178,8 @@ def test_memory_beyond_the_samples_is_never_used(device):
 def test_a_nan_stays_visible_in_its_own_sample(device):
     x = inputs((40, 13), device).detach()
     x[7, 2] = torch.nan
-    for smooth in (True, False):
-        out = mlp(x, network([13, 32, 32, 5], smooth, True, device), backend="triton")
+    for softplus in (True, False):
+        out = mlp(x, network([13, 32, 32, 5], softplus, True, device), backend="triton")
         assert out[7].isnan().all()
         assert out.isnan().any(-1).sum() == 1
 
@@ -228,24 +228,24 @@ def test_networks_that_do_not_fit_are_left_to_the_reference(device, dims):
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
-def test_fits_knows_its_limits(device):
+def test_the_limits_of_the_kernels_are_known(device):
     layers, x = network([10, 32, 32, 5], False, True, device), inputs((4, 10), device)
-    assert triton_tiles.fits(layers, 2, (0,), x)
-    assert not triton_tiles.fits(layers, 1, (0,), x)
-    assert not triton_tiles.fits(layers, 2, (3,), x)
-    assert not triton_tiles.fits(replace(layers, biases=(None, *layers.biases[1:])), 2, (0,), x)
-    assert not triton_tiles.fits(exact(layers), 2, (0,), x)
+    assert triton_tiles.is_supported(layers, fused.MLP, x)
+    assert not triton_tiles.is_supported(layers, fused.NetworkKernel(1, (0,)), x)
+    assert not triton_tiles.is_supported(layers, fused.NetworkKernel(2, (3,)), x)
+    assert not triton_tiles.is_supported(replace(layers, biases=(None, *layers.biases[1:])), fused.MLP, x)
+    assert not triton_tiles.is_supported(in_float64(layers), fused.MLP, x)
     far = torch.empty_strided((4, 10), (2**30, 1), device="meta")
-    assert not triton_tiles.fits(layers, 2, (0,), far)
+    assert not triton_tiles.is_supported(layers, fused.MLP, far)
 
 
-@pytest.mark.parametrize("smooth", [True, False])
-def test_products_of_16_bits_stay_near(device, smooth):
+@pytest.mark.parametrize("softplus", [True, False])
+def test_products_of_16_bits_stay_near(device, softplus):
     """Small gradients do not vanish either: those of a backward pass have the range of 32 bits."""
-    layers = replace(network([13, 64, 5], smooth, True, device), half=True)
+    layers = replace(network([13, 64, 5], softplus, True, device), allow_fp16=True)
     points = points_in_cube(200, device)
     features, jacobian = inputs((200, 10), device), inputs((200, 10, 3), device)
-    twins, twin = [double(t) for t in (points, features, jacobian)], exact(layers)
+    twins, twin = [double(t) for t in (points, features, jacobian)], in_float64(layers)
     out = sdf_mlp_with_gradient(points, features, jacobian, layers, backend="triton")
     expected = sdf_mlp_with_gradient(*twins, twin, backend="reference")
     grads = [torch.randn_like(o) * 1e-9 for o in out]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from models.ops import join, sample_points
+from models.ops import concat_columns, sample_points
 from utils.rays import Rays
 
 COUNTS, CAPACITY = [3, 0, 17, 1, 40, 0], 70
@@ -29,7 +29,7 @@ def test_joined_columns_and_their_gradients(backend, device, packed_from, with_r
     )
     half.requires_grad_()
     per_ray = torch.randn(len(COUNTS), 6, device=device) if with_rays else None
-    result = join((wide, line, half), per_ray, packed, backend=backend)
+    result = concat_columns((wide, line, half), per_ray, packed, backend=backend)
     expected = torch.cat([wide, line[:, None], half.float()], dim=-1)
     if with_rays:
         expected = torch.cat([expected, per_ray[packed.ray_indices]], dim=-1)
@@ -44,4 +44,4 @@ def test_joined_columns_and_their_gradients(backend, device, packed_from, with_r
 
 def test_without_rays_the_last_part_has_a_row_for_each_sample(backend, device):
     a, b = torch.randn(9, 2, device=device), torch.randn(9, 3, device=device)
-    assert torch.equal(join((a,), b, None, backend=backend), torch.cat([a, b], dim=-1))
+    assert torch.equal(concat_columns((a,), b, None, backend=backend), torch.cat([a, b], dim=-1))

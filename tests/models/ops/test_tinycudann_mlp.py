@@ -30,7 +30,7 @@ def lattice(*shape: int, step: float, device: torch.device) -> torch.Tensor:
 def network(dims: tuple[int, ...], device: torch.device, bias: bool = False) -> Layers:
     weights = [lattice(b, a, step=1 / 16, device=device) for a, b in pairwise(dims)]
     biases = [torch.zeros(b, device=device, requires_grad=True) if bias else None for b in dims[1:]]
-    return Layers(tuple(w.requires_grad_() for w in weights), tuple(biases), smooth=False, half=True)
+    return Layers(tuple(w.requires_grad_() for w in weights), tuple(biases), softplus=False, allow_fp16=True)
 
 
 def inputs(num: int, dims: tuple[int, ...], device: torch.device) -> torch.Tensor:
@@ -120,10 +120,14 @@ def test_no_rows_give_empty_outputs_that_depend_on_the_weights(device):
     assert not any(gradient.any() for gradient in gradients)
 
 
-@pytest.mark.parametrize("change", ["bias", "smooth", "exact", "full precision", "no hidden layer"])
+@pytest.mark.parametrize("change", ["bias", "softplus", "full fp32", "full precision", "no hidden layer"])
 def test_other_networks_are_computed_as_under_auto(package, device, change):
-    layers = network(DIMS[::3] if change == "no hidden layer" else DIMS, device, bias=change in ("bias", "smooth"))
-    changes = {"smooth": {"smooth": True}, "exact": {"exact": True}, "full precision": {"half": False}}
+    layers = network(DIMS[::3] if change == "no hidden layer" else DIMS, device, bias=change in ("bias", "softplus"))
+    changes = {
+        "softplus": {"softplus": True},
+        "full fp32": {"full_fp32": True},
+        "full precision": {"allow_fp16": False},
+    }
     layers = replace(layers, **changes.get(change, {}))
     x = inputs(300, DIMS, device)
     expected = backends.module("mlp", "auto", x).mlp(x, layers)

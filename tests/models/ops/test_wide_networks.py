@@ -19,16 +19,16 @@ def test_gradients_of_many_samples_are_right_however_wide_the_network(device, di
     x = torch.randn(2**17 if device.type == "cuda" else 300, dims[0], device=device, requires_grad=True)
     weights = [(torch.randn(b, a, device=device) / a**0.5).requires_grad_() for a, b in pairwise(dims)]
     leaves, twins = [x, *weights], [t.detach().double().requires_grad_() for t in (x, *weights)]
-    out = mlp(x, Layers(tuple(weights), (None,) * len(weights), False, half=True), backend="triton")
+    out = mlp(x, Layers(tuple(weights), (None,) * len(weights), False, allow_fp16=True), backend="triton")
     expected = mlp(twins[0], Layers(tuple(twins[1:]), (None,) * len(weights), False), backend="reference")
     grad = torch.randn_like(out)
-    found, wanted = torch.autograd.grad(out, leaves, grad), torch.autograd.grad(expected, twins, grad.double())
-    for a, b in zip((out, *found), (expected, *wanted), strict=True):
+    found, true = torch.autograd.grad(out, leaves, grad), torch.autograd.grad(expected, twins, grad.double())
+    for a, b in zip((out, *found), (expected, *true), strict=True):
         assert (a - b).norm() < 0.05 * b.norm()
 
 
 @pytest.mark.parametrize(("inputs", "hidden", "narrow"), [(32, 64, True), (33, 64, False), (32, 128, False)])
 def test_only_networks_of_the_usual_width_are_multiplied_in_16_bits(inputs, hidden, narrow):
-    room = triton_tiles.sizes(inputs, [torch.empty(hidden, inputs), torch.empty(3, hidden)])
-    assert triton_tiles.kinds(True, room)["FORWARD"] == ("fp16" if narrow else "tf32")
-    assert triton_tiles.kinds(False, room)["FORWARD"] == "tf32"
+    shape = triton_tiles.tile_shape(inputs, [torch.empty(hidden, inputs), torch.empty(3, hidden)])
+    assert triton_tiles.operand_precision(True, shape)["FORWARD"] == ("fp16" if narrow else "tf32")
+    assert triton_tiles.operand_precision(False, shape)["FORWARD"] == "tf32"

@@ -69,7 +69,7 @@ def test_nothing_is_said_of_an_object_that_may_lie_between_the_places(caplog: py
 
 def test_an_object_as_thin_as_a_leaf_is_no_collapse(caplog: pytest.LogCaptureFixture) -> None:
     field = Field(lambda points: (points[:, 2] - 0.06).abs() - 0.004, True)  # a sixteenth of a cell
-    near = field.field_value(field.occupancy.places(torch.arange(16**3), 0.5)).abs() < 0.1
+    near = field.field_value(field.occupancy.points_in_cells(torch.arange(16**3), 0.5)).abs() < 0.1
     field.occupancy.occupied.copy_(near.view(16, 16, 16))
     assert told(field, caplog) == []
 

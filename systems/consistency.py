@@ -34,7 +34,7 @@ class Crossings:
 @register("loss", "ncc")
 def ncc(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """1 - normalised cross-correlation of the patch around a pixel with the same patch in neighbouring views, taking
-    the surface for a plane where the ray meets it; mean over the best views (Geo-NeuS, arXiv:2205.15848, eq. 9 to 12)."""
+    the surface for a plane where the ray meets it; mean of the best views (Geo-NeuS, arXiv:2205.15848, eq. 9 to 12)."""
     sdf = require(out.samples.sdf, "ncc", "a signed distance field (model.name=neus)")
     if sdf.shape[0] < 2:
         return out.rgb.sum() * 0.0

@@ -273,7 +273,8 @@ def sdf_mlp_with_gradient(
     """Output 0 (S,) of a network over encoded points, all its outputs (S, dim_out), the gradient (S, 3) of output 0.
 
     points: (S, 3) in [0, 1], with respect to which the gradient is taken; features: (S, K) of them; jacobian:
-    (S, K, 3), d feature / d point. The network reads the features; if it takes K + 3 inputs, the position 2 points - 1 first.
+    (S, K, 3), d feature / d point. The network reads the features; if it takes K + 3 inputs, first the position
+    2 points - 1.
     Differentiable, once, in features, jacobian and layers, through all three."""
     return module("mlp", backend, features).sdf_mlp_with_gradient(points, features, jacobian, layers)
 

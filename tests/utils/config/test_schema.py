@@ -159,7 +159,7 @@ def test_an_optional_component_may_be_null() -> None:
     [
         ({**SDF, "name": "volume-sdff"}, ["geometry.name: ", "'volume-sdf'"]),
         ({**SDF, "radios": 1}, ["geometry.radios: ", "'radius'"]),
-        ({**SDF, "name": 3}, ["geometry: ", "'name'", "volume-density"]),
+        ({**SDF, "name": 3}, ["geometry.name: ", "volume-density", "got 3"]),
         (None, ["geometry: ", "'name'"]),
         ({**SDF, "mlp_network_config": {"name": "VanillaMLP"}}, ["geometry.mlp_network_config: ", "'otype'"]),
     ],

@@ -1,7 +1,8 @@
-"""Makes the pictures of docs/capture.md: renders videos of a scene, filmed well and in three wrong ways, and runs
-prepare.py's stages on them. Prints the figures of each, and how many of its points are true."""
+"""Makes the pictures of docs/capture.md from rendered videos of a scene, filmed well and in three wrong ways.
 
-import argparse
+Each video goes through scripts/prepare.py's pipeline; prints its report and how many of its points are right.
+Example: python scripts/capture_pictures.py --only good"""
+
 import json
 import logging
 import sys
@@ -22,6 +23,7 @@ from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.geometry.agreement import fit_similarity
 from datasets.poses import look_at
 from scripts.capture_scene import make_scene, render
+from scripts.command_line import exit_code_of, make_parser
 from utils.errors import InputError
 from utils.files import replacing
 from utils.images import read_image, resize_area
@@ -121,25 +123,23 @@ def make_picture(name: str, target: Path) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for wrong input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Runs the command line; returns the exit code, 2 for bad input."""
+    parser = make_parser(__doc__)
     parser.add_argument(
         "folder", type=Path, nargs="?", default=FOLDER, help="folder for the pictures (default: docs/images)"
     )
     parser.add_argument("--only", choices=VARIANTS, help="make only this picture")
     args = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.INFO, force=True)
-    try:
-        if not args.folder.is_dir():
-            raise InputError(
-                f"{args.folder}: no such folder. Create it, or leave the argument out to write to docs/images."
-            )
-        for name in [args.only] if args.only else VARIANTS:
-            print(make_picture(name, args.folder / f"capture-{name}.png"), flush=True)
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code_of(lambda: make_pictures(args.folder, [args.only] if args.only else list(VARIANTS)))
+
+
+def make_pictures(folder: Path, names: list[str]) -> None:
+    """Makes the pictures of some variants. Raises InputError."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder. Make it, or leave it out to write to docs/images.")
+    for name in names:
+        print(make_picture(name, folder / f"capture-{name}.png"), flush=True)
 
 
 if __name__ == "__main__":

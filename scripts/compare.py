@@ -1,35 +1,37 @@
-"""Shows several runs side by side in one HTML file: compare.py RUN RUN ... [--out FILE.html]"""
+"""Shows several runs side by side in one HTML file: metrics, curves, meshes, held-out views, differing settings.
 
-import argparse
+Example: python scripts/compare.py exp/neus-demo/first@DATE exp/neus-demo/second@DATE --out compare.html"""
+
 import logging
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+from scripts.command_line import exit_code_of, make_parser
 from systems.report.comparison import write_comparison
 from systems.report.results import read_results
 from utils.errors import InputError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for input that must be mended."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders exp/[name]/[tag]@[timestamp]")
-    parser.add_argument("--out", type=Path, default=Path("compare.html"), help="file to write (default: compare.html)")
+    """Runs the command line; returns the exit code, 2 for bad input."""
+    parser = make_parser(__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, exp/[name]/[tag]@[time]")
+    parser.add_argument("--out", type=Path, default=Path("compare.html"), help="HTML to write (default: compare.html)")
     args = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
-    try:
-        if len(args.runs) < 2:
-            raise InputError(f"{args.runs[0]}: one run has nothing to be compared with. Give two or more folders.")
-        if args.out.is_dir() or args.out.suffix not in (".html", ".htm"):
-            raise InputError(f"--out {args.out}: expected the name of an HTML file, such as compare.html.")
-        path = write_comparison([read_results(run) for run in args.runs], args.out)
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    print(f"{path}: {len(args.runs)} runs, {path.stat().st_size / 2**20:.1f} MiB")
-    return 0
+    return exit_code_of(lambda: compare(args.runs, args.out))
+
+
+def compare(runs: list[Path], out: Path) -> None:
+    """Writes the page. Raises InputError."""
+    if len(runs) < 2:
+        raise InputError(f"{runs[0]}: expected at least two runs to compare, got one. Give two or more folders.")
+    if out.is_dir() or out.suffix not in (".html", ".htm"):
+        raise InputError(f"--out {out}: expected the name of an HTML file, such as compare.html.")
+    path = write_comparison([read_results(run) for run in runs], out)
+    print(f"{path}: {len(runs)} runs, {path.stat().st_size / 2**20:.1f} MiB")
 
 
 if __name__ == "__main__":

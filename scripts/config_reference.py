@@ -1,6 +1,7 @@
-"""Writes docs/configs.md, every key that an experiment takes, from the code that reads them."""
+"""Writes docs/configs.md, the reference of all keys of an experiment, from the code that reads them.
 
-import argparse
+Example: python scripts/config_reference.py"""
+
 import ast
 import inspect
 import io
@@ -19,6 +20,7 @@ from omegaconf import OmegaConf
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+from scripts.command_line import exit_code_of, make_parser
 from systems import schedules
 from systems.configs import Experiment, LossConfig, Weight
 from utils import registry
@@ -89,7 +91,7 @@ def summary(doc: str | None) -> str:
 
 
 def expects(hint: Any) -> str:
-    """A type annotation in the words of somebody who writes YAML."""
+    """A type annotation in words for somebody who writes YAML."""
     if limits := limits_of(hint):
         return " ".join([expects(get_args(hint)[0]), *map(str, limits)])
     origin, inner = get_origin(hint), get_args(hint)
@@ -105,9 +107,9 @@ def expects(hint: Any) -> str:
 
 
 def rows(cls: type, prefix: str = "", preset: Any = None) -> Iterator[KeyRow]:
-    """The keys of a config class, those of nested blocks behind a dot.
+    """The keys of a config class; those of nested blocks follow a dot.
 
-    preset: an instance whose values are the defaults, in place of those of the class."""
+    preset: an instance whose values are the defaults, instead of those of the class."""
     hints, notes = get_type_hints(cls, include_extras=True), comments(cls)
     for item in sorted(fields(cls), key=lambda item: item.kw_only):  # options that all have in common come last
         key, hint = prefix + item.name, hints[item.name]
@@ -138,12 +140,12 @@ def link(file: str) -> str:
 
 
 def default_text(value: Any) -> str:
-    """A default as it would stand in YAML."""
+    """A default as YAML would have it."""
     return "required" if value is schema.REQUIRED else f"`{json.dumps(schema.to_dict(value))}`"
 
 
 def component_text(kind: str, value: Any) -> str:
-    """A default of a field that holds a component: its name, and what it is set to beside its own defaults."""
+    """The default of a field that holds a component: its name, and the keys that differ from its own defaults."""
     if value is schema.REQUIRED or value is None:
         return default_text(value)
     plain = {item.name: schema.default_of(item) for item in fields(value)}
@@ -191,8 +193,8 @@ def functions(kind: str) -> dict[str, tuple[str, str]]:
 
 def components(kind: str, where: list[str]) -> Iterator[str]:
     """The section of one kind of component."""
-    spots = " and ".join(f"`{place}`" for place in where)
-    yield f"## {kind}\n\nAt {spots}; `{schema.name_key(kind)}` picks one of these."
+    keys = " and ".join(f"`{key}`" for key in where)
+    yield f"## {kind}\n\nAt {keys}; `{schema.name_key(kind)}` picks one of these."
     for name in registry.names(kind):
         entry = registry.find(kind, name)
         yield f"### {name}\n\n{summary(entry.target.__doc__)} ({link(entry.file)})"
@@ -254,14 +256,18 @@ def document() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Runs the command line; returns the exit code, 2 for bad input."""
+    parser = make_parser(__doc__)
     parser.add_argument("--out", type=Path, default=DOCUMENT, help="file to write (default: docs/configs.md)")
     args = parser.parse_args(argv)
-    with replacing(args.out) as temporary:
+    return exit_code_of(lambda: write_document(args.out))
+
+
+def write_document(path: Path) -> None:
+    """Writes the reference. Raises OSError if it cannot."""
+    with replacing(path) as temporary:
         temporary.write_text(document(), encoding="utf-8")
-    print(args.out)
-    return 0
+    print(path)
 
 
 if __name__ == "__main__":

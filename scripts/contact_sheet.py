@@ -1,4 +1,6 @@
-"""One picture of a held-out view of several runs, for a page or a paper: contact_sheet.py RUN RUN ... --out FILE.png"""
+"""Puts a held-out view of several runs into one picture, for a page or a paper.
+
+Example: python scripts/contact_sheet.py exp/neus-demo/first@DATE exp/neus-demo/second@DATE --out sheet.png"""
 
 import argparse
 import logging
@@ -12,6 +14,7 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+from scripts.command_line import exit_code_of, make_parser
 from systems.report.pictures import read_held_out
 from systems.report.results import RunResults, read_results
 from utils.errors import DataError, InputError
@@ -25,7 +28,7 @@ SUFFIXES = (".png", ".jpg")
 def make_cell(results: RunResults, view: int, shown: Sequence[str], width: int) -> Image.Image:
     """The pictures of a view side by side, each `width` pixels wide, under the name of the run and its PSNR.
 
-    Raises DataError where the run lacks the view, or does not show one of the pictures."""
+    Raises DataError if the run lacks the view or one of the pictures."""
     held_out = read_held_out(results, view)
     if held_out is None:
         raise DataError(f"{results.folder.path}: no held-out view {view}. Test the run, or give another --view.")
@@ -45,7 +48,7 @@ def make_cell(results: RunResults, view: int, shown: Sequence[str], width: int) 
 
 
 def make_sheet(cells: Sequence[Image.Image], columns: int) -> Image.Image:
-    """The cells in rows of `columns`, from the left to the right."""
+    """The cells in rows of `columns`, from left to right."""
     width, height = (max(getattr(cell, side) for cell in cells) for side in ("width", "height"))
     columns = min(columns, len(cells))
     sheet = Image.new("RGB", (columns * width, math.ceil(len(cells) / columns) * height), "white")
@@ -55,32 +58,32 @@ def make_sheet(cells: Sequence[Image.Image], columns: int) -> Image.Image:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for input that must be mended."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders exp/[name]/[tag]@[timestamp]")
-    parser.add_argument("--out", type=Path, required=True, help="file to write, .png or .jpg")
-    parser.add_argument("--view", type=int, default=0, help="number of the held-out view (default: 0)")
-    parser.add_argument("--show", nargs="+", default=["normal", "error"], help="default: normal error")
-    parser.add_argument("--width", type=int, default=160, help="pixels of each picture (default: 160)")
+    """Runs the command line; returns the exit code, 2 for bad input."""
+    parser = make_parser(__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, exp/[name]/[tag]@[time]")
+    parser.add_argument("--out", type=Path, required=True, help="picture to write, .png or .jpg")
+    parser.add_argument("--view", type=int, default=0, help="index of the held-out view (default: 0)")
+    parser.add_argument(
+        "--show", nargs="+", default=["normal", "error"], help="pictures of the view (default: normal error)"
+    )
+    parser.add_argument("--width", type=int, default=160, help="width of each picture in pixels (default: 160)")
     parser.add_argument("--columns", type=int, default=3, help="runs in a row (default: 3)")
     args = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
-    try:
-        if args.out.suffix not in SUFFIXES:
-            raise InputError(f"--out {args.out}: expected the name of a picture, such as sheet.png.")
-        for name in ("width", "columns"):
-            if getattr(args, name) < 1:
-                raise InputError(f"--{name}: expected at least 1, got {getattr(args, name)}.")
-        if args.view < 0:
-            raise InputError(f"--view: expected 0 or more, got {args.view}.")
-        cells = [make_cell(read_results(run), args.view, args.show, args.width) for run in args.runs]
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    return exit_code_of(lambda: write_sheet(args))
+
+
+def write_sheet(args: argparse.Namespace) -> None:
+    """Writes the picture. Raises InputError."""
+    if args.out.suffix not in SUFFIXES:
+        raise InputError(f"--out {args.out}: expected the name of a picture, such as sheet.png.")
+    for name, low in (("width", 1), ("columns", 1), ("view", 0)):
+        if getattr(args, name) < low:
+            raise InputError(f"--{name}: expected {low} or more, got {getattr(args, name)}.")
+    cells = [make_cell(read_results(run), args.view, args.show, args.width) for run in args.runs]
     with replacing(args.out) as temporary:
         make_sheet(cells, args.columns).save(temporary, "PNG" if args.out.suffix == ".png" else "JPEG", quality=88)
     print(f"{args.out}: {len(cells)} runs")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Measures results against the truth: meshes, meshes of DTU scans by the protocol of its benchmark, and images."""
+"""Measures meshes or images against the truth: any mesh, DTU scans by their benchmark's protocol, or renderings.
+
+Example: python scripts/evaluate.py mesh --pred exp/neus-demo/first@DATE --gt load/spot/gt_mesh.ply"""
 
 import argparse
 import json
 import logging
 import math
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+from scripts.command_line import exit_code_of, make_parser
 from systems.runs import find_mesh
 from utils.errors import DataError, InputError
 from utils.files import replacing
@@ -25,18 +27,21 @@ from utils.text_table import format_table
 
 
 def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """The figures of one mesh, and a table of them."""
+    """The metrics of one mesh, and a table of them."""
     if args.samples < 100 or args.dense < 1 or args.mask_grow < 0:
-        raise InputError("--samples: expected at least 100, --dense at least 1, --mask-grow at least 0.")
+        raise InputError(
+            f"expected --samples at least 100, --dense at least 1, --mask-grow at least 0; got {args.samples}, "
+            f"{args.dense} and {args.mask_grow}."
+        )
     if args.cull_hidden_pred and args.cameras is None:
-        raise InputError("--cull-hidden-pred: needs --cameras, from which the prediction is looked at.")
+        raise InputError("--cull-hidden-pred: needs --cameras, from which it finds what the prediction hides.")
     true, path = read_meshes(args.gt), find_mesh(args.pred)
     predicted = read_mesh(path)
     if args.pred_transform is not None:
         predicted = transform(predicted, read_similarity(args.pred_transform))
     culling = None
     if args.cameras is not None:
-        from datasets.viewpoints import read_viewpoints  # pulls in the loaders, which few evaluations need
+        from datasets.viewpoints import read_viewpoints  # imports the loaders, which few evaluations need
 
         views = read_viewpoints(args.cameras, args.mask_cull != "none", args.mask_grow)
         culling = Culling(views, args.mask_cull, args.cull_hidden_pred)
@@ -47,7 +52,7 @@ def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def mesh_table(figures: dict[str, Any]) -> str:
-    """The figures of `compare_meshes` that a reader looks for first."""
+    """The most important metrics of `compare_meshes`, as a table."""
     lengths = [[f"in {figures['units']}", "mean", "median", "95 %"]]
     for name, what in (("accuracy", "accuracy (pred to gt)"), ("completeness", "completeness (gt to pred)")):
         lengths.append([what, *(f"{figures[name + part]:.4g}" for part in ("", "_median", "_p95"))])
@@ -85,7 +90,7 @@ def read_similarity(path: Path) -> np.ndarray:
 
 
 def evaluate_dtu(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """The figures of one or several scans and their means, and a table of them."""
+    """The metrics of one or several scans and their means, and a table of them."""
     from datasets.files.dtu_truth import read_scan
 
     if (args.pred is None) != (args.scan is None) or (args.pred is None) == (args.runs is None):
@@ -104,7 +109,7 @@ def evaluate_dtu(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def read_runs(items: Sequence[str]) -> dict[int, Path]:
-    """Scan numbers and meshes, or folders of runs, of N=PATH. Raises InputError."""
+    """The mesh, or the folder of a run, of each scan number, from arguments N=PATH. Raises InputError."""
     found = {}
     for item in items:
         scan, _, path = item.partition("=")
@@ -115,7 +120,7 @@ def read_runs(items: Sequence[str]) -> dict[int, Path]:
 
 
 def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """The figures of each pair of images and their means, and a table of them."""
+    """The metrics of each pair of images and their means, and a table of them."""
     from datasets.image_pairs import pair_images, read_pair
     from systems.training.evaluation import image_metrics
     from utils.metrics.images import find_lpips
@@ -135,7 +140,7 @@ def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _finite(value: Any) -> Any:
-    """Plain values with null for what JSON has no number for, as the PSNR of equal images."""
+    """The value with None for numbers that JSON cannot hold, such as the infinite PSNR of equal images."""
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -143,45 +148,47 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def make_parser() -> argparse.ArgumentParser:
+def evaluate_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--out", metavar="JSON", help="file for all figures; - prints them in place of the table")
-    common.add_argument("--seed", type=int, default=0, help="of the points that are drawn (default: 0)")
-    common.add_argument("--verbose", action="store_true", help="tracebacks with errors")
+    common.add_argument("--out", metavar="JSON", help="file for all metrics; - prints them instead of the table")
+    common.add_argument("--seed", type=int, default=0, help="seed of the random sample points (default: 0)")
+    common.add_argument("--verbose", action="store_true", help="print tracebacks with errors")
     kinds = parser.add_subparsers(dest="kind", required=True)
 
     mesh = kinds.add_parser("mesh", parents=[common], help="a mesh against the true one, in the same frame and unit")
     mesh.add_argument("--pred", type=Path, required=True, metavar="MESH", help="mesh, or the folder of a run")
-    mesh.add_argument("--gt", type=Path, required=True, nargs="+", metavar="MESH", help="the true surface")
-    mesh.add_argument("--unit-scale", action="store_true", help="distances as shares of the truth's box diagonal")
-    mesh.add_argument("--pred-transform", type=Path, metavar="T", help="4x4 for the prediction; npz: its scale_mat_0")
-    mesh.add_argument("--bbox", type=float, nargs=6, metavar="X", help="x0 y0 z0 x1 y1 z1 of what counts")
+    mesh.add_argument("--gt", type=Path, required=True, nargs="+", metavar="MESH", help="the true mesh, or its parts")
+    mesh.add_argument("--unit-scale", action="store_true", help="give distances as shares of the true box's diagonal")
     mesh.add_argument(
-        "--cameras", type=Path, metavar="FILE", help="transforms*.json or .npz: only what they see counts"
+        "--pred-transform", type=Path, metavar="T", help="4x4 matrix applied to the prediction; of .npz its scale_mat_0"
+    )
+    mesh.add_argument("--bbox", type=float, nargs=6, metavar="X", help="x0 y0 z0 x1 y1 z1: only this box counts")
+    mesh.add_argument(
+        "--cameras", type=Path, metavar="FILE", help="transforms*.json or .npz: only what these cameras see counts"
     )
     mesh.add_argument(
-        "--mask-cull", choices=("any", "all", "none"), default="any", help="masks that a point must be in"
+        "--mask-cull", choices=("any", "all", "none"), default="any", help="which masks must contain a point"
     )
+    mesh.add_argument("--mask-grow", type=int, default=3, metavar="PIXELS", help="widen masks by this (default: 3)")
+    mesh.add_argument("--cull-hidden-pred", action="store_true", help="ignore what the prediction itself hides")
+    mesh.add_argument("--samples", type=int, default=200_000, help="sample points on each mesh (default: 200000)")
     mesh.add_argument(
-        "--mask-grow", type=int, default=3, metavar="PIXELS", help="by which masks are widened (default: 3)"
+        "--dense", type=int, default=1, metavar="K", help="measure distances to K times as many points (default: 1)"
     )
-    mesh.add_argument("--cull-hidden-pred", action="store_true", help="leave out what the prediction itself hides")
-    mesh.add_argument("--samples", type=int, default=200_000, help="points on each mesh (default: 200000)")
-    mesh.add_argument("--dense", type=int, default=1, metavar="K", help="K times as many to measure to (default: 1)")
     mesh.set_defaults(evaluate=evaluate_mesh)
 
-    dtu = kinds.add_parser("dtu", parents=[common], help="meshes of DTU scans, by the protocol of the benchmark")
+    dtu = kinds.add_parser("dtu", parents=[common], help="meshes of DTU scans, by their benchmark's protocol")
     dtu.add_argument("--pred", type=Path, metavar="MESH", help="mesh in mm, or the folder of a run")
     dtu.add_argument("--scan", type=int, metavar="N", help="number of the scan")
     dtu.add_argument("--runs", nargs="+", metavar="N=MESH", help="several scans, in place of --pred and --scan")
-    dtu.add_argument("--gt", type=Path, required=True, metavar="FOLDER", help="holds Points/stl and ObsMask")
+    dtu.add_argument("--gt", type=Path, required=True, metavar="FOLDER", help="folder with Points/stl and ObsMask")
     dtu.set_defaults(evaluate=evaluate_dtu)
 
     images = kinds.add_parser("images", parents=[common], help="renderings against photographs of the same names")
-    images.add_argument("--pred", type=Path, required=True, metavar="FOLDER")
-    images.add_argument("--gt", type=Path, required=True, metavar="FOLDER")
+    images.add_argument("--pred", type=Path, required=True, metavar="FOLDER", help="folder of renderings")
+    images.add_argument("--gt", type=Path, required=True, metavar="FOLDER", help="folder of photographs")
     images.add_argument("--background", choices=("white", "black"), default="white", help="behind transparent pixels")
     images.add_argument("--lpips-net", choices=("vgg", "alex"), default="vgg", help="network of LPIPS (default: vgg)")
     images.set_defaults(evaluate=evaluate_images)
@@ -189,22 +196,20 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for input that must be mended."""
-    args = make_parser().parse_args(argv)
+    """Runs the command line; returns the exit code, 2 for bad input."""
+    args = evaluate_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
-    try:
-        report, text = args.evaluate(args)
-    except InputError as error:
-        if args.verbose:
-            traceback.print_exc()
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    return exit_code_of(lambda: evaluate(args), args.verbose)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Measures, and prints or writes the metrics. Raises InputError."""
+    report, text = args.evaluate(args)
     content = json.dumps(_finite(report), indent=2, allow_nan=False)
     print(content if args.out == "-" else text)
     if args.out not in (None, "-"):
         with replacing(args.out) as temporary:
             temporary.write_text(content + "\n", encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Turns a video or a folder of photos into a dataset: run prepare.py INPUT OUT, then launch.py on OUT.
+"""Makes a dataset from a video or a folder of photos, ready for launch.py.
 
-The stages are frames, poses, undistort, region, masks and dataset. A stage is skipped as long as its settings
-and its inputs are unchanged."""
+Stages: frames, poses, undistort, region, masks, dataset; each is skipped while its settings and inputs are unchanged.
+Example: python scripts/prepare.py cup.mp4 scans/cup"""
 
 import argparse
 import logging
@@ -12,14 +12,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 
 from datasets.capture.options import CAMERA_MODELS, CaptureOptions
 from datasets.capture.pipeline import STAGES, prepare
-from utils.errors import InputError
-
-log = logging.getLogger("scripts.prepare")
+from scripts.command_line import exit_code_of, make_parser
 
 
-def make_parser() -> argparse.ArgumentParser:
+def prepare_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("input", type=Path, metavar="INPUT", help="a video, or a folder of photos")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the dataset; it may exist already")
     parser.add_argument("--frames", type=int, default=120, help="the most frames to take from a video (default: 120)")
@@ -57,28 +55,27 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for wrong input."""
-    args = make_parser().parse_args(argv)
+    """Runs the command line; returns the exit code: 2 for bad input, 130 after Ctrl-C."""
+    args = prepare_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("datasets", "utils"):
         logging.getLogger(name).setLevel(logging.DEBUG if args.verbose else logging.INFO)
     try:
-        options = CaptureOptions(
-            source=args.input, root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
-            camera_model=args.camera_model, scale=args.scale, roi=args.roi,
-            masks=args.masks, neus=args.neus, transforms=args.transforms,
-        )  # fmt: skip
-        prepare(options, args.only, args.start)
-    except InputError as error:
-        if args.verbose:
-            log.exception("traceback")
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return exit_code_of(lambda: make_dataset(args), args.verbose)
     except KeyboardInterrupt:
         print("\ninterrupted: finished stages are kept; run the same command again to continue", file=sys.stderr)
         return 130
+
+
+def make_dataset(args: argparse.Namespace) -> None:
+    """Runs the stages, and prints the command that trains on the dataset. Raises InputError."""
+    options = CaptureOptions(
+        source=args.input, root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
+        camera_model=args.camera_model, scale=args.scale, roi=args.roi,
+        masks=args.masks, neus=args.neus, transforms=args.transforms,
+    )  # fmt: skip
+    prepare(options, args.only, args.start)
     print(f"train with: python launch.py --config configs/neus-capture.yaml --train dataset.root_dir={args.out}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Renders a mesh into one picture, without a GPU or a display: from several sides, or beside a photograph.
 
-render_mesh.py MESH OUT.png
-render_mesh.py RUN OUT.jpg --photo 3 --color shaded vertex"""
+Example: python scripts/render_mesh.py cow.ply cow.png
+Example: python scripts/render_mesh.py exp/neus-demo/first@DATE cow.jpg --photo 3 --color shaded vertex"""
 
 import argparse
 import sys
@@ -12,6 +12,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import find_mesh, run_of
 from utils.cameras import Camera
@@ -30,14 +31,16 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG"}
 def beside_photograph(
     path: Path, mesh: Mesh, view: int, colorings: list[str], width: int, smooth: bool
 ) -> list[np.ndarray]:
-    """The held-out photograph of the run that a mesh file lies in, and the mesh as its camera sees it, so many pixels
-    wide; one picture for each colouring. Raises InputError where there is no such run or photograph."""
+    """A held-out photograph of the run that the mesh belongs to, then the mesh from the same camera in each colouring.
+
+    path: of the mesh, in the run's folder; view: index of the photograph; width: of each picture in pixels. Raises
+    InputError if there is no such run or photograph."""
     run = run_of(path)  # save/ and ckpt/ lie side by side
     if run is None:
-        raise InputError(f"--photo {view}: {path} does not lie in a run's folder. Give a mesh of exp/NAME/TRIAL/save.")
+        raise InputError(f"--photo {view}: {path} is not in a run's folder. Give a mesh in exp/NAME/TRIAL/save.")
     scene = build(read_experiment([run.parsed_config], []).dataset).load("test")
     if view >= len(scene):
-        raise InputError(f"--photo {view}: the run holds out {len(scene)} views, numbered from 0.")
+        raise InputError(f"--photo {view}: the run has {len(scene)} held-out views, numbered from 0. Give one.")
     camera = Camera(scene.c2w[view], scene.intrinsics[view], tuple(int(side) for side in scene.sizes[view]))
     photo = scene.image(view)
     alpha = photo[..., 3:] / 255.0 if scene.has_alpha else 1.0
@@ -49,46 +52,48 @@ def beside_photograph(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for input that must be mended."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Runs the command line; returns the exit code, 2 for bad input."""
+    parser = make_parser(__doc__)
     parser.add_argument("mesh", type=Path, help="ply, obj, glb, stl or off; or the folder of a run")
     parser.add_argument("out", type=Path, help="PNG or JPEG to write")
     parser.add_argument("--views", type=int, default=4, help="pictures, evenly around the mesh (default: 4)")
-    parser.add_argument("--photo", type=int, metavar="N", help="instead: held-out photograph N of the mesh's run first")
+    parser.add_argument("--photo", type=int, metavar="N", help="show held-out photograph N of the run, and its view")
     parser.add_argument("--size", type=int, default=512, help="width of each picture, in pixels (default: 512)")
     parser.add_argument(
-        "--color", nargs="+", choices=("normal", "shaded", "vertex", "texture"), default=["shaded"], help="one or more"
+        "--color",
+        nargs="+",
+        choices=("normal", "shaded", "vertex", "texture"),
+        default=["shaded"],
+        help="one or more colourings (default: shaded)",
     )
     parser.add_argument("--up", choices=("z", "y"), default="z", help="axis that points up (default: z)")
-    parser.add_argument("--flat", action="store_true", help="one normal per face, which shows the triangles")
+    parser.add_argument("--flat", action="store_true", help="use one normal per face, which shows the triangles")
     args = parser.parse_args(argv)
-    try:
-        if min(args.views, args.size) < 1 or (args.photo or 0) < 0:
-            raise InputError(
-                f"--views and --size: expected at least 1, got {args.views} and {args.size}; --photo counts from 0."
-            )
-        if args.out.suffix not in FORMATS:
-            raise InputError(f"{args.out}: expected the name of a picture, such as mesh.png or mesh.jpg.")
-        path = find_mesh(args.mesh)
-        mesh = read_mesh(path)
-        if "vertex" in args.color and mesh.colors is None:
-            raise InputError(f"{path}: has no vertex colours to show. Use --color shaded or --color normal.")
-        if "texture" in args.color and mesh.texture is None:
-            raise InputError(f"{path}: has no texture to show. Use --color shaded, or vertex where it has colours.")
-        if args.photo is not None:
-            pictures = beside_photograph(path, mesh, args.photo, args.color, args.size, not args.flat)
-        else:
-            options = args.up, not args.flat
-            pictures = [
-                view for color in args.color for view in orbit_views(mesh, args.views, args.size, color, *options)
-            ]
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code_of(lambda: render(args))
+
+
+def render(args: argparse.Namespace) -> None:
+    """Writes the picture. Raises InputError."""
+    if min(args.views, args.size) < 1 or (args.photo or 0) < 0:
+        raise InputError(
+            f"--views and --size: expected at least 1, got {args.views} and {args.size}; --photo counts from 0."
+        )
+    if args.out.suffix not in FORMATS:
+        raise InputError(f"{args.out}: expected the name of a picture, such as mesh.png or mesh.jpg.")
+    path = find_mesh(args.mesh)
+    mesh = read_mesh(path)
+    if "vertex" in args.color and mesh.colors is None:
+        raise InputError(f"{path}: has no vertex colours to show. Use --color shaded or --color normal.")
+    if "texture" in args.color and mesh.texture is None:
+        raise InputError(f"{path}: has no texture to show. Use --color shaded, or vertex if it has colours.")
+    if args.photo is not None:
+        pictures = beside_photograph(path, mesh, args.photo, args.color, args.size, not args.flat)
+    else:
+        options = args.up, not args.flat
+        pictures = [view for color in args.color for view in orbit_views(mesh, args.views, args.size, color, *options)]
     with replacing(args.out) as temporary:
         Image.fromarray(side_by_side(pictures)).save(temporary, FORMATS[args.out.suffix], quality=88)
     print(f"{args.out}: {len(pictures)} pictures of {len(mesh.faces)} faces")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Takes the pictures of docs/viewer-and-report.md: screenshots.py RUN [--out docs/images]
+"""Takes screenshots of the viewer and the report of a run, for the pages of this project.
 
-Needs Playwright and Chromium: make browser."""
+Needs Playwright and Chromium: make browser.
+Example: python scripts/screenshots.py exp/neus-demo/first@DATE"""
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -13,33 +13,33 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
-from utils.errors import DataError, InputError
+from scripts.command_line import exit_code_of, make_parser
+from utils.errors import DataError
 from utils.registry import ROOT
 
 WINDOW = {"width": 1200, "height": 760}
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
 QUALITY = 82  # of JPEG
-SECONDS = 15.0  # until the finest picture of a view is there
+SECONDS = 15.0  # until the finest picture of a view is rendered
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for input that must be mended."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run that has been tested")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images", help="where pictures go")
+    """Runs the command line; returns the exit code, 2 for bad input."""
+    parser = make_parser(__doc__)
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run that ended with its test pass")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "docs" / "images", help="folder for the pictures (default: docs/images)"
+    )
     args = parser.parse_args(argv)
-    try:
-        take(args.run, args.out)
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code_of(lambda: take_screenshots(args.run, args.out))
 
 
-def take(run: Path, out: Path) -> None:
-    """Writes viewer.jpg, viewer-mesh.jpg and report.jpg. Raises DataError where the run or a program is missing."""
+def take_screenshots(run: Path, out: Path) -> None:
+    """Writes viewer.jpg, viewer-mesh.jpg and report.jpg. Raises DataError if the run or a program is missing."""
     if not (run / "save" / "report.html").is_file():
-        raise DataError(f"{run}: no save/report.html in it. Give the folder of a run that ended with its test pass.")
+        raise DataError(
+            f"{run}: expected save/report.html in it, found none. Give a run that ended with its test pass."
+        )
     if find_spec("playwright") is None:
         raise DataError("screenshots.py: needs playwright, which is not installed: make browser")
     from playwright.sync_api import sync_playwright
@@ -50,7 +50,7 @@ def take(run: Path, out: Path) -> None:
     try:
         url = viewer.stdout.readline().split(": ")[0]
         if not url:
-            raise DataError(f"{run}: scripts/view.py does not show it, for the reason that it gives above.")
+            raise DataError(f"{run}: scripts/view.py cannot show it, for the reason above.")
         with sync_playwright() as session:
             path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
             browser = session.chromium.launch(executable_path=path, args=FLAGS)
@@ -69,7 +69,7 @@ def _viewer(page: Any, url: str, out: Path) -> None:
     page.goto(url)
     page.get_by_role("button", name="export mesh").wait_for()
     for close in page.locator(".mantine-Notification-closeButton").all():
-        close.click()  # what the browser says of its graphics card
+        close.click()  # a note about the graphics card
     page.wait_for_timeout(1e3 * SECONDS)
     _shoot(page, out / "viewer.jpg")
     page.get_by_role("checkbox", name="mesh", exact=True).last.check()

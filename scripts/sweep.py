@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+from scripts.command_line import exit_code_of, make_parser
 from systems.runs import written_under
 from systems.sweep.execution import Execution
 from systems.sweep.plan import Sweep, Task, make_tasks, read_sweep
@@ -25,9 +26,9 @@ from utils.text_table import format_table
 log = logging.getLogger("photosurf")
 
 
-def make_parser() -> argparse.ArgumentParser:
+def sweep_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("sweep", type=Path, metavar="SWEEP.yaml", help="scenes, variants and seeds to train")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings for all tasks; {scene} stands for the scene's name"
@@ -100,21 +101,22 @@ def show_results(name: str, results: Sequence[TaskResult], folder: Path) -> None
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0 if all tasks are done, 1 if some are not, 2 for bad input, 130
     after Ctrl-C, 143 after SIGTERM."""
-    args = make_parser().parse_intermixed_args(argv)
+    args = sweep_parser().parse_intermixed_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("photosurf", "systems", "utils"):
         logging.getLogger(name).setLevel(logging.INFO)
-    try:
-        for flag, low in (("gpus", 0), ("jobs", 1)):
-            value = getattr(args, flag)
-            if value is not None and value < low:
-                raise InputError(f"--{flag} {value}: expected {low} or more. Leave it out for the default.")
-        sweep = read_sweep(args.sweep)
-        sweep = replace(sweep, name=args.name) if args.name is not None else sweep
-        return run_sweep(sweep, make_tasks(sweep, args.overrides, args.exp_dir), args)
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    return exit_code_of(lambda: plan_and_run(args))
+
+
+def plan_and_run(args: argparse.Namespace) -> int:
+    """Reads the sweep and runs it; returns the exit code, see `main`. Raises InputError."""
+    for flag, low in (("gpus", 0), ("jobs", 1)):
+        value = getattr(args, flag)
+        if value is not None and value < low:
+            raise InputError(f"--{flag} {value}: expected {low} or more. Leave it out for the default.")
+    sweep = read_sweep(args.sweep)
+    sweep = replace(sweep, name=args.name) if args.name is not None else sweep
+    return run_sweep(sweep, make_tasks(sweep, args.overrides, args.exp_dir), args)
 
 
 if __name__ == "__main__":

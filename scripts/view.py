@@ -1,4 +1,6 @@
-"""Shows a finished run in the browser: view.py RUN [--port PORT] [--host HOST] [key=value ...]"""
+"""Shows a finished run in the browser: its model from any side, its mesh, its cameras.
+
+Example: python scripts/view.py exp/neus-demo/first@DATE"""
 
 import argparse
 import logging
@@ -8,30 +10,32 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import checkpoints_beside, find_checkpoint, run_of
-from utils.errors import CheckpointError, InputError
+from utils.errors import CheckpointError
 
 
 def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> int:
-    """Runs the command line until it is interrupted, or `stop` is set; returns its exit code, 2 for input that must be
-    mended."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, metavar="RUN", help="a folder exp/[name]/[tag]@[timestamp], or a checkpoint")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as dataset.root_dir=FOLDER")
-    parser.add_argument("--port", default="", help="of the page (default: 8080, or the next one that is free)")
-    parser.add_argument("--host", default="127.0.0.1", help="who reaches the page (default: this machine)")
-    parser.add_argument("--gpu", default="0", help="index of the GPU, or cpu; without a GPU the CPU is used")
+    """Runs the command line until Ctrl-C, or until `stop` is set; returns the exit code, 2 for bad input."""
+    parser = make_parser(__doc__)
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, exp/[name]/[tag]@[time], or checkpoint")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="changed settings, such as dataset.root_dir=FOLDER"
+    )
+    parser.add_argument("--port", default="", help="port of the page (default: 8080, or the next free one)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 opens the page to the network (default: 127.0.0.1, this machine only)",
+    )
+    parser.add_argument("--gpu", default="0", help="index of the GPU, or cpu; the CPU is used if there is no GPU")
     args = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     try:
-        view(args, stop or threading.Event())
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return exit_code_of(lambda: view(args, stop or threading.Event()))
     except KeyboardInterrupt:
-        pass
-    return 0
+        return 0
 
 
 def view(args: argparse.Namespace, stop: threading.Event) -> None:
@@ -39,7 +43,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     checkpoint = find_checkpoint(args.run)
     run = run_of(checkpoint)
     if run is None:
-        raise CheckpointError(f"{args.run}: no config/parsed.yaml beside it. Give a run's folder under exp/.")
+        raise CheckpointError(f"{args.run}: expected config/parsed.yaml beside it, found none. Give a run's folder.")
     experiment = read_experiment([run.parsed_config], args.overrides)
     from utils.imports import import_lightning
 
@@ -59,7 +63,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     from systems.viewer.finished import FinishedRun
 
     checkpoints = checkpoints_beside(checkpoint)
-    # for the precision of its passes alone
+    # only for the precision in which it runs passes
     trainer = make_trainer(experiment, run, Path("runs"), Devices.single(device), Interrupts())
     finished = FinishedRun(
         experiment=experiment,
@@ -72,7 +76,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
         precision=trainer.precision_plugin.val_step_context,
         world_from_scene=data.world_from_scene,
     )
-    finished.serve(address, stop, lambda found: print(f"{found.url}: {run.path}; Ctrl+C ends it", flush=True))
+    finished.serve(address, stop, lambda opened: print(f"{opened.url}: {run.path}; Ctrl+C ends it", flush=True))
 
 
 if __name__ == "__main__":

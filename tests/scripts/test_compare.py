@@ -77,7 +77,7 @@ def test_only_views_of_the_same_truth_are_shared(runs):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["a"], "a: one run has nothing to be compared with. Give two or more folders."),
+        (["a"], "a: expected at least two runs to compare, got one. Give two or more folders."),
         (["none", "a"], "none: no such folder."),
         (
             ["cow", "a"],

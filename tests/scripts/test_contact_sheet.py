@@ -45,7 +45,7 @@ def test_a_jpeg_is_written_too(runs: list[Path], tmp_path: Path) -> None:
     [
         (["--view", "3"], "exp/plain: no held-out view 3. Test the run, or give another --view."),
         (["--show", "curl"], "exp/plain: view 0 does not show curl. --show takes truth, rgb, error, normal, depth."),
-        (["--width", "0"], "--width: expected at least 1, got 0."),
+        (["--width", "0"], "--width: expected 1 or more, got 0."),
         (["--view", "-1"], "--view: expected 0 or more, got -1."),
         (["--out", "sheet.html"], "--out sheet.html: expected the name of a picture, such as sheet.png."),
     ],

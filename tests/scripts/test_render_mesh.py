@@ -72,7 +72,7 @@ def test_a_mesh_covers_the_object_of_the_photograph_beside_it(tmp_path):
 
 def test_a_photograph_that_is_not_there_is_told(ball, tmp_path, capsys):
     assert main([str(ball), str(tmp_path / "a.png"), "--photo", "0"]) == 2
-    assert "does not lie in a run's folder" in capsys.readouterr().err
+    assert "is not in a run's folder" in capsys.readouterr().err
     assert main([str(ball), str(tmp_path / "a.gif")]) == 2
     assert "expected the name of a picture" in capsys.readouterr().err
 

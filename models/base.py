@@ -96,8 +96,8 @@ class VolumeModel(nn.Module):
         children = dict(self.named_children())
         behind = children.pop("background", nn.Module())
         children |= {f"{name}_bg": child for name, child in behind.named_children()}
-        found = {name: list(child.parameters()) for name, child in children.items()}
-        return {name: parameters for name, parameters in found.items() if parameters}
+        by_name = {name: list(child.parameters()) for name, child in children.items()}
+        return {name: parameters for name, parameters in by_name.items() if parameters}
 
     def on_step(self, step: int) -> None:
         """Sets whatever depends on the training step."""

@@ -68,9 +68,9 @@ def _of_network(
 
     keys: the setting behind a property, in addition to those of the network's own block."""
     keys = {"hidden layers": f"{where}.n_hidden_layers=", "width": f"{where}.n_neurons="} | keys
-    found: dict[str, str] = {}
+    by_property: dict[str, str] = {}
     for kernel, num_features in kernels.items():
         for misfit in fused.network_misfits(network.parameters_as_layers(), num_features, kernel):
             key = keys.get(misfit.what, f"{where}, {misfit.what}: ")
-            found.setdefault(misfit.what, f"{key}{misfit.given} ({misfit.fits} fit)")
-    yield from found.values()
+            by_property.setdefault(misfit.what, f"{key}{misfit.given} ({misfit.fits} fit)")
+    yield from by_property.values()

@@ -66,12 +66,12 @@ def test_the_gradient_by_the_normal_is_that_of_differences() -> None:
     radiance = ReflectedRadiance(CONFIG, 7, "reference").double()
     feature, view = torch.randn(5, 4, dtype=torch.float64), directions(5).double()
     normal = directions(5).double().requires_grad_()
-    encoded = radiance._join(view, None, (feature, normal))
+    encoded = radiance._network_inputs(view, None, (feature, normal))
     weight = torch.randn_like(encoded)
     (gradient,) = torch.autograd.grad((encoded * weight).sum(), normal)
     step = 1e-3 * torch.eye(3, dtype=torch.float64)
     for axis in range(3):
-        above, below = (radiance._join(view, None, (feature, normal + s * step[axis])) for s in (1, -1))
+        above, below = (radiance._network_inputs(view, None, (feature, normal + s * step[axis])) for s in (1, -1))
         expected = ((above - below).double() * weight).sum(-1) / 2e-3
         assert_close(gradient[:, axis], expected.detach(), atol=1e-2, rtol=1e-2)
 

@@ -21,6 +21,8 @@ from page_checks import (
     strings_of,
 )
 
+from models import ops
+
 ROOT = Path(__file__).resolve().parent.parent
 LENGTHS = {  # lines that a page may have, a fifth more or less
     **{"quickstart": 80, "data": 120, "capture": 90, "training": 130, "quality": 90, "export": 80},
@@ -93,6 +95,14 @@ def test_messages_that_pages_quote_are_those_of_the_code() -> None:
     ]
     assert len(quoted) > 40
     assert [text for text in quoted if re.sub(r"\d+", "…", text) not in told and text not in told] == []
+
+
+def test_the_page_of_kernels_names_every_operation() -> None:
+    text = (ROOT / "docs" / "dev" / "kernels.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| operation \|.*\n\|[ -|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split(" | ")[0])}
+    other = {"BACKENDS", "GridSpec", "Layers", "module", "uses_triton"}  # of the entry itself
+    assert told == set(ops.__all__) - other
 
 
 def test_the_glossary_names_what_is_in_the_code() -> None:

@@ -121,5 +121,5 @@ def test_a_loss_that_compares_patches_is_refused_with_several_rays_of_a_pixel() 
 
 @pytest.mark.parametrize("number", [3, 7])
 def test_rays_of_a_pixel_come_in_two_halves(number: int) -> None:
-    with pytest.raises(ConfigError, match=rf"model\.rays_per_pixel: expected 1 or an even number, got {number}"):
+    with pytest.raises(ConfigError, match=rf"model\.rays_per_pixel: expected .*, got {number}"):
         read_experiment(["configs/neus-demo.yaml"], [*SMALL, f"model.rays_per_pixel={number}"])

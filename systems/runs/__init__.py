@@ -1,4 +1,4 @@
-"""Run folders, exp/[name]/[tag]@[timestamp]: made when a run starts, found again when one is resumed; free of torch."""
+"""Run folders, exp/[name]/[tag]@[timestamp]: made when a run starts, found when it is resumed; free of torch."""
 
 import errno
 import json
@@ -23,7 +23,7 @@ _CODE = ("launch.py", "configs", "utils", *PACKAGES)
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where the results of one run lie."""
+    """The folder of one run, and the files in it."""
 
     path: Path
 
@@ -39,7 +39,7 @@ class RunFolder:
 
     @property
     def parsed_config(self) -> Path:
-        """The resolved YAML, from which the run can be repeated."""
+        """The resolved YAML of the newest training."""
         return self.path / "config" / "parsed.yaml"
 
     @property
@@ -73,7 +73,7 @@ class RunFolder:
                     flush_to_disk(temporary)
 
     def check_room(self, num_bytes: int) -> None:
-        """Raises OutputError where checkpoints of this size cannot be written."""
+        """Raises OutputError if the disk has no room for a checkpoint of this size."""
         with written_under(self.ckpt, "--exp_dir"):
             (probe := self.ckpt / ".probe").write_bytes(b"?")
             probe.unlink()
@@ -86,26 +86,26 @@ class RunFolder:
 
     @property
     def finished_step(self) -> int:
-        """The step that the figures of the last test pass are of; -1 where there are none."""
+        """The step of the newest test pass; -1 without one."""
         return read_figures(self.save / "metrics.json").get("steps", -1)
 
 
 def read_figures(path: Path) -> dict[str, Any]:
-    """What a metrics.json holds; nothing where there is none, or a power cut has left an empty one."""
+    """The content of a metrics.json; empty if there is none, or if a power cut has left a broken file."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        figures = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return figures if isinstance(figures, dict) else {}
 
 
 @contextmanager
 def written_under(folder: Path, flag: str) -> Iterator[None]:
-    """Turns errors of the disk into an OutputError; flag: of the command line, that names another folder."""
+    """Turns errors of the disk into an OutputError; flag: the one of the command line that chooses another folder."""
     try:
         yield
     except (OSError, shutil.Error) as error:
-        number = error.errno if error.errno is not None else errno.EACCES  # shutil.Error tells no number
+        number = error.errno if error.errno is not None else errno.EACCES  # shutil.Error has no number
         hint = remedy(OSError(number, ""))
         if hint is None:
             raise
@@ -127,30 +127,30 @@ def new_trial(tag: str) -> str:
 
 
 def find_checkpoint(path: Path) -> Path:
-    """A checkpoint file as it is, or the newest one of a run's folder. Raises CheckpointError where there is none."""
+    """The checkpoint at a path, or the newest one in a run's folder. Raises CheckpointError if there is none."""
     if path.is_file():
         return path
     if not path.exists():
         raise CheckpointError(
             f"--resume {path}: no such file or folder. Give a .ckpt file or a run's folder under exp/."
         )
-    found = checkpoints_in(path)
-    if not found:
+    checkpoints = checkpoints_in(path)
+    if not checkpoints:
         raise CheckpointError(f"--resume {path}: no checkpoint in it. A run's folder holds ckpt/epoch=0-step=N.ckpt.")
-    return found[0]
+    return checkpoints[0]
 
 
 def checkpoints_in(path: Path) -> list[Path]:
-    """The checkpoints of a run's folder, newest first; none of those that were not written to their end."""
-    found = [*(path / "ckpt").glob("*.ckpt"), *path.glob("*.ckpt")]
-    complete = [file for file in found if not file.name.startswith(".")]
+    """The checkpoints of a run's folder, newest first, without those that were not written completely."""
+    files = [*(path / "ckpt").glob("*.ckpt"), *path.glob("*.ckpt")]
+    complete = [file for file in files if not file.name.startswith(".")]
     return sorted(complete, key=lambda file: (_step_of(file), file.stat().st_mtime), reverse=True)
 
 
 def resumed_run(path: Path) -> RunFolder | None:
     """The run that --resume names, by its folder or a checkpoint in it; None for a checkpoint outside of one.
 
-    Raises CheckpointError where there is neither."""
+    Raises CheckpointError if there is neither."""
     run = RunFolder(path)
     return run if run.parsed_config.is_file() else run_of(find_checkpoint(path))
 
@@ -161,19 +161,19 @@ def _step_of(file: Path) -> int:
 
 
 def checkpoints_beside(checkpoint: Path) -> dict[int, Path]:
-    """A checkpoint and the others of its folder, by their steps from the first to the last."""
-    found = {_step_of(file): file for file in [*reversed(checkpoints_in(checkpoint.parent)), checkpoint]}
-    return dict(sorted(found.items()))
+    """A checkpoint and the others in its folder, by their steps, in ascending order."""
+    by_step = {_step_of(file): file for file in [*reversed(checkpoints_in(checkpoint.parent)), checkpoint]}
+    return dict(sorted(by_step.items()))
 
 
 def run_of(checkpoint: Path) -> RunFolder | None:
-    """The run that a checkpoint belongs to; None when it lies outside a run's folder."""
+    """The run that a checkpoint belongs to; None if it lies outside of a run's folder."""
     run = RunFolder(checkpoint.resolve().parent.parent)
     return run if run.parsed_config.is_file() else None
 
 
 def find_mesh(path: Path) -> Path:
-    """A mesh file as it is, or the newest one of a run's folder. Raises CheckpointError where that holds none."""
+    """The mesh at a path, or the newest one in a run's folder. Raises CheckpointError if there is none."""
     if not path.is_dir():
         return path
     found = [file for file in (path / "save").glob("it*-mc*.*") if file.suffix in MESH_SUFFIXES]
@@ -184,5 +184,5 @@ def find_mesh(path: Path) -> Path:
 
 
 def quickest(meshes: Sequence[Path]) -> Path:
-    """Of files that hold the same mesh the one that is read soonest."""
+    """Of files that hold the same mesh, the one that is fastest to read."""
     return min(meshes, key=lambda file: MESH_SUFFIXES.index(file.suffix) if file.suffix in MESH_SUFFIXES else 9)

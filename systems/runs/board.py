@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside the curves: views, the mesh, the config and its figures as hyperparameters."""
+"""Shows in TensorBoard, beside the curves, views, the mesh, and the config with its figures as hyperparameters."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -17,7 +17,7 @@ _COMPARED = ("psnr", "ssim", "chamfer", "fscore_1pct")
 
 
 class Board:
-    """Writes to the TensorBoard logs among some loggers; at validation and test, not in a step."""
+    """Writes to those loggers that are TensorBoard's, during validation and test."""
 
     def __init__(self, loggers: Iterable[Any], experiment: Experiment) -> None:
         self._loggers = [logger for logger in loggers if isinstance(logger, pl.loggers.TensorBoardLogger)]
@@ -25,27 +25,27 @@ class Board:
         self._is_config_shown = False
 
     def show_view(self, index: int, panel: np.ndarray, step: int) -> None:
-        """Truth, rendering, normals and depth of a validation view side by side, (H, W, 3) uint8."""
+        """Shows truth, rendering, normals and depth of a validation view side by side; panel: (H, W, 3) uint8."""
         for logger in self._loggers:
             logger.experiment.add_image(f"val/{index:03d}", panel, step, dataformats="HWC")
 
     def show_config(self, step: int) -> None:
-        """The resolved YAML, once."""
+        """Shows the resolved YAML, once."""
         for logger in [] if self._is_config_shown else self._loggers:
             logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(self._config)}```", step)
         self._is_config_shown = True
 
     def show_mesh(self, mesh: Mesh, step: int) -> None:
-        """A mesh that may be turned."""
+        """Shows a mesh that can be turned."""
         arrays = mesh.vertices.astype(np.float32), mesh.colors, mesh.faces.astype(np.int32)
         vertices, colors, faces = (torch.from_numpy(array)[None] for array in arrays)
         for logger in self._loggers:
             logger.experiment.add_mesh("mesh", vertices, colors, faces, global_step=step)
 
     def show_figures(self, report: dict[str, Any], step: int) -> None:
-        """All keys of the config beside the first figures of a test pass, for comparing runs."""
-        found = report | report.get("mesh_against_gt", {})
-        named = {f"hparam/{name}": found[name] for name in _COMPARED if name in found}
+        """Shows all keys of the config with the main figures of a test pass, for comparing runs."""
+        figures = report | report.get("mesh_against_gt", {})
+        named = {f"hparam/{name}": figures[name] for name in _COMPARED if name in figures}
         for logger in self._loggers:
             logger.log_hyperparams(hyperparameters(self._config), named, step)
             logger.save()

@@ -1,4 +1,4 @@
-"""Writes checkpoints whole and sealed, reads them safely, and says in one line why one does not fit."""
+"""Writes checkpoints completely or not at all, with a checksum; reads them safely; explains why one does not fit."""
 
 import hashlib
 import logging
@@ -19,9 +19,9 @@ _SEAL_BYTES = len(_SEAL) + 64
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
-    """Writes a checkpoint that is there whole, with the SHA-256 of its bytes, or not at all, whatever happens.
+    """Writes a checkpoint with the SHA-256 of its bytes; whatever happens, the file is complete or not there.
 
-    Raises OSError, or RuntimeError from torch, where the disk is full or the folder closed; an older file stays."""
+    Raises OSError, or RuntimeError from torch, if the disk is full or the folder read-only; an older file stays."""
     with replacing(path) as temporary:
         torch.save(content, temporary)
         _seal(temporary)
@@ -30,7 +30,7 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
 
 
 def _seal(path: Path) -> None:
-    """Puts the digest of a zip file into its comment, the length of which is the last field of the file."""
+    """Writes the digest of a zip file into its comment; the length of the comment is the last field of the file."""
     with open(path, "r+b") as file:
         file.seek(-2, 2)
         file.write(_SEAL_BYTES.to_bytes(2, "little"))
@@ -41,7 +41,7 @@ def _seal(path: Path) -> None:
 
 
 def _is_broken(path: Path) -> bool:
-    """Whether the bytes of a sealed file are others than those that were written; a file without a seal may be good."""
+    """Whether a file with a seal holds other bytes than were written. A file without one passes."""
     with open(path, "rb") as file:
         size = file.seek(0, 2) - _SEAL_BYTES
         file.seek(max(size, 0))
@@ -49,12 +49,12 @@ def _is_broken(path: Path) -> bool:
         if not seal.startswith(_SEAL):
             return False
         file.seek(0)
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         while size > 0:
             part = file.read(min(size, 2**20))
-            found.update(part)
+            digest.update(part)
             size -= len(part)
-        return seal[len(_SEAL) :] != found.hexdigest().encode("ascii")
+        return seal[len(_SEAL) :] != digest.hexdigest().encode("ascii")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_newest(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
-    """The first of the checkpoints, newest first, that can be read, and its content; says which ones cannot.
+    """The first of some checkpoints, newest first, that can be read, and its content; warns about the damaged ones.
 
-    Raises CheckpointError where none can."""
+    Raises CheckpointError if none can be read."""
     for path, older in pairwise(paths):
         try:
             return path, read_checkpoint(path)
@@ -89,7 +89,7 @@ def read_newest(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
 
 
 def weights_of(content: dict[str, Any]) -> dict[str, Tensor]:
-    """The parameters of a checkpoint that a system has before it knows its training images."""
+    """The weights of a checkpoint without those that depend on the training images."""
     return {
         name: value for name, value in content["state_dict"].items() if not name.startswith(("exposure.", "error_map."))
     }

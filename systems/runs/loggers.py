@@ -1,4 +1,4 @@
-"""Lightning's loggers, for curves that a full disk leaves incomplete but that never end a training."""
+"""Lightning's loggers, changed so that a full disk leaves gaps in the curves but does not end a training."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,20 +10,20 @@ from utils.files import BestEffortWrites
 
 
 class Table(CSVLogger):
-    """The curves as CSV; rows that could not be written are written with the next ones."""
+    """The curves as CSV; rows that could not be written are written with the next rows."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._spared = BestEffortWrites()
 
     def save(self) -> None:
-        """Writes the rows that have come since."""
+        """Writes the new rows."""
         with self._spared("csv_logs"):
             super().save()
 
 
 class Curves(TensorBoardLogger):
-    """The curves for TensorBoard; after an error they go on in a new file."""
+    """The curves for TensorBoard; after an error they continue in a new file."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -35,7 +35,7 @@ class Curves(TensorBoardLogger):
             super().log_metrics(metrics, step)
 
     def save(self) -> None:
-        """Writes what has come since."""
+        """Writes what is new."""
         with self._going_on():
             super().save()
 
@@ -49,7 +49,7 @@ class Curves(TensorBoardLogger):
         with self._spared("curves for TensorBoard"):
             try:
                 yield
-            except (OSError, ValueError) as error:  # Lightning tells the first as the second
+            except (OSError, ValueError) as error:  # Lightning raises an OSError as a ValueError
                 cause = error.__cause__ or error
                 if not isinstance(cause, OSError):
                     raise

@@ -21,27 +21,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Start:
-    """What a run begins with: nothing, or the weights of a checkpoint."""
+    """What a run starts from: nothing, or a checkpoint."""
 
     checkpoint: Path | None = None
-    step: int = 0  # that it is at
-    run: RunFolder | None = None  # that goes on; None: a new one
+    step: int = 0  # of the checkpoint; 0 if only its weights are taken
+    run: RunFolder | None = None  # the run that goes on; None for a new one
 
 
 def find_start(path: Path | None, trains: bool, weights_only: bool) -> Start:
-    """The newest checkpoint of --resume that is whole; older ones are used where it is damaged, and that is said.
+    """The newest undamaged checkpoint of --resume; warns about damaged ones that it passes over.
 
-    A training whose run was ended before its first checkpoint begins anew, in the same folder. Raises
-    CheckpointError."""
+    A run that ended before its first checkpoint begins anew in its folder. Raises CheckpointError."""
     from systems.runs.checkpoints import read_newest
 
     if path is None:
         return Start()
-    found = checkpoints_in(path) if path.is_dir() else [find_checkpoint(path)]
+    checkpoints = checkpoints_in(path) if path.is_dir() else [find_checkpoint(path)]
     folder = RunFolder(path)
-    if not found and trains and not weights_only and folder.parsed_config.is_file():
+    if not checkpoints and trains and not weights_only and folder.parsed_config.is_file():
         return Start(run=folder)
-    checkpoint, content = read_newest(found or [find_checkpoint(path)])
+    checkpoint, content = read_newest(checkpoints or [find_checkpoint(path)])
     if weights_only:
         return Start(checkpoint)
     return Start(checkpoint, content["global_step"], run_of(checkpoint))
@@ -93,7 +92,7 @@ def check_steps_left(start: Start, run: RunFolder, max_steps: int) -> None:
 
 
 def command_to_go_on(argv: Sequence[str], run: RunFolder, is_new: bool) -> str:
-    """The command line that goes on with a run; a new one has its configs and overrides in its folder."""
+    """The command that goes on with a run. The folder of a new run holds its configs and overrides already."""
     parts = [word.split("=", 1) if word.startswith("--") else [word] for word in argv]  # --gpu=1 is --gpu 1
     words = [word for part in parts for word in part if word != "--resume_weights_only"]
     if "--resume" in words and not is_new:
@@ -107,7 +106,7 @@ def command_to_go_on(argv: Sequence[str], run: RunFolder, is_new: bool) -> str:
 
 @contextmanager
 def going_on_told(argv: Sequence[str], run: RunFolder, is_new: bool) -> Iterator[None]:
-    """Says on stderr, where a signal or the disk ends the block, what is safe and how to go on."""
+    """If a signal or the disk ends the block: logs which checkpoint is there and the command that goes on."""
     try:
         yield
     except Stopped:

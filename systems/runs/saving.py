@@ -1,4 +1,4 @@
-"""When checkpoints are written: by steps, by the clock, at the end, and when the process is told to end."""
+"""Writes checkpoints every n-th step, every few minutes, at the end, and when a signal asks the process to stop."""
 
 import logging
 import re
@@ -18,34 +18,34 @@ from utils.interrupts import Interrupts, Stopped
 
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"epoch=\d+-step=\d+\.ckpt")
-PASSING = 2  # checkpoints that the clock or a signal asked for and that are kept
+MAX_TIMED = 2  # checkpoints that are kept of those written by the clock or for a signal
 RETRY_SECONDS = 60.0  # after a checkpoint that could not be written
 
 
 class ChecksummedCheckpointIO(TorchCheckpointIO):
-    """Lightning's door to the disk: what it saves is written as `write_checkpoint` does it."""
+    """Has Lightning write its checkpoints by `write_checkpoint`."""
 
     def save_checkpoint(self, checkpoint: Mapping[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Writes a checkpoint whole and sealed, or not at all."""
+        """Writes a checkpoint with its checksum, completely or not at all."""
         write_checkpoint(dict(checkpoint), Path(path))
 
 
 class DeferSignals(Callback):
-    """For processes that do not save: the first of them does, and all must live until it has."""
+    """For processes that do not save: they must live until the first process has saved."""
 
     def __init__(self, interrupts: Interrupts) -> None:
         self.interrupts = interrupts
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From now on the first signal is only noted."""
+        """From now on the first signal is only recorded."""
         self.interrupts.keep()
 
 
 class Saver(Callback):
-    """Writes `epoch=E-step=N.ckpt` into a folder; that it cannot be written is said, and does not end the training.
+    """Writes `epoch=E-step=N.ckpt` into a folder; logs a warning if it cannot, and lets the training go on.
 
-    every: steps; minutes: see trainer.save_every_minutes; keeps_all: otherwise only the newest is kept. A checkpoint is
-    written only of finite parameters: the newest on disk is one to return to. Raises `Stopped` after the step in which
+    every: steps; minutes: see trainer.save_every_minutes; keeps_all: false keeps the newest only. Only finite parameters
+    are written, so that a training can always return to the newest checkpoint. Raises `Stopped` after the step in which
     a signal came."""
 
     def __init__(
@@ -60,59 +60,59 @@ class Saver(Callback):
         self.folder, self.every, self.keeps_all = folder, every, keeps_all
         self.interrupts, self._now = interrupts, now
         self._period = 60.0 * minutes or float("inf")
-        self._passing: list[str] = []  # names of those that the clock or a signal asked for, oldest first
-        self.newest: Path | None = None  # that this one wrote
-        self.saved_step = -1  # of what is on disk
-        self._last = 0.0  # on the clock
-        self._retry: float | None = None  # on the clock, where the last one could not be written
+        self._timed: list[str] = []  # file names of those written by the clock or for a signal, oldest first
+        self.newest: Path | None = None  # checkpoint that this callback wrote
+        self.saved_step = -1  # of the newest checkpoint on disk
+        self._last = 0.0  # time of the last attempt to save
+        self._retry: float | None = None  # time of the next attempt, after one that failed
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins to count minutes, and to keep signals for the end of a step."""
+        """Starts the clock, and from now on defers signals to the end of a step."""
         self._last = self._now()
         if trainer.global_step > 0:
             self.saved_step = trainer.global_step
         self.interrupts.keep()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Saves where it is time to."""
+        """Saves if it is time to."""
         now, step = self._now(), trainer.global_step
         if self.interrupts.received is not None:
             self._stop(trainer)
         elif step % self.every == 0 and step != self.saved_step:
-            self._save(trainer, passes=False)
+            self._save(trainer, timed=False)
         elif now - self._last >= self._period or (self._retry is not None and now >= self._retry):
-            self._save(trainer, passes=True)
+            self._save(trainer, timed=True)
 
     def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Does not wait for the end of a long validation pass within the training."""
+        """Stops within a validation pass, which may be long."""
         if self.interrupts.received is not None:
             self._stop(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Saves the last step, and lets signals end what comes after it."""
+        """Saves the last step; from now on signals end the process at once."""
         self.save_last(trainer)
         self.interrupts.release()
 
     def save_last(self, trainer: pl.Trainer) -> None:
-        """Saves the step that the model is at, unless that is on disk."""
+        """Saves the current step, unless it is on disk."""
         if trainer.global_step != self.saved_step:
-            self._save(trainer, passes=False)
+            self._save(trainer, timed=False)
 
     def _stop(self, trainer: pl.Trainer) -> None:
         if trainer.global_step != self.saved_step:
-            self._save(trainer, passes=True)
+            self._save(trainer, timed=True)
         raise Stopped(self.interrupts.received)
 
-    def _save(self, trainer: pl.Trainer, passes: bool) -> None:
+    def _save(self, trainer: pl.Trainer, timed: bool) -> None:
         require_finite(trainer.lightning_module)
-        step, earlier = trainer.global_step, list(self._passing)
+        step, earlier = trainer.global_step, list(self._timed)
         path = self.folder / f"epoch={trainer.current_epoch}-step={step}.ckpt"
         self._last, self._retry = self._now(), None
-        self._passing = [*earlier, path.name] if passes else earlier  # itself too: a checkpoint knows what it is
+        self._timed = [*earlier, path.name] if timed else earlier  # with itself: each checkpoint stores this list
         try:
             trainer.save_checkpoint(path)
-        except (OSError, RuntimeError) as error:  # torch tells a full disk as a RuntimeError
-            self._passing, self._retry = earlier, self._last + RETRY_SECONDS
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            self._timed, self._retry = earlier, self._last + RETRY_SECONDS
             reason = error.strerror if isinstance(error, OSError) else "the file does not grow as it should"
             log.warning(
                 "step %d: the checkpoint cannot be written (%s). The training goes on, and it is tried again in a "
@@ -124,15 +124,15 @@ class Saver(Callback):
         self._drop_old(path)
 
     def _drop_old(self, newest: Path) -> None:
-        """Removes what is not to be kept beside the newest, which is safe on disk."""
-        old, self._passing = self._passing[:-PASSING], self._passing[-PASSING:]
+        """Removes the checkpoints that are not kept, once the newest is safe on disk."""
+        old, self._timed = self._timed[:-MAX_TIMED], self._timed[-MAX_TIMED:]
         if not self.keeps_all:
             old = [path.name for path in self.folder.glob("epoch=*-step=*.ckpt") if _step(path) < _step(newest)]
         for name in old:
             (self.folder / name).unlink(missing_ok=True)
 
     def check_saved(self, trainer: pl.Trainer) -> None:
-        """Tries once more to save what could not be saved at the end; raises OutputError where it is in vain."""
+        """Tries again to save the last step if that failed before. Raises OutputError if it fails again."""
         self.save_last(trainer)
         if self.saved_step != trainer.global_step:
             raise OutputError(
@@ -141,12 +141,12 @@ class Saver(Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {"passing": self._passing}
+        """The part of a checkpoint that belongs to this callback."""
+        return {"passing": self._timed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a checkpoint; names of other files in it, which nobody may have removed, are left out."""
-        self._passing = [name for name in state_dict["passing"] if _NAME.fullmatch(name)]
+        """Restores the names from a checkpoint, except those that are no checkpoints, so that no other file is removed."""
+        self._timed = [name for name in state_dict["passing"] if _NAME.fullmatch(name)]
 
 
 def _step(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Where the colours of a model are wrong, image by image, so that more rays of a step go there."""
+"""Maps where the colours of a model are wrong in each image, so that more rays of a step go there."""
 
 import torch
 from torch import Tensor, nn
@@ -6,20 +6,20 @@ from torch import Tensor, nn
 from utils.rays import Photographs
 
 CELL = 16  # pixels along the side of a cell
-RATE = 0.1  # share of the newest step in the mean error of a cell
-LEAST = 1e-4  # mean error that a cell counts with at least, in sRGB
+RATE = 0.1  # weight of the newest step in the mean error of a cell
+MIN_ERROR = 1e-4  # that a cell counts with, in sRGB
 
 
 class ErrorMap(nn.Module):
     """Running mean of the colour error in cells of CELL * CELL pixels; redirects a share of a step's pixels to them.
 
-    A cell is drawn in proportion to its error times its pixels, one that no ray has met yet counts as the mean of the
-    others. The losses are not weighted for it on purpose: weights that restore the mean over all pixels would take back
-    what small wrong parts gain, and the share that is drawn evenly keeps each pixel in play. Nothing is read by the
-    host; the map is part of a checkpoint."""
+    A cell is drawn in proportion to its error times its pixels; one that no ray has met yet has the mean error of the
+    others. The losses are not reweighted, on purpose: weights that restore the mean over all pixels would undo what
+    small wrong parts gain, and the share that is drawn evenly still reaches each pixel. The host reads nothing; the map
+    is part of a checkpoint."""
 
     def __init__(self, share: float, photographs: Photographs, heights: Tensor) -> None:
-        """share: of the pixels to redirect, in [0, 1]; heights: (N,) int64 of the images in pixels."""
+        """share: of the pixels that are redirected, in [0, 1]; heights: (N,) int64 of the images, in pixels."""
         super().__init__()
         self.share, self.starts = share, photographs.starts
         self.sizes = torch.stack([photographs.widths, heights], dim=-1)  # (N, 2)
@@ -27,12 +27,12 @@ class ErrorMap(nn.Module):
         self.ends = (self.columns * rows).cumsum(0)
         self.first = self.ends - self.columns * rows
         cells = torch.arange(int(self.ends[-1]), device=self.ends.device)
-        self.area = self._place(cells)[2].prod(-1)  # (C,) pixels
+        self.area = self._image_and_corner(cells)[2].prod(-1)  # (C,) pixels
         self.register_buffer("error", torch.zeros(len(cells), device=cells.device))
         self.register_buffer("met", torch.zeros_like(cells, dtype=torch.bool))
 
-    def _place(self, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The image (R,) of cells (R,), their corner (R, 2) x, y and their extent (R, 2) in pixels."""
+    def _image_and_corner(self, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The image (R,) of each cell (R,), its first pixel (R, 2) as x, y, and its size (R, 2) in pixels."""
         image = torch.searchsorted(self.ends, cell, right=True)
         within, columns = cell - self.first[image], self.columns[image]
         row = torch.div(within, columns, rounding_mode="floor")
@@ -40,26 +40,26 @@ class ErrorMap(nn.Module):
         return image, corner, (self.sizes[image] - corner).clamp(max=CELL)
 
     def forward(self, pixel: Tensor, image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """pixel (R,) and image (R,), as a sampler draws them, with a share of them redirected."""
+        """pixel (R,) and image (R,) of a sampler, with a share of them redirected to where errors are large."""
         options = {"generator": generator, "device": pixel.device}
-        place = torch.rand(4, len(pixel), dtype=torch.float64, **options)
+        random = torch.rand(4, len(pixel), dtype=torch.float64, **options)
         total = self._weights().cumsum(0)
-        cell = torch.searchsorted(total, place[0] * total[-1], right=True).clamp(max=len(total) - 1)
-        there, corner, extent = self._place(cell)
-        xy = corner + torch.minimum((place[1:3].T * extent).long(), extent - 1)
-        found = self.starts[there] + xy[:, 1] * self.sizes[there, 0] + xy[:, 0]
-        redirected = place[3] < self.share
-        return torch.where(redirected, found, pixel), torch.where(redirected, there, image)
+        cell = torch.searchsorted(total, random[0] * total[-1], right=True).clamp(max=len(total) - 1)
+        other, corner, extent = self._image_and_corner(cell)
+        xy = corner + torch.minimum((random[1:3].T * extent).long(), extent - 1)
+        target = self.starts[other] + xy[:, 1] * self.sizes[other, 0] + xy[:, 0]
+        redirected = random[3] < self.share
+        return torch.where(redirected, target, pixel), torch.where(redirected, other, image)
 
     def _weights(self) -> Tensor:
-        """(C,) float64 > 0, by which cells are drawn."""
+        """(C,) float64 > 0, the weights that cells are drawn with."""
         mean = (self.error * self.met).sum() / self.met.sum().clamp(min=1)
-        error = torch.where(self.met, self.error, mean).clamp(min=LEAST)
+        error = torch.where(self.met, self.error, mean).clamp(min=MIN_ERROR)
         return error.double() * self.area
 
     @torch.no_grad()
     def update(self, pixel: Tensor, image: Tensor, error: Tensor, counts: Tensor) -> None:
-        """Takes in the errors (R,) of a step at pixels (R,) of images (R,), of the rays that count, (R,) bool."""
+        """Adds the errors (R,) of a step at pixels (R,) of images (R,); counts: (R,) bool, which rays are used."""
         within, width = pixel - self.starts[image], self.sizes[image, 0]
         column, row = (torch.div(x, CELL, rounding_mode="floor") for x in (within % width, within // width))
         cell = self.first[image] + row * self.columns[image] + column

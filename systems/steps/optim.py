@@ -24,7 +24,7 @@ _SETTINGS = {  # of a parameter group, by what they are called in a log
 
 
 class _Uncompiled:
-    """An optimiser of torch without the wrappers for torch.compile, which import a second's worth of torch._dynamo."""
+    """An optimiser of torch without its wrappers for torch.compile, whose import of torch._dynamo takes a second."""
 
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
@@ -42,7 +42,7 @@ class _AdamW(_Uncompiled, torch.optim.AdamW):
 
 
 def check_parts(config: SystemConfig, parts: Mapping[str, list[nn.Parameter]]) -> None:
-    """Raises ConfigError where `optimizer.params` names a part that the model does not have."""
+    """Raises ConfigError if `optimizer.params` names a part that the model does not have."""
     for name in config.optimizer.params:
         if name not in parts:
             raise ConfigError(

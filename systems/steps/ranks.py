@@ -1,8 +1,8 @@
 """Several processes train one model: each draws its own rays, and gradients are averaged.
 
-Replicas stay equal to the bit: they begin with the same weights, average the same gradients and refresh the occupancy
-grid with the same random numbers. So nothing else is ever exchanged, and one of them, the first, can do all the rest:
-validate, log, save."""
+Replicas stay equal to the bit: they start from the same weights, average the same gradients and refresh the occupancy
+grid with the same random numbers. So they exchange nothing else, and the first process does all the rest: it
+validates, logs and saves."""
 
 import os
 import threading
@@ -23,13 +23,13 @@ from pytorch_lightning.plugins.environments import (
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
-LARGE = 2**20  # entries from which on the gradient of a parameter travels between GPUs in 16 bits
-WATCHED_EVERY = 2.0  # seconds, whether the process that started this one still lives
+LARGE = 2**20  # entries: gradients of at least as many are sent between GPUs in 16 bits
+WATCHED_EVERY = 2.0  # seconds between two looks at whether the parent process still lives
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The place of this process among those that train together."""
+    """The index of this process among those that train together, and their number."""
 
     own: int = 0
     size: int = 1
@@ -40,15 +40,15 @@ class Ranks:
         return cls(dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else cls()
 
     def seed(self, shared: int) -> int:
-        """A seed of this rank's own; the shared one for the first."""
+        """The seed of this rank; the first one has the shared seed."""
         return shared + (self.own << 44)
 
     def average(self, gradients: Sequence[Tensor]) -> None:
-        """Puts the means over all ranks in place of gradients, of the same shapes on all ranks.
+        """Replaces gradients, of the same shapes on all ranks, by their means over the ranks.
 
-        On GPUs those of LARGE parameters, the tables of hash grids, are rounded to bfloat16 on the way: half of the
-        bytes, and less of an error than the rays of another batch make. The host reads nothing: a CUDA graph may hold
-        this."""
+        On GPUs the gradients of LARGE parameters, the tables of hash grids, are rounded to bfloat16 for the exchange:
+        half of the bytes, and a smaller error than the choice of rays makes. The host reads nothing, so a CUDA graph
+        may hold this."""
         if self.size == 1:
             return
         large = [gradient for gradient in gradients if gradient.is_cuda and gradient.numel() >= LARGE]
@@ -67,7 +67,7 @@ class Ranks:
             torch._foreach_copy_(small, [part.view_as(own) for own, part in zip(small, parts, strict=True)])
 
     def gather(self, figures: Mapping[str, Tensor], sums: Sequence[str]) -> dict[str, Tensor]:
-        """The means of figures () over all ranks, of some the sums; every rank must ask at the same step."""
+        """The means of figures () over all ranks; of those named in `sums`, the sums. All ranks call it together."""
         if self.size == 1:
             return dict(figures)
         joint = torch.stack([figure.float() for figure in figures.values()])
@@ -78,15 +78,15 @@ class Ranks:
 
 
 class SplitRays(DDPStrategy):
-    """Lightning's DDP as far as it starts processes and joins them; within, each trains as if it were alone.
+    """Lightning's DDP, used only to start and join processes; within, each trains as if it were alone.
 
     The model is not wrapped: `Ranks.average` is called in the step, where a CUDA graph can hold it."""
 
     def setup(self, trainer: pl.Trainer) -> None:
-        """As DDP's, but no step begins with a question to the first process whether it was told to stop.
+        """As in DDP, but no step asks the first process whether it got a signal to stop.
 
-        The host would wait for its GPU to hear the answer, which makes a step half as long again. Who is told to stop
-        is known already, see `utils.interrupts`."""
+        For the answer the host would wait for its GPU, which makes a step half as long again. `utils.interrupts`
+        handles signals already."""
         super().setup(trainer)
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
 
@@ -95,42 +95,42 @@ class SplitRays(DDPStrategy):
         return
 
     def barrier(self, *args: Any, **kwargs: Any) -> None:
-        """Nobody waits: the next step is where all meet."""
+        """Does not wait: all meet in the next step."""
         return
 
     def broadcast(self, obj: Any, src: int = 0) -> Any:
-        """What this process has."""
+        """The value of this process."""
         return obj
 
     def reduce(self, tensor: Any, *args: Any, **kwargs: Any) -> Any:
-        """What this process has."""
+        """The value of this process."""
         return tensor
 
     def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
-        """What this process has."""
+        """The value of this process."""
         return decision
 
     @property
     def lost(self) -> int | None:
-        """The exit code of a process that this one has started and that has ended; None while all live."""
+        """The exit code of the first started process that has ended; None while all live."""
         codes = [process.poll() for process in getattr(self.launcher, "procs", [])]
         return next((code for code in codes if code is not None), None)
 
     def end_others(self) -> None:
-        """Ends the processes that this one has started; they have nothing to save."""
+        """Kills the processes that this one has started; they have nothing to save."""
         for process in getattr(self.launcher, "procs", []):
             process.kill()
 
 
 def environment_of(started: str) -> ClusterEnvironment:
-    """How Lightning is to see processes that were started by "torchrun", "srun" or, "here", by itself."""
+    """Lightning's environment for processes that "torchrun", "srun" or, "here", Lightning itself has started."""
     if started == "srun":
         return SLURMEnvironment(auto_requeue=False)
     return TorchElasticEnvironment() if started == "torchrun" else LightningEnvironment()
 
 
 def leave_with_parent(end: Callable[[int], None] = os._exit) -> threading.Thread:
-    """Ends this process soon after the one that started it, however that came: alone it would wait forever."""
+    """Ends this process soon after its parent, whatever ended that one: alone it would wait forever."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -144,5 +144,5 @@ def leave_with_parent(end: Callable[[int], None] = os._exit) -> threading.Thread
 
 
 def part() -> None:
-    """Leaves torch's process group, after the last step that is taken together."""
+    """Leaves the process group of torch after the last shared step."""
     dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Figures of a step on their way from the device to the log, without making the host wait."""
+"""Brings the figures of a step from the device to the log without making the host wait."""
 
 from collections.abc import Mapping
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 class Readout:
-    """Fetches numbers that a step left on the device while the next steps run; one set is under way at a time."""
+    """Copies the figures of a step to the host while the next steps run; one set at a time."""
 
     def __init__(self) -> None:
         self._under_way: tuple[int, list[str], Tensor, torch.cuda.Event | None] | None = None
 
     def send(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """Sets scalars of a step on their way, as they are when the device comes to it; drops what is under way."""
+        """Starts the copy of the scalars of a step; a copy that is still under way is dropped."""
         numbers = torch.stack([value.detach().float().reshape(()) for value in values.values()])
         arrival = None
         if numbers.device.type == "cuda":
@@ -24,7 +24,7 @@ class Readout:
         self._under_way = step, list(values), numbers, arrival
 
     def take(self, wait: bool = False) -> tuple[int, dict[str, float]] | None:
-        """Step and numbers, once, if they have arrived; `wait`: as soon as they have. None if there is nothing."""
+        """The step and its figures, once, if they have arrived; None otherwise. wait: waits for them."""
         if self._under_way is None:
             return None
         step, names, numbers, arrival = self._under_way

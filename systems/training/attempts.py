@@ -1,4 +1,4 @@
-"""One run in as many attempts as it takes: after NaN or without memory it goes on from the last good state."""
+"""Trains a run in several attempts: after NaN, or out of memory, it goes on from the last good checkpoint."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -27,13 +27,13 @@ from utils.interrupts import Interrupts
 from utils.memory import free_memory, is_out_of_memory
 
 log = logging.getLogger(__name__)
-MAX_RETURNS = 3  # after NaN or infinity
+MAX_RETURNS = 3  # to an earlier checkpoint, after NaN or infinity
 MAX_HALVINGS = 4  # of the sample budget
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the next attempt of a run begins with."""
+    """What the next attempt of a run starts from."""
 
     experiment: Experiment
     run: RunFolder
@@ -41,13 +41,13 @@ class Job:
     devices: Devices
     interrupts: Interrupts
     checkpoint: Path | None = None  # None: from scratch
-    weights_only: bool = False  # of the checkpoint, for a run that begins at step 0
+    weights_only: bool = False  # take only the weights of the checkpoint, and start at step 0
     returns: int = 0
     halvings: int = 0
-    callbacks: tuple[Callback, ...] = ()  # beside those of every training
+    callbacks: tuple[Callback, ...] = ()  # in addition to those of every training
 
     def prepare(self) -> "Attempt":
-        """Model, with its weights and on its device, and trainer. Raises CheckpointError for weights of another one."""
+        """The model with its weights on its device, and a trainer. Raises CheckpointError if the weights do not fit."""
         experiment = self.experiment
         torch.manual_seed(experiment.seed)
         system = registry.build(experiment.system, experiment, registry.build(experiment.model), self.run.save)
@@ -67,13 +67,13 @@ class Job:
 
 @dataclass
 class Attempt:
-    """A model and the trainer that goes with it; others take their place where the attempt fails."""
+    """A model and its trainer; `begin_anew` replaces both after a failure."""
 
     system: ReconstructionSystem
     trainer: pl.Trainer
 
     def begin_anew(self, job: Job, data: Data) -> None:
-        """Drops model, trainer and all that they hold on the device, and only then makes those of a job."""
+        """Drops the model, the trainer and what they hold on the device, and only then makes those of a job."""
         self.system = self.trainer = data.trainer = None
         free_memory()
         other = job.prepare()
@@ -81,12 +81,12 @@ class Attempt:
 
     @property
     def checkpoint_bytes(self) -> int:
-        """What a checkpoint takes on disk, about: the state of the model, and two moments of each parameter."""
+        """About the size of a checkpoint on disk: the state of the model, and two moments of each parameter."""
         state = sum(value.numel() * value.element_size() for value in self.system.state_dict().values())
         return state + 2 * sum(parameter.numel() * parameter.element_size() for parameter in self.system.parameters())
 
     def alone(self, job: Job) -> pl.Trainer:
-        """A trainer of this process alone, for what comes after the training, with the figures of this one."""
+        """A trainer of this process alone, for the passes after the training; it keeps the loggers and callbacks."""
         if job.devices.size == 1:
             return self.trainer
         self.system.loaded_step = self.system.current_step
@@ -97,21 +97,21 @@ class Attempt:
 
     @property
     def saver(self) -> Saver:
-        """What writes the checkpoints."""
+        """The callback that writes the checkpoints."""
         return next(callback for callback in self.trainer.callbacks if isinstance(callback, Saver))
 
 
 @dataclass(frozen=True)
 class _Trouble:
-    """Why an attempt ended early; without the error itself, which would keep all its memory alive."""
+    """Why an attempt ended early. The error itself is not kept: it would keep all memory of the attempt alive."""
 
     text: str
     is_memory: bool
-    newest: Path | None  # checkpoint that this attempt wrote
+    newest: Path | None  # the newest checkpoint that this attempt wrote
 
 
 def train(job: Job, attempt: Attempt, data: Data) -> None:
-    """Trains to the end, in as many attempts as it takes. Raises ReconstructionError where none gets there."""
+    """Trains to the last step, in several attempts if necessary. Raises ReconstructionError if all of them fail."""
     if job.devices.size > 1:
         _train_together(job, attempt, data)
         return
@@ -121,7 +121,7 @@ def train(job: Job, attempt: Attempt, data: Data) -> None:
 
 
 def help_to_train(job: Job, data: Data) -> None:
-    """Trains along in a process that is not the first one; ends when that one does."""
+    """Trains in a process that is not the first one; ends when the first one ends."""
     if job.devices.launcher == "here":
         leave_with_parent()
     attempt = job.prepare()
@@ -130,7 +130,7 @@ def help_to_train(job: Job, data: Data) -> None:
 
 
 def _train_together(job: Job, attempt: Attempt, data: Data) -> None:
-    """One attempt, whose other processes end with it: they have no way to hear of a return to an earlier state."""
+    """One attempt. The other processes end with it: nothing tells them to return to an earlier checkpoint."""
     try:
         trouble = _fit(job, attempt, data)
         if trouble is not None:
@@ -152,7 +152,7 @@ def _train_together(job: Job, attempt: Attempt, data: Data) -> None:
 
 
 def _state(job: Job) -> str | None:
-    """The checkpoint that a training goes on from, optimiser included."""
+    """The checkpoint that a training goes on from, with its optimiser; None if only weights are taken."""
     return None if job.weights_only or job.checkpoint is None else str(job.checkpoint)
 
 
@@ -170,7 +170,7 @@ def _fit(job: Job, attempt: Attempt, data: Data) -> _Trouble | None:
 
 
 def _after(job: Job, trouble: _Trouble) -> Job:
-    """The job that goes on from the last good state; says so. Raises ReconstructionError where that is in vain."""
+    """The job that goes on from the last good checkpoint; logs why. Raises ReconstructionError after too many."""
     if trouble.newest is not None:
         job = replace(job, checkpoint=trouble.newest, weights_only=False)
     behind = 0 if job.checkpoint is None or job.weights_only else read_checkpoint(job.checkpoint)["global_step"]

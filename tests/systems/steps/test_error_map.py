@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from systems.steps.error_map import CELL, LEAST, ErrorMap
+from systems.steps.error_map import CELL, MIN_ERROR, ErrorMap
 from utils.rays import Photographs
 
 WIDTHS, HEIGHTS = torch.tensor([40, 20]), torch.tensor([33, 16])  # 3 x 3 cells and 2 x 1, those at the edges cut
@@ -64,7 +64,7 @@ def test_unseen_cells_count_as_the_mean_and_none_is_lost(device: torch.device) -
     found.update(some, some * 0, torch.full((4,), 0.5, device=device), torch.ones(4, dtype=torch.bool, device=device))
     assert torch.bincount(drawn(found)[0], minlength=NUM).min() > 5
     learn(found, torch.zeros(NUM, device=device))
-    assert (found._weights() >= LEAST).all()
+    assert (found._weights() >= MIN_ERROR).all()
 
 
 def test_the_mean_follows_errors_and_leaves_out_rays_that_do_not_count(device: torch.device) -> None:

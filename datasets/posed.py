@@ -56,7 +56,7 @@ class View:
 
 @dataclass(frozen=True)
 class PosedPhotos:
-    """All views of a folder in their order, with what else its files say."""
+    """All views of a folder in their order, its sparse points, its frame and its masks."""
 
     views: tuple[View, ...]
     sparse: SparsePoints | None = None

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets.files.json_files import read_json
+from datasets.files.json_files import read_json, to_number
 from datasets.geometry.planes import Plane
-from utils.config.schema import is_number
 from utils.errors import ConfigError, DataError
 from utils.files import replacing
 
@@ -27,7 +26,7 @@ class Region:
     method: str  # how it was determined, for people to read
 
     def contains(self, points: np.ndarray) -> np.ndarray:
-        """(...,) bool: which of the points (..., 3) lie within the sphere."""
+        """(...,) bool: which of the points (..., 3) are within the sphere."""
         return np.linalg.norm(points - self.center, axis=-1) <= self.radius
 
 
@@ -54,7 +53,9 @@ def read_region(path: Path) -> Region:
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected an object with center, radius and up, got {type(values).__name__}.")
     center, up = _vector(values, "center", path), _vector(values, "up", path)
-    radius = _length(values, "radius", path)
+    radius = to_number(values.get("radius"), "radius", str(path))
+    if radius <= 0.0:
+        raise DataError(f"{path}: expected radius to be a length above 0, got {radius:g}.")
     if not np.linalg.norm(up) > 0.0:
         raise DataError(f"{path}: expected up to be a direction, got {up.tolist()}.")
     ground = values.get("ground")
@@ -63,7 +64,7 @@ def read_region(path: Path) -> Region:
             raise DataError(f"{path}: expected ground to be null or a plane with normal and offset, got {ground!r}.")
         normal = _vector(ground, "normal", path)
         length = float(np.linalg.norm(normal))
-        ground = Plane(normal / length, _number(ground, "offset", path) / length)
+        ground = Plane(normal / length, to_number(ground.get("offset"), "offset", str(path)) / length)
     return Region(center, radius, up / np.linalg.norm(up), ground, str(values.get("method", "by hand")))
 
 
@@ -82,22 +83,8 @@ def parse_roi(text: str) -> tuple[np.ndarray, float]:
     return np.array(numbers[:3]), numbers[3]
 
 
-def _number(values: dict[str, Any], key: str, path: Path) -> float:
-    value = values.get(key)
-    if not is_number(value):
-        raise DataError(f"{path}: expected {key} to be a finite number, got {value!r}.")
-    return float(value)
-
-
-def _length(values: dict[str, Any], key: str, path: Path) -> float:
-    value = _number(values, key, path)
-    if value <= 0.0:
-        raise DataError(f"{path}: expected {key} to be a length above 0, got {value:g}.")
-    return value
-
-
 def _vector(values: dict[str, Any], key: str, path: Path) -> np.ndarray:
     value = values.get(key)
     if not isinstance(value, list) or len(value) != 3:
         raise DataError(f"{path}: expected {key} to be three numbers, got {value!r}.")
-    return np.array([_number({key: part}, key, path) for part in value])
+    return np.array([to_number(part, key, str(path)) for part in value])

@@ -41,7 +41,7 @@ def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         predicted = transform(predicted, read_similarity(args.pred_transform))
     culling = None
     if args.cameras is not None:
-        from datasets.viewpoints import read_viewpoints  # imports the loaders, which few evaluations need
+        from datasets.evaluation.viewpoints import read_viewpoints  # imports the loaders, which few evaluations need
 
         views = read_viewpoints(args.cameras, args.mask_cull != "none", args.mask_grow)
         culling = Culling(views, args.mask_cull, args.cull_hidden_pred)
@@ -91,7 +91,7 @@ def read_similarity(path: Path) -> np.ndarray:
 
 def evaluate_dtu(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The metrics of one or several scans and their means, and a table of them."""
-    from datasets.files.dtu_truth import read_scan
+    from datasets.evaluation.dtu_truth import read_scan
 
     if (args.pred is None) != (args.scan is None) or (args.pred is None) == (args.runs is None):
         raise InputError("dtu: give --pred MESH --scan N, or --runs N=MESH for several scans.")
@@ -121,7 +121,7 @@ def read_runs(items: Sequence[str]) -> dict[int, Path]:
 
 def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The metrics of each pair of images and their means, and a table of them."""
-    from datasets.image_pairs import pair_images, read_pair
+    from datasets.evaluation.image_pairs import pair_images, read_pair
     from systems.training.evaluation import image_metrics
     from utils.metrics.images import find_lpips
 

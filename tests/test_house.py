@@ -27,6 +27,7 @@ ROOMS = {  # each room, and the rooms that its files may import from besides its
     "datasets.geometry": "utils",
     "datasets.files": f"{UTILS} datasets.geometry",
     "datasets.points": f"{UTILS} datasets {FILES}",
+    "datasets.evaluation": f"{UTILS} datasets {FILES}",
     "datasets": f"{UTILS} models.ops datasets.points {FILES}",
     "datasets.capture": f"utils utils.mesh datasets datasets.points {FILES} {' '.join(STAGES)}",
     **{  # a stage knows those before it

@@ -1,4 +1,4 @@
-"""Draws dots, lines and polygons into images; pixel centres lie at +1/2."""
+"""Draws dots, lines and polygons into images; pixel centres are at +1/2."""
 
 import cv2
 import numpy as np

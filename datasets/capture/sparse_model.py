@@ -7,6 +7,7 @@ import numpy as np
 import pycolmap
 
 from datasets.assemble import natural_key
+from utils.cameras import Camera
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,12 @@ class SparseModel:
     sizes: np.ndarray  # (N, 2) int64, width and height
 
     def project(self, view: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (..., 2) and depths (...,) along the optical axis of points (..., 3) in one view.
+        """Pixels (P, 2) and depths (P,) along the optical axis of points (P, 3) in one view.
 
         Pixels mean nothing where the depth is not above 0."""
-        local = (points - self.c2w[view, :, 3]) @ self.c2w[view, :, :3]
-        depth = local[..., 2]
-        plane = local[..., :2] / np.where(depth > 0.0, depth, 1.0)[..., None]
-        return plane * self.intrinsics[view, :2] + self.intrinsics[view, 2:], depth
+        width, height = self.sizes[view].tolist()
+        projected = Camera(self.c2w[view], self.intrinsics[view], (width, height)).project(points)
+        return projected[:, :2], projected[:, 2]
 
     def in_frame_share(self, points: np.ndarray) -> np.ndarray:
         """(K,) in [0, 1]: the share of the cameras that have each of the points (K, 3) in frame, occluded or not."""

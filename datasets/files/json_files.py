@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from utils.config.schema import is_number
 from utils.errors import DataError
 
 
@@ -16,3 +17,10 @@ def read_json(path: Path, expected: str, remedy: str = "") -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected {expected}, got a file that cannot be read ({error}).{remedy}") from error
+
+
+def to_number(value: Any, key: str, where: str) -> float:
+    """The value of a key as a float. Raises DataError unless it is a finite number."""
+    if not is_number(value):
+        raise DataError(f"{where}: expected {key} to be a finite number, got {value!r}.")
+    return float(value)

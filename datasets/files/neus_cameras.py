@@ -15,9 +15,7 @@ class NeusCameras:
     """All cameras of an .npz file, in the frame where the object fills the unit sphere."""
 
     c2w: np.ndarray  # (N, 3, 4) float64, OpenCV
-    intrinsics: (
-        np.ndarray
-    )  # (N, 4) float64 fx, fy, cx, cy, pixel centres at +1/2, for the image size of the calibration
+    intrinsics: np.ndarray  # (N, 4) float64 fx, fy, cx, cy for the images of the calibration; pixel centres at +1/2
     world_from_scene: np.ndarray  # (4, 4) float64, similarity
 
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets.files.json_files import read_json
+from datasets.files.json_files import read_json, to_number
 from datasets.geometry.lens import Lens
-from utils.config.schema import is_number
 from utils.errors import DataError
 
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
@@ -154,6 +153,4 @@ def _focal(values: dict[str, Any], key: str, length: float, where: str) -> float
 
 def _number(values: dict[str, Any], key: str, default: float | None, where: str) -> float | None:
     value = default if values.get(key) is None else values[key]  # null counts as missing
-    if value is not None and not is_number(value):
-        raise DataError(f"{where}: expected {key} to be a finite number, got {value!r}.")
-    return value
+    return None if value is None else to_number(value, key, where)

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-MIN_ANGLE = np.radians(
-    3.0
-)  # the baseline of closer views is too short: they agree on a patch wherever the surface lies
+# the baseline of closer views is too short: they agree on a patch wherever the surface is
+MIN_ANGLE = np.radians(3.0)
 
 
 def nearest_views(c2w: np.ndarray, num: int) -> np.ndarray:

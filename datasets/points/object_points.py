@@ -1,4 +1,4 @@
-"""The sparse points of a scene that lie on the object."""
+"""The sparse points of a scene that are on the object."""
 
 import logging
 from dataclasses import replace

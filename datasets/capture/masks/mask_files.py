@@ -1,4 +1,4 @@
-"""The files of masks in a prepared folder: where they lie, how they are named, and what the report says of them."""
+"""The files of masks in a prepared folder: their folders and names, and the report of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

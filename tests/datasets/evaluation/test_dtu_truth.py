@@ -6,7 +6,7 @@ from scenes_on_disk import write_dtu_truth
 from scipy.io import savemat
 from shapes import scanned_ball
 
-from datasets.files.dtu_truth import read_scan
+from datasets.evaluation.dtu_truth import read_scan
 from utils.errors import DataError
 
 

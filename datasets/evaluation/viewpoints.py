@@ -7,7 +7,7 @@ import numpy as np
 from datasets.blender import BlenderConfig, BlenderLoader
 from datasets.dtu import DTUConfig, DTULoader
 from datasets.geometry.normalise import move_cameras
-from datasets.scene import Scene, SceneLoader
+from datasets.scene import SceneLoader
 from datasets.transforms import TransformsConfig, TransformsLoader
 from utils.errors import DataError
 from utils.mesh.visibility import Viewpoint, object_mask
@@ -19,11 +19,7 @@ def read_viewpoints(path: Path, masks: bool, grow: int) -> list[Viewpoint]:
 
     masks: whether to use the masks or the alpha of the images; grow: pixels to dilate them by. Raises DataError for
     files that do not fit."""
-    return viewpoints_of(_loader(path, masks).load("train"), masks, grow)
-
-
-def viewpoints_of(scene: Scene, masks: bool, grow: int) -> list[Viewpoint]:
-    """The cameras of a loaded scene; masks and grow as in `read_viewpoints`."""
+    scene = _loader(path, masks).load("train")
     c2w = move_cameras(scene.c2w.astype(np.float64), scene.world_from_scene)
     return [
         Viewpoint(

@@ -17,7 +17,7 @@ from scenes_on_disk import (
     write_transforms,
 )
 
-from datasets.viewpoints import read_viewpoints
+from datasets.evaluation.viewpoints import read_viewpoints
 from utils.errors import DataError
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.image_pairs import pair_images, read_pair
+from datasets.evaluation.image_pairs import pair_images, read_pair
 from utils.errors import DataError
 from utils.images import write_png
 

@@ -1,0 +1,1 @@
+"""Reads what results are measured against: ground truth of DTU, pairs of images, and the cameras of a scene."""

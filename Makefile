@@ -3,14 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= load/$(shell basename "$(INPUT)" | sed 's/\.[^.]*$$//')
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+PYTEST := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help install test soak test-browser browser lint demo capture clean
 
-help:  ## show this list
+help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-install: .venv/installed  ## make .venv and install what requirements*.txt name
+install: .venv/installed  ## create .venv and install requirements-dev.txt into it
 
 .venv/installed: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -21,34 +22,34 @@ install: .venv/installed  ## make .venv and install what requirements*.txt name
 	$(PIP) -r requirements-dev.txt
 	@touch $@
 
-test: install lint  ## lint, then run the tests, files of them side by side
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+test: install lint  ## lint, then run the tests in several processes
+	$(PYTEST) -n auto --maxprocesses 4 --dist worksteal
 
-soak: install  ## run the tests that take minutes to hours: faults at random moments, long work, thousands of broken files
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -m soak
+soak: install  ## run the long tests, for hours: runs that are killed, resumed 300 times, thousands of damaged files
+	$(PYTEST) -m soak -n auto --maxprocesses 4 --dist loadfile
 
-test-browser: browser  ## run the tests that need a browser; the others skip them where there is none
+test-browser: browser  ## run the tests that need a browser; make test skips them if there is none
 	$(BIN)/python -m pytest -m browser
 
-browser: install  ## put Playwright into .venv, and Chromium beside it where the system has none
+browser: install  ## install Playwright into .venv, and Chromium if the system has none
 	$(PIP) -r requirements-browser.txt
 	@command -v chromium google-chrome >/dev/null || test -n "$$CHROMIUM" \
 		|| $(BIN)/python -m playwright install --with-deps chromium \
 		|| { echo "error: no Chromium; on Debian or Ubuntu: sudo apt install chromium" >&2; exit 1; }
 
-lint: install  ## check style and format
+lint: install  ## check style and format with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-demo: install  ## train NeuS on the bundled scene and export its mesh
+demo: install  ## train on the bundled scene and export its mesh
 	$(BIN)/python launch.py --config configs/neus-demo.yaml --train
 
-capture:  ## make INPUT=video-or-photos a dataset in OUT, then train on it
-	@test -n "$(INPUT)" || { echo "error: say of what, for example: make capture INPUT=cup.mp4" >&2; exit 2; }
+capture:  ## turn INPUT (a video or photographs) into a dataset in OUT, then train on it
+	@test -n "$(INPUT)" || { echo "error: INPUT is missing, for example: make capture INPUT=cup.mp4" >&2; exit 2; }
 	@$(MAKE) --no-print-directory install
 	$(BIN)/python scripts/prepare.py "$(INPUT)" "$(OUT)"
 	$(BIN)/python launch.py --config configs/neus-capture.yaml --train dataset.root_dir="$(OUT)"
 
-clean:  ## remove .venv and caches; data and results stay
+clean:  ## remove .venv and caches, but no data and no results
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -35,6 +35,9 @@ sys.exit(launch.main(sys.argv[2:]))
 """
 
 
+reads_proc = pytest.mark.skipif(sys.platform != "linux", reason="finds the processes of a group in /proc")
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sphere_scene(tmp_path_factory.mktemp("scene"))
@@ -114,6 +117,7 @@ def rows_with(path: Path, name: str) -> Iterator[float]:
     yield from (float(row[head.index(name)]) for row in rows if row[head.index(name)])
 
 
+@reads_proc
 def test_a_signal_saves_and_ends_both(scene: Path, tmp_path: Path) -> None:
     process = launched(command(scene, tmp_path, "cpu,cpu", "trainer.max_steps=100000"))
     wait_for_checkpoint(tmp_path)
@@ -124,6 +128,7 @@ def test_a_signal_saves_and_ends_both(scene: Path, tmp_path: Path) -> None:
     assert_nobody_left(process.pid)
 
 
+@reads_proc
 def test_the_loss_of_a_process_ends_the_others(scene: Path, tmp_path: Path) -> None:
     process = launched(command(scene, tmp_path, "cpu,cpu", "trainer.max_steps=100000"))
     wait_for_checkpoint(tmp_path)

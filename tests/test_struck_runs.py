@@ -4,6 +4,7 @@ import errno
 import os
 import shlex
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,8 @@ from struck_runs import STEPS, Killed, go_on, kill, run_in, same, start, steps_o
 import launch
 from models.base import VolumeModel
 from systems.runs import checkpoints
+
+handles_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can handle")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,7 @@ def test_a_run_killed_after_its_training_is_tested(
     assert same(weights(run_in(tmp_path)), whole)
 
 
+@handles_signals
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_says_how_to_go_on(
     scene: Path,
@@ -85,6 +89,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert steps_on_disk(run_in(tmp_path)) == [8, 11, 16, 24]
 
 
+@handles_signals
 def test_a_signal_does_not_wait_for_the_validation_views(
     scene: Path, whole: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +190,7 @@ def test_a_disk_that_is_full_after_the_training_costs_only_the_test_pass(
     assert (run_in(tmp_path) / "save/metrics.json").is_file()
 
 
+@handles_signals
 def test_a_signal_in_the_test_pass_ends_it_at_once(
     scene: Path, whole: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

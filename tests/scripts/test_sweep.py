@@ -147,6 +147,7 @@ def test_a_scene_that_fails_stops_no_other_and_is_tried_again_when_told_to(tmp_p
 
 @with_ray
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="sends signals and reads /proc")
 def test_one_that_is_killed_and_one_that_is_told_to_end_go_on(tmp_path):
     path = write_sweep(tmp_path, text=ONE, scenes=())
     for name in ("a", "b"):

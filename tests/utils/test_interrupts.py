@@ -2,11 +2,14 @@
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
 
 from utils.interrupts import Interrupts, Stopped
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can handle")
 
 
 def send(signum: int) -> None:

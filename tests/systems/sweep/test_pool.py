@@ -12,6 +12,7 @@ from utils.errors import InputError
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install ray"),
+    pytest.mark.skipif(sys.platform != "linux", reason="sends signals and reads /proc"),
     pytest.mark.slow,
 ]
 STUBBORN = (

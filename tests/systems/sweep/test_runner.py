@@ -37,6 +37,7 @@ def test_commands_run_one_after_the_other_until_one_fails(tmp_path):
     assert sum(line.startswith(f"$ {sys.executable} -c") for line in lines) == 3
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that end a process with a negative code")
 def test_a_signal_is_a_negative_code(tmp_path):
     assert run(Runner(), tmp_path, "import os; os.kill(os.getpid(), 9)") == -9
 
@@ -49,6 +50,7 @@ def test_threads_share_the_cores_unless_told_otherwise(tmp_path):
     assert [line for line in lines if not line.startswith("$ ")] == ["1 1", "5 1"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that end a process with a negative code")
 def test_stop_ends_the_process_and_starts_no_other(tmp_path):
     runner, codes = Runner(), []
     thread = threading.Thread(target=lambda: codes.append(run(runner, tmp_path, WAIT, "print('next')")))

@@ -201,6 +201,7 @@ def test_who_pauses_and_vanishes_does_not_stop_the_training(scene, alone, tmp_pa
     assert same(alone, weights(run))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process can handle")
 def test_a_training_that_is_paused_can_be_told_to_end(scene, tmp_path, monkeypatch):
     def visit(visitor: ScriptedVisitor) -> None:
         visitor.set("pause", True)

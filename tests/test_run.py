@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from scenes_on_disk import write_dtu
 from shapes import ball
 from sphere_scene import RADIUS, write_sphere_scene
 from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, PROGRESSIVE, SMALL
@@ -183,14 +182,6 @@ def test_variants_train(scene: Path, tmp_path: Path, variant: list[str]) -> None
     assert json.loads((folder / "save/metrics.json").read_text())["mesh"]["vertices"] > 300
     if variant is PROGRESSIVE:
         assert all(np.isfinite(float(row["train/loss/curvature"])) for row in rows)
-
-
-def test_the_neuralangelo_config_trains(tmp_path: Path) -> None:
-    write_dtu(tmp_path / "dtu")
-    steps = ["trainer.max_steps=6", "system.warmup_steps=1", "system.constant_steps=2", f"{GRID}.update_steps=2"]
-    extra = ["dataset.img_downscale=1", "dataset.n_test_traj_steps=1", *steps]
-    assert run(tmp_path / "dtu", tmp_path, "--train", *extra, config="neuralangelo-dtu-wmask") == 0
-    assert only(tmp_path, "exp/neuralangelo-dtu-wmask-dtu/@*/save/it6-mc64.ply").is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Photographs in, the right surface out, through each format: lobes, winding, colours and the place in the world."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,29 +10,31 @@ from three_lobes import CENTERS, FORMATS, RADII, color_of, distance, volume, wri
 
 import launch
 
+GRID = "model.geometry.xyz_encoding_config"
+LEVELS = (f"{GRID}.start_level=4", f"{GRID}.update_steps=10")
+MASKS = ("model.background={name: color}", "system.loss.lambda_mask=0.1")  # as neus-dtu-wmask has it
 CONFIGS = {  # of each format the shipped one, as large as the object appears in its frame
-    "blender": ("neus-blender", "dataset.scene=lobes", "model.radius=0.8"),
-    "dtu": ("neus-dtu-wmask",),
-    "bmvs": ("neus-bmvs",),
-    "colmap": ("neus-colmap", "model.background={name: color}"),
-    "transforms": ("neus-colmap", "model.background={name: color}", "dataset.name=transforms", "model.radius=0.4"),
+    "blender": ("neus-blender", *LEVELS, "dataset.scene=lobes", "model.radius=0.8"),
+    "dtu": ("neus-dtu-wmask", *LEVELS, "system.loss.lambda_rgb_mse=10"),  # L1 on black is late to find rare colours
+    "bmvs": ("neus-bmvs", *LEVELS),
+    "colmap": ("neus-colmap", *MASKS),
+    "transforms": ("neus-colmap", *MASKS, "dataset.name=transforms", "dataset.object_radius=9"),
 }
-QUICK = (  # what learns most in 200 steps; what is tested is where things end up, not the configs
+QUICK = (  # small, and as fast as it learns
     "trainer.max_steps=200",
     "trainer.precision=32",
     "trainer.enable_progress_bar=false",
     "system.warmup_steps=30",
     "system.optimizer.params.geometry.lr=0.02",
     "system.optimizer.params.texture.lr=0.03",
-    "system.loss.lambda_rgb_mse=10",
-    "system.loss.lambda_rgb_l1=0",
-    "system.loss.lambda_mask=1",
     "model.variance.init_val=0.4",
     "model.num_samples_per_ray=64",
     "model.train_num_rays=64",
     "model.max_train_num_rays=512",
     "model.grid_resolution=32",
-    "model.geometry.xyz_encoding_config={otype: HashGrid, n_levels: 5, log2_hashmap_size: 12, base_resolution: 16}",
+    f"{GRID}.n_levels=6",
+    f"{GRID}.log2_hashmap_size=12",
+    f"{GRID}.base_resolution=16",
     "model.geometry.isosurface.resolution=64",
     "dataset.n_test_traj_steps=1",
     "export.formats=[ply]",
@@ -47,6 +50,7 @@ def test_lobes_winding_colours_and_place_of_the_exported_mesh(kind: str, tmp_pat
     overrides = [f"dataset.root_dir={tmp_path / 'lobes'}", *QUICK, *own]
     assert launch.main(["--config", f"configs/{config}.yaml", "--train", *folders, *overrides]) == 0
     (file,) = tmp_path.glob("exp/*/@*/save/it200-mc64.ply")
+    assert json.loads((file.parent / "metrics.json").read_text())["psnr"] > 18.0  # of views that are held out
     mesh = trimesh.load(file, process=False)
 
     points, unit = pose.to_object(mesh.vertices), pose.scale
@@ -65,8 +69,8 @@ def test_lobes_winding_colours_and_place_of_the_exported_mesh(kind: str, tmp_pat
     assert mesh.volume == pytest.approx(volume() * unit**3, rel=0.3)  # positive: wound outward
     outward = (points - CENTERS[lobe]) @ pose.rotation.T
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    assert (mesh.vertex_normals * outward).sum(axis=1).mean() > 0.85
-    assert (mesh.face_normals * outward[mesh.faces[:, 0]]).sum(axis=1).mean() > 0.85
+    assert (mesh.vertex_normals * outward).sum(axis=1).mean() > 0.75
+    assert (mesh.face_normals * outward[mesh.faces[:, 0]]).sum(axis=1).mean() > 0.75
 
 
 def ball(center: np.ndarray, radius: float) -> np.ndarray:

@@ -153,6 +153,7 @@ def _write_neus(root: Path, c2w: np.ndarray, images: list[np.ndarray], pose: Pos
     for index, (camera, image) in enumerate(zip(c2w, images, strict=True)):
         rotation, world_mat = camera[:, :3].T, np.eye(4)
         world_mat[:3] = K @ np.column_stack([rotation, -rotation @ camera[:, 3]])
-        arrays |= {f"world_mat_{index}": world_mat * (-1.0) ** index * (index + 1.0), f"scale_mat_{index}": scale_mat}
+        world_mat *= (index + 1.0) * (-1.0 if index % 3 == 2 else 1.0)
+        arrays |= {f"world_mat_{index}": world_mat, f"scale_mat_{index}": scale_mat}
         write_png(root / f"image/{index:03d}.png", image)
     np.savez(root / "cameras_sphere.npz", **arrays)

@@ -56,7 +56,7 @@ LATE = {
     "neus-capture": (60, "colmap", *NEUS, *BACKGROUND),
     "neus-dtu": (60, "dtu", *LEVELS, *BACKGROUND),
 }
-ELSEWHERE = {"neus-demo": "test_run", "neus-blender": "test_three_lobes", "neus-bmvs": "test_three_lobes"}
+ELSEWHERE = {"neus-demo": "test_run", "neus-blender": "test_formats", "neus-bmvs": "test_formats"}
 
 
 def train(name: str, steps: int, kind: str, *own: str, out: Path) -> Path:

@@ -56,13 +56,13 @@ def test_overrides_are_taken_or_refused(capsys: pytest.CaptureFixture) -> None:
     dump_with_overrides(40, 3, capsys)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_many_overrides_are_taken_or_refused(capsys: pytest.CaptureFixture) -> None:
     dump_with_overrides(300, 7, capsys)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (0, 2, 3, 4, 5))])
 def test_trainings_with_overrides_end_well_or_are_refused(
     seed: int, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

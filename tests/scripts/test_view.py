@@ -57,6 +57,7 @@ class Viewing:
                 visitor = ScriptedVisitor(self.port)
                 visitor.stand((3.0, 0.0, 1.0))
                 visitor.control("state")
+                visitor.wait_for_picture()  # whoever sees one is not sent away any more
                 return visitor
             except (OSError, ConnectionClosed):
                 assert time.perf_counter() < end
@@ -70,7 +71,6 @@ class Viewing:
 
 def test_the_newest_checkpoint_is_shown_and_others_may_be_chosen(run: Path, capsys: pytest.CaptureFixture) -> None:
     with Viewing(str(run)) as visitor:
-        visitor.wait_for_picture()
         assert visitor.value("state", lambda value: "step=200.ckpt" in str(value))
         visitor.set("checkpoint", 0)
         assert visitor.value("state", lambda value: "step=100.ckpt" in str(value))

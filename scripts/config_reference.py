@@ -35,9 +35,10 @@ HEADER = """# Configuration
 Written by `python scripts/config_reference.py` from the classes that the YAML is checked against.
 
 Several `--config` files merge left to right, then `key=value` of the command line. At the top of a file,
-`defaults: [base/trainer, base/neus]` names files that come before it, sought beside it and in `configs/`. `???` stands
-for a value that must still be given, `${model.radius}` for the value of another key. A key that is not listed here is
-refused. `python launch.py --config YAML --dump` prints what comes out; `--list` names the files of all components."""
+`defaults: [base/trainer, base/neus]` names files that come before it, sought beside it and in `configs/`; a name may be
+computed from keys (see [Arithmetic](#arithmetic)), and none is taken where that comes to null. `???` stands for a value
+that must still be given, `${model.radius}` for the value of another key. A key that is not listed here is refused.
+`python launch.py --config YAML --dump` prints what comes out; `--list` names the files of all components."""
 WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text", NoneType: "`null`"}
 WORDS |= {
     LossConfig: "[losses](#loss)",
@@ -53,6 +54,11 @@ RESOLVERS = {  # what it gives, and an example that is computed when the documen
     "if_equal": ("the third where the first two are equal, else the fourth", "${%s:learned,learned,1,8}"),
     "calc_exp_lr_decay_rate": ("the rate per step that makes the factor of 1 in so many steps", "${%s:0.25,2}"),
     "basename": ("the last part of a path, with - for what a name may not hold", "${%s:load/my scan}"),
+    "if_masks": (
+        "the third where the folder `dataset.root_dir` has masks/ and the second, `dataset.apply_mask`, is true, else "
+        "the fourth",
+        "${%s:load/missing,true,base/object-alone,base/whole-scene}",
+    ),
     "existing": ("a path where there is something, else `null`", "${%s:load/missing.ply}"),
 }
 

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from models.background_configs import LearnedBackgroundConfig
+from models.background_configs import ColorBackgroundConfig, LearnedBackgroundConfig, NoBackgroundConfig
 from models.configs import ReflectedRadianceConfig
-from systems.configs import Experiment, read_experiment
+from systems.configs import Experiment, experiment_of, read_experiment, read_sources
+from systems.runs import RunFolder
+from systems.runs.recorded_config import ConfigRecord
+from systems.runs.resuming import config_paths
 from utils.registry import ROOT
 
 SCENES = sorted((ROOT / "configs").glob("*.yaml"))
@@ -75,3 +78,31 @@ def test_glossy_goes_with_every_surface_and_every_time(path: Path, preset: str) 
     assert isinstance(texture, ReflectedRadianceConfig)
     assert texture.input_feature_dim + 1 + texture.dir_encoding_config.degree**2 == 32
     assert texture.roughness > 0.0
+
+
+@pytest.mark.parametrize("name", ["neus-capture", "neus-capture-cpu"])
+def test_a_capture_is_trained_as_its_masks_tell(name: str, tmp_path: Path) -> None:
+    def read(*typed: str) -> Experiment:
+        return read_experiment([str(ROOT / f"configs/{name}.yaml")], [f"dataset.root_dir={tmp_path}", *typed])
+
+    (tmp_path / "masks_loose").mkdir()  # say where the object may be, not where it is
+    scene = read()
+    assert isinstance(scene.model.background, LearnedBackgroundConfig)
+    assert not scene.dataset.apply_mask
+    (tmp_path / "masks").mkdir()
+    alone = read()
+    assert isinstance(alone.model.background, NoBackgroundConfig)
+    assert alone.dataset.apply_mask
+    assert not alone.system.loss.is_off("mask")
+    assert read("dataset.apply_mask=false") == scene
+    assert isinstance(read("model.background.name=color").model.background, ColorBackgroundConfig)
+
+
+def test_a_run_goes_on_as_it_began_when_masks_come_later(tmp_path: Path) -> None:
+    paths, typed = [ROOT / "configs/neus-capture.yaml"], [f"dataset.root_dir={tmp_path}"]
+    sources = read_sources(paths, typed)
+    begun, run = experiment_of(sources), RunFolder(tmp_path / "run")
+    ConfigRecord.of(run, paths, sources, begun).create()
+    (tmp_path / "masks").mkdir()
+    assert read_experiment(config_paths([], run.path), []) == begun
+    assert read_experiment(paths, typed) != begun

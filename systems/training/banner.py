@@ -24,6 +24,9 @@ class SceneSplit(Protocol):
     name: str
     sizes: np.ndarray  # (N, 2), width and height
 
+    @property
+    def has_alpha(self) -> bool: ...
+
     def __len__(self) -> int: ...
 
 
@@ -43,7 +46,7 @@ def announce(
     size = sum(parameter.numel() for parameter in system.model.parameters())
     threads = "" if system.device.type == "cuda" else f", {torch.get_num_threads()} threads"
     log.info("experiment: %s, %s on %s", experiment.name, model, dataset)
-    log.info("dataset:    %s", describe_photographs(scenes))
+    log.info("dataset:    %s; %s", describe_photographs(scenes), describe_extent(scenes))
     log.info("model:      %s, %s parameters", model, f"{size:,}")
     log.info("device:     %s%s", device_name(system.device), threads)
     log.info("steps:      %s", describe_work(mode, experiment, system.current_step))
@@ -59,6 +62,12 @@ def describe_photographs(scenes: Mapping[str, SceneSplit]) -> str:
     name = next(iter(scenes.values())).name
     size = smallest if smallest == largest else f"{smallest} to {largest}"
     return f"{name}, views: {counts}; {size} pixels"
+
+
+def describe_extent(scenes: Mapping[str, SceneSplit]) -> str:
+    """Whether masks, or alpha, tell the object from what lies around it."""
+    masked = any(scene.has_alpha for scene in scenes.values())
+    return "masks: the object alone is trained" if masked else "no masks: the whole scene is trained"
 
 
 def describe_work(mode: str, experiment: Experiment, step: int) -> str:

@@ -1,17 +1,19 @@
 """Reads YAML files and `key=value` overrides into one plain, resolved tree, without importing torch.
 
 Files merge left to right; `defaults: [base/neus, base/dtu]` names files (without .yaml) that come before the file
-itself, sought beside it and then in `configs/`. Interpolations are OmegaConf's, plus the resolvers below."""
+itself, sought beside it and then in `configs/`; a name may be computed, then from the keys that all other files and the
+command line set, and is left out where it comes to null. Interpolations are OmegaConf's, plus the resolvers below."""
 
 import operator
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from utils.config.schema import is_number
 from utils.config.sources import ABSENT, REFERENCE, Source, computed_from, lookup, origin, plain
@@ -26,6 +28,11 @@ def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
     return factor ** (1.0 / max(steps, 1))
 
 
+def if_masks(root: str, applied: bool, then: Any, else_: Any) -> Any:
+    """`then` where there are masks in a folder of photographs and they are to be applied, else `else_`."""
+    return then if applied is True and (Path(root) / "masks").is_dir() else else_
+
+
 _ARITHMETIC = {
     "add": operator.add,
     "sub": operator.sub,
@@ -35,6 +42,7 @@ _ARITHMETIC = {
     "calc_exp_lr_decay_rate": calc_exp_lr_decay_rate,
 }
 _COMPUTES = re.compile(r"\$\{(" + "|".join(_ARITHMETIC) + "):")
+Keys = Callable[[], DictConfig]  # reads them only if it is called
 MAX_VALUES = 100_000  # of a YAML file, once its anchors are written out
 
 
@@ -54,6 +62,7 @@ for _name, _function in _ARITHMETIC.items():
     OmegaConf.register_resolver(_name, _of_numbers(_function), replace=True)
 OmegaConf.register_resolver("basename", lambda path: re.sub(r"[^\w.-]", "-", Path(path).name), replace=True)
 OmegaConf.register_resolver("if_equal", lambda one, other, then, else_: then if one == other else else_, replace=True)
+OmegaConf.register_resolver("if_masks", if_masks, replace=True)
 OmegaConf.register_resolver("existing", lambda path: path if Path(path).exists() else None, replace=True)
 
 
@@ -101,8 +110,10 @@ def _check_size(path: Path) -> None:
         raise ConfigError(f"{path}: its anchors (&) unfold to more than {MAX_VALUES} values. Write them out.")
 
 
-def _expand(path: Path, stack: tuple[Path, ...] = ()) -> list[Source]:
-    """The file and, before it, everything that its `defaults` name."""
+def _expand(path: Path, keys: Keys | None, stack: tuple[Path, ...] = ()) -> list[Source]:
+    """The file and, before it, everything that its `defaults` name.
+
+    keys: gives what computed names are computed from; None: such names are left out."""
     path = path.resolve()
     if path in stack:
         raise ConfigError(f"{path}: its defaults lead back to itself ({' -> '.join(p.name for p in (*stack, path))}).")
@@ -111,7 +122,10 @@ def _expand(path: Path, stack: tuple[Path, ...] = ()) -> list[Source]:
     names = plain(tree).get("defaults", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{path}: defaults: expected a list of file names such as [base/neus], got {names!r}.")
-    for name in names:
+    for entry in names:
+        name = _computed(entry, keys, path) if "${" in entry else entry
+        if name is None:
+            continue
         candidates = [path.parent / f"{name}.yaml", ROOT / "configs" / f"{name}.yaml"]
         file = next((c for c in candidates if c.is_file()), None)
         if file is None:
@@ -119,9 +133,25 @@ def _expand(path: Path, stack: tuple[Path, ...] = ()) -> list[Source]:
                 p.relative_to(ROOT / "configs").with_suffix("").as_posix() for p in (ROOT / "configs").rglob("*.yaml")
             ]
             raise ConfigError(f"{path}: defaults: no file {name}.yaml beside it or in configs/.{nearest(name, known)}")
-        sources += _expand(file, (*stack, path))
+        sources += _expand(file, keys, (*stack, path))
     tree.pop("defaults", None)
     return [*sources, Source(_relative(path), tree, path)]
+
+
+def _computed(entry: str, keys: Keys | None, path: Path) -> str | None:
+    """The name that an entry of `defaults` comes to; None where it is null or what it reads has no value yet."""
+    if keys is None:
+        return None
+    node = OmegaConf.merge(keys(), {"defaults": entry})
+    try:
+        name = node.defaults
+    except InterpolationToMissingValueError:
+        return None  # `resolve` names the key
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{path}: defaults: '{entry}' cannot be resolved: {_first_line(error)}.") from None
+    if name is not None and not isinstance(name, str):
+        raise ConfigError(f"{path}: defaults: expected '{entry}' to be a file name or null, got {name!r}.")
+    return name
 
 
 def _relative(path: Path) -> str:
@@ -142,8 +172,13 @@ def _command_line(overrides: Sequence[str]) -> Source:
 
 def collect(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> list[Source]:
     """All sources in the order in which they are merged."""
-    sources = [source for path in paths for source in _expand(Path(path))]
-    return [*sources, _command_line(overrides)] if overrides else sources
+    typed = [_command_line(overrides)] if overrides else []
+
+    @cache
+    def keys() -> DictConfig:
+        return _merge([*(source for path in paths for source in _expand(Path(path), None)), *typed])
+
+    return [*(source for path in paths for source in _expand(Path(path), keys)), *typed]
 
 
 def resolve(sources: Sequence[Source]) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from systems.training.banner import describe_photographs, describe_work
+from systems.training.banner import describe_extent, describe_photographs, describe_work
 
 
 class Split:
     """Views of these sizes."""
 
     name = "cup"
+    has_alpha = False
 
     def __init__(self, *sizes: tuple[int, int]) -> None:
         self.sizes = np.array(sizes)
@@ -24,6 +25,13 @@ def test_views_and_sizes() -> None:
     scenes = {"train": Split((64, 48), (640, 480), (48, 64)), "test": Split((320, 240))}
     assert describe_photographs(scenes) == "cup, views: 3 to train on, 1 to test; 64x48 to 640x480 pixels"
     assert describe_photographs({"val": Split((64, 48))}) == "cup, views: 1 to validate; 64x48 pixels"
+
+
+def test_masks_decide_what_is_trained() -> None:
+    scenes = {"train": Split((64, 48)), "test": Split((64, 48))}
+    assert describe_extent(scenes) == "no masks: the whole scene is trained"
+    scenes["train"].has_alpha = True
+    assert describe_extent(scenes) == "masks: the object alone is trained"
 
 
 @pytest.mark.parametrize(

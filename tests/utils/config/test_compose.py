@@ -69,6 +69,31 @@ def test_a_file_of_defaults_that_does_not_exist(write: Write) -> None:
     assert "Did you mean 'base/trainer'?" in refused(write(leaf="defaults: [base/trainr]\n"))
 
 
+def test_a_computed_default_reads_what_later_files_and_the_command_line_set(write: Write, tmp_path: Path) -> None:
+    paths = write(
+        leaf="defaults: [one, '${if_masks:${root},${applied},two,null}']\nroot: ???\napplied: true\nb: leaf\n",
+        one="a: one\nc: one\n",
+        two="a: two\nb: two\n",
+    )[:1]
+    without = {"a": "one", "b": "leaf", "c": "one", "applied": True, "root": str(tmp_path)}
+    assert resolve(paths, f"root={tmp_path}") == without
+    (tmp_path / "masks").mkdir()
+    assert resolve(paths, f"root={tmp_path}") == without | {"a": "two"}
+    assert resolve(paths, f"root={tmp_path}", "a=typed")["a"] == "typed"
+    assert resolve(paths, f"root={tmp_path}", "applied=false") == without | {"applied": False}
+    assert "root: has no value yet" in refused(paths)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [("${nothing}", "Interpolation key 'nothing' not found"), ("${x}", "to be a file name or null, got 1")],
+)
+def test_a_default_that_cannot_be_computed(write: Write, entry: str, said: str) -> None:
+    line = refused(write(leaf=f"defaults: ['{entry}']\nx: 1\n"))
+    assert "leaf.yaml: defaults: " in line
+    assert said in line
+
+
 def test_resolvers_compute(write: Write) -> None:
     text = """
     n: 7

@@ -41,6 +41,7 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
             ("images", "sparse"),
             partial(undistort_images, options),
             {"scale": options.scale},
+            version=2,  # upright
         ),
         Stage(
             "region",

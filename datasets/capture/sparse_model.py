@@ -45,11 +45,11 @@ def read_sparse_model(folder: Path) -> SparseModel:
 
 
 def to_sparse_model(reconstruction: pycolmap.Reconstruction) -> SparseModel:
-    """The registered images of a reconstruction, in natural order of their names, and all its points."""
+    """The registered images of a reconstruction, in natural order of their names, and all its points, by their ids."""
     registered = [reconstruction.images[i] for i in reconstruction.reg_image_ids()]
     images = sorted(registered, key=lambda image: natural_key(image.name))
     cameras = [reconstruction.cameras[image.camera_id] for image in images]
-    points = list(reconstruction.points3D.values())
+    points = [point for _, point in sorted(reconstruction.points3D.items())]
     pinholes = [(c.focal_length_x, c.focal_length_y, c.principal_point_x, c.principal_point_y) for c in cameras]
     return SparseModel(
         points=np.array([point.xyz for point in points], dtype=np.float64).reshape(-1, 3),

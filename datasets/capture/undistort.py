@@ -1,4 +1,4 @@
-"""Stage `undistort`: the images as pinhole cameras see them, and the model that belongs to them."""
+"""Stage `undistort`: the images as pinhole cameras see them, and the model that belongs to them, upright."""
 
 import logging
 import os
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pycolmap
 
+from datasets.capture.levelling import Levelling, find_levelling
 from datasets.capture.options import CaptureOptions
+from datasets.capture.sparse_model import to_sparse_model
 from datasets.files.quiet_colmap import quiet
 
 log = logging.getLogger(__name__)
@@ -17,21 +19,36 @@ log = logging.getLogger(__name__)
 
 def undistort_images(options: CaptureOptions, working: Path) -> dict[str, Any]:
     """Fills images/ and sparse/0 from poses/; returns the report."""
-    model = pycolmap.Reconstruction(options.root / "poses" / "models" / "0")
-    if options.scale is not None:
-        model.transform(pycolmap.Sim3d(options.scale, pycolmap.Rotation3d(), np.zeros(3)))
-    source, target = working / "model", working / "undistorted"
-    source.mkdir()
-    model.write(source)
+    target = working / "undistorted"
     with quiet():
-        pycolmap.undistort_images(target, source, options.root / "frames", jpeg_quality=95)
+        pycolmap.undistort_images(
+            target, options.root / "poses" / "models" / "0", options.root / "frames", jpeg_quality=95
+        )
     os.replace(target / "images", working / "images")
-    (working / "sparse").mkdir()
-    os.replace(target / "sparse", working / "sparse" / "0")
+    model = pycolmap.Reconstruction(target / "sparse")
     shutil.rmtree(target)
-    shutil.rmtree(source)
-    undistorted = pycolmap.Reconstruction(working / "sparse" / "0")
-    num_images = undistorted.num_reg_images()
-    sizes = sorted({(camera.width, camera.height) for camera in undistorted.cameras.values()})
+    levelling = find_levelling(to_sparse_model(model))
+    move(model, levelling, options.scale or 1.0)
+    sparse = working / "sparse" / "0"
+    sparse.mkdir(parents=True)
+    model.write(sparse)
+    num_images = model.num_reg_images()
+    sizes = sorted({(camera.width, camera.height) for camera in model.cameras.values()})
     log.info("  %d images; %s", num_images, ", ".join(f"{width}x{height}" for width, height in sizes))
-    return {"images": num_images, "sizes": sizes, "metres_per_unit": options.scale}
+    if levelling is not None:
+        log.info("  upright: %s", "the support plane is z = 0" if levelling.on_ground else "no support plane found")
+    return {
+        "images": num_images,
+        "sizes": sizes,
+        "metres_per_unit": options.scale,
+        "upright": levelling is not None,
+        "support_plane": levelling is not None and levelling.on_ground,
+    }
+
+
+def move(model: pycolmap.Reconstruction, levelling: Levelling | None, scale: float) -> None:
+    """Moves the cameras and points of a model into its upright frame, if there is one, and scales them."""
+    rotation, translation = np.eye(3), np.zeros(3)
+    if levelling is not None:
+        rotation, translation = levelling.rotation, levelling.translation
+    model.transform(pycolmap.Sim3d(scale, pycolmap.Rotation3d(rotation), scale * translation))

@@ -10,8 +10,6 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
 from systems.configs import Experiment, experiment_of, read_sources
 from systems.runs.command_line import MODES, parse_args
 from systems.runs.recorded_config import ConfigRecord, write_used
@@ -19,6 +17,7 @@ from systems.runs.resuming import check_steps_left, config_paths, find_start, go
 from utils import registry
 from utils.config import schema
 from utils.config.sources import Source
+from utils.config.text import as_yaml
 from utils.errors import ConfigError, InputError
 from utils.eta import format_duration
 from utils.interrupts import Interrupts, Stopped
@@ -198,7 +197,7 @@ def main(argv: list[str] | None = None) -> int:
         sources = load_sources(args)
         experiment = experiment_of(sources)
         if args.dump:
-            print(OmegaConf.to_yaml(schema.to_dict(experiment)), end="")
+            print(as_yaml(schema.to_dict(experiment)), end="")
             return 0
         started = time.perf_counter()
         with warnings_logged() as warned, Interrupts() as interrupts:

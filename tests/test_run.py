@@ -10,7 +10,7 @@ import torch
 import trimesh
 from shapes import ball
 from sphere_scene import RADIUS, write_sphere_scene
-from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, PROGRESSIVE, SMALL
+from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, PROGRESSIVE, QUICK, SMALL
 
 import launch
 from utils.images import read_image
@@ -96,15 +96,16 @@ def test_the_report_of_a_run_holds_its_figures(trained: Path) -> None:
 
 def test_resume_exports_again_and_keeps_what_was_there(trained: Path, scene: Path, tmp_path: Path) -> None:
     seconds = json.loads((trained / "save/metrics.json").read_text())["train_seconds"]
-    assert run(scene, tmp_path, "--resume", str(trained), "--test", "model.geometry.isosurface.resolution=48") == 0
-    assert (trained / "save/it200-mc48.obj").is_file()
+    assert run(scene, tmp_path, "--resume", str(trained), "--test", "model.geometry.isosurface.resolution=24") == 0
+    assert (trained / "save/it200-mc24.obj").is_file()
     assert (trained / "save/it200-mc64.obj").is_file()
     assert json.loads((trained / "save/metrics.json").read_text())["train_seconds"] == seconds
     assert not (tmp_path / "exp").exists()
     (trained / "save/report.html").unlink()
-    assert run(scene, tmp_path, "--resume", str(trained), "--test", "export.report=false") == 0
+    test = ["--resume", str(trained), "--test", "model.geometry.isosurface.resolution=24"]
+    assert run(scene, tmp_path, *test, "export.report=false") == 0
     assert not (trained / "save/report.html").exists()
-    assert run(scene, tmp_path, "--resume", str(trained), "--test", "export.video_fps=17") == 0
+    assert run(scene, tmp_path, *test, "export.video_fps=17") == 0
     assert "export.video_fps</th><td>17</td>" in (trained / "save/report.html").read_text(encoding="utf-8")
 
 
@@ -190,7 +191,8 @@ def test_variants_train(scene: Path, tmp_path: Path, variant: list[str]) -> None
     ids=["plain", "variant", "levers", "late levers"],
 )
 def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path, variant: list[str]) -> None:
-    steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10", *variant]
+    steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10"]
+    steps += [*QUICK, *variant]
     assert run(scene, tmp_path / "a", *steps) == 0
     whole = only(tmp_path / "a", "exp/neus-demo/@*/ckpt/epoch=0-step=20.ckpt")
     states = {"whole": torch.load(whole, weights_only=True)}
@@ -204,6 +206,7 @@ def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path:
 
 def test_exposure_is_learned_resumed_and_left_out_of_tests(scene: Path, tmp_path: Path) -> None:
     steps = ["--train", "system.exposure=true", "system.warmup_steps=5", "system.optimizer.params.exposure.lr=0.02"]
+    steps += QUICK
     assert run(scene, tmp_path, *steps, "trainer.max_steps=10") == 0
     found = only(tmp_path, "exp/neus-demo/@*")
     assert run(scene, tmp_path, *steps, "trainer.max_steps=15", "--resume", str(found)) == 0

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from omegaconf import OmegaConf
 
 from systems.configs import Experiment
 from systems.report.curves import Curve, Plot, plot
@@ -23,6 +22,7 @@ from systems.report.results import RunResults, read_results
 from systems.runs import quickest
 from utils.config import schema
 from utils.config.difference import changes
+from utils.config.text import as_yaml
 from utils.files import replacing
 from utils.mesh.files import read_mesh
 
@@ -66,7 +66,7 @@ def write_report(results: RunResults, experiment: Experiment) -> Path:
         "num_views": len(metrics.get("held_out", {}).get("views", ())),
         "tables": _tables(metrics),
         "changes": [(change.key, text_of(change.value), text_of(change.default)) for change in changes(experiment)],
-        "yaml": OmegaConf.to_yaml(schema.to_dict(experiment)),
+        "yaml": as_yaml(schema.to_dict(experiment)),
     }
     return write_page(save / "report.html", "report.html", results.name, **content)
 

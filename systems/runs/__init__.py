@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 
+from utils.config.text import as_yaml
 from utils.errors import CheckpointError, OutputError
 from utils.files import flush_to_disk, remedy, replacing
 from utils.registry import PACKAGES, ROOT
@@ -69,7 +69,7 @@ class RunFolder:
                 for name in _CODE:
                     _copy_code(ROOT / name, self.path / "code" / name)
                 with replacing(self.parsed_config) as temporary:
-                    temporary.write_text(OmegaConf.to_yaml(parsed), encoding="utf-8")
+                    temporary.write_text(as_yaml(parsed), encoding="utf-8")
                     flush_to_disk(temporary)
 
     def check_room(self, num_bytes: int) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from omegaconf import OmegaConf
 
 from systems.configs import Experiment
 from utils.config.difference import flatten
-from utils.mesh import Mesh
 from utils.config.schema import to_dict
+from utils.config.text import as_yaml
+from utils.mesh import Mesh
 
 _COMPARED = ("psnr", "ssim", "chamfer", "fscore_1pct")
 
@@ -32,7 +32,7 @@ class Board:
     def show_config(self, step: int) -> None:
         """Shows the resolved YAML, once."""
         for logger in [] if self._is_config_shown else self._loggers:
-            logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(self._config)}```", step)
+            logger.experiment.add_text("config", f"```yaml\n{as_yaml(self._config)}```", step)
         self._is_config_shown = True
 
     def show_mesh(self, mesh: Mesh, step: int) -> None:

@@ -20,6 +20,7 @@ from utils.config import schema
 from utils.config.compose import collect, resolve
 from utils.config.difference import disagreements, flatten, describe_changes
 from utils.config.sources import Source, plain
+from utils.config.text import as_yaml
 from utils.errors import ConfigError
 from utils.files import flush_to_disk, replacing
 
@@ -127,7 +128,7 @@ class ConfigRecord:
         _write(kept, self.run.parsed_config.read_text(encoding="utf-8"))
         _write(self.run.merged_config, self.merged)
         _write_applied(self.run, self.applied)
-        _write(self.run.parsed_config, OmegaConf.to_yaml(dict(self.parsed)))
+        _write(self.run.parsed_config, as_yaml(self.parsed))
         log.info("config changed at step %d: %s (before: %s)", step, describe_changes(changed), kept.name)
 
 
@@ -145,7 +146,7 @@ def write_used(metrics: Path, experiment: Experiment) -> None:
 
     Nothing reads it again, so what a pass is told for itself does not reach a later training."""
     path = metrics.with_name(f"{metrics.stem.replace('metrics', 'config')}.yaml")
-    _write(path, OmegaConf.to_yaml(schema.to_dict(experiment)))
+    _write(path, as_yaml(schema.to_dict(experiment)))
 
 
 def _write_applied(run: RunFolder, changes: Mapping[str, Any]) -> None:

@@ -106,7 +106,8 @@ def _check_size(path: Path) -> None:
             sizes[id(node)] = 1 + sum(map(size, children))
         return sizes[id(node)]
 
-    if size(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)) > MAX_VALUES:
+    text = path.read_text(encoding="utf-8")
+    if "&" in text and size(yaml.compose(text, Loader=yaml.SafeLoader)) > MAX_VALUES:
         raise ConfigError(f"{path}: its anchors (&) unfold to more than {MAX_VALUES} values. Write them out.")
 
 
@@ -226,7 +227,7 @@ def _merge(sources: Sequence[Source]) -> DictConfig:
             raise ConfigError(
                 f"{origin([source], clash)}{clash}: a list and a block of keys cannot be merged. Give the whole list."
             )
-        merged = OmegaConf.merge(merged, source.tree)
+        merged.merge_with(source.tree)
     return merged
 
 

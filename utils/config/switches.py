@@ -7,6 +7,7 @@ that comes with the choice, or after it, is kept, so that the schema refuses it 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
@@ -38,16 +39,19 @@ def drop_replaced(sources: Sequence[Source], root: type) -> list[Source]:
 
     root: the dataclass that the merged tree is read into."""
     earlier: list[Source] = []
+    trees: list[dict[str, Any]] = []  # of these sources
     for source in sources:
-        trees = [plain(other.tree) for other in earlier]
-        dropped = _drop(_keys_of(root), trees, plain(source.tree), "")
+        tree = plain(source.tree)
+        dropped = _drop(_keys_of(root), trees, tree, "")
         if dropped:
             log.info("%s picks %s", source.name, "; ".join(dropped))
-            earlier = [replace(old, tree=OmegaConf.create(tree)) for old, tree in zip(earlier, trees, strict=True)]
+            earlier = [replace(old, tree=OmegaConf.create(kept)) for old, kept in zip(earlier, trees, strict=True)]
         earlier.append(source)
+        trees.append(tree)
     return earlier
 
 
+@cache
 def _keys_of(cls: type) -> Keys:
     """The keys of a dataclass."""
     hints = get_type_hints(cls)

@@ -3,13 +3,19 @@
 SMALL = [
     "trainer.enable_progress_bar=false",
     "trainer.log_every_n_steps=5",
-    "model.num_samples_per_ray=128",
+    "model.num_samples_per_ray=64",
     "model.train_num_rays=64",
-    "model.max_train_num_rays=512",
+    "model.max_train_num_rays=256",
     "model.grid_resolution=32",
     "model.geometry.xyz_encoding_config.n_levels=6",
     "model.geometry.xyz_encoding_config.log2_hashmap_size=12",
     "model.geometry.isosurface.resolution=64",
+]
+QUICK = [  # behind SMALL, for runs of which no quality is asked
+    "model.max_train_num_rays=128",
+    "model.geometry.isosurface.resolution=32",
+    "dataset.img_wh=[24,24]",
+    "export.report=false",
 ]
 GRID = "model.geometry.xyz_encoding_config"
 DIFFERENCES = ["model.geometry.grad_type=finite_difference", "model.geometry.finite_difference_eps=0.01"]

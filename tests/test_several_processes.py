@@ -15,6 +15,7 @@ from sphere_scene import write_sphere_scene
 from struck_processes import others_of
 from struck_runs import STEPS, TINY, run_in, weights
 
+import launch
 from utils.registry import ROOT
 
 KEEP = """
@@ -43,12 +44,16 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sphere_scene(tmp_path_factory.mktemp("scene"))
 
 
+def settings(scene: Path, out: Path, gpu: str) -> list[str]:
+    folders = ["--exp_dir", str(out / "exp"), "--runs_dir", str(out / "runs"), "--gpu", gpu]
+    config = ["--config", str(ROOT / "configs/neus-demo.yaml"), "--train", *folders]
+    return [*config, f"dataset.root_dir={scene}", *TINY]
+
+
 def command(scene: Path, out: Path, gpu: str, *args: str) -> list[str]:
     script = out / "keep.py"
     script.write_text(KEEP)
-    folders = ["--exp_dir", str(out / "exp"), "--runs_dir", str(out / "runs"), "--gpu", gpu]
-    config = ["--config", str(ROOT / "configs/neus-demo.yaml"), "--train", *folders]
-    return [sys.executable, str(script), str(out), *config, f"dataset.root_dir={scene}", *TINY, *args]
+    return [sys.executable, str(script), str(out), *settings(scene, out, gpu), *args]
 
 
 def environment() -> dict[str, str]:
@@ -102,9 +107,7 @@ def test_the_first_one_writes_and_speaks(pair: tuple[Path, str]) -> None:
 
 
 def test_rays_of_both_count(scene: Path, tmp_path: Path, pair: tuple[Path, str]) -> None:
-    process = launched(command(scene, tmp_path, "cpu"))
-    told = process.communicate(timeout=240)
-    assert process.returncode == 0, told
+    assert launch.main([*settings(scene, tmp_path, "cpu"), "export.report=false"]) == 0
     alone, both = (next(run_in(out).glob("csv_logs/**/metrics.csv")) for out in (tmp_path, pair[0]))
     first = [next(rows_with(path, "train/rays")) for path in (alone, both)]
     assert first[0] < first[1] <= 2.5 * first[0]
@@ -128,6 +131,7 @@ def test_a_signal_saves_and_ends_both(scene: Path, tmp_path: Path) -> None:
     assert_nobody_left(process.pid)
 
 
+@pytest.mark.soak  # test_together has what the first process does then
 @reads_proc
 def test_the_loss_of_a_process_ends_the_others(scene: Path, tmp_path: Path) -> None:
     process = launched(command(scene, tmp_path, "cpu,cpu", "trainer.max_steps=100000"))
@@ -141,13 +145,9 @@ def test_the_loss_of_a_process_ends_the_others(scene: Path, tmp_path: Path) -> N
     assert_nobody_left(process.pid)
 
 
-def test_only_training_is_shared(scene: Path, tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "launch.py", "--resume", str(tmp_path), "--test", "--gpu", "cpu,cpu"],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert run.returncode == 2
-    assert run.stderr.startswith("error: ")
+def test_only_training_is_shared(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert launch.main(["--resume", str(tmp_path), "--test", "--gpu", "cpu,cpu"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
 
 
 def wait_for_checkpoint(out: Path) -> None:

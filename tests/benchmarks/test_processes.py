@@ -1,10 +1,16 @@
 """The benchmark of several processes, on the CPU."""
 
+import contextlib
 import json
+import subprocess
+import sys
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import launch
 from benchmarks import processes
 from benchmarks.report import report
 from utils.errors import ConfigError
@@ -14,18 +20,42 @@ CONFIG = "configs/neus-demo.yaml"
 NO_FLOORS = json.loads((ROOT / "benchmarks/floors.json").read_text(encoding="utf-8"))
 
 
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """launch.py without a process of its own."""
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess:
+        assert command[:2] == [sys.executable, str(ROOT / "launch.py")]
+        with contextlib.redirect_stdout(StringIO()) as out, contextlib.redirect_stderr(StringIO()) as err:
+            code = launch.main(command[2:])
+        return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
+    monkeypatch.setattr(processes, "subprocess", SimpleNamespace(run=run))
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_process_is_trained_and_shown(tmp_path: Path, overrides: list[str]) -> None:
+    trained_and_shown("cpu", 1, tmp_path, overrides)
+
+
+@pytest.mark.soak
 def test_two_processes_are_trained_and_shown(tmp_path: Path, overrides: list[str]) -> None:
+    trained_and_shown("cpu,cpu", 2, tmp_path, overrides)
+
+
+def trained_and_shown(gpu: str, number: int, tmp_path: Path, overrides: list[str]) -> None:
     out = tmp_path / "processes.json"
-    flags = ["--config", CONFIG, "--gpus", "cpu,cpu", "--quick", "--device", "cpu", "--out", str(out)]
+    flags = ["--config", CONFIG, "--gpus", gpu, "--quick", "--device", "cpu", "--out", str(out)]
     assert processes.work([*flags, *overrides, "system.warmup_steps=5", "trainer.log_every_n_steps=2"]) == 0
     result = json.loads(out.read_text())
     (row,) = result["runs"]  # a row with one process differs in the value of --gpu alone
-    assert (row["processes"], row["steps"], row["rays_against_first"]) == (2, 30, 1.0)
+    assert (row["processes"], row["steps"], row["rays_against_first"]) == (number, 30, 1.0)
     assert row["rays_per_s"] > 0.0
     text = report({"processes.json": result}, NO_FLOORS)
-    assert "| cpu,cpu | 2 | 30 |" in text
+    assert f"| {gpu} | {number} | 30 |" in text
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_what_launch_refuses_is_told(tmp_path: Path, overrides: list[str]) -> None:
     flags = ["--config", CONFIG, "--gpus", "cpu,0", "--device", "cpu", "--out", str(tmp_path / "x.json")]
     with pytest.raises(ConfigError, match=r"--gpus cpu,0: launch\.py ended with code 2: error: --gpu cpu,0"):

@@ -1,9 +1,13 @@
 """The benchmark of a training through its command line: runs in processes of their own, profile, sweep, error lines."""
 
+import contextlib
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,9 +50,20 @@ def test_medians_over_runs_need_every_run_for_a_threshold() -> None:
 
 
 def test_two_runs_with_profile_and_sweep_stand_in_one_file(
-    overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    out = tmp_path / "train.json"
+    out, started = tmp_path / "train.json", []
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess:
+        """The first run in a process of its own, the second one in this."""
+        started.append(command)
+        if len(started) == 1:
+            return subprocess.run(command, **options)
+        assert command[1:3] == ["-m", "benchmarks.train"]
+        with contextlib.redirect_stdout(StringIO()):
+            return subprocess.CompletedProcess(command, run_command(benchmark.work, command[3:]))
+
+    monkeypatch.setattr(benchmark, "subprocess", SimpleNamespace(run=run, DEVNULL=subprocess.DEVNULL))
     flags = ["--runs", "2", "--eval_every", "8", "16", "--thresholds", "1", "90", "--profile", "--sweep"]
     argv = [*DEMO, *overrides, *flags, "--device", "cpu", "--quick", "--out", str(out)]
     assert run_command(benchmark.work, argv) == 0
@@ -57,6 +72,7 @@ def test_two_runs_with_profile_and_sweep_stand_in_one_file(
     assert content["benchmark"] == "train"
     assert content["config"]["model"]["grid_resolution"] == 16
     assert [run["seed"] for run in content["runs"]] == [42, 43]
+    assert len(started) == 2
     for run in content["runs"]:
         assert run["steps"] == benchmark.QUICK_STEPS
         assert [point["step"] for point in run["curve"]] == [8, 16]

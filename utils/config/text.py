@@ -32,5 +32,5 @@ _Dumper.add_representer(str, _text)
 
 
 def as_yaml(tree: Mapping[str, Any]) -> str:
-    """The YAML of a tree of dicts, lists and scalars, as OmegaConf.to_yaml has it, without the way through its nodes."""
+    """The YAML of a tree of dicts, lists and scalars, as OmegaConf.to_yaml has it, without its nodes in between."""
     return yaml.dump(dict(tree), default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_Dumper)

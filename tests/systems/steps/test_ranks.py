@@ -1,6 +1,7 @@
 """Averages over processes, against sums by hand."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ def test_two_processes_average(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(meet, (port, tmp_path), nprocs=2)
+    start = torch.multiprocessing.start_processes  # forks need not import anything again
+    start(meet, (port, tmp_path), nprocs=2, start_method="fork" if sys.platform == "linux" else "spawn")
     found = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     expected = [(a + b) / 2 for a, b in zip(gradients(0), gradients(1), strict=True)]
     for rank, (own, size, seed, mine, figures) in enumerate(found):

@@ -93,13 +93,14 @@ class PosedLoader:
     def scene_from_world(self) -> np.ndarray:
         """(4, 4) similarity to the scene frame, from the region of interest or the cameras of all splits."""
         config, c2w = self.config, np.stack([view.c2w for view in self.posed.views])
-        if (region := self._region()) is not None:
+        if (region := self.region) is not None:
             return upright_frame(region.center, config.object_radius or region.radius, region.up)
         return scene_from_world(
             c2w, self.posed.sparse, config.up_est_method, config.center_est_method, config.object_radius
         )
 
-    def _region(self) -> Region | None:
+    @cached_property
+    def region(self) -> Region | None:
         """The region of interest, if there is one, which it logs. Raises DataError for a file that cannot be read."""
         name = self.config.region_file
         if name is None or (name == PosedConfig.region_file and not (self.root / name).is_file()):
@@ -145,11 +146,22 @@ class PosedLoader:
             image_names=tuple(path.name for path in views),
             world_from_scene=world @ np.linalg.inv(self.scene_from_world),
             points=self._points(),
+            ground=self._ground(),
             orbit_views=config.n_test_traj_steps,
         )
         if posed.mask_folder is not None:
             check_masks(scene, posed.mask_folder)
         return scene
+
+    def _ground(self) -> np.ndarray | None:
+        """(4,) the support plane of the region of interest in the scene frame, see `Scene.ground`."""
+        region = self.region
+        if region is None or region.ground is None:
+            return None
+        linear, shift = self.scene_from_world[:3, :3], self.scene_from_world[:3, 3]
+        normal = linear @ region.ground.normal
+        normal /= np.linalg.norm(normal)
+        return np.append(normal, normal @ (linear @ region.ground.project(np.zeros(3)) + shift))
 
     def _points(self) -> np.ndarray | None:
         """(K, 3) float32 sparse points in the scene frame."""

@@ -70,6 +70,11 @@ class RaySampler:
     def __len__(self) -> int:
         return len(self.scene)
 
+    @property
+    def ground(self) -> np.ndarray | None:
+        """(4,) what the object stands on, see `Scene.ground`."""
+        return self.scene.ground
+
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of an image."""
         width, height = self.scene.sizes[index].tolist()

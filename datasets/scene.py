@@ -26,6 +26,8 @@ class Scene:
     points: np.ndarray | None = None  # (K, 3) float32, sparse points in the scene frame
     near: float = 0.0  # scene units along the ray; the model clips rays to its own region too
     far: float = float("inf")
+    # (4,) float64 nx, ny, nz, d: the object stands on the plane n @ x = d, its normal to the cameras; None: unknown
+    ground: np.ndarray | None = None
     orbit_views: int = 0  # frames of the orbit video; 0: the video shows the test views
 
     def __len__(self) -> int:

@@ -22,7 +22,6 @@ from utils.registry import register
 _FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without samples
 _SDF_LOSSES = ("eikonal", "sparsity", "curvature", "ncc", "sparse_points")
 
-
 Weight = Annotated[Schedule, Range(0.0, 1e6)]
 Rate = Annotated[float, Range(0.0, 10.0)]  # of learning, or of decay
 Beta = Annotated[float, Range(0.0, below=1.0)]
@@ -174,6 +173,10 @@ class ExportConfig:
     formats: tuple[Annotated[str, OneOf("exporter")], ...] = ("obj", "ply")  # beside these there is glb, for web pages
     # faces without a corner in the frame of a training camera are dropped, or without one that such a camera sees
     crop: Literal["none", "frame", "visible"] = "none"
+    # an SDF is cut flat at what the object stands on, and is open or closed there; caves that open only downwards are
+    # filled, and it is closed where the region ends
+    bottom: Literal["none", "open", "closed"] = "none"
+    count_views: bool = False  # of training photographs that see a vertex: `views` in a ply, and unseen_area_share
     min_component: Share = 0.05  # components below this share of the largest one's area are dropped and reported
     min_shown_component: Share = 0.001  # the same where masks or alpha show that a component belongs to the object
     # holes up to this perimeter, as a share of the diagonal of the mesh's box, are closed

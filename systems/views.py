@@ -31,6 +31,9 @@ class TrainingViews(Protocol):
 class PosedViews(Protocol):
     """The photographs of a split with their cameras."""
 
+    @property
+    def ground(self) -> np.ndarray | None: ...  # (4,) nx, ny, nz, d: the object stands on n @ x = d; None: unknown
+
     def __len__(self) -> int: ...
     def camera(self, index: int) -> Camera: ...
     def photograph(self, index: int) -> np.ndarray: ...

@@ -1,14 +1,16 @@
 """From a trained model to mesh files in the user's own coordinates.
 
 `export_mesh` takes these steps:
-1. extraction: marching cubes finds the level set of the field, in scene coordinates (`extract_surface`);
+1. extraction: marching cubes finds the level set of the field, in scene coordinates (`extract_surface`), cut at what
+   the object stands on, `export.bottom` (solid.py);
 2. cropping to what the training cameras see, `export.crop` (postprocess.py);
 3. floaters: small components are dropped unless masks show them (floaters.py);
 4. holes are closed up to a size (postprocess.py);
 5. projection: vertices move onto the zero level set of an SDF (postprocess.py);
 6. decimation to `export.max_faces`, and normals (postprocess.py);
 7. vertex colours of the model, and a baked texture (texturing.py);
-8. the mesh is taken to world coordinates and written, a file for each of `export.formats` (obj_ply.py, glb.py)."""
+8. the training photographs that see each vertex are counted, `export.count_views`;
+9. the mesh is taken to world coordinates and written, a file for each of `export.formats` (obj_ply.py, glb.py)."""
 
 import logging
 import time
@@ -26,6 +28,7 @@ from systems.configs import Experiment, ExportConfig
 from systems.export import postprocess
 from systems.export.density_level import density_level
 from systems.export.floaters import drop_small_components
+from systems.export.solid import Enclosure
 from systems.views import PosedViews
 from utils import registry
 from utils.memory import HalvingChunks
@@ -33,7 +36,8 @@ from utils.mesh import Mesh, transform
 from utils.mesh.decimation import decimate
 from utils.mesh.isosurface import extract_isosurface
 from utils.mesh.level_set import project_to_level
-from utils.mesh.measures import vertex_normals
+from utils.mesh.measures import components, vertex_normals
+from utils.mesh.view_counts import unseen_area_share, with_view_counts
 from utils.visualise import to_uint8
 
 log = logging.getLogger(__name__)
@@ -53,6 +57,7 @@ class LevelSet:
     model: VolumeModel
     level: float  # value of the field at the surface
     spacing: float  # of the lattice that marching cubes works on, in scene units
+    enclosure: Enclosure | None = None  # what it is cut with
 
 
 @torch.no_grad()
@@ -77,11 +82,19 @@ def export_mesh(
     writers = {name: registry.find("exporter", name).target for name in config.formats}
     level = surface_level(model, isosurface.threshold, views)
     chunks = HalvingChunks("export.chunk_size", config.chunk_size, postprocess.MIN_CHUNK)
-    mesh = crop(chunks.run(lambda chunk: extract_surface(model, isosurface.resolution, level, chunk)))
-    surface = LevelSet(model, level, spacing=2.0 * model.config.radius / (isosurface.resolution - 1))
+    spacing = 2.0 * model.config.radius / (isosurface.resolution - 1)
+    enclosure = _enclosure(model, config, views, spacing)
+    mesh = chunks.run(lambda chunk: extract_surface(model, isosurface.resolution, level, chunk, enclosure))
+    mesh, num_hollows = (mesh, 0) if enclosure is None else enclosure.fill(mesh)
+    mesh = mesh if enclosure is None or config.bottom == "closed" else enclosure.without_bottom(mesh)
+    surface = LevelSet(model, level, spacing, enclosure)
     world_scale = float(np.cbrt(abs(np.linalg.det(world_from_scene[:3, :3]))))
-    mesh, cleaning = _postprocess(mesh, surface, config, views, world_scale)
+    mesh, cleaning = _postprocess(crop(mesh), surface, config, views, world_scale)
     mesh = _add_appearance(mesh, surface, config, views)
+    if config.count_views:
+        train = views("train")
+        mesh = with_view_counts(mesh, (train.camera(index) for index in range(len(train))))
+        cleaning["unseen_area_share"] = unseen_area_share(mesh)
     world_mesh = transform(mesh, world_from_scene)
     extracted = time.perf_counter()
     paths = [stem.with_name(f"{stem.name}-mc{isosurface.resolution}.{name}") for name in writers]
@@ -93,6 +106,9 @@ def export_mesh(
         "level": level,
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
+        "components": len(np.unique(components(mesh.faces, len(mesh.vertices))[mesh.faces])),
+        "watertight": cleaning["holes"] == 0,
+        **({} if enclosure is None else {"hollows_filled": num_hollows}),
         **cleaning,
         **({"chunk_size": chunks.size} if chunks.size < config.chunk_size else {}),  # where memory ran out
         "seconds": round(time.perf_counter() - started, 2),
@@ -116,11 +132,23 @@ def surface_level(model: VolumeModel, threshold: float | str, views: LoadViews |
     return density_level(model, views("test").draw(LEVEL_RAYS, torch.zeros(3, device=device), generator).rays)
 
 
-def extract_surface(model: VolumeModel, resolution: int, level: float, chunk: int) -> Mesh:
-    """The level set of the model's field in its region, in scene coordinates, with faces that point outward."""
+def _enclosure(model: VolumeModel, config: ExportConfig, views: LoadViews | None, spacing: float) -> Enclosure | None:
+    """What `export.bottom` cuts an SDF with; None where it asks for nothing."""
+    if config.bottom == "none" or not model.is_sdf:
+        return None
+    ground = None if views is None else views("test").ground
+    return Enclosure(ground, half_edge=model.config.radius - 1.5 * spacing, spacing=spacing)
+
+
+def extract_surface(
+    model: VolumeModel, resolution: int, level: float, chunk: int, enclosure: Enclosure | None = None
+) -> Mesh:
+    """The level set of the model's field in its region, in scene coordinates, with faces that point outward.
+
+    enclosure: what an SDF is cut with before."""
     device = model.occupancy.value.device
     mesh = extract_isosurface(
-        model.field_value,
+        model.field_value if enclosure is None else enclosure.cut(model.field_value, level),
         radius=model.config.radius,
         resolution=resolution,
         level=level,
@@ -148,7 +176,8 @@ def _postprocess(
     if config.projection_steps and surface.model.is_sdf:
         # Marching cubes errs by a part of a cell; a vertex that moves farther would follow another part of the surface.
         reach = 0.5 * surface.spacing
-        mesh = postprocess.project(mesh, surface.model, surface.level, reach, config.projection_steps, CPU_CHUNK)
+        moved = postprocess.project(mesh, surface.model, surface.level, reach, config.projection_steps, CPU_CHUNK)
+        mesh = moved if surface.enclosure is None else surface.enclosure.restore_cuts(mesh, moved)
     mesh = postprocess.limit_faces(mesh, config)
     return replace(mesh, normals=vertex_normals(mesh)), {"floaters_dropped": num_dropped, **holes}
 

@@ -13,6 +13,8 @@ HEADLINE = {
     "train_seconds": "seconds of training",
     "mesh.faces": "faces",
     "mesh.holes": "holes",
+    "mesh.watertight": "watertight",
+    "mesh.unseen_area_share": "share of the area that no photograph shows",
     "mesh_against_gt.chamfer_permille": "Chamfer distance, ‰ of the diagonal",
     "mesh_against_gt.fscore_0.5pct": "F-score at 0.5 %",
     "mesh_against_gt.fscore_1pct": "F-score at 1 %",

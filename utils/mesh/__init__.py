@@ -35,6 +35,7 @@ class Mesh:
     normals: np.ndarray | None = None  # (V, 3) float32, unit length, pointing outward
     colors: np.ndarray | None = None  # (V, 3) uint8, sRGB
     texture: Texture | None = None
+    views: np.ndarray | None = None  # (V,) uint16, how many photographs see each vertex
 
     def __post_init__(self) -> None:
         num_vertices = len(self.vertices)
@@ -43,6 +44,7 @@ class Mesh:
         for name in ("normals", "colors"):
             value = getattr(self, name)
             assert value is None or value.shape == (num_vertices, 3), f"{name} are (V, 3), got {value.shape}"
+        assert self.views is None or self.views.shape == (num_vertices,), f"views are (V,), got {self.views.shape}"
         if self.texture is not None:
             assert self.texture.corners.shape == self.faces.shape, "each corner of a face has its place in the texture"
 

@@ -24,13 +24,21 @@ def crop_to_visible(mesh: Mesh, cameras: Iterable[Camera]) -> Mesh:
     """The faces that have a corner which some camera sees: in its frame, and no other face in front of it."""
     seen = np.zeros(len(mesh.vertices), bool)
     for camera in cameras:
-        pixels = camera.project(mesh.vertices)
-        depths = depth_map(camera, pixels, mesh.faces)
-        left = np.flatnonzero(~seen & camera.in_frame(pixels))
-        column, row = np.minimum(pixels[left, :2].astype(np.int64), np.array(camera.size) - 1).T
-        footprint = pixels[left, 2] / camera.intrinsics[:2].min()  # what one pixel covers there
-        seen[left] = pixels[left, 2] <= depths[row, column] + SLACK * footprint
+        left = np.flatnonzero(~seen)
+        seen[left] = seen_by(camera, mesh, left)
     return submesh(mesh, seen[mesh.faces].any(axis=1))
+
+
+def seen_by(camera: Camera, mesh: Mesh, vertices: np.ndarray) -> np.ndarray:
+    """(K,) bool: whether a camera has vertices (K,) of a mesh in its frame, and no other face in front of them."""
+    pixels = camera.project(mesh.vertices)
+    depths = depth_map(camera, pixels, mesh.faces)
+    seen = camera.in_frame(pixels[vertices])
+    x, y, depth = pixels[vertices[seen]].T
+    column, row = (np.minimum(at.astype(np.int64), side - 1) for at, side in zip((x, y), camera.size, strict=True))
+    footprint = depth / camera.intrinsics[:2].min()  # what one pixel covers there
+    seen[seen] = depth <= depths[row, column] + SLACK * footprint
+    return seen
 
 
 def depth_map(camera: Camera, pixels: np.ndarray, faces: np.ndarray) -> np.ndarray:

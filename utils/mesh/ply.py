@@ -10,16 +10,18 @@ from utils.mesh import Mesh
 
 
 def write_ply(mesh: Mesh, path: Path) -> None:
-    """Writes binary little-endian PLY: float positions and normals, uchar colours, int faces (none: a point cloud).
+    """Writes binary little-endian PLY: float positions and normals, uchar colours, ushort views, int faces.
 
-    Positions are doubles where floats would distort the shape, as in large world coordinates. The file appears only
-    complete."""
+    A mesh without faces is a point cloud. Positions are doubles where floats would distort the shape, as in large world
+    coordinates. The file appears only complete."""
     position = ("double", "<f8") if needs_doubles(mesh) else ("float", "<f4")
     columns = [(mesh.vertices, ("x", "y", "z"), position)]
     if mesh.normals is not None:
         columns.append((mesh.normals, ("nx", "ny", "nz"), ("float", "<f4")))
     if mesh.colors is not None:
         columns.append((mesh.colors, ("red", "green", "blue"), ("uchar", "u1")))
+    if mesh.views is not None:
+        columns.append((mesh.views[:, None], ("views",), ("ushort", "<u2")))
     table = np.empty(len(mesh.vertices), [(name, kind[1]) for _, names, kind in columns for name in names])
     for values, names, _ in columns:
         for axis, name in enumerate(names):

@@ -32,9 +32,9 @@ WORLD = np.array([[0, 2, 0, 7], [2, 0, 0, -3], [0, 0, 2, 1], [0, 0, 0, 1.0]])  #
 class Photos:
     """What export asks of a split."""
 
-    def __init__(self, cameras: list[Camera]) -> None:
+    def __init__(self, cameras: list[Camera], ground: np.ndarray | None = None) -> None:
         self.camera = cameras.__getitem__
-        self.cameras = cameras
+        self.cameras, self.ground = cameras, ground
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -74,6 +74,28 @@ def test_all_formats_hold_the_same_mesh_in_world_units(model, experiment, tmp_pa
         np.testing.assert_allclose(mesh.bounds, found["ply"].bounds, atol=1e-5)
         np.testing.assert_allclose(mesh.bounds.mean(axis=0), WORLD[:3, 3], atol=0.3)
     assert found["ply"].volume == pytest.approx(8 * 4 / 3 * np.pi * 0.55**3, rel=0.1)
+
+
+@pytest.mark.parametrize("bottom", ["closed", "open"])
+def test_an_object_stands_flat_on_its_plane_and_says_what_no_photograph_shows(model, experiment, tmp_path, bottom):
+    experiment = replace(experiment, export=ExportConfig(bottom=bottom, count_views=True, formats=("ply",)))
+    above = [camera for camera in cameras_around(24, 3.0, size=80, angle=0.6) if camera.c2w[2, 3] > -0.2]
+    photos = Photos(above, ground=np.array([0.0, 0.0, 1.0, -0.2]))
+    stand = np.eye(4)
+    stand[2, 3] = 0.2  # so that the plane is z = 0
+    report = export_mesh(model, experiment, tmp_path / "a", stand, lambda split: photos)
+    mesh = trimesh.load(tmp_path / report["files"][0], process=False)
+    assert abs(mesh.bounds[0, 2]) < 1e-6
+    closed = bottom == "closed"
+    assert (mesh.is_watertight, report["watertight"], report["holes"]) == (closed, closed, int(not closed))
+    assert (report["components"], report["hollows_filled"]) == (1, 0)
+    views = mesh.metadata["_ply_raw"]["vertex"]["data"]["views"]
+    assert views.max() >= 3
+    flat = (np.abs(mesh.vertices[:, 2]) < 1e-6) & (np.linalg.norm(mesh.vertices[:, :2], axis=1) < 0.3)
+    assert (views[flat] == 0).all()
+    assert flat.any() == closed
+    bare = np.pi * 0.5**2 / (4 * np.pi * 0.55**2 * 0.68 + np.pi * 0.5**2)  # about: the bottom, of the whole
+    assert report["unseen_area_share"] == pytest.approx(bare if closed else 0.0, abs=0.06)
 
 
 def test_a_textured_export_is_small_and_in_its_place(model, experiment, tmp_path):

@@ -111,7 +111,8 @@ def test_loaders_put_the_sphere_upright_at_the_origin(tmp_path, kind, caplog):
     else:
         write_transforms(tmp_path, c2w, IMAGES)
         make = lambda **keys: TransformsLoader(TransformsConfig(str(tmp_path), **keys))  # noqa: E731
-    without = make().load("train").world_from_scene
+    without, unknown = make().load("train").world_from_scene, make().load("train").ground
+    assert unknown is None
     write_region(REGION, tmp_path / REGION_FILE)
     loader = make()
     world = loader.load("train").world_from_scene
@@ -119,6 +120,9 @@ def test_loaders_put_the_sphere_upright_at_the_origin(tmp_path, kind, caplog):
     np.testing.assert_allclose(world[:3, 3], REGION.center, atol=1e-12)
     np.testing.assert_allclose(world[:3, :3] @ [0.0, 0.0, OBJECT_RADIUS], REGION.radius * UP, atol=1e-12)
     assert caplog.text.count("region.json: the object is the sphere of radius 0.4 around (0.3, -0.2, 0.1)") == 1
+    ground, on_plane = loader.load("test").ground, REGION.ground.project(REGION.center)
+    np.testing.assert_allclose(ground[:3], [0.0, 0.0, 1.0], atol=1e-12)
+    np.testing.assert_allclose(ground[:3] @ np.linalg.inv(world)[:3] @ [*on_plane, 1.0], ground[3], atol=1e-12)
     wider = make(object_radius=0.8).load("train").world_from_scene
     np.testing.assert_allclose(wider[:3, :3], 2.0 * world[:3, :3], atol=1e-12)
     np.testing.assert_array_equal(make(region_file=None).load("train").world_from_scene, without)

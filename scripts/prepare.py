@@ -1,6 +1,7 @@
 """Makes a dataset from a video or a folder of photos, ready for launch.py.
 
-Stages: frames, poses, undistort, region, masks, dataset; each is skipped while its settings and inputs are unchanged.
+Stages: frames, setup, poses, undistort, region, masks, dataset; each is skipped while its settings and inputs are
+unchanged.
 Example: python scripts/prepare.py cup.mp4 scans/cup"""
 
 import argparse
@@ -35,6 +36,12 @@ def prepare_parser() -> argparse.ArgumentParser:
         default="SIMPLE_RADIAL",
         metavar="MODEL",
         help=f"camera model of COLMAP, one of {', '.join(CAMERA_MODELS)} (default: SIMPLE_RADIAL)",
+    )
+    parser.add_argument(
+        "--setup",
+        choices=("auto", "handheld", "turntable"),
+        default="auto",
+        help="whether the camera moved, or the object before a still camera (default: recognised from the images)",
     )
     parser.add_argument("--scale", type=float, help="metres per unit of the cameras, to get meshes in metres")
     parser.add_argument(
@@ -71,7 +78,7 @@ def make_dataset(args: argparse.Namespace) -> None:
     """Runs the stages, and prints the command that trains on the dataset. Raises InputError."""
     options = CaptureOptions(
         source=args.input, root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
-        camera_model=args.camera_model, scale=args.scale, roi=args.roi,
+        camera_model=args.camera_model, setup=args.setup, scale=args.scale, roi=args.roi,
         masks=args.masks, neus=args.neus, transforms=args.transforms,
     )  # fmt: skip
     prepare(options, args.only, args.start)

@@ -25,6 +25,7 @@ class CaptureOptions:
     max_side: int = 1600  # pixels; larger images are downscaled
     camera: Literal["shared", "per-image"] = "shared"
     camera_model: str = "SIMPLE_RADIAL"  # focal length and one coefficient: what most captures can determine
+    setup: Literal["auto", "handheld", "turntable"] = "auto"  # auto: recognised from the frames
     scale: float | None = None  # metres per unit of the cameras; None: the units of COLMAP stay
     masks: str | None = None  # a folder of masks, "auto", or None
     neus: bool = False  # writes the layout of NeuS too

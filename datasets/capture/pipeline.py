@@ -10,12 +10,14 @@ from datasets.capture.options import CaptureOptions
 from datasets.capture.poses.stage import estimate_poses
 from datasets.capture.region.choose_region import INTEREST_FILE, POINTS_FILE
 from datasets.capture.region.stage import locate_object
+from datasets.capture.setup.record import SETUP_FILE, SETUP_MASK_FOLDER
+from datasets.capture.setup.stage import recognise_setup
 from datasets.capture.stage_runner import Stage, run_stages
 from datasets.capture.undistort import undistort_images
 from datasets.region import REGION_FILE
 from utils.errors import CaptureError
 
-STAGES = ("frames", "poses", "undistort", "region", "masks", "dataset")
+STAGES = ("frames", "setup", "poses", "undistort", "region", "masks", "dataset")
 
 
 def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
@@ -28,6 +30,13 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
             partial(extract_frames, options),
             {"max_side": options.max_side} | ({"frames": options.frames} if options.is_video else {}),
             (options.source,),
+        ),
+        Stage(
+            "setup",
+            (SETUP_FILE, SETUP_MASK_FOLDER),
+            partial(recognise_setup, options),
+            {"setup": options.setup},
+            (root / "frames",),
         ),
         Stage(
             "poses",

@@ -58,7 +58,7 @@ def test_cameras_are_those_that_the_clip_was_rendered_with(clip):
 
 def test_the_report_says_what_was_found(clip):
     report = json.loads((clip[1] / "prepare/report.json").read_text(encoding="utf-8"))
-    assert list(report) == ["frames", "poses", "undistort", "region", "masks", "dataset"]
+    assert list(report) == ["frames", "setup", "poses", "undistort", "region", "masks", "dataset"]
     poses = report["poses"]
     assert poses["registered"] == report["undistort"]["images"] >= 15
     assert poses["reprojection_error"] < 1.0
@@ -77,9 +77,9 @@ def test_a_second_call_does_nothing_and_a_scale_only_what_follows(prepared, caps
     source, out = prepared
     before = cameras_of(out)
     assert main([str(source), str(out), "--neus", "--transforms"]) == 0
-    assert capsys.readouterr().err.count("unchanged, skipped") == 6
+    assert capsys.readouterr().err.count("unchanged, skipped") == 7
     assert main([str(source), str(out), "--scale", "0.5"]) == 0
-    assert capsys.readouterr().err.count("unchanged, skipped") == 2  # frames and poses
+    assert capsys.readouterr().err.count("unchanged, skipped") == 3  # frames, setup and poses
     after = cameras_of(out)
     np.testing.assert_allclose(after[:, :, 3], 0.5 * before[:, :, 3], atol=1e-9)
     np.testing.assert_allclose(after[:, :, :3], before[:, :, :3], atol=1e-9)

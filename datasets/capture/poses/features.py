@@ -16,17 +16,21 @@ _FEW_FEATURES = 2000  # in the median image; with fewer, the peak threshold is l
 _SAMPLE_SIZE, _BATCH_SIZE = 6, 10  # images
 
 
-def extract_features(database: Path, folder: Path, frames: Sequence[Frame], options: CaptureOptions) -> None:
-    """Writes cameras, images and SIFT features of the frames in `folder` to a database."""
+def extract_features(
+    database: Path, folder: Path, frames: Sequence[Frame], options: CaptureOptions, masks: Path | None = None
+) -> None:
+    """Writes cameras, images and SIFT features of the frames in `folder` to a database.
+
+    masks: a folder of NAME.png for each frame NAME, as COLMAP wants them; features lie where they are white."""
     settings = sift_options(max(max(frame.size) for frame in frames), PEAK_THRESHOLD)
     sample = frames[:: max(len(frames) // _SAMPLE_SIZE, 1)][:_SAMPLE_SIZE]
     sample_database = database.with_name("probe.db")
-    _extract_batches(sample_database, folder, sample, options, settings)
+    _extract_batches(sample_database, folder, sample, options, settings, masks)
     if np.median([len(descriptors) for descriptors in read_descriptors(sample_database)]) < _FEW_FEATURES:
         settings.sift.peak_threshold = LOW_PEAK_THRESHOLD
     sample_database.unlink()
     progress = CountBar("images with features", len(frames))
-    _extract_batches(database, folder, frames, options, settings, progress)
+    _extract_batches(database, folder, frames, options, settings, masks, progress)
 
 
 def _extract_batches(
@@ -35,6 +39,7 @@ def _extract_batches(
     frames: Sequence[Frame],
     options: CaptureOptions,
     settings: pycolmap.FeatureExtractionOptions,
+    masks: Path | None,
     progress: CountBar | None = None,
 ) -> None:
     shared = options.camera == "shared"
@@ -43,6 +48,8 @@ def _extract_batches(
         names = [frame.name for frame in frames if frame.size == size]
         reader = pycolmap.ImageReaderOptions()
         reader.camera_model = options.camera_model
+        if masks is not None:
+            reader.mask_path = masks
         for start in range(0, len(names), _BATCH_SIZE):
             batch = names[start : start + _BATCH_SIZE]
             pycolmap.extract_features(

@@ -8,6 +8,7 @@ _NUM_WORDS, _SAMPLE_SIZE, _ITERATIONS = 64, 20_000, 12  # visual words; descript
 _NEIGHBOURS, _SIMILAR = 6, 6  # of a frame of a video
 _MAX_EXHAUSTIVE = 80  # photos up to which all pairs are matched
 _PHOTO_NEIGHBOURS, _PHOTO_SIMILAR = 4, 30  # of a photo, where there are more
+_RING_NEIGHBOURS, _RING_SIMILAR = 4, 8  # of a photo of a turntable: in its turn, and elsewhere
 
 Pair = tuple[int, int]
 
@@ -29,6 +30,28 @@ def choose_pairs(descriptors: Sequence[np.ndarray], is_video: bool) -> list[Pair
         most_similar = np.argsort(-similarity)[:num_similar]
         pairs |= {(min(i, int(j)), max(i, int(j))) for j in most_similar if similarity[j] > -np.inf}
     return sorted(pairs)
+
+
+def choose_ring_pairs(descriptors: Sequence[np.ndarray], positions: Sequence[Sequence[int]]) -> list[Pair]:
+    """Pairs (i, j), i < j, of images of a turntable; positions: the images of each position of the camera, in order.
+
+    Pairs each image with its neighbours, the last ones of a turn with the first, and with those of other positions at
+    the same angle, if these have as many images: they turned in the same steps. Else with those most similar. Front and
+    back of things look alike: images far apart in a turn are not paired."""
+    pairs: set[Pair] = set()
+    signatures = vlad(descriptors)
+    for ring in positions:
+        for place, i in enumerate(ring):
+            pairs |= {(i, ring[(place + step) % len(ring)]) for step in range(1, _RING_NEIGHBOURS + 1)}
+            for other in positions:
+                if other is ring:
+                    continue
+                if len(other) == len(ring):
+                    pairs |= {(i, other[(place + step) % len(other)]) for step in (-1, 0, 1)}
+                else:
+                    nearest = np.argsort(-(signatures[list(other)] @ signatures[i]))[:_RING_SIMILAR]
+                    pairs |= {(i, other[j]) for j in nearest.tolist()}
+    return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
 
 
 def vlad(descriptors: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,25 +2,40 @@
 
 import json
 import logging
-from dataclasses import asdict
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pycolmap
 
 from datasets.capture.frames.frame_list import read_frame_list
 from datasets.capture.options import MIN_IMAGES, CaptureOptions
 from datasets.capture.poses.diagnosis import MatchStatistics, explain_failure, model_statistics
 from datasets.capture.poses.features import extract_features, read_descriptors, read_num_matches
-from datasets.capture.poses.pairs import choose_pairs
-from datasets.files.quiet_colmap import quiet, seeded_options
-from datasets.points.sift import MIN_MATCHES, match_pairs
-from utils.count_bar import CountBar
+from datasets.capture.poses.fold_check import PoseCheck, check_poses
+from datasets.capture.poses.mapping import reconstruct, reconstruct_loosely, reconstruct_once, reconstruct_strictly
+from datasets.capture.poses.pairs import Pair, choose_pairs, choose_ring_pairs
+from datasets.capture.poses.turntable.solve import solve_turntable
+from datasets.capture.setup.record import SETUP_MASK_FOLDER, Setup, read_setup
+from datasets.files.quiet_colmap import quiet
+from datasets.points.sift import match_pairs
 from utils.errors import CaptureError
 
 log = logging.getLogger(__name__)
 MIN_REGISTERED_SHARE = 0.7  # of the frames; with fewer, a warning explains why
-_RETRY_BELOW = 0.95  # of the frames; with fewer, a second run with lower thresholds may register more
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """Models of the frames, the largest first, and what the check says of that one."""
+
+    models: list[pycolmap.Reconstruction]
+    method: str
+    check: PoseCheck
 
 
 def estimate_poses(options: CaptureOptions, working: Path) -> dict[str, Any]:
@@ -34,73 +49,113 @@ def estimate_poses(options: CaptureOptions, working: Path) -> dict[str, Any]:
     folder = working / "poses"
     folder.mkdir()
     names = [frame.name for frame in frames]
+    setup = _read_setup(options.root, names)
     with quiet():
         database = folder / "database.db"
-        extract_features(database, options.root / "frames", frames, options)
+        masks = _link_masks(options.root, setup, folder)
+        extract_features(database, options.root / "frames", frames, options, masks)
+        if masks is not None:
+            shutil.rmtree(masks)
         descriptors = read_descriptors(database, names)
-        match_pairs(database, choose_pairs(descriptors, is_video), names)
+        match_pairs(database, _choose_pairs(descriptors, setup, names, is_video), names)
         num_matches = read_num_matches(database, names)
-        models = _reconstruct(database, options.root / "frames", len(frames))
-    statistics = MatchStatistics(frames, is_video, [len(features) for features in descriptors], num_matches)
-    if not models:
-        raise CaptureError(f"{options.source}: COLMAP registered none of the images. {explain_failure(statistics)}")
-    for number, model in enumerate(models):
+        statistics = MatchStatistics(frames, is_video, [len(features) for features in descriptors], num_matches)
+        solution = _solve(options, database, setup, statistics)
+    for number, model in enumerate(solution.models):
         (target := folder / "models" / str(number)).mkdir(parents=True)
         model.write(target)
-    report = asdict(model_statistics(models[0], len(frames))) | {"models": len(models)}
+    report = asdict(model_statistics(solution.models[0], len(frames))) | {
+        "models": len(solution.models),
+        "method": solution.method,
+        "check": solution.check.figures,
+    }
     _log_report(report, statistics)
+    for warning in solution.check.warnings:
+        log.warning("%s. Look at region.png: do the cameras go round the object as you did?", warning)
     (working / "poses.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     return report
 
 
-def _reconstruct(database: Path, images: Path, num: int) -> list[pycolmap.Reconstruction]:
-    """The models of the mapper, the largest first. Where they leave images out, runs it again with lower thresholds."""
-    models = _run_mapper(database, images, num, _mapper_options())
-    if _num_registered(models) < _RETRY_BELOW * num:
-        log.info("  registered %d of %d frames, trying again with lower thresholds", _num_registered(models), num)
-        lower = _mapper_options()
-        lower.mapper.init_min_num_inliers = 40
-        lower.mapper.init_min_tri_angle = 6.0
-        lower.mapper.abs_pose_min_num_inliers = 15
-        models = max(models, _run_mapper(database, images, num, lower), key=_num_registered)
-    return models
+def _read_setup(root: Path, names: Sequence[str]) -> Setup:
+    """The record of setup.json, of the frames that are still there."""
+    setup, present = read_setup(root), set(names)
+    kept = tuple(tuple(name for name in position if name in present) for position in setup.positions)
+    return Setup(setup.kind, tuple(position for position in kept if position), setup.method, setup.still_share)
 
 
-def _num_registered(models: list[pycolmap.Reconstruction]) -> int:
-    """Images of the largest model."""
-    return models[0].num_reg_images() if models else 0
+def _link_masks(root: Path, setup: Setup, folder: Path) -> Path | None:
+    """A folder with the masks of a turntable under the names that COLMAP wants; None where the camera moved."""
+    if setup.kind != "turntable":
+        return None
+    (links := folder / "masks").mkdir()
+    for name in (name for position in setup.positions for name in position):
+        (links / f"{name}.png").symlink_to((root / SETUP_MASK_FOLDER / name).with_suffix(".png").resolve())
+    return links
 
 
-def _run_mapper(
-    database: Path, images: Path, num: int, options: pycolmap.IncrementalPipelineOptions
-) -> list[pycolmap.Reconstruction]:
-    progress = CountBar("images registered", num)
-    registered = 2
-
-    def count_next() -> None:
-        nonlocal registered
-        registered = min(registered + 1, num - 1)
-        progress(registered)
-
-    def restart() -> None:
-        nonlocal registered
-        registered = 2
-
-    output = database.with_name("mapping")
-    output.mkdir(exist_ok=True)
-    models = pycolmap.incremental_mapping(database, images, output, options, "", restart, count_next)
-    progress.close()
-    for path in sorted(output.rglob("*"), reverse=True):  # the stage writes the models itself
-        path.unlink() if path.is_file() else path.rmdir()
-    output.rmdir()
-    return sorted(models.values(), key=lambda model: model.num_reg_images(), reverse=True)
+def _choose_pairs(descriptors: Sequence[np.ndarray], setup: Setup, names: Sequence[str], is_video: bool) -> list[Pair]:
+    if setup.kind != "turntable":
+        return choose_pairs(descriptors, is_video)
+    index = {name: i for i, name in enumerate(names)}
+    return choose_ring_pairs(descriptors, [[index[name] for name in position] for position in setup.positions])
 
 
-def _mapper_options() -> pycolmap.IncrementalPipelineOptions:
-    options = seeded_options()
-    options.min_model_size = MIN_IMAGES
-    options.min_num_matches = MIN_MATCHES
-    return options
+def _solve(options: CaptureOptions, database: Path, setup: Setup, statistics: MatchStatistics) -> _Solution:
+    """Poses that the check has no doubt about; those with the fewest warnings. Raises CaptureError."""
+    num, turntable = len(statistics.frames), setup.kind == "turntable"
+    solutions: list[_Solution] = []
+    doubts: tuple[str, ...] = ()
+    for method, run in _methods(options.root / "frames", database, setup, num).items():
+        if doubts:
+            log.info("  doubtful poses (%s); another method: %s", "; ".join(doubts), method)
+        if not (models := run()):
+            continue
+        check = check_poses(models[0], database, setup.positions, turntable)
+        registered = models[0].num_reg_images()
+        if turntable and registered < MIN_REGISTERED_SHARE * num:
+            check = replace(check, warnings=(*check.warnings, f"only {registered} of {num} images are registered"))
+        if not check.doubts:
+            solutions.append(_Solution(models, method, check))
+        doubts = (*check.doubts, *(check.warnings if turntable else ()))
+        if not doubts:
+            break
+    if solutions:
+        return min(
+            reversed(solutions), key=lambda found: (len(found.check.warnings), -found.models[0].num_reg_images())
+        )
+    if not doubts:
+        raise CaptureError(f"{options.source}: COLMAP registered none of the images. {explain_failure(statistics)}")
+    raise CaptureError(f"{options.source}: the poses cannot be true: {'; '.join(doubts)}. {_advice(setup)}")
+
+
+def _methods(
+    images: Path, database: Path, setup: Setup, num: int
+) -> dict[str, Callable[[], list[pycolmap.Reconstruction]]]:
+    """Ways to poses, the first choice first; each gives models, the largest first."""
+    if setup.kind == "turntable":
+        return {
+            "COLMAP": partial(reconstruct_once, database, images, num),
+            "turntable": lambda: list(filter(None, [solve_turntable(database, setup.positions)])),
+            "COLMAP with lower thresholds": partial(reconstruct_loosely, database, images, num),
+        }
+    return {
+        "COLMAP": partial(reconstruct, database, images, num),
+        "COLMAP with many matches": partial(reconstruct_strictly, database, images, num),
+    }
+
+
+def _advice(setup: Setup) -> str:
+    """What to do where no poses can be found that are true."""
+    texture = "put a patterned cloth or a newspaper under the object"
+    if setup.kind == "turntable":
+        return (
+            f"Let it turn in small, even steps, and a pattern with it: {texture}, on the disc; take more photos; "
+            f"or give --setup handheld if the camera moved."
+        )
+    return (
+        f"Sides of the object look alike: {texture}, and take more images, in the order of your way round it; or give "
+        f"--setup turntable if the object turned before a still camera."
+    )
 
 
 def _log_report(report: dict[str, Any], statistics: MatchStatistics) -> None:

@@ -1,0 +1,120 @@
+"""Whether the poses of a model can be true: a model may fold two like sides of an object onto each other.
+
+Such a model has small reprojection errors. What gives it away is the order of the frames: neighbours that match lie far
+apart in it, and the cameras of a turntable jump or turn back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from datasets.capture.poses.contradictions import Contradictions, find_contradictions
+from datasets.capture.poses.ring_motion import RingMotion, angle_between, ring_motion
+
+_MAX_NEIGHBOURS = 0.02  # of the neighbours may contradict the model; good models had none, the least fit 84 % of theirs
+_MAX_PAIRS, _MIN_PAIRS = 0.35, 20  # of all pairs; good models had up to 9 %: what repeats in a scene matches wrongly
+_MIN_RING = 5  # cameras that tell a circle
+_MAX_OFF_AXIS, _MAX_TILT = 4.0, 6.0  # degrees: of the median step from one axis, between the axes of the positions
+_GOOD_OFF_AXIS = 1.0  # degrees: a model that was 7 degrees wrong, bent between bare sides, had 2; true ones have 0
+_MAX_JUMP = 40.0  # degrees by which a step may exceed the median one, at least; by hand steps are uneven
+_MAX_BACK = 0.1  # of the steps may turn back
+_MAX_SPREAD = 0.15  # of the radius of the circle: heights and radii of the cameras of one position
+
+
+@dataclass(frozen=True)
+class PoseCheck:
+    """What was found, in words and figures."""
+
+    doubts: tuple[str, ...]  # the poses cannot be true
+    warnings: tuple[str, ...]  # they may be inaccurate, or wrong in places
+    figures: dict[str, Any]
+
+
+def check_poses(
+    model: pycolmap.Reconstruction, database: Path, order: Sequence[Sequence[str]], turntable: bool
+) -> PoseCheck:
+    """Checks the poses of a model against the matches in a database, and for a turntable against its motion.
+
+    order: the names of the frames in their order; for a turntable, those of each position of the camera."""
+    found = find_contradictions(database, model, _closed(order) if turntable else order)
+    doubts, warnings = _judge_matches(found)
+    figures: dict[str, Any] = {
+        "pairs": found.pairs,
+        "contradicting_pairs": found.contradicting,
+        "neighbours": found.neighbours,
+        "contradicting_neighbours": len(found.contradicting_neighbours),
+    }
+    if turntable:
+        motions = _ring_motions(model, order)
+        doubts += [doubt for motion, gaps in motions for doubt in _judge_ring(motion, gaps)]
+        if (
+            off_axis := max((float(np.median(motion.off_axis)) for motion, _ in motions), default=0.0)
+        ) > _GOOD_OFF_AXIS:
+            warnings.append(f"the cameras of a turn move {off_axis:.1f} degrees off one axis in the median step")
+        if motions and (tilt := angle_between([motion.axis for motion, _ in motions])) > _MAX_TILT:
+            doubts.append(f"the axes of the camera's positions differ by {tilt:.0f} degrees")
+        figures["rings"] = [
+            {"turn": motion.turn, "step": float(np.median(motion.steps)), "off_axis": float(np.median(motion.off_axis))}
+            for motion, _ in motions
+        ]
+    return PoseCheck(tuple(dict.fromkeys(doubts)), tuple(warnings), figures)
+
+
+def _closed(order: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The sequences with their first name once more at the end."""
+    return [[*names, names[0]] for names in order if names]
+
+
+def _judge_matches(found: Contradictions) -> tuple[list[str], list[str]]:
+    """Doubts and warnings."""
+    wrong = found.contradicting_neighbours
+    if not wrong:
+        told = ""
+    else:
+        told = (
+            f"{len(wrong)} of {found.neighbours} pairs of neighbouring images match well, but their cameras do not fit "
+            f"these matches, first {wrong[0][0]} and {wrong[0][1]}"
+        )
+    if len(wrong) > max(_MAX_NEIGHBOURS * found.neighbours, 1.0):
+        return [told], []
+    if found.pairs >= _MIN_PAIRS and found.contradicting > _MAX_PAIRS * found.pairs:
+        return [f"the cameras do not fit {found.contradicting} of {found.pairs} pairs of images that match well"], []
+    return [], [told] if told else []
+
+
+def _ring_motions(
+    model: pycolmap.Reconstruction, order: Sequence[Sequence[str]]
+) -> list[tuple[RingMotion, np.ndarray]]:
+    """The motion of each position with enough cameras, and for each step how many frames it goes on."""
+    poses = {model.images[i].name: model.images[i].cam_from_world().inverse().matrix() for i in model.reg_image_ids()}
+    motions = []
+    for names in order:
+        places = [place for place, name in enumerate(names) if name in poses]
+        if len(places) >= _MIN_RING:
+            motions.append((ring_motion(np.stack([poses[names[place]] for place in places])), np.diff(places)))
+    return motions
+
+
+def _judge_ring(motion: RingMotion, gaps: np.ndarray) -> Iterator[str]:
+    """Doubts about the cameras of one position; gaps: see `_ring_motions`."""
+    num, typical = len(gaps) + 1, float(np.median(motion.steps / gaps))
+    off_axis = float(np.median(motion.off_axis))
+    if off_axis > _MAX_OFF_AXIS:
+        yield f"the cameras of a turn do not move round one axis: their steps are {off_axis:.0f} degrees off it"
+        return
+    expected = typical * gaps
+    jumps = np.abs(motion.steps - expected) > np.maximum(_MAX_JUMP, expected)
+    if jumps.any():
+        worst = motion.steps[jumps][np.abs(motion.steps[jumps]).argmax()]
+        covered = min(abs(typical) * int(gaps[~jumps].sum()) / (int(jumps.sum()) + 1), 360.0)
+        yield (
+            f"the cameras of a turn do not move on evenly: {num} photos cover {covered:.0f} degrees "
+            f"{jumps.sum() + 1} times, with jumps of up to {abs(worst):.0f} degrees between steps of {typical:.0f}"
+        )
+    elif (back := (motion.steps < -0.25 * typical).mean()) > _MAX_BACK:
+        yield f"the cameras of a turn move back in {100.0 * back:.0f} % of the steps"
+    if max(motion.heights, motion.radii) > _MAX_SPREAD:
+        yield "the cameras of a turn do not lie on a circle"

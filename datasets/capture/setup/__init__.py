@@ -1,0 +1,1 @@
+"""Stage `setup`: whether the camera moved round the object, or the object turned before a still camera."""

@@ -1,0 +1,109 @@
+"""Tells what turns from the still backdrop, in the frames of one position of the camera."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+MASK_SIDE = 400  # pixels, of the frames that masks are made from
+_MIN_DIFFERENCE = 0.05  # of the logarithm of a colour; twice as much is clearly not the backdrop
+_WEAK, _WEAK_DARKER = 0.6, 1.2  # of the difference: beside what is clear these count too, the second where it is darker
+_NOISE = 2.0  # times the noise of a pixel: the least difference, for very noisy frames
+_OWN_TOLERANCE, _MAX_OWN_TOLERANCE = 0.02, 0.1  # of the fill: a frame that is nearer shows the backdrop
+_CLOSING = 1 / 16  # of the longer side: gaps in what turns that are closed
+_MIN_PART = 0.05  # of the largest part: smaller ones are dropped
+
+
+def masks_of_position(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """(h, w) bool of each frame (h, w, 3) of `log_frame`, all of one position: what turns, and its dark shadows.
+
+    What changes at all over the frames is found first. Within it the backdrop is filled in smoothly from around, and
+    then from frames that show nearly the same: a pixel that the object always covers has no other backdrop. An object
+    of the backdrop's colour is told by its edges and prints: gaps between them are closed."""
+    logs = _without_gains(np.stack(frames))
+    median = np.median(logs, axis=0)
+    noise = 1.4826 * float(np.median(np.abs(logs - median)))
+    difference = max(_MIN_DIFFERENCE, _NOISE * noise)
+    changed = _changed(logs, median, difference)
+    if not changed.any() or changed.all():
+        return [changed.copy() for _ in frames]
+    backdrop = _backdrop(logs, median, changed)
+    return [_mask(log - backdrop, changed, difference) for log in logs]
+
+
+def _without_gains(logs: np.ndarray) -> np.ndarray:
+    """The logarithms (N, h, w, 3) with the exposure and white balance of their median."""
+    for _ in range(2):
+        gains = np.median((logs - np.median(logs, axis=0)).reshape(len(logs), -1, 3), axis=1)
+        logs = logs - gains[:, None, None]
+    return logs
+
+
+def _changed(logs: np.ndarray, median: np.ndarray, difference: float) -> np.ndarray:
+    """(h, w) bool: where frames differ from their median; without holes, and a little wider."""
+    count = sum((np.abs(cv2.blur(log - median, (3, 3))).max(axis=2) > difference).astype(np.int32) for log in logs)
+    changed = (count >= max(2, len(logs) // 24)).astype(np.uint8)
+    changed = cv2.morphologyEx(changed, cv2.MORPH_OPEN, np.ones((3, 3)))
+    changed = cv2.morphologyEx(_large_parts(changed), cv2.MORPH_CLOSE, np.ones((9, 9)))
+    return cv2.dilate(_fill_holes(changed).astype(np.uint8), np.ones((7, 7))) > 0
+
+
+def _backdrop(logs: np.ndarray, median: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """(h, w, 3) the backdrop, filled in where something turns before it."""
+    fill = _fill_smoothly(median, ~changed)
+    around = (cv2.dilate(changed.astype(np.uint8), np.ones((25, 25))) > 0) & ~changed
+    texture = np.abs(median - cv2.blur(median, (9, 9)))[around]
+    tolerance = np.clip(2.0 * np.median(texture) if texture.size else 0.0, _OWN_TOLERANCE, _MAX_OWN_TOLERANCE)
+    weights = np.stack([np.exp(-np.square(np.abs(log - fill).max(axis=2) / tolerance)) for log in logs])
+    weights *= weights > 0.02
+    total = weights.sum(axis=0)
+    own = np.einsum("nhw,nhwc->hwc", weights, logs) / np.maximum(total, 1e-6)[..., None]
+    return np.where((changed & (total > 1.0))[..., None], own, fill)
+
+
+def _fill_smoothly(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(h, w, 3) `values` where `known`, elsewhere a smooth surface through those around, from coarse to fine."""
+    height, width = known.shape
+    if known.all() or min(height, width) < 4:
+        return np.where(known[..., None], values, values[known].mean(axis=0) if known.any() else values.mean((0, 1)))
+    size = max(width // 2, 2), max(height // 2, 2)
+    weight = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    sums = cv2.resize(np.where(known[..., None], values, 0.0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    coarse = _fill_smoothly(sums / np.maximum(weight, 1e-6)[..., None], weight > 0.2)
+    result = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    for _ in range(30):
+        result = cv2.blur(np.where(known[..., None], values, result), (3, 3))
+    return np.where(known[..., None], values, result).astype(np.float32)
+
+
+def _mask(excess: np.ndarray, changed: np.ndarray, difference: float) -> np.ndarray:
+    """(h, w) bool: what turns, from a frame's logarithms (h, w, 3) less the backdrop's."""
+    smooth = cv2.GaussianBlur(excess, None, 1.0)
+    brightness = smooth.mean(axis=2)
+    hue = np.abs(smooth - brightness[..., None]).max(axis=2)
+    size = np.abs(smooth).max(axis=2)
+    weak = _WEAK * difference
+    likely = (size > weak) & ((hue > 0.5 * weak) | (brightness > 0.0)) | (size > _WEAK_DARKER * difference)
+    _, labels = cv2.connectedComponents((likely & changed).astype(np.uint8))
+    seeds = np.unique(labels[(size > 2.0 * difference) & changed])
+    mask = np.isin(labels, seeds[seeds > 0]).astype(np.uint8)
+    margin = round(_CLOSING * max(mask.shape))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (margin, margin))
+    mask = cv2.morphologyEx(np.pad(mask, margin), cv2.MORPH_CLOSE, kernel)[margin:-margin, margin:-margin]
+    mask = cv2.morphologyEx(_fill_holes(mask).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
+    return _large_parts(mask) > 0
+
+
+def _fill_holes(mask: np.ndarray) -> np.ndarray:
+    """(h, w) bool: `mask` and what it encloses."""
+    flooded = np.pad(mask.astype(np.uint8), 1)
+    cv2.floodFill(flooded, None, (0, 0), 2)
+    return flooded[1:-1, 1:-1] != 2
+
+
+def _large_parts(mask: np.ndarray) -> np.ndarray:
+    """(h, w) uint8: the parts of `mask` that are not small beside the largest."""
+    num, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = statistics[1:, cv2.CC_STAT_AREA]
+    kept = [i + 1 for i in range(num - 1) if areas[i] >= _MIN_PART * areas.max()]
+    return np.isin(labels, kept).astype(np.uint8)

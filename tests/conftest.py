@@ -1,5 +1,6 @@
 """Fixtures that all tests share; without a GPU, Triton's kernels run in its interpreter."""
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -9,6 +10,12 @@ import torch
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton and models.ops are imported
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is sought only among what the tests make: what is imported by now is large and stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def available_devices() -> list:

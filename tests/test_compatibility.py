@@ -45,6 +45,13 @@ TINY = [
     "model.geometry.xyz_encoding_config.log2_hashmap_size=10",
     "export.min_component=0.0",
 ]
+BEHIND = [  # likewise, of a learned background
+    "model.background.num_samples_per_ray=8",
+    "model.background.train_num_rays=32",
+    "model.background.grid_resolution=16",
+    "model.background.geometry.xyz_encoding_config.n_levels=4",
+    "model.background.geometry.xyz_encoding_config.log2_hashmap_size=10",
+]
 RATE = 1e-6  # an untrained field has a surface, one trained for four steps may not
 
 
@@ -94,7 +101,8 @@ def test_commands_of_the_readme_train(load: Path, tmp_path: Path, command: str) 
     words = at(load, shlex.split(command)[2:])
     experiment = launch.load_experiment(launch.parse_args(words))
     config = schema.to_dict(experiment)
-    run([*words, *TINY, *parts_of(config)], tmp_path)
+    behind = BEHIND if config["model"]["background"]["name"] == "learned" else []
+    run([*words, *TINY, *parts_of(config), *behind], tmp_path)
     (found,) = tmp_path.glob("exp/*/*@*")
     assert (found / "save/it4-test.mp4").is_file()
     assert list(found.glob("ckpt/*-step=4.ckpt"))

@@ -29,7 +29,7 @@ from utils.errors import ConfigError, InputError
 from utils.images import read_image
 from utils.mesh.ply import read_vertices, write_points
 
-FEW, MANY = 100, 3000
+FEW, MANY = 60, 3000
 SECONDS, BYTES = 5.0, 2**31  # for one file
 LENS = ("k1", "k2", "p1", "camera_model", "is_fisheye", "w", "h", "fl_x", "fl_y", "cx", "camera_angle_x", "mask_path")
 OTHER = ("applied_transform", "applied_scale", "ply_file_path", "frames", "file_path", "transform_matrix")

@@ -12,7 +12,7 @@ from struck_runs import STEPS, go_on, run_in, start
 
 from systems.training.reconstruction import ReconstructionSystem
 
-CYCLES = 4  # tests/soak has hundreds of them
+CYCLES = 3  # tests/soak has hundreds of them
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")

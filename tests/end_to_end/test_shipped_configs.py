@@ -17,9 +17,9 @@ SMALL = (
     "trainer.precision=32",
     "trainer.enable_progress_bar=false",
     "trainer.log_every_n_steps=10",
-    "model.num_samples_per_ray=64",
+    "model.num_samples_per_ray=48",
     "model.train_num_rays=64",
-    "model.max_train_num_rays=512",
+    "model.max_train_num_rays=256",
     "model.grid_resolution=32",
     f"{GRID}.n_levels=6",
     f"{GRID}.log2_hashmap_size=12",
@@ -33,7 +33,7 @@ NEUS = ("system.warmup_steps=20",)
 LEVELS = (*NEUS, f"{GRID}.start_level=4", f"{GRID}.update_steps=10")
 BACKGROUND = (
     "model.background.num_samples_per_ray=16",
-    "model.background.train_num_rays=256",
+    "model.background.train_num_rays=128",
     "model.background.grid_resolution=16",
 )
 DENSITY = ("model.background.geometry.xyz_encoding_config.n_levels=5", "model.background.num_samples_in_front=16")
@@ -44,7 +44,7 @@ FULL = {  # what finds the surface in so short a time: how many steps, the forma
     "nerf-blender": (150, "blender", *BLENDER),
     "neus-dtu-wmask": (150, "dtu", *LEVELS),
     "neuralangelo-dtu-wmask": (90, "dtu", *WHOLE, *LEVELS, "system.constant_steps=25"),
-    "neus-capture-cpu": (150, "colmap", *WHOLE, *NEUS, *BACKGROUND),
+    "neus-capture-cpu": (150, "colmap", *WHOLE, *NEUS),
     "neus-blender high": (150, "blender", *BLENDER, *LEVELS, *COARSE),
     "neus-blender glossy": (150, "blender", *BLENDER, *LEVELS),
 }
@@ -53,7 +53,7 @@ FULL = {  # what finds the surface in so short a time: how many steps, the forma
 LATE = {
     "nerf-colmap": (80, "colmap", *BACKGROUND, *DENSITY),
     "neus-colmap": (60, "colmap", *NEUS, *BACKGROUND),
-    "neus-capture": (60, "colmap", *NEUS, *BACKGROUND),
+    "neus-capture": (60, "colmap", *NEUS, *BACKGROUND, "dataset.apply_mask=false"),
     "neus-dtu": (60, "dtu", *LEVELS, *BACKGROUND),
 }
 ELSEWHERE = {"neus-demo": "test_run", "neus-blender": "test_formats", "neus-bmvs": "test_formats"}

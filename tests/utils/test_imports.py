@@ -4,8 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 STARTING = """
 import sys
+sys.path.insert(0, {stubs!r})
 import launch
 from utils.imports import import_lightning
 import_lightning()
@@ -14,7 +17,7 @@ import datasets.datamodule, models.neus, systems.training.attempts, systems.trai
 from systems.configs import LossConfig, SystemConfig
 from systems.steps.optim import build_optimizer
 weight = torch.nn.Parameter(torch.ones(1))
-optimizer = build_optimizer(SystemConfig(LossConfig({})), {"geometry": [weight]})
+optimizer = build_optimizer(SystemConfig(LossConfig({{}})), {{"geometry": [weight]}})
 weight.sum().backward()
 optimizer.step()
 optimizer.zero_grad()
@@ -22,6 +25,9 @@ optimizer.load_state_dict(optimizer.state_dict())
 print(weight.item() < 1.0, *(name for name in sys.argv[1:] if name in sys.modules))
 import torch._dynamo
 print(torch._dynamo.is_compiling())
+import pytorch_lightning, torchmetrics.functional.image
+from lightning_utilities.core.imports import RequirementCache
+print("transformers" in sys.modules, bool(RequirementCache("transformers")), bool(RequirementCache("torch")))
 """
 NOT_AT_ONCE = (
     "torch._dynamo",
@@ -36,33 +42,29 @@ NOT_AT_ONCE = (
     "pycolmap",
 )
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = """
-import sys
-sys.path.insert(0, {stubs!r})
-from utils.imports import import_lightning
-import_lightning()
-import pytorch_lightning, torchmetrics.functional.image
-from lightning_utilities.core.imports import RequirementCache
-print("transformers" in sys.modules, bool(RequirementCache("transformers")), bool(RequirementCache("torch")))
-"""
 
 
-def test_packages_that_only_torchmetrics_wants_stay_out(tmp_path: Path) -> None:
-    """A stand-in for transformers, installed as far as metadata can tell, is neither imported nor forgotten."""
-    (tmp_path / "transformers").mkdir()
-    (tmp_path / "transformers/__init__.py").write_text('__version__ = "9.0"\n')
-    info = tmp_path / "transformers-9.0.dist-info"
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """The words of each line. A stand-in for transformers is installed as far as metadata can tell."""
+    stubs = tmp_path_factory.mktemp("stubs")
+    (stubs / "transformers").mkdir()
+    (stubs / "transformers/__init__.py").write_text('__version__ = "9.0"\n')
+    info = stubs / "transformers-9.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: transformers\nVersion: 9.0\n")
-    program = PROGRAM.format(stubs=str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["False", "True", "True"]
-
-
-def test_what_a_first_step_does_not_need_is_not_imported_before_it() -> None:
-    """Half of the modules that a whole run uses; the compiler of torch stays at hand for whoever asks for it."""
-    command = [sys.executable, "-c", STARTING, *NOT_AT_ONCE]
+    command = [sys.executable, "-c", STARTING.format(stubs=str(stubs)), *NOT_AT_ONCE]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["True", "False"]
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+def test_packages_that_only_torchmetrics_wants_stay_out(said: list[list[str]]) -> None:
+    """Neither imported nor forgotten."""
+    assert said[2] == ["False", "True", "True"]
+
+
+def test_what_a_first_step_does_not_need_is_not_imported_before_it(said: list[list[str]]) -> None:
+    """Half of the modules that a whole run uses; the compiler of torch stays at hand for whoever asks for it."""
+    assert said[0] == ["True"]
+    assert said[1] == ["False"]

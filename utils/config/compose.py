@@ -186,7 +186,8 @@ def resolve(sources: Sequence[Source]) -> dict[str, Any]:
     """The merged tree as plain values. Raises ConfigError for `???` without a value and for a broken interpolation."""
     try:
         merged = _merge(sources)
-        missing = sorted(key for key in OmegaConf.missing_keys(merged) if not _is_interpolation(merged, key))
+        found = OmegaConf.missing_keys(merged) if "???" in str(plain(merged)) else ()
+        missing = sorted(key for key in found if not _is_interpolation(merged, key))
         if missing:
             raise ConfigError(
                 f"{origin(sources, missing[0])}{missing[0]}: has no value yet (???). "

@@ -20,7 +20,7 @@ def random_rays(R: int, device: torch.device) -> Rays:
 
 
 def scene(backend: str, device: torch.device, share: float = 0.1) -> tuple[Rays, torch.Tensor, torch.Tensor]:
-    R = 24 if (backend, device.type) == ("triton", "cpu") else 400  # interpreted kernels take their time
+    R = 12 if (backend, device.type) == ("triton", "cpu") else 400  # interpreted kernels take their time
     return random_rays(R, device), torch.rand(G, G, G, device=device) < share, torch.rand(R, device=device)
 
 

@@ -139,9 +139,9 @@ def test_rounding_that_depends_on_the_batch_does_not_tear_the_surface():
 
 def test_evaluations_are_few_and_chunked():
     counted, narrow = Counted(sphere), Counted(sphere)
-    mesh = extract_isosurface(counted, 1.0, 257, 0.0, "below", chunk=3000)
+    mesh = extract_isosurface(counted, 1.0, 257, 0.0, "below", chunk=30_000)
     assert counted.count < 257**3 / 2.5
-    assert counted.largest <= 3000
+    assert counted.largest <= 30_000
     assert extract_isosurface(narrow, 1.0, 257, 0.0, "below", safety=0.0).faces.shape == mesh.faces.shape
     assert narrow.count < 257**3 / 4
 

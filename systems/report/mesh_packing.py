@@ -20,8 +20,9 @@ def pack_mesh(mesh: Mesh, max_faces: int) -> dict[str, Any]:
     """The mesh with at most about `max_faces` faces, as plain values whose arrays are base64, little endian.
 
     positions: uint16 (V, 3) from `low`, 65535 stands for `size` in the mesh's unit; normals: int8 (V, 3), 127 stands
-    for 1; colors: uint8 (V, 3) sRGB, or None if the mesh has none; indices: (F, 3) uint16, or uint32 if `wide`.
-    Normals and colours are those of the nearest vertices of the whole mesh."""
+    for 1; colors: uint8 (V, 3) sRGB, or None if the mesh has none; indices: (F, 3) uint16, or uint32 if `wide`;
+    views: uint8 (V,), how many photographs see a vertex, 255 at most, or None if the mesh does not say. Normals,
+    colours and views are those of the nearest vertices of the whole mesh."""
     num_faces = len(mesh.faces)
     mesh = replace(mesh, normals=None, colors=vertex_colors(mesh), texture=None)
     if num_faces > 2 * _FINE * max_faces:
@@ -44,6 +45,7 @@ def pack_mesh(mesh: Mesh, max_faces: int) -> dict[str, Any]:
         "extent": (extent / size).tolist(),
         "positions": _text(np.rint((small.vertices - low) / size * _STEPS), "<u2"),
         "normals": _text(np.rint(normals[nearest] * 127.0), "i1"),
+        "views": None if mesh.views is None else _text(np.minimum(mesh.views[nearest], 255), "u1"),
         "colors": None if mesh.colors is None else _text(mesh.colors[nearest], "u1"),
         "indices": _text(small.faces, "<u4" if wide else "<u2"),
         "wide": wide,
@@ -75,7 +77,8 @@ def _clustered(mesh: Mesh, num_faces: int) -> Mesh:
     a, b, c = faces.T
     faces = faces[(a != b) & (b != c) & (c != a)]
     colors = None if mesh.colors is None else mesh.colors[first]
-    return Mesh(vertices, faces, vertex_normals(mesh)[first], colors)
+    views = None if mesh.views is None else mesh.views[first]
+    return Mesh(vertices, faces, vertex_normals(mesh)[first], colors, views=views)
 
 
 def _text(values: np.ndarray, kind: str) -> str:

@@ -14,7 +14,8 @@ from utils.visualise import to_uint8
 
 
 def read_mesh(path: Path | str) -> Mesh:
-    """The triangles of a file with vertex colours or a texture, if it has any, as they stand in it: nothing is merged.
+    """The triangles of a file with vertex colours or a texture, and view counts, if it has any, as they stand in it:
+    nothing is merged.
 
     Raises DataError for a file that holds no surface: none at all, a point cloud, NaN, or no area."""
     import trimesh  # a tenth of a second, and few need it
@@ -41,7 +42,7 @@ def read_mesh(path: Path | str) -> Mesh:
         raise DataError(
             f"{path}: expected finite positions, got NaN or infinity in {num_broken} vertices. Remove them."
         )
-    mesh = Mesh(vertices, faces, colors=_colors(loaded), texture=_texture(loaded, faces))
+    mesh = Mesh(vertices, faces, colors=_colors(loaded), texture=_texture(loaded, faces), views=_views(loaded))
     if not 0.0 < face_areas(mesh).sum() < np.inf:
         raise DataError(f"{path}: expected a surface, got {len(faces)} faces without any area.")
     return mesh
@@ -67,6 +68,15 @@ def _colors(loaded: Any) -> np.ndarray | None:
         return np.array(loaded.visual.vertex_colors[:, :3])
     linear = getattr(loaded.visual, "vertex_attributes", {}).get("color")  # of a glb with a material
     return None if linear is None else to_uint8(srgb_from_linear(linear[:, :3]))
+
+
+def _views(loaded: Any) -> np.ndarray | None:
+    """(V,) uint16 property `views` of the vertices of a ply; None without it."""
+    vertex = loaded.metadata.get("_ply_raw", {}).get("vertex", {}).get("data")
+    names = getattr(getattr(vertex, "dtype", None), "names", None) or ()
+    if "views" not in names or len(vertex) != len(loaded.vertices):
+        return None
+    return np.array(vertex["views"]).ravel().clip(0, 65535).astype(np.uint16)
 
 
 def _texture(loaded: Any, faces: np.ndarray) -> Texture | None:

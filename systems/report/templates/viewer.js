@@ -4,11 +4,13 @@
 (() => {
   const VERTEX = `#version 300 es
     in vec3 position, normal, color;
+    in float views;
     uniform mat3 rotation;
     uniform vec3 center;
     uniform vec2 pan;
     uniform float radius, zoom, aspect;
     out vec3 tint, seen, own;
+    out float count;
     void main() {
       vec3 at = rotation * ((position - center) / radius);
       at.xy += pan;
@@ -17,12 +19,14 @@
       gl_Position = vec4(at.x * focal / aspect, at.y * focal,
         (at.z * (far + near) + 2.0 * far * near) / (near - far), -at.z);
       tint = color;
+      count = 255.0 * views;
       own = normal;
       seen = rotation * normal;
     }`;
   const FRAGMENT = `#version 300 es
     precision highp float;
     in vec3 tint, seen, own;
+    in float count;
     uniform int mode;
     out vec4 result;
     void main() {
@@ -30,10 +34,15 @@
       vec3 shown = tint;
       if (mode == 1) shown = vec3(0.82) * (0.25 + 0.75 * facing);
       if (mode == 2) shown = 0.5 + 0.5 * normalize(own);
+      if (mode == 3) {  // red: no photograph; yellow to blue: one to twenty and more
+        float many = clamp(log2(max(count, 1.0)) / 4.3, 0.0, 1.0);
+        shown = count < 0.5 ? vec3(0.85, 0.15, 0.1) : mix(vec3(0.98, 0.85, 0.3), vec3(0.15, 0.35, 0.75), many);
+        shown *= 0.35 + 0.65 * facing;
+      }
       if (!gl_FrontFacing) shown *= vec3(0.55, 0.45, 0.45);
       result = vec4(shown, 1.0);
     }`;
-  const MODES = ["colour", "shape", "normals"];
+  const MODES = ["colour", "shape", "normals", "views"];
   const UPWARD = { z: [[1, 0, 0], [0, 0, 1], [0, -1, 0]], y: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]], "-z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]] };
   const view = { rotation: null, zoom: 1, pan: [0, 0], mode: 0, up: "z" };
@@ -91,7 +100,7 @@
   }
 
   function upload(gl, program, mesh) {
-    const attribute = (name, text, kind) => {
+    const attribute = (name, text, kind, size) => {
       const place = gl.getAttribLocation(program, name);
       if (place < 0) return;
       if (text === null) {
@@ -101,11 +110,12 @@
       gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
       gl.bufferData(gl.ARRAY_BUFFER, bytes(text), gl.STATIC_DRAW);
       gl.enableVertexAttribArray(place);
-      gl.vertexAttribPointer(place, 3, kind, true, 0, 0);
+      gl.vertexAttribPointer(place, size, kind, true, 0, 0);
     };
-    attribute("position", mesh.positions, gl.UNSIGNED_SHORT);
-    attribute("normal", mesh.normals, gl.BYTE);
-    attribute("color", mesh.colors, gl.UNSIGNED_BYTE);
+    attribute("position", mesh.positions, gl.UNSIGNED_SHORT, 3);
+    attribute("normal", mesh.normals, gl.BYTE, 3);
+    attribute("color", mesh.colors, gl.UNSIGNED_BYTE, 3);
+    attribute("views", mesh.views, gl.UNSIGNED_BYTE, 1);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, bytes(mesh.indices), gl.STATIC_DRAW);
   }

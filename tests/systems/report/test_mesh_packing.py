@@ -1,6 +1,7 @@
 """What is unpacked is the mesh that was packed, to the precision of the bytes, in whatever place and size."""
 
 from base64 import b64decode
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,17 @@ def unpack(packed) -> tuple[Mesh, np.ndarray]:
     faces = array("indices", "<u4" if packed["wide"] else "<u2").astype(np.int64)
     colors = None if packed["colors"] is None else array("colors", "u1")
     return Mesh(vertices, faces, colors=colors), array("normals", "i1") / 127.0
+
+
+@pytest.mark.parametrize("level", [3, 6])
+def test_view_counts_come_along(level):
+    sphere = ball(1.0, level)
+    counts = np.where(sphere.vertices[:, 2] < 0.0, 0, 300).astype(np.uint16)
+    packed = pack_mesh(replace(sphere, views=counts), 2000)
+    found, views = unpack(packed)[0], np.frombuffer(b64decode(packed["views"]), "u1")
+    assert (views[found.vertices[:, 2] < -0.2] == 0).all()
+    assert (views[found.vertices[:, 2] > 0.2] == 255).all()
+    assert pack_mesh(sphere, 2000)["views"] is None
 
 
 def painted(mesh: Mesh) -> Mesh:

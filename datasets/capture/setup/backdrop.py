@@ -10,6 +10,7 @@ _MIN_DIFFERENCE = 0.05  # of the logarithm of a colour; twice as much is clearly
 _WEAK, _WEAK_DARKER = 0.6, 1.2  # of the difference: beside what is clear these count too, the second where it is darker
 _NOISE = 2.0  # times the noise of a pixel: the least difference, for very noisy frames
 _OWN_TOLERANCE, _MAX_OWN_TOLERANCE = 0.02, 0.1  # of the fill: a frame that is nearer shows the backdrop
+_BORDER, _STRIDE, _REWEIGHTINGS = 0.12, 7, 6  # of the sides: where light is measured; every 7th pixel; robust fits
 _CLOSING = 1 / 16  # of the longer side: gaps in what turns that are closed
 _MIN_PART = 0.05  # of the largest part: smaller ones are dropped
 
@@ -32,10 +33,29 @@ def masks_of_position(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def _without_gains(logs: np.ndarray) -> np.ndarray:
-    """The logarithms (N, h, w, 3) with the exposure and white balance of their median."""
+    """The logarithms (N, h, w, 3) with the light of their median: exposure, white balance, and what drifts smoothly.
+
+    A surface of second degree is fitted to how the border of each frame differs from the median, and taken off: a
+    window behind passing clouds brightens one side more than the other. What turns at the border counts little."""
+    height, width = logs.shape[1:3]
+    y, x = np.meshgrid(np.linspace(-1.0, 1.0, height), np.linspace(-1.0, 1.0, width), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    border = np.maximum(np.abs(x), np.abs(y)) > 1.0 - 2.0 * _BORDER
+    at_border = terms[border][::_STRIDE]
+    result = np.empty_like(logs)
     for _ in range(2):
-        gains = np.median((logs - np.median(logs, axis=0)).reshape(len(logs), -1, 3), axis=1)
-        logs = logs - gains[:, None, None]
+        median = np.median(logs, axis=0)
+        for i, log in enumerate(logs):
+            gain = np.median((log - median).reshape(-1, 3), axis=0)
+            difference = (log - median - gain)[border][::_STRIDE]
+            weights = np.ones(len(difference))
+            for _ in range(_REWEIGHTINGS):
+                weighted = at_border * weights[:, None]
+                surface = np.linalg.solve(weighted.T @ at_border + 1e-3 * np.eye(6), weighted.T @ difference)
+                misfit = np.abs(difference - at_border @ surface).max(axis=1)
+                weights = 1.0 / (1.0 + np.square(misfit / _MIN_DIFFERENCE))
+            result[i] = log - gain - (terms @ surface).astype(np.float32)
+        logs = result.copy()
     return logs
 
 

@@ -20,6 +20,9 @@ _WINDOW, _MIN_FRAMES = 5, 3  # frames on each side of a cut that are compared, a
 _MAX_RATIO, _MIN_ORDER = 0.92, 0.95  # of the shares across a cut to those on its sides; pairs in this order
 
 
+_MIN_RESPONSE, _MIN_SHIFT = 0.5, 1.5  # of a correlation that is sure, pixels: the border as a whole moved
+
+
 @dataclass(frozen=True)
 class Recognition:
     """What the borders of the frames tell."""
@@ -83,7 +86,8 @@ def recognise(frames: Sequence[np.ndarray], shares: np.ndarray, positions: Seque
 
     A border with texture tells at once. A plain one, a sheet of paper or a bare desk, has shading all the same: it
     stays before a still camera, and turns with the light when one walks. What lenses do to all frames, darker corners,
-    is taken off first. A blank border tells nothing, and holds nothing that could pull the cameras together."""
+    is taken off first; where the edge of a table is all that there is, it shifts. A blank border tells nothing, and
+    holds nothing that could pull the cameras together."""
     still_share = float(np.median(np.diag(shares, 1)))
     measured = [_shading([frames[i] for i in part]) for part in positions if len(part) > _MIN_FRAMES]
     contrast, residual = np.mean(measured, axis=0).tolist() if measured else (0.0, 0.0)
@@ -92,17 +96,38 @@ def recognise(frames: Sequence[np.ndarray], shares: np.ndarray, positions: Seque
         return Recognition("handheld", "moving border", still_share, contrast, change)
     if contrast < _MIN_CONTRAST:
         return Recognition("handheld", "blank border", still_share, contrast, change)
-    if change > _MAX_CHANGE:
+    if change > _MAX_CHANGE or _shifting_share(frames, positions) > 0.5:
         return Recognition("handheld", "moving border", still_share, contrast, change)
     return Recognition("turntable", "still border", still_share, contrast, change)
 
 
-def _border(shape: tuple[int, ...]) -> np.ndarray:
-    """(h, w) bool: the frame around a picture."""
+def _border(shape: tuple[int, ...], share: float = _BORDER) -> np.ndarray:
+    """(h, w) bool: the frame around a picture, `share` of its sides wide."""
     border = np.ones(shape[:2], bool)
-    high, wide = (max(round(_BORDER * length), 1) for length in shape[:2])
+    high, wide = (max(round(share * length), 1) for length in shape[:2])
     border[high:-high, wide:-wide] = False
     return border
+
+
+def _shifting_share(frames: Sequence[np.ndarray], positions: Sequence[range]) -> float:
+    """The share of neighbouring frames of one position whose borders are surely the same, but shifted."""
+    shifted = [_is_shifted(frames[i], frames[i + 1]) for part in positions for i in part[:-1] if i + 1 in part]
+    return float(np.mean(shifted)) if shifted else 0.0
+
+
+def _is_shifted(first: np.ndarray, second: np.ndarray) -> bool:
+    if first.shape != second.shape:
+        return False
+    window = cv2.GaussianBlur(_border(first.shape, 0.18).astype(np.float32), None, 3.0)
+    window[:2] = window[-2:] = 0.0
+    window[:, :2] = window[:, -2:] = 0.0
+    edges = []
+    for frame in (first, second):
+        brightness = cv2.GaussianBlur(frame.mean(axis=2), None, 1.0)
+        slope = np.hypot(cv2.Sobel(brightness, -1, 1, 0), cv2.Sobel(brightness, -1, 0, 1))
+        edges.append(np.minimum(slope, 0.5) * window)
+    (right, down), response = cv2.phaseCorrelate(*edges)
+    return response > _MIN_RESPONSE and float(np.hypot(right, down)) > _MIN_SHIFT
 
 
 def _shading(frames: Sequence[np.ndarray]) -> tuple[float, float]:

@@ -32,10 +32,11 @@ def silhouette(shift: int = 0) -> np.ndarray:
     return (np.abs(x - _AXIS - shift) < _RADIUS) & (y >= _TOP) & (y < _BOTTOM)
 
 
-def walk_photos(num: int = 24, lamp: float = 0.5, seed: int = 0) -> list[np.ndarray]:
+def walk_photos(num: int = 24, lamp: float = 0.5, seed: int = 0, edge: float | None = None) -> list[np.ndarray]:
     """(HEIGHT, WIDTH, 3) uint8 on a walk round a ball on a desk without any texture, under one lamp of a strength.
 
-    The camera is held by hand: its height, distance and aim waver. The corners of the pictures are darker."""
+    The camera is held by hand: its height, distance and aim waver. The corners of the pictures are darker. edge: the
+    radius of the desk; beyond it lies a floor of one darkness."""
     random = np.random.default_rng(seed)
     u, v = np.meshgrid((np.arange(WIDTH) + 0.5) / WIDTH - 0.5, (np.arange(HEIGHT) + 0.5 - HEIGHT / 2) / WIDTH)
     vignette = 1.0 - 0.3 * (np.square(u) + np.square(v))
@@ -50,6 +51,8 @@ def walk_photos(num: int = 24, lamp: float = 0.5, seed: int = 0) -> list[np.ndar
         desk = centre - centre[2] / np.minimum(rays[..., 2:], -0.05) * rays
         light = np.array([1.2, 0.6, 1.5]) - desk
         shade = 0.3 + lamp * 1.5**2 * light[..., 2] / np.linalg.norm(light, axis=2) ** 3
+        if edge is not None:
+            shade = np.where(np.hypot(desk[..., 0], desk[..., 1]) > edge, 0.15, shade)
         unit = rays / np.linalg.norm(rays, axis=2, keepdims=True)
         ball = np.linalg.norm(np.cross(np.array([0.0, 0.0, 0.15]) - centre, unit), axis=2) < 0.15
         image = np.where(ball, 0.2, shade) * vignette * np.exp(random.normal(0.0, 0.03))

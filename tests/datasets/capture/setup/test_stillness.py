@@ -28,6 +28,12 @@ def test_a_walk_round_a_plain_desk_is_a_walk(lamp):
     assert found.still_share > 0.5  # neighbours alone would not tell
 
 
+def test_a_walk_round_a_plain_round_table_is_a_walk():
+    found, _ = recognised(walk_photos(lamp=0.1, edge=1.1))
+    assert (found.kind, found.method) == ("handheld", "moving border")
+    assert found.change < 1 / 3  # dark at the top, bright at the bottom: only that the edge shifts tells
+
+
 def test_a_camera_that_moves_before_texture_is_recognised():
     photos = [turntable_photos(1, shift=7 * i, seed=i, texture=0.3)[0] for i in range(12)]
     found, _ = recognised(photos)

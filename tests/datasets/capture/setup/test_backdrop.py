@@ -13,7 +13,7 @@ def test_masks_hold_the_object_and_little_else(texture):
     expected = silhouette()
     for mask in masks_of_position([log_frame(photo, SIDE) for photo in turntable_photos(10, texture=texture)]):
         assert (mask & expected).sum() > 0.97 * expected.sum()
-        assert (mask & expected).sum() > 0.85 * (mask | expected).sum()
+        assert (mask & expected).sum() > 0.8 * (mask | expected).sum()
 
 
 def test_where_nothing_turns_nothing_is_masked():

@@ -86,7 +86,7 @@ def visible_faces(pixels: np.ndarray, faces: np.ndarray, size: tuple[int, int]) 
     return face, weights
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", nogil=True)
 def _fill(pixels, faces, face, weights):
     height, width = face.shape
     nearest = np.zeros((height, width))  # 1 / depth, which is linear in the picture

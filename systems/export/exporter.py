@@ -147,13 +147,14 @@ def extract_surface(
 
     enclosure: what an SDF is cut with before."""
     device = model.occupancy.value.device
+    chunk = min(chunk, CPU_CHUNK) if device.type == "cpu" else chunk
     mesh = extract_isosurface(
-        model.field_value if enclosure is None else enclosure.cut(model.field_value, level),
+        model.field_value if enclosure is None else enclosure.cut(model.field_value, level, chunk, device),
         radius=model.config.radius,
         resolution=resolution,
         level=level,
         solid="below" if model.is_sdf else "above",
-        chunk=min(chunk, CPU_CHUNK) if device.type == "cpu" else chunk,
+        chunk=chunk,
         occupied=model.occupancy.occupied if model.config.grid_prune and not model.is_sdf else None,
         device=device,
     )

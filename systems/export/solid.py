@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from systems.export.pockets import MAX_CELLS, find_pockets
 from utils.mesh import Mesh, submesh
 from utils.mesh.holes import boundary_loops, close_loops
 from utils.mesh.isosurface import Field
@@ -33,16 +34,31 @@ class Enclosure:
             return np.zeros(len(points), bool)
         return np.abs(self.height(points)) <= ON_GROUND * self.spacing
 
-    def cut(self, sdf: Field, level: float) -> Field:
-        """The field whose level set is the surface of the intersection of `sdf <= level` with the half-space and the
-        cube."""
+    def cut(self, sdf: Field, level: float, chunk: int, device: torch.device) -> Field:
+        """The field whose level set is the surface of the intersection of `sdf <= level`, with its pockets filled, with
+        the half-space and the cube.
+
+        chunk: points at a time for the search of pockets."""
+
+        def shifted(points: Tensor) -> Tensor:
+            return sdf(points).float().reshape(-1) - level
+
+        def height(points: Tensor) -> Tensor:
+            normal = torch.tensor(self.ground[:3], dtype=torch.float64, device=points.device)
+            return (points.double() @ normal - self.ground[3]).float()
+
+        pockets = None
+        if self.ground is not None:
+            cells = min(MAX_CELLS, max(int(self.half_edge / self.spacing), 1))  # at least two of the lattice wide
+            pockets = find_pockets(shifted, self.ground, self.half_edge, cells, chunk, device)
 
         def field(points: Tensor) -> Tensor:
-            outside = points.abs().amax(dim=1) - self.half_edge
+            inside, outside = shifted(points), points.abs().amax(dim=1) - self.half_edge
+            if pockets is not None:
+                inside = torch.minimum(inside, pockets(points))
             if self.ground is not None:
-                normal = torch.tensor(self.ground[:3], dtype=torch.float64, device=points.device)
-                outside = torch.maximum(outside, (self.ground[3] - points.double() @ normal).float())
-            return torch.maximum(sdf(points).float().reshape(-1), level + outside)
+                outside = torch.maximum(outside, -height(points))
+            return level + torch.maximum(inside, outside)
 
         return field
 

@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= load/$(shell basename "$(INPUT)" | sed 's/\.[^.]*$$//')
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
-PYTEST := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest
+# what is compiled is kept: several processes import it
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help install test soak test-browser browser lint demo capture clean

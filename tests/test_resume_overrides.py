@@ -73,21 +73,15 @@ EFFECTIVE = [
     ["dataset.img_wh=[12,12]"],
     ["dataset.mask_band=2"],
     ["model.train_num_rays=16"],
-    ["model.num_samples_per_ray=16"],
     ["model.randomized=false"],
     ["model.background_color=black"],
     ["model.cos_anneal_end=1000"],
     ["model.texture.color_activation=none"],
     DIFFERENCES,
     ["system.loss.lambda_eikonal=5.0"],
-    ["system.loss.lambda_rgb_mse=0.5"],
     ["system.loss.lambda_sparsity=[0,1,2,100]"],
     [f"{ARGS}.lr=0.001"],
-    [f"{ARGS}.betas=[0.5,0.6]"],
-    [f"{ARGS}.eps=0.1"],
-    [f"{ARGS}.weight_decay=5.0"],
     ["system.optimizer.params.texture.lr=0.001"],
-    ["system.optimizer.params.texture.weight_decay=5.0"],
     ["system.optimizer.name=Adam"],
     ["system.warmup_steps=20"],
     ["system.final_lr_share=0.0001"],
@@ -95,6 +89,15 @@ EFFECTIVE = [
     ["trainer.max_steps=48"],
     ["seed=7"],
 ]
+ALIKE = [  # read where others of these are
+    ["model.num_samples_per_ray=16"],
+    ["system.loss.lambda_rgb_mse=0.5"],
+    [f"{ARGS}.betas=[0.5,0.6]"],
+    [f"{ARGS}.eps=0.1"],
+    [f"{ARGS}.weight_decay=5.0"],
+    ["system.optimizer.params.texture.weight_decay=5.0"],
+]
+EFFECTIVE += [pytest.param(overrides, marks=pytest.mark.soak) for overrides in ALIKE]
 
 
 @pytest.mark.parametrize("overrides", EFFECTIVE, ids=lambda overrides: overrides[0])

@@ -41,20 +41,20 @@ BLENDER = ("dataset.scene=lobes", "model.radius=0.8")
 COARSE = ("dataset.img_downscale=2", "model.num_samples_per_ray=32")  # eight rays a pixel
 WHOLE = ("dataset.img_downscale=1", "dataset.holdout=8")
 FULL = {  # what finds the surface in so short a time: how many steps, the format, and what makes the run small
-    "nerf-blender": (150, "blender", *BLENDER),
-    "neus-dtu-wmask": (150, "dtu", *LEVELS),
-    "neuralangelo-dtu-wmask": (90, "dtu", *WHOLE, *LEVELS, "system.constant_steps=25"),
-    "neus-capture-cpu": (150, "colmap", *WHOLE, *NEUS),
-    "neus-blender high": (150, "blender", *BLENDER, *LEVELS, *COARSE),
-    "neus-blender glossy": (150, "blender", *BLENDER, *LEVELS),
+    "nerf-blender": (110, "blender", *BLENDER),
+    "neus-dtu-wmask": (110, "dtu", *LEVELS),
+    "neuralangelo-dtu-wmask": (80, "dtu", *WHOLE, *LEVELS, "system.constant_steps=25"),
+    "neus-capture-cpu": (110, "colmap", *WHOLE, *NEUS),
+    "neus-blender high": (110, "blender", *BLENDER, *LEVELS, *COARSE),
+    "neus-blender glossy": (110, "blender", *BLENDER, *LEVELS),
 }
 # Without masks a background explains a few photographs as well as a surface does; thousands of steps tell them apart.
 # Here it is only asked that the photographs are learned.
 LATE = {
-    "nerf-colmap": (80, "colmap", *BACKGROUND, *DENSITY),
-    "neus-colmap": (60, "colmap", *NEUS, *BACKGROUND),
-    "neus-capture": (60, "colmap", *NEUS, *BACKGROUND, "dataset.apply_mask=false"),
-    "neus-dtu": (60, "dtu", *LEVELS, *BACKGROUND),
+    "nerf-colmap": (60, "colmap", *BACKGROUND, *DENSITY),
+    "neus-colmap": (40, "colmap", *NEUS, *BACKGROUND),
+    "neus-capture": (40, "colmap", *NEUS, *BACKGROUND, "dataset.apply_mask=false"),
+    "neus-dtu": (40, "dtu", *LEVELS, *BACKGROUND),
 }
 ELSEWHERE = {"neus-demo": "test_run", "neus-blender": "test_formats", "neus-bmvs": "test_formats"}
 

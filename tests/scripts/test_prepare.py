@@ -4,14 +4,16 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pycolmap
 import pytest
-from textured_scene import orbit_of_cameras, render_all
+from textured_scene import HEIGHT, WIDTH, orbit_of_cameras, render, render_all, texture
 
 import launch
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.geometry.agreement import agreement
+from datasets.poses import look_at
 from scripts.compare_cameras import main as compare
 from scripts.prepare import main
 from utils.images import read_image, write_jpeg
@@ -91,6 +93,22 @@ def test_training_reads_it_as_it_is(clip, tmp_path):
     arguments = ["--config", config, "--train", "--gpu", "cpu", f"dataset.root_dir={clip[1]}", *TINY]
     assert launch.main([*arguments, "--exp_dir", str(tmp_path / "exp"), "--runs_dir", str(tmp_path / "runs")]) == 0
     assert list(tmp_path.glob("exp/*/*/ckpt/*.ckpt"))
+
+
+def test_an_object_that_turns_before_a_still_wall_has_cameras_round_it(tmp_path):
+    turn = np.arange(18) * 2.0 * np.pi / 18
+    spots = np.stack([1.9 * np.cos(turn), 1.9 * np.sin(turn), np.full(18, 1.5)], axis=1)
+    cameras = np.stack([look_at(spot, np.array([0.0, 0.0, 0.45]), np.array([0.0, 0.0, 1.0])) for spot in spots])
+    wall = 150.0 + 0.3 * cv2.resize(texture(9), (2 * WIDTH, 2 * HEIGHT))  # alone it would hold the cameras together
+    for i, camera in enumerate(cameras):
+        write_jpeg(tmp_path / f"photos/{i:02d}.jpg", render(camera, wall))
+    assert main([str(tmp_path / "photos"), str(tmp_path / "out"), "--camera-model", "SIMPLE_PINHOLE"]) == 0
+    report = json.loads((tmp_path / "out/prepare/report.json").read_text(encoding="utf-8"))
+    assert (report["setup"]["kind"], report["setup"]["positions"]) == ("turntable", [18])
+    assert report["poses"]["check"]["contradicting_neighbours"] == 0
+    views = ColmapLoader(ColmapConfig(str(tmp_path / "out"))).posed.views
+    assert len(views) == 18
+    assert agreement(np.stack([view.c2w for view in views]), cameras).centre_errors.max() < 0.02
 
 
 def test_photos_of_two_sizes_have_two_cameras(tmp_path):

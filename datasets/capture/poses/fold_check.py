@@ -17,8 +17,8 @@ from datasets.capture.poses.ring_motion import RingMotion, angle_between, ring_m
 _MAX_NEIGHBOURS = 0.02  # of the neighbours may contradict the model; good models had none, the least fit 84 % of theirs
 _MAX_PAIRS, _MIN_PAIRS = 0.35, 20  # of all pairs; good models had up to 9 %: what repeats in a scene matches wrongly
 _MIN_RING = 5  # cameras that tell a circle
-_MAX_OFF_AXIS, _MAX_TILT = 4.0, 6.0  # degrees: of the median step from one axis, between the axes of the positions
-_GOOD_OFF_AXIS = 1.0  # degrees: a model that was 7 degrees wrong, bent between bare sides, had 2; true ones have 0
+_MAX_OFF_AXIS, _MAX_TILT = 1.5, 6.0  # degrees: of the median step from one axis, between the axes of the positions
+_GOOD_OFF_AXIS = 0.7  # degrees: true models had 0.1; one that was 7 degrees wrong, bent between bare sides, had 2
 _MAX_JUMP = 40.0  # degrees by which a step may exceed the median one, at least; by hand steps are uneven
 _MAX_BACK = 0.1  # of the steps may turn back
 _MAX_SPREAD = 0.15  # of the radius of the circle: heights and radii of the cameras of one position
@@ -50,9 +50,8 @@ def check_poses(
     if turntable:
         motions = _ring_motions(model, order)
         doubts += [doubt for motion, gaps in motions for doubt in _judge_ring(motion, gaps)]
-        if (
-            off_axis := max((float(np.median(motion.off_axis)) for motion, _ in motions), default=0.0)
-        ) > _GOOD_OFF_AXIS:
+        off_axis = max((float(np.median(motion.off_axis)) for motion, _ in motions), default=0.0)
+        if _GOOD_OFF_AXIS < off_axis <= _MAX_OFF_AXIS:
             warnings.append(f"the cameras of a turn move {off_axis:.1f} degrees off one axis in the median step")
         if motions and (tilt := angle_between([motion.axis for motion, _ in motions])) > _MAX_TILT:
             doubts.append(f"the axes of the camera's positions differ by {tilt:.0f} degrees")
@@ -103,7 +102,7 @@ def _judge_ring(motion: RingMotion, gaps: np.ndarray) -> Iterator[str]:
     num, typical = len(gaps) + 1, float(np.median(motion.steps / gaps))
     off_axis = float(np.median(motion.off_axis))
     if off_axis > _MAX_OFF_AXIS:
-        yield f"the cameras of a turn do not move round one axis: their steps are {off_axis:.0f} degrees off it"
+        yield f"the cameras of a turn do not move round one axis: their steps are {off_axis:.1f} degrees off it"
         return
     expected = typical * gaps
     jumps = np.abs(motion.steps - expected) > np.maximum(_MAX_JUMP, expected)

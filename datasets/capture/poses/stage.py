@@ -107,7 +107,7 @@ def _solve(options: CaptureOptions, database: Path, setup: Setup, statistics: Ma
     doubts: tuple[str, ...] = ()
     for method, run in _methods(options.root / "frames", database, setup, num).items():
         if doubts:
-            log.info("  doubtful poses (%s); another method: %s", "; ".join(doubts), method)
+            log.info("  doubtful poses: %s; trying %s", doubts[0], method)
         if not (models := run()):
             continue
         check = check_poses(models[0], database, setup.positions, turntable)

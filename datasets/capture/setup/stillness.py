@@ -35,8 +35,8 @@ class Recognition:
 
 
 def log_frame(image: np.ndarray, side: int) -> np.ndarray:
-    """(h, w, 3) float32 logarithms of the colours (H, W, 3) uint8 of a frame, its longer side reduced to `side`."""
-    scale = side / max(image.shape[:2])
+    """(h, w, 3) float32 logarithms of the colours (H, W, 3) uint8 of a frame, its longer side at most `side`."""
+    scale = min(side / max(image.shape[:2]), 1.0)
     size = tuple(max(round(scale * length), 8) for length in image.shape[1::-1])
     return np.log(cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) + _DARK)
 

@@ -6,9 +6,15 @@ import numpy as np
 import pycolmap
 import pytest
 
+from datasets.capture.frames.frame_list import Frame
+from datasets.capture.options import CaptureOptions
+from datasets.capture.poses import stage
+from datasets.capture.poses.diagnosis import MatchStatistics
 from datasets.capture.poses.fold_check import check_poses
 from datasets.capture.poses.ring_motion import angle_between, ring_motion
+from datasets.capture.setup.record import Setup
 from datasets.poses import look_at
+from utils.errors import CaptureError
 
 NUM, FOCAL, SIZE = 24, 500.0, (400, 300)
 UP = np.array([0.0, 0.0, 1.0])
@@ -130,3 +136,45 @@ def test_the_motion_of_a_ring():
     assert motion.off_axis.max() < 1e-4
     assert max(motion.heights, motion.radii) < 1e-6
     assert angle_between([UP, -UP]) < 1e-3
+
+
+def solve_with(tmp_path, monkeypatch, turntable: bool, *models):
+    """What the stage makes of the models that its methods give one after the other."""
+    names = names_of(NUM)
+    true = dict(zip(names, on_a_ring(EVEN), strict=True))
+    write_matches(tmp_path / "database.db", true, ring_pairs(names))
+    given = {f"method {number}": lambda model=model: [model] if model else [] for number, model in enumerate(models)}
+    monkeypatch.setattr(stage, "_methods", lambda *_: given)
+    setup = Setup("turntable" if turntable else "handheld", (tuple(names),), "given", 1.0)
+    frames = [Frame(name, name, SIZE, 100.0, 0.6) for name in names]
+    statistics = MatchStatistics(frames, False, [1000] * NUM, {(i, i + 1): 60 for i in range(NUM - 1)})
+    options = CaptureOptions(tmp_path / "photos", tmp_path / "out")
+    return stage._solve(options, tmp_path / "database.db", setup, statistics)
+
+
+def ring_model(angles) -> pycolmap.Reconstruction:
+    return make_model(dict(zip(names_of(len(angles)), on_a_ring(angles), strict=True)))
+
+
+def test_a_folded_model_gives_way_to_another_method(tmp_path, monkeypatch):
+    good = ring_model(EVEN)
+    solution = solve_with(tmp_path, monkeypatch, True, ring_model(EVEN % 180.0), None, good, None)
+    assert (solution.method, solution.models) == ("method 2", [good])
+
+
+def test_a_turn_with_few_registered_photos_is_kept_where_nothing_is_better(tmp_path, monkeypatch):
+    part = ring_model(EVEN[:10])
+    solution = solve_with(tmp_path, monkeypatch, True, part, None)
+    assert solution.models == [part]
+    assert solution.check.warnings == ("only 10 of 24 images are registered",)
+
+
+@pytest.mark.parametrize("turntable", [False, True])
+def test_where_all_fold_the_error_says_what_was_seen_and_what_to_do(turntable, tmp_path, monkeypatch):
+    with pytest.raises(CaptureError) as caught:
+        solve_with(tmp_path, monkeypatch, turntable, ring_model(EVEN % 90.0), None)
+    said = str(caught.value)
+    assert "photos: the poses cannot be true: " in said
+    assert "newspaper" in said
+    assert ("--setup handheld" if turntable else "--setup turntable") in said
+    assert ("24 photos cover 75 degrees 4 times" in said) == turntable

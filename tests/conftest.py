@@ -44,6 +44,14 @@ def log_as_before() -> Iterator[None]:
             logging.root.removeHandler(handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def little_code() -> Iterator[None]:
+    """A run keeps a copy of launch.py alone: all files, in some hundred folders, take half a minute to write."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("systems.runs._CODE", ("launch.py",))
+        yield
+
+
 @pytest.fixture(params=available_devices())
 def device(request: pytest.FixtureRequest) -> torch.device:
     """Each available device in turn."""

@@ -151,10 +151,10 @@ def test_chunks_that_had_to_be_halved_are_written_down(
 ) -> None:
     extract = exporter.extract_surface
 
-    def limited(model: object, resolution: int, level: float, chunk: int) -> object:
+    def limited(model: object, resolution: int, level: float, chunk: int, *more: object) -> object:
         if chunk > 2**20:
             no_memory(None)
-        return extract(model, resolution, level, chunk)
+        return extract(model, resolution, level, chunk, *more)
 
     monkeypatch.setattr(exporter, "extract_surface", limited)
     assert start(scene, tmp_path) == 0

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from datasets.capture.poses.turntable.motion import Motion, with_focal
+from datasets.capture.poses.turntable.adjustment import MotionAdjustment, adjust, observations
+from datasets.capture.poses.turntable.motion import Motion, pixel_size, with_focal
 from datasets.capture.poses.turntable.rings import PairMatches, Ring
 from datasets.files.quiet_colmap import seeded_options
 
@@ -17,12 +18,13 @@ _MIN_ANGLE = 1.5  # degrees between two rays of a point
 _ITERATIONS = 40
 
 
-def adjusted_reconstruction(
+def adjusted_reconstructions(
     database: Path, rings: Sequence[Ring], motion: Motion, pairs: Sequence[PairMatches]
-) -> pycolmap.Reconstruction:
-    """A reconstruction of the photos of `rings` with the poses of `motion` as a start, from matches that agree with it.
+) -> tuple[pycolmap.Reconstruction, pycolmap.Reconstruction]:
+    """Reconstructions of the photos of `rings`, from `motion` as a start and matches that agree with it: one whose
+    cameras keep to the axis, at steps that need not be even, and one of the same observations with free poses.
 
-    Poses, focal length and distortion are free in the bundle adjustment; principal points stay."""
+    Focal length and distortion are free in both; principal points stay."""
     with tempfile.TemporaryDirectory(prefix="turntable-") as folder:
         root = Path(folder)
         copy = root / "matches.db"
@@ -33,20 +35,57 @@ def adjusted_reconstruction(
         options = seeded_options()
         options.triangulation.create_max_angle_error = options.triangulation.continue_max_angle_error = 3.0
         model = pycolmap.triangulate_points(model, copy, root, root / "model", options=options)
-    for number, error in enumerate(_ERRORS):
-        manager = pycolmap.ObservationManager(model)
-        manager.filter_all_points3D(error, _MIN_ANGLE)
-        manager.filter_observations_with_negative_depth()
-        adjustment = pycolmap.BundleAdjustmentOptions()
-        adjustment.print_summary = False
-        adjustment.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-        adjustment.ceres.solver_options.max_num_iterations = _ITERATIONS
-        adjustment.ceres.solver_options.function_tolerance = 1e-6
-        adjustment.refine_extra_params = number > 0  # first what even steps did not allow: other poses
-        pycolmap.bundle_adjustment(model, adjustment)
-    pycolmap.ObservationManager(model).filter_all_points3D(_ERRORS[-1], _MIN_ANGLE)
+    shifts = None
+    size = pixel_size(next(iter(model.cameras.values())))
+    for error in _ERRORS:
+        _filter(model, max(error * size, _ERRORS[-1]))
+        motion, shifts = _adjust_to_motion(model, rings, motion, shifts)
+    _filter(model, _ERRORS[-1])
+    return model, _with_free_poses(model)
+
+
+def _filter(model: pycolmap.Reconstruction, error: float) -> None:
+    manager = pycolmap.ObservationManager(model)
+    manager.filter_all_points3D(error, _MIN_ANGLE)
+    manager.filter_observations_with_negative_depth()
+
+
+def _adjust_to_motion(
+    model: pycolmap.Reconstruction, rings: Sequence[Ring], motion: Motion, shifts: np.ndarray | None
+) -> tuple[Motion, np.ndarray]:
+    """Moves cameras and points to where they fit best on the motion; the motion, and by how much photos are off even
+    steps."""
+    seen = observations(model, rings)
+    camera = next(iter(model.cameras.values()))
+    problem = MotionAdjustment(rings, motion, camera, seen, shifts)
+    vector, points = adjust(problem, np.stack([model.points3D[i].xyz for i in seen.point_ids.tolist()]))
+    for point_id, xyz in zip(seen.point_ids.tolist(), points, strict=True):
+        model.points3D[point_id].xyz = xyz
+    for camera_id in model.cameras:
+        model.cameras[camera_id].params = problem.lens(vector).params
+    ids = [image_id for ring in rings for image_id in ring.image_ids]
+    for image_id, rotation, offset in zip(ids, *problem.poses(vector), strict=True):
+        pose = pycolmap.Rigid3d(pycolmap.Rotation3d(rotation), offset)
+        model.frames[model.images[image_id].frame_id].rig_from_world = pose
     model.update_point_3d_errors()
-    return model
+    return problem.moved(vector), problem.shifts(vector)
+
+
+def _with_free_poses(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
+    """A copy in which the poses are free of the motion."""
+    free = pycolmap.Reconstruction(model)
+    options = pycolmap.BundleAdjustmentOptions()
+    options.print_summary = False
+    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
+    options.ceres.solver_options.max_num_iterations = _ITERATIONS
+    options.ceres.solver_options.function_tolerance = 1e-6
+    config = pycolmap.BundleAdjustmentConfig()
+    for image_id in free.reg_image_ids():
+        config.add_image(image_id)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    pycolmap.create_default_bundle_adjuster(options, config, free).solve()
+    free.update_point_3d_errors()
+    return free
 
 
 def _write_matches(database: Path, rings: Sequence[Ring], pairs: Sequence[PairMatches]) -> None:

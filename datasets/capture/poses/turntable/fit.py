@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pycolmap
@@ -11,10 +12,9 @@ from datasets.capture.poses.turntable.motion import Correspondences, Motion
 from datasets.capture.poses.turntable.rings import PairMatches, Ring
 
 log = logging.getLogger(__name__)
-_FOCALS = (0.5, 3.0)  # of the longer side: 90 to 19 degrees; beyond, the perspective no longer tells
-_START_FOCALS = (0.9, 1.6)
-_PITCH = (-0.3, 1.5)  # radians; cameras look down at what stands on a disc, which tells a turn from its mirror image
-_START_PITCH = 0.5
+_FOCALS = (0.5, 0.75, 1.1, 1.6, 2.2, 3.0)  # of the longer side, 90 to 19 degrees: beyond, nothing tells them
+_PITCH = (-0.1, 1.5)  # radians; cameras look down at what stands on a disc, which tells a turn from its mirror image
+_START_PITCHES = (0.25, 0.75)
 _OTHER = 0.6  # radians, the largest roll and turn to the side
 _FEW, _MANY = 8, 60  # matches of a pair: for the first fits, and for the last
 _LOSS_SCALE = 1.0  # pixels, of the Cauchy loss
@@ -28,47 +28,63 @@ def thinned(pairs: Sequence[PairMatches], number: int) -> list[PairMatches]:
 
 def fit_sense(rings: Sequence[Ring], pairs: Sequence[PairMatches], camera: pycolmap.Camera) -> tuple[Motion, float]:
     """The motion of rings that are not joined yet (each with radius 1, height 0, azimuth 0), from pairs within rings,
-    and how much worse the other sense of the turn fits, as a factor of its cost."""
-    few = thinned(pairs, _FEW)
+    and how much worse the other sense of the turn fits, as a factor of its cost.
+
+    Rings are solved alone, for focal lengths from the least, where one minimum is left, up: with all free together, a
+    fit may take a high camera for a low one."""
+    few, many = thinned(pairs, _FEW), thinned(pairs, _MANY)
     side = max(camera.width, camera.height)
     found = []
     for sense in (1, -1):
-        starts = [_unjoined(len(rings), start * side, sense) for start in _START_FOCALS]
-        found.append(min((fit(rings, few, camera, start, places=False) for start in starts), key=lambda pair: pair[1]))
-        log.debug(
-            "sense %d: cost %.0f, focal %.0f, tilts %s",
-            sense,
-            found[-1][1],
-            found[-1][0].focal,
-            np.degrees(found[-1][0].tilts).round(1).tolist(),
-        )
+        at_rest = np.tile([1.0, 0.0, 0.0], (len(rings), 1))
+        starts = [np.tile([pitch, 0.0, 0.0], (len(rings), 1)) for pitch in _START_PITCHES]
+        fits = []
+        for focal in _FOCALS:
+            fits.append(_alone(rings, few, camera, [Motion(focal * side, sense, tilts, at_rest) for tilts in starts]))
+            starts = [fits[-1][0].tilts]
+        motion, cost = min(fits, key=lambda pair: pair[1])
+        log.debug("sense %d: cost %.0f, focal %.0f, pitches %s", sense, cost, motion.focal, motion.tilts[:, 0].round(2))
+        found.append((motion, cost))
     (best, cost), (_, other) = sorted(found, key=lambda pair: pair[1])
-    many = thinned(pairs, _MANY)
-    return fit(rings, many, camera, best, places=False)[0], other / cost
+    return fit(rings, many, camera, best, places=False, focal=False)[0], other / cost
 
 
-def _unjoined(number: int, focal: float, sense: int) -> Motion:
-    tilts, places = np.zeros((number, 3)), np.zeros((number, 3))
-    tilts[:, 0] = _START_PITCH
-    places[:, 0] = 1.0
-    return Motion(focal, sense, tilts, places)
+def _alone(
+    rings: Sequence[Ring], pairs: Sequence[PairMatches], camera: pycolmap.Camera, starts: Sequence[Motion]
+) -> tuple[Motion, float]:
+    """The motion of rings that are each solved alone, from the best of some starts with one focal length, which stays,
+    and the sum of their costs."""
+    tilts, total = [], 0.0
+    for number, ring in enumerate(rings):
+        own = [replace(pair, a=0, b=0) for pair in pairs if pair.a == number]
+        fits = [fit([ring], own, camera, start.part([number]), places=False, focal=False) for start in starts if own]
+        motion, cost = min(fits, key=lambda pair: pair[1], default=(starts[0].part([number]), 0.0))
+        tilts.append(motion.tilts)
+        total += cost
+    return replace(starts[0], tilts=np.concatenate(tilts)), total
 
 
 def fit(
-    rings: Sequence[Ring], pairs: Sequence[PairMatches], camera: pycolmap.Camera, start: Motion, places: bool
+    rings: Sequence[Ring],
+    pairs: Sequence[PairMatches],
+    camera: pycolmap.Camera,
+    start: Motion,
+    places: bool,
+    focal: bool = True,
 ) -> tuple[Motion, float]:
     """The motion with the least robust cost of the Sampson distances, and the cost.
 
-    places: whether the rings are joined, so that all but the first have free places."""
+    places: whether the rings are joined, so that all but the first have free places. focal: whether it is free too."""
     found = Correspondences(rings, pairs, camera)
     number = len(start.tilts)
     free = np.ones(1 + 6 * number, bool)
+    free[0] = focal
     free[1 + 3 * number :] = places
     free[1 + 3 * number : 4 + 3 * number] = False
     side = max(camera.width, camera.height)
     tilt, place = [_PITCH, (-_OTHER, _OTHER), (-_OTHER, _OTHER)], [(0.05, 20.0), (-20.0, 20.0), (-10.0, 10.0)]
-    focal = tuple(np.log(np.array(_FOCALS) * side))
-    low, high = np.array([focal, *tilt * number, *place * number]).T
+    focals = tuple(np.log(np.array([_FOCALS[0], _FOCALS[-1]]) * side))
+    low, high = np.array([focals, *tilt * number, *place * number]).T
     vector = start.vector().clip(low + 1e-6, high - 1e-6)
 
     def residuals(changed: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pycolmap
 
-from datasets.capture.poses.turntable.motion import Correspondences, Motion
+from datasets.capture.poses.turntable.motion import Correspondences, Motion, pixel_size
 from datasets.capture.poses.turntable.rings import PairMatches, Ring, match_pairs
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def _best_place(found: Correspondences, motion: Motion, angles: np.ndarray) -> t
         radius, height = radius[sane, None, None], height[sane, None, None]
         lines = constant + radius * by_radius + height * by_height  # (D, M, 3)
         norms = np.sqrt(np.square(lines[:, :, :2]).sum(axis=2))  # 0 where both cameras are in one place
-        off = motion.focal * np.abs((lines * second).sum(axis=2))
+        off = motion.focal / pixel_size(found.camera) * np.abs((lines * second).sum(axis=2))
         counts = ((off < _TOLERANCE * norms) & (norms > _MIN_BASELINE)).sum(axis=1)
         if counts.max() > best[0]:
             which = int(counts.argmax())

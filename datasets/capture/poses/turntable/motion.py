@@ -34,11 +34,14 @@ class Motion:
         """The motion of some of the rings."""
         return replace(self, tilts=self.tilts[list(rings)], places=self.places[list(rings)])
 
-    def poses(self, rings: Sequence[Ring], number: np.ndarray, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rotations (N, 3, 3) and translations (N, 3) from the object to the camera, of photos (N,) of rings (N,)."""
+    def poses(
+        self, rings: Sequence[Ring], number: np.ndarray, photo: np.ndarray, shift: np.ndarray | float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rotations (N, 3, 3) and translations (N, 3) from the object to the camera, of photos (N,) of rings (N,), each
+        turned `shift` farther than its even step."""
         steps = np.array([ring.step for ring in rings])
         looks = np.stack([look(*tilt) for tilt in self.tilts])[number]
-        angle = self.places[number, 2] + self.sense * steps[number] * photo
+        angle = self.places[number, 2] + self.sense * steps[number] * photo + shift
         places = np.stack([self.places[number, 0], np.zeros(len(number)), self.places[number, 1]], axis=1)
         return looks @ turn(angle), -np.einsum("nij,nj->ni", looks, places)
 
@@ -84,8 +87,8 @@ class Correspondences:
         return self._rays[1:]
 
     def residuals(self, motion: Motion) -> np.ndarray:
-        """(M,) Sampson distances in pixels (Hartley and Zisserman, 11.4.3): how far each match is off its epipolar
-        lines."""
+        """(M,) Sampson distances (Hartley and Zisserman, 11.4.3): how far each match is off its epipolar lines, in
+        pixels of a photo with 800 on its longer side, since uneven steps show in proportion to the size."""
         first, second = self.rays(motion.focal)
         rotation_a, offset_a = motion.poses(self.rings, self.ends[:, 0], self.ends[:, 1])
         rotation_b, offset_b = motion.poses(self.rings, self.ends[:, 2], self.ends[:, 3])
@@ -95,7 +98,13 @@ class Correspondences:
         lines_b = np.einsum("nij,nj->ni", essential, first)
         lines_a = np.einsum("nji,nj->ni", essential, second)
         squared = np.square(lines_a[:, :2]).sum(axis=1) + np.square(lines_b[:, :2]).sum(axis=1)
-        return motion.focal * (second * lines_b).sum(axis=1) / np.sqrt(squared + 1e-20)
+        scale = motion.focal / pixel_size(self.camera)
+        return scale * (second * lines_b).sum(axis=1) / np.sqrt(squared + 1e-20)
+
+
+def pixel_size(camera: pycolmap.Camera) -> float:
+    """The pixels of a photo that one is of a photo with 800 on its longer side."""
+    return max(camera.width, camera.height) / 800.0
 
 
 def cross(vectors: np.ndarray) -> np.ndarray:

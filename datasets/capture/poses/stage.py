@@ -112,8 +112,12 @@ def _solve(options: CaptureOptions, database: Path, setup: Setup, statistics: Ma
             continue
         check = check_poses(models[0], database, setup.positions, turntable)
         registered = models[0].num_reg_images()
-        if turntable and registered < MIN_REGISTERED_SHARE * num:
-            check = replace(check, warnings=(*check.warnings, f"only {registered} of {num} images are registered"))
+        if registered < MIN_REGISTERED_SHARE * num:
+            told = f"only {registered} of {num} images are registered"
+            if turntable:
+                check = replace(check, warnings=(*check.warnings, told))
+            elif doubts:  # what is left of a model that cannot be true is too little to trust
+                check = replace(check, doubts=(*check.doubts, told))
         if not check.doubts:
             solutions.append(_Solution(models, method, check))
         doubts = (*check.doubts, *(check.warnings if turntable else ()))

@@ -169,6 +169,14 @@ def test_a_turn_with_few_registered_photos_is_kept_where_nothing_is_better(tmp_p
     assert solution.check.warnings == ("only 10 of 24 images are registered",)
 
 
+def test_a_part_that_is_left_of_a_folded_walk_is_not_trusted(tmp_path, monkeypatch):
+    part = ring_model(EVEN[:10])
+    assert solve_with(tmp_path, monkeypatch, False, part).models == [part]
+    (tmp_path / "database.db").unlink()
+    with pytest.raises(CaptureError, match="only 10 of 24 images are registered"):
+        solve_with(tmp_path, monkeypatch, False, ring_model(EVEN % 90.0), part)
+
+
 @pytest.mark.parametrize("turntable", [False, True])
 def test_where_all_fold_the_error_says_what_was_seen_and_what_to_do(turntable, tmp_path, monkeypatch):
     with pytest.raises(CaptureError) as caught:

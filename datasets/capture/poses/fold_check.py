@@ -53,6 +53,8 @@ def check_poses(
         off_axis = max((float(np.median(motion.off_axis)) for motion, _ in motions), default=0.0)
         if _GOOD_OFF_AXIS < off_axis <= _MAX_OFF_AXIS:
             warnings.append(f"the cameras of a turn move {off_axis:.1f} degrees off one axis in the median step")
+        if any(max(motion.heights, motion.radii) > _MAX_SPREAD for motion, _ in motions):
+            warnings.append("the cameras of a turn do not lie on one circle")
         if motions and (tilt := angle_between([motion.axis for motion, _ in motions])) > _MAX_TILT:
             doubts.append(f"the axes of the camera's positions differ by {tilt:.0f} degrees")
         figures["rings"] = [
@@ -115,5 +117,3 @@ def _judge_ring(motion: RingMotion, gaps: np.ndarray) -> Iterator[str]:
         )
     elif (back := (motion.steps < -0.25 * typical).mean()) > _MAX_BACK:
         yield f"the cameras of a turn move back in {100.0 * back:.0f} % of the steps"
-    if max(motion.heights, motion.radii) > _MAX_SPREAD:
-        yield "the cameras of a turn do not lie on a circle"

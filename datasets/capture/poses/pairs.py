@@ -8,7 +8,7 @@ _NUM_WORDS, _SAMPLE_SIZE, _ITERATIONS = 64, 20_000, 12  # visual words; descript
 _NEIGHBOURS, _SIMILAR = 6, 6  # of a frame of a video
 _MAX_EXHAUSTIVE = 80  # photos up to which all pairs are matched
 _PHOTO_NEIGHBOURS, _PHOTO_SIMILAR = 4, 30  # of a photo, where there are more
-_RING_NEIGHBOURS, _RING_SIMILAR = 4, 8  # of a photo of a turntable: in its turn, and elsewhere
+_RING_NEIGHBOURS, _RING_SIMILAR = 4, 12  # of a photo of a turntable: in its turn, and elsewhere
 
 Pair = tuple[int, int]
 
@@ -43,14 +43,12 @@ def choose_ring_pairs(descriptors: Sequence[np.ndarray], positions: Sequence[Seq
     for ring in positions:
         for place, i in enumerate(ring):
             pairs |= {(i, ring[(place + step) % len(ring)]) for step in range(1, _RING_NEIGHBOURS + 1)}
-            for other in positions:
-                if other is ring:
-                    continue
-                if len(other) == len(ring):
-                    pairs |= {(i, other[(place + step) % len(other)]) for step in (-1, 0, 1)}
-                else:
-                    nearest = np.argsort(-(signatures[list(other)] @ signatures[i]))[:_RING_SIMILAR]
-                    pairs |= {(i, other[j]) for j in nearest.tolist()}
+            others = [other for other in positions if other is not ring]
+            for other in (other for other in others if len(other) == len(ring)):
+                pairs |= {(i, other[(place + step) % len(other)]) for step in (-1, 0, 1)}
+            elsewhere = [j for other in others if len(other) != len(ring) for j in other]
+            nearest = np.argsort(-(signatures[elsewhere] @ signatures[i]))[:_RING_SIMILAR]
+            pairs |= {(i, elsewhere[j]) for j in nearest.tolist()}
     return sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
 
 

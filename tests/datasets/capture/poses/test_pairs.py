@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets.capture.poses.pairs import choose_pairs, connected_components, vlad
+from datasets.capture.poses.pairs import choose_pairs, choose_ring_pairs, connected_components, vlad
 
 
 def loop_of_descriptors(num: int, turns: int = 1) -> list[np.ndarray]:
@@ -45,3 +45,14 @@ def test_images_without_features_are_borne():
 
 def test_parts_are_what_pairs_connect():
     assert connected_components([(0, 1), (3, 4), (1, 5)], 6) == [[0, 1, 5], [3, 4], [2]]
+
+
+def test_photos_of_a_turntable_are_paired_with_those_at_near_angles():
+    random = np.random.default_rng(3)
+    descriptors = [random.integers(0, 256, (50, 128), dtype=np.uint8) for _ in range(29)]
+    rings = [range(12), range(12, 24), range(24, 29)]
+    pairs = set(choose_ring_pairs(descriptors, rings))
+    assert {(0, 1), (0, 4), (0, 11), (3, 15), (3, 16), (0, 23)} <= pairs  # the turn closes
+    assert not {(0, 6), (3, 18)} & pairs  # its other side
+    assert all(any((i, j) in pairs for i in range(24)) for j in range(24, 29))
+    assert all(i < j for i, j in pairs)

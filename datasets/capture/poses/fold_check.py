@@ -107,13 +107,14 @@ def _judge_ring(motion: RingMotion, gaps: np.ndarray) -> Iterator[str]:
         yield f"the cameras of a turn do not move round one axis: their steps are {off_axis:.1f} degrees off it"
         return
     expected = typical * gaps
-    jumps = np.abs(motion.steps - expected) > np.maximum(_MAX_JUMP, expected)
+    # back only: a hand may leave out a part of the turn, as real series do, but it does not go back so far
+    jumps = expected - motion.steps > np.maximum(_MAX_JUMP, expected)
     if jumps.any():
         worst = motion.steps[jumps][np.abs(motion.steps[jumps]).argmax()]
         covered = min(abs(typical) * int(gaps[~jumps].sum()) / (int(jumps.sum()) + 1), 360.0)
         yield (
             f"the cameras of a turn do not move on evenly: {num} photos cover {covered:.0f} degrees "
-            f"{jumps.sum() + 1} times, with jumps of up to {abs(worst):.0f} degrees between steps of {typical:.0f}"
+            f"{jumps.sum() + 1} times, with jumps back of up to {abs(worst):.0f} degrees between steps of {typical:.0f}"
         )
     elif (back := (motion.steps < -0.25 * typical).mean()) > _MAX_BACK:
         yield f"the cameras of a turn move back in {100.0 * back:.0f} % of the steps"

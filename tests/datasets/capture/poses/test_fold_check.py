@@ -118,6 +118,14 @@ def test_uneven_steps_of_a_hand_and_left_out_photos_pass(tmp_path):
     assert check_poses(model, tmp_path / "database.db", [names], True).doubts == ()
 
 
+def test_a_part_of_the_turn_that_is_left_out_passes(tmp_path):
+    angles = EVEN + np.where(np.arange(NUM) > 12, 100.0, 0.0)
+    names = names_of(NUM)
+    true = dict(zip(names, on_a_ring(angles), strict=True))
+    write_matches(tmp_path / "database.db", true, [pair for pair in pairwise(names) if pair[1] != names[13]])
+    assert check_poses(make_model(true), tmp_path / "database.db", [names], True).doubts == ()
+
+
 def test_positions_share_their_axis(tmp_path):
     names = [names_of(NUM, ring) for ring in range(2)]
     first, second = on_a_ring(EVEN), on_a_ring(EVEN, 2.0)

@@ -1,8 +1,9 @@
 """From a trained model to mesh files in the user's own coordinates.
 
 `export_mesh` takes these steps:
-1. extraction: marching cubes finds the level set of the field, in scene coordinates (`extract_surface`), cut at what
-   the object stands on, `export.bottom` (solid.py);
+1. extraction: marching cubes finds the level set of the field, in scene coordinates (`extract_surface`); with
+   `export.bottom` cut at what the object stands on (solid.py), cavities that no photograph looks into filled before
+   (filling.py);
 2. cropping to what the training cameras see, `export.crop` (postprocess.py);
 3. floaters: small components are dropped unless masks show them (floaters.py);
 4. holes are closed up to a size (postprocess.py);
@@ -27,6 +28,7 @@ from models.base import VolumeModel
 from systems.configs import Experiment, ExportConfig
 from systems.export import postprocess
 from systems.export.density_level import density_level
+from systems.export.filling import fill_hidden
 from systems.export.floaters import drop_small_components
 from systems.export.solid import Enclosure
 from systems.views import PosedViews
@@ -83,7 +85,7 @@ def export_mesh(
     level = surface_level(model, isosurface.threshold, views)
     chunks = HalvingChunks("export.chunk_size", config.chunk_size, postprocess.MIN_CHUNK)
     spacing = 2.0 * model.config.radius / (isosurface.resolution - 1)
-    enclosure = _enclosure(model, config, views, spacing)
+    enclosure = _enclosure(LevelSet(model, level, spacing), experiment, views, chunks)
     mesh = chunks.run(lambda chunk: extract_surface(model, isosurface.resolution, level, chunk, enclosure))
     mesh, num_hollows = (mesh, 0) if enclosure is None else enclosure.fill(mesh)
     mesh = mesh if enclosure is None or config.bottom == "closed" else enclosure.without_bottom(mesh)
@@ -132,12 +134,24 @@ def surface_level(model: VolumeModel, threshold: float | str, views: LoadViews |
     return density_level(model, views("test").draw(LEVEL_RAYS, torch.zeros(3, device=device), generator).rays)
 
 
-def _enclosure(model: VolumeModel, config: ExportConfig, views: LoadViews | None, spacing: float) -> Enclosure | None:
-    """What `export.bottom` cuts an SDF with; None where it asks for nothing."""
-    if config.bottom == "none" or not model.is_sdf:
+def _enclosure(
+    surface: LevelSet, experiment: Experiment, views: LoadViews | None, chunks: HalvingChunks
+) -> Enclosure | None:
+    """What `export.bottom` cuts an SDF with, and what it fills; None where it asks for nothing."""
+    model, radius = surface.model, surface.model.config.radius
+    if experiment.export.bottom == "none" or not model.is_sdf:
         return None
-    ground = None if views is None else views("test").ground
-    return Enclosure(ground, half_edge=model.config.radius - 1.5 * spacing, spacing=spacing)
+    cut = Enclosure(None, half_edge=radius - 1.5 * surface.spacing, spacing=surface.spacing)
+    if views is None:
+        return cut
+    cut, train = replace(cut, ground=views("test").ground), views("train")
+
+    def extract(resolution: int) -> Mesh:
+        return chunks.run(lambda chunk: extract_surface(model, resolution, surface.level, chunk, cut))
+
+    cameras = [train.camera(index) for index in range(len(train))]
+    resolution, device = experiment.model.geometry.isosurface.resolution, model.occupancy.value.device
+    return replace(cut, filling=fill_hidden(extract, cameras, radius, resolution, cut.ground, device))
 
 
 def extract_surface(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from systems.export.filling import Filling
 from systems.export.pockets import MAX_CELLS, find_pockets
 from utils.mesh import Mesh, submesh
 from utils.mesh.holes import boundary_loops, close_loops
@@ -23,6 +24,7 @@ class Enclosure:
     ground: np.ndarray | None  # (4,) float64 nx, ny, nz, d: the height of x is n @ x - d; None: no support plane
     half_edge: float  # of the cube
     spacing: float  # of the lattice that marching cubes works on
+    filling: Filling | None = None  # what is solid since no photograph looks into it
 
     def height(self, points: np.ndarray) -> np.ndarray:
         """(P,) of points (P, 3) above the support plane."""
@@ -35,8 +37,8 @@ class Enclosure:
         return np.abs(self.height(points)) <= ON_GROUND * self.spacing
 
     def cut(self, sdf: Field, level: float, chunk: int, device: torch.device) -> Field:
-        """The field whose level set is the surface of the intersection of `sdf <= level`, with its pockets filled, with
-        the half-space and the cube.
+        """The field whose level set is the surface of the intersection of `sdf <= level`, with its pockets and what no
+        photograph looks into filled, with the half-space and the cube.
 
         chunk: points at a time for the search of pockets."""
 
@@ -56,6 +58,8 @@ class Enclosure:
             inside, outside = shifted(points), points.abs().amax(dim=1) - self.half_edge
             if pockets is not None:
                 inside = torch.minimum(inside, pockets(points))
+            if self.filling is not None:
+                inside = torch.minimum(inside, self.filling.height(points))
             if self.ground is not None:
                 outside = torch.maximum(outside, -height(points))
             return level + torch.maximum(inside, outside)
@@ -71,9 +75,12 @@ class Enclosure:
         return replace(mesh, vertices=mesh.vertices + lift[:, None] * self.ground[:3])
 
     def restore_cuts(self, mesh: Mesh, moved: Mesh) -> Mesh:
-        """A moved mesh with the vertices that lay on the cuts where they were, and none below the support plane."""
+        """A moved mesh with the vertices that lay on the cuts or on what is filled where they were, and none below the
+        support plane."""
         on_cube = np.abs(mesh.vertices).max(axis=1) >= self.half_edge - ON_GROUND * self.spacing
         fixed = on_cube | self.on_ground(mesh.vertices)
+        if self.filling is not None:
+            fixed |= self.filling.touches(mesh.vertices, 0.5 * self.spacing)
         return self.settle(replace(moved, vertices=np.where(fixed[:, None], mesh.vertices, moved.vertices)))
 
     def fill(self, mesh: Mesh) -> tuple[Mesh, int]:

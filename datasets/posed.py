@@ -22,7 +22,7 @@ from datasets.geometry.normalise import (
 )
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import UnsplitFolderConfig
-from datasets.region import Region, read_region
+from datasets.region import OBJECT_FILE, Region, read_region
 from datasets.scene import Scene
 from utils.config.limits import Range
 from utils.images import read_image
@@ -40,7 +40,8 @@ class PosedConfig(UnsplitFolderConfig):
     # in the units of the cameras; None: estimated from the well-observed sparse points
     object_radius: Annotated[float, Range(above=0.0, high=1e9)] | None = None
     # below root_dir: the sphere around the object, as prepare.py writes it. If the file exists it replaces the two
-    # estimates above and the radius, unless object_radius is set; None: never
+    # estimates above and the radius, unless object_radius is set; None: never. With masks, object.json beside it is
+    # used in place of the default: the sphere around what the masks leave
     region_file: str | None = "region.json"
 
 
@@ -103,6 +104,9 @@ class PosedLoader:
     def region(self) -> Region | None:
         """The region of interest, if there is one, which it logs. Raises DataError for a file that cannot be read."""
         name = self.config.region_file
+        masked = name == PosedConfig.region_file and self.posed.mask_folder is not None
+        if masked and (self.root / OBJECT_FILE).is_file():
+            name = OBJECT_FILE
         if name is None or (name == PosedConfig.region_file and not (self.root / name).is_file()):
             return None
         require_inside(self.root, [self.root / name], self.config.follow_links)

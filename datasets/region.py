@@ -13,6 +13,7 @@ from utils.errors import ConfigError, DataError
 from utils.files import replacing
 
 REGION_FILE = "region.json"
+OBJECT_FILE = "object.json"  # the sphere around what the masks leave, closer than that of the region
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,13 @@ def prepare_parser() -> argparse.ArgumentParser:
         help="sphere around the object, in the coordinates of sparse_points.ply (default: estimated)",
     )
     parser.add_argument(
-        "--masks", metavar="FOLDER|auto", help="folder with masks of the images, or auto to make them with rembg"
+        "--masks",
+        default="auto",
+        metavar="FOLDER|auto|rembg",
+        help="folder with masks of the images, rembg to make them with its networks, or auto (default): the object is "
+        "told from what it stands on",
     )
+    parser.add_argument("--keep-scene", action="store_true", help="no masks: train the object with all around it")
     parser.add_argument("--neus", action="store_true", help="also write OUT/neus: image/, mask/, cameras_sphere.npz")
     parser.add_argument("--transforms", action="store_true", help="also write OUT/transforms.json")
     selection = parser.add_mutually_exclusive_group()
@@ -79,7 +84,7 @@ def make_dataset(args: argparse.Namespace) -> None:
     options = CaptureOptions(
         source=args.input, root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
         camera_model=args.camera_model, setup=args.setup, scale=args.scale, roi=args.roi,
-        masks=args.masks, neus=args.neus, transforms=args.transforms,
+        masks=args.masks, keep_scene=args.keep_scene, neus=args.neus, transforms=args.transforms,
     )  # fmt: skip
     prepare(options, args.only, args.start)
     print(f"train with: python launch.py --config configs/neus-capture.yaml --train dataset.root_dir={args.out}")

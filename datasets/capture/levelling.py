@@ -22,14 +22,14 @@ class Levelling:
     on_ground: bool  # whether z = 0 is the support plane; else the middle of the object is at the origin
 
 
-def find_levelling(model: SparseModel) -> Levelling | None:
+def find_levelling(model: SparseModel, on_disc: bool = False) -> Levelling | None:
     """The motion that stands a sparse model upright; None, with the reason logged, where no object can be told.
 
     The support plane, where there is one, becomes z = 0 with the cameras above it, and the middle of the object comes
     to x = y = 0; else its middle comes to the origin. The first camera comes to x = 0, y < 0, so that the way it looks
-    is +y."""
+    is +y. on_disc: see `estimate_region`."""
     try:
-        region = estimate_region(model)
+        region = estimate_region(model, on_disc)
     except DataError as error:
         log.info("  not levelled: %s", error)
         return None

@@ -27,7 +27,8 @@ class CaptureOptions:
     camera_model: str = "SIMPLE_RADIAL"  # focal length and one coefficient: what most captures can determine
     setup: Literal["auto", "handheld", "turntable"] = "auto"  # auto: recognised from the frames
     scale: float | None = None  # metres per unit of the cameras; None: the units of COLMAP stay
-    masks: str | None = None  # a folder of masks, "auto", or None
+    masks: str = "auto"  # a folder of masks, "auto" or "rembg"
+    keep_scene: bool = False  # no masks: the object is trained with all that is around it
     neus: bool = False  # writes the layout of NeuS too
     transforms: bool = False  # and a transforms.json
     roi: str | None = None  # "x,y,z,radius" of the object, in the coordinates of sparse_points.ply; None: estimated
@@ -47,7 +48,9 @@ class CaptureOptions:
         if self.roi is not None:
             parse_roi(self.roi)
         if self.mask_folder is not None and not self.mask_folder.is_dir():
-            raise ConfigError(f"--masks: expected auto or a folder of masks, got {self.masks}, which is no folder.")
+            raise ConfigError(f"--masks: expected auto, rembg or a folder of masks, got {self.masks}: no such folder.")
+        if self.keep_scene and self.masks != "auto":
+            raise ConfigError(f"--keep-scene: uses no masks, but --masks {self.masks} is given. Leave one of them out.")
         if self.root.resolve() == self.source.resolve():
             raise ConfigError(f"{self.root}: INPUT and OUT are the same folder. Give another OUT.")
 
@@ -59,4 +62,4 @@ class CaptureOptions:
     @property
     def mask_folder(self) -> Path | None:
         """The folder with the user's masks, if there is one."""
-        return None if self.masks in (None, "auto") else Path(self.masks)
+        return None if self.masks in ("auto", "rembg") else Path(self.masks)

@@ -4,8 +4,8 @@ from functools import partial
 
 from datasets.capture.dataset.stage import write_layouts
 from datasets.capture.frames.stage import extract_frames
-from datasets.capture.masks.mask_files import LOOSE_MASK_FOLDER, MASK_FOLDER
-from datasets.capture.masks.stage import write_masks
+from datasets.capture.masks.mask_files import CONTACT_SHEET, LOOSE_MASK_FOLDER, MASK_FOLDER
+from datasets.capture.masks.stage import has_own_masks, write_masks
 from datasets.capture.options import CaptureOptions
 from datasets.capture.poses.stage import estimate_poses
 from datasets.capture.region.choose_region import INTEREST_FILE, POINTS_FILE
@@ -14,7 +14,7 @@ from datasets.capture.setup.record import SETUP_FILE, SETUP_MASK_FOLDER
 from datasets.capture.setup.stage import recognise_setup
 from datasets.capture.stage_runner import Stage, run_stages
 from datasets.capture.undistort import undistort_images
-from datasets.region import REGION_FILE
+from datasets.region import OBJECT_FILE, REGION_FILE
 from utils.errors import CaptureError
 
 STAGES = ("frames", "setup", "poses", "undistort", "region", "masks", "dataset")
@@ -23,6 +23,7 @@ STAGES = ("frames", "setup", "poses", "undistort", "region", "masks", "dataset")
 def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
     """The stages that `options` ask for, in the order of STAGES."""
     root = options.root
+    no_masks = options.keep_scene or has_own_masks(root)
     return (
         Stage(
             "frames",
@@ -61,9 +62,9 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
         ),
         Stage(
             "masks",
-            (MASK_FOLDER, LOOSE_MASK_FOLDER) if options.masks else (),
+            () if no_masks else (MASK_FOLDER, LOOSE_MASK_FOLDER, CONTACT_SHEET, OBJECT_FILE),
             partial(write_masks, options),
-            {"masks": options.masks},
+            {"masks": options.masks, "none": no_masks},
             (options.mask_folder,) if options.mask_folder else (),
         ),
         Stage(

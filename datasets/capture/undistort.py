@@ -11,6 +11,7 @@ import pycolmap
 
 from datasets.capture.levelling import Levelling, find_levelling
 from datasets.capture.options import CaptureOptions
+from datasets.capture.setup.record import is_turntable
 from datasets.capture.sparse_model import to_sparse_model
 from datasets.files.quiet_colmap import quiet
 
@@ -27,7 +28,7 @@ def undistort_images(options: CaptureOptions, working: Path) -> dict[str, Any]:
     os.replace(target / "images", working / "images")
     model = pycolmap.Reconstruction(target / "sparse")
     shutil.rmtree(target)
-    levelling = find_levelling(to_sparse_model(model))
+    levelling = find_levelling(to_sparse_model(model), is_turntable(options.root))
     move(model, levelling, options.scale or 1.0)
     sparse = working / "sparse" / "0"
     sparse.mkdir(parents=True)

@@ -11,6 +11,7 @@ from utils.files import replacing
 from utils.images import write_png
 
 MASK_FOLDER = "masks"  # the loaders read these masks
+CONTACT_SHEET = "masks.png"  # all masks over their photographs
 LOOSE_MASK_FOLDER = "masks_loose"  # no loader reads these: they show where the object may be, not where it is
 
 
@@ -18,10 +19,11 @@ LOOSE_MASK_FOLDER = "masks_loose"  # no loader reads these: they show where the 
 class MaskReport:
     """Which masks were written."""
 
-    kind: Literal["given", "rembg", "loose"]
-    folder: str  # MASK_FOLDER or LOOSE_MASK_FOLDER
+    kind: Literal["carved", "given", "rembg", "loose", "none"]
+    folder: str | None  # MASK_FOLDER, LOOSE_MASK_FOLDER or None
     num_masks: int
     num_images: int
+    agreement: float | None = None  # of carved masks with each other, in [0, 1]
 
 
 def mask_name(image_name: str) -> str:

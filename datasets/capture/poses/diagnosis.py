@@ -9,11 +9,10 @@ import pycolmap
 from datasets.capture.frames.frame_list import Frame
 from datasets.capture.frames.motion import BLURRED
 from datasets.capture.poses.pairs import Pair, connected_components
-from datasets.geometry.axes import focus_point, mean_up
+from datasets.geometry.axes import focus_point, level_up
 from datasets.points.sift import MIN_MATCHES
 
 _SECTORS = 12  # of the circle around the object
-_MIN_SPREAD = 0.03  # mean square of a coordinate of unit vectors; below it counts as 0: 10 degrees
 _FEW_FEATURES, _FEW_MATCHES = 600, 40  # in the median image; between the median pair of neighbours
 
 
@@ -82,19 +81,6 @@ def cameras_per_sector(azimuth: np.ndarray) -> np.ndarray:
     cameras at equal angles, as on a turntable, fill the sectors equally."""
     sector = np.rint(azimuth * _SECTORS / 360.0).astype(int) % _SECTORS
     return np.bincount(sector, minlength=_SECTORS)
-
-
-def level_up(c2w: np.ndarray) -> np.ndarray:
-    """(3,) unit up direction of cameras (N, 3, 4): perpendicular to their x axes, since people hold cameras level.
-
-    The mean of the cameras' own up tilts where they are all on one side of the object. It is the result where the x
-    axes do not determine the direction, or are not level."""
-    right = c2w[:, :, 0]
-    spread, axes = np.linalg.eigh(right.T @ right / len(right))
-    mean = mean_up(c2w)
-    if spread[0] > _MIN_SPREAD or spread[1] < _MIN_SPREAD:
-        return mean
-    return axes[:, 0] if axes[:, 0] @ mean >= 0.0 else -axes[:, 0]
 
 
 def explain_failure(statistics: MatchStatistics) -> str:

@@ -18,19 +18,22 @@ log = logging.getLogger(__name__)
 POINTS_FILE, INTEREST_FILE = "sparse_points.ply", "sparse_points_interest.ply"
 
 
-def choose_region(model: SparseModel, roi: str | None = None, interest: Path | None = None) -> Region:
+def choose_region(
+    model: SparseModel, roi: str | None = None, interest: Path | None = None, on_disc: bool = False
+) -> Region:
     """The sphere that `roi` ("x,y,z,radius") gives, else the one around the vertices of the PLY file `interest`, else
     the one that `estimate_region` finds. Logs which.
 
-    Estimates the up direction and the ground in all three cases. interest: need not exist. Raises InputError."""
+    Estimates the up direction and the ground in all three cases. interest: need not exist; on_disc: see
+    `estimate_region`. Raises InputError."""
     if roi is not None:
         center, radius = parse_roi(roi)
-        region = _with_sphere(model, center, radius, "by --roi")
+        region = _with_sphere(model, center, radius, "by --roi", on_disc)
     elif interest is not None and interest.is_file():
         center, radius = sphere_of_points(interest)
-        region = _with_sphere(model, center, radius, f"the points of {interest.name}")
+        region = _with_sphere(model, center, radius, f"the points of {interest.name}", on_disc)
     else:
-        region = estimate_region(model)
+        region = estimate_region(model, on_disc)
     log.info(
         "region of interest (%s): radius %.4g around (%.4g, %.4g, %.4g), with %d of %d points",
         *(region.method, region.radius, *region.center, region.contains(model.points).sum(), len(model.points)),
@@ -50,10 +53,10 @@ def sphere_of_points(path: Path) -> tuple[np.ndarray, float]:
     return center, MARGIN * radius
 
 
-def _with_sphere(model: SparseModel, center: np.ndarray, radius: float, method: str) -> Region:
+def _with_sphere(model: SparseModel, center: np.ndarray, radius: float, method: str, on_disc: bool) -> Region:
     """The user's sphere with an estimated up direction and ground."""
     try:
-        estimate = estimate_region(model)
+        estimate = estimate_region(model, on_disc)
     except DataError:  # too few points to estimate anything, but the user's sphere needs none
         estimate = Region(center, radius, mean_up(model.c2w), None, method)
     return replace(estimate, center=center, radius=radius, method=method)

@@ -5,9 +5,10 @@ import logging
 import numpy as np
 
 from datasets.capture.region.cluster_points import label_clusters, trimmed_ball
+from datasets.capture.region.support import low_plane, support_plane
 from datasets.capture.sparse_model import SparseModel
-from datasets.geometry.axes import focus_point, mean_up
-from datasets.geometry.planes import Plane, find_plane
+from datasets.geometry.axes import focus_point, level_up, mean_up
+from datasets.geometry.planes import Plane
 from datasets.region import Region
 from utils.errors import DataError
 
@@ -20,20 +21,22 @@ _MAX_DISTANCE = 0.8  # of points of the object from what the cameras look at
 _PLANE_THICKNESS = 0.008  # of a plane, to either side
 _CELL = 0.04  # gaps in an object
 # shares of the near points
-_MIN_GROUND_SHARE = 0.08  # in a plane that counts as the ground
 _MIN_OBJECT_SHARE = 0.02  # above it: with less, the plane is the object
 _PLATE_RADII = 1.2  # a plane that ends within this many radii of the object is a part of it
 
 
-def estimate_region(model: SparseModel) -> Region:
+def estimate_region(model: SparseModel, on_disc: bool = False) -> Region:
     """The sphere around the object that the cameras of a sparse reconstruction look at.
+
+    on_disc: the object stands on the disc of a turntable, which is no part of it, small as it is.
 
     Raises DataError where there are too few points or cameras to tell."""
     focus = robust_focus(model.c2w)
     distance = float(np.median(np.linalg.norm(model.c2w[:, :, 3] - focus, axis=1)))
     near = _near_points(model, focus, distance)
     thickness = _PLANE_THICKNESS * distance
-    ground = support_plane(near, model.c2w[:, :, 3], thickness)
+    positions = model.c2w[:, :, 3]
+    ground = support_plane(near, positions, thickness) or low_plane(near, positions, level_up(model.c2w), thickness)
     up = up_direction(model.c2w, ground)
     method = "auto: what most cameras look at"
     if ground is None:
@@ -47,7 +50,7 @@ def estimate_region(model: SparseModel) -> Region:
     ball = trimmed_ball(add_contact(points, ground))
     in_plane = near[np.abs(ground.height(near)) <= 2.0 * thickness]
     plate = trimmed_ball(np.concatenate([points, in_plane]))
-    if plate[1] < _PLATE_RADII * ball[1]:
+    if plate[1] < _PLATE_RADII * ball[1] and not on_disc:
         return _region(*plate, model, up, None, f"{method}, with the plate that it stands on")
     return _region(*ball, model, up, ground, f"{method}, above the plane with most points")
 
@@ -89,25 +92,6 @@ def robust_focus(c2w: np.ndarray) -> np.ndarray:
             break
         focus = focus_point(inliers)
     return focus
-
-
-def support_plane(points: np.ndarray, positions: np.ndarray, thickness: float) -> Plane | None:
-    """The plane that an object stands on or hangs from: the cameras and nearly all points are on one side of it.
-
-    points: (K, 3) near the object; positions: (N, 3) of the cameras; thickness: the distance within which points
-    belong to the plane, to either side. None where no plane has enough of the points."""
-
-    def score(heights: np.ndarray, threshold: float) -> float:
-        behind = heights < -2.0 * threshold
-        return float((np.abs(heights) < threshold).sum() - 3.0 * behind.sum())
-
-    def accept(plane: Plane) -> bool:
-        return bool((plane.height(positions) > 0.0).mean() >= 0.98)
-
-    plane = find_plane(points, thickness, positions.mean(axis=0), score, accept)
-    if plane is None or (np.abs(plane.height(points)) < thickness).mean() < _MIN_GROUND_SHARE:
-        return None
-    return plane
 
 
 def up_direction(c2w: np.ndarray, ground: Plane | None) -> np.ndarray:

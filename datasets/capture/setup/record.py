@@ -26,6 +26,11 @@ def write_setup(setup: Setup, folder: Path) -> None:
     (folder / SETUP_FILE).write_text(json.dumps(asdict(setup), indent=1), encoding="utf-8")
 
 
+def is_turntable(root: Path) -> bool:
+    """Whether a prepared folder is of an object that turned before a camera that stood still."""
+    return (root / SETUP_FILE).is_file() and read_setup(root).kind == "turntable"
+
+
 def read_setup(root: Path) -> Setup:
     """The record of a prepared folder."""
     content = json.loads((root / SETUP_FILE).read_text(encoding="utf-8"))

@@ -5,7 +5,8 @@ import pytest
 from scenes_on_disk import ring_of_cameras
 
 from datasets.capture.frames.frame_list import Frame
-from datasets.capture.poses.diagnosis import MatchStatistics, cameras_per_sector, directions, explain_failure, level_up
+from datasets.capture.poses.diagnosis import MatchStatistics, cameras_per_sector, directions, explain_failure
+from datasets.geometry.axes import level_up
 
 
 def statistics(num=10, blur=0.6, features=3000, shared=200, is_video=True, gap=None) -> MatchStatistics:

@@ -10,7 +10,7 @@ import pytest
 from capture_scenes import SIZE, cameras, model_of_points, surface, table
 from scenes_on_disk import random_image, ring_of_cameras, write_colmap
 
-from datasets.capture.masks.automatic_masks import loose_mask, write_automatic_masks, write_loose_masks
+from datasets.capture.masks.rembg_masks import loose_mask, write_loose_masks, write_rembg_masks
 from datasets.capture.region.estimate_region import estimate_region
 from datasets.capture.sparse_model import to_sparse_model
 from datasets.colmap import ColmapConfig, ColmapLoader
@@ -72,7 +72,7 @@ def test_rembg_masks_are_cut_to_the_region(tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO")
     write_images(tmp_path / "images")
     fake_rembg(monkeypatch, tmp_path, lambda image: np.full(image.shape[:2], 255, np.uint8))
-    report = write_automatic_masks(REGION, TABLE, tmp_path / "images", tmp_path)
+    report = write_rembg_masks(REGION, TABLE, tmp_path / "images", tmp_path)
     assert (report.kind, report.folder, report.num_masks) == ("rembg", "masks", 6)
     assert "rembg with u2net" in caplog.text
     np.testing.assert_array_equal(read_image(tmp_path / "masks/002.png")[..., 0], loose_mask(REGION, TABLE, 2))
@@ -82,9 +82,9 @@ def test_images_in_which_rembg_finds_nothing_are_left_out_unless_they_are_most(t
     write_images(tmp_path / "images")
     answers = iter([0, 255, 255, 255, 255, 255, 0, 0, 0, 255, 255, 255])
     fake_rembg(monkeypatch, tmp_path, lambda image: np.full(image.shape[:2], next(answers), np.uint8))
-    assert write_automatic_masks(REGION, TABLE, tmp_path / "images", tmp_path).num_masks == 5
+    assert write_rembg_masks(REGION, TABLE, tmp_path / "images", tmp_path).num_masks == 5
     assert not (tmp_path / "masks/000.png").exists()
-    assert write_automatic_masks(REGION, TABLE, tmp_path / "images", tmp_path / "again").kind == "loose"
+    assert write_rembg_masks(REGION, TABLE, tmp_path / "images", tmp_path / "again").kind == "loose"
     assert "detected an object in the region in only 3 of 6 images" in caplog.text
 
 
@@ -102,5 +102,5 @@ def test_without_rembg_masks_are_loose_and_the_reason_is_said(tmp_path, monkeypa
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
     if module and vars(module):
         (tmp_path / "u2net.onnx").write_bytes(b"")
-    assert write_automatic_masks(REGION, TABLE, tmp_path / "images", tmp_path).kind == "loose"
+    assert write_rembg_masks(REGION, TABLE, tmp_path / "images", tmp_path).kind == "loose"
     assert any(re.search(said, line) for line in caplog.messages)

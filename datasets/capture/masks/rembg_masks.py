@@ -1,4 +1,4 @@
-"""Masks that need no user: those of rembg, or loose ones, the outline of the region of interest."""
+"""Masks by rembg, or loose ones, the outline of the region of interest."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _MIN_SHARE = 0.01  # of the region's outline that a mask covers; a smaller mask shows no object
 
 
-def write_automatic_masks(region: Region, model: SparseModel, images: Path, out: Path) -> MaskReport:
+def write_rembg_masks(region: Region, model: SparseModel, images: Path, out: Path) -> MaskReport:
     """Writes masks made by rembg to `out`/masks, limited to the region. Where rembg is missing or detects no object in
     most images, logs why and writes loose masks to `out`/masks_loose.
 

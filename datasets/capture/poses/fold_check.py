@@ -20,6 +20,7 @@ _MIN_RING = 5  # cameras that tell a circle
 _MAX_OFF_AXIS, _MAX_TILT = 1.5, 6.0  # degrees: of the median step from one axis, between the axes of the positions
 _GOOD_OFF_AXIS = 0.7  # degrees: true models had 0.1; one that was 7 degrees wrong, bent between bare sides, had 2
 _MAX_JUMP = 40.0  # degrees by which a step may exceed the median one, at least; by hand steps are uneven
+_EVEN = 0.1  # of the median step: half of the steps differ less from it on a turntable with marks
 _MAX_BACK = 0.1  # of the steps may turn back
 _MAX_SPREAD = 0.15  # of the radius of the circle: heights and radii of the cameras of one position
 
@@ -49,7 +50,9 @@ def check_poses(
     }
     if turntable:
         motions = _ring_motions(model, order)
-        doubts += [doubt for motion, gaps in motions for doubt in _judge_ring(motion, gaps)]
+        for motion, gaps in motions:
+            for is_grave, told in _judge_ring(motion, gaps):
+                (doubts if is_grave else warnings).append(told)
         off_axis = max((float(np.median(motion.off_axis)) for motion, _ in motions), default=0.0)
         if _GOOD_OFF_AXIS < off_axis <= _MAX_OFF_AXIS:
             warnings.append(f"the cameras of a turn move {off_axis:.1f} degrees off one axis in the median step")
@@ -99,22 +102,27 @@ def _ring_motions(
     return motions
 
 
-def _judge_ring(motion: RingMotion, gaps: np.ndarray) -> Iterator[str]:
-    """Doubts about the cameras of one position; gaps: see `_ring_motions`."""
+def _judge_ring(motion: RingMotion, gaps: np.ndarray) -> Iterator[tuple[bool, str]]:
+    """What speaks against the cameras of one position, and whether it is grave; gaps: see `_ring_motions`.
+
+    A jump is grave where all other steps are even: a hand that turns unevenly may also turn back."""
     num, typical = len(gaps) + 1, float(np.median(motion.steps / gaps))
     off_axis = float(np.median(motion.off_axis))
     if off_axis > _MAX_OFF_AXIS:
-        yield f"the cameras of a turn do not move round one axis: their steps are {off_axis:.1f} degrees off it"
+        yield True, f"the cameras of a turn do not move round one axis: their steps are {off_axis:.1f} degrees off it"
         return
     expected = typical * gaps
-    # back only: a hand may leave out a part of the turn, as real series do, but it does not go back so far
+    # back only: real series leave out parts of the turn
     jumps = expected - motion.steps > np.maximum(_MAX_JUMP, expected)
     if jumps.any():
         worst = motion.steps[jumps][np.abs(motion.steps[jumps]).argmax()]
         covered = min(abs(typical) * int(gaps[~jumps].sum()) / (int(jumps.sum()) + 1), 360.0)
+        others = (motion.steps / gaps)[~jumps]
+        is_even = len(others) > 0 and np.median(np.abs(others - typical)) < _EVEN * abs(typical)
         yield (
+            bool(is_even),
             f"the cameras of a turn do not move on evenly: {num} photos cover {covered:.0f} degrees "
-            f"{jumps.sum() + 1} times, with jumps back of up to {abs(worst):.0f} degrees between steps of {typical:.0f}"
+            f"{jumps.sum() + 1} times, with jumps back of {abs(worst):.0f} degrees between steps of {typical:.0f}",
         )
     elif (back := (motion.steps < -0.25 * typical).mean()) > _MAX_BACK:
-        yield f"the cameras of a turn move back in {100.0 * back:.0f} % of the steps"
+        yield True, f"the cameras of a turn move back in {100.0 * back:.0f} % of the steps"

@@ -14,9 +14,9 @@ from datasets.capture.poses.turntable.rings import PairMatches, Ring
 log = logging.getLogger(__name__)
 _FOCALS = (0.5, 0.75, 1.1, 1.6, 2.2, 3.0)  # of the longer side, 90 to 19 degrees: beyond, nothing tells them
 _PITCH = (-0.1, 1.5)  # radians; cameras look down at what stands on a disc, which tells a turn from its mirror image
-_START_PITCHES = (0.25, 0.75)
+_START_PITCHES = (0.5, 0.9)
 _OTHER = 0.6  # radians, the largest roll and turn to the side
-_FEW, _MANY = 8, 60  # matches of a pair: for the first fits, and for the last
+_FEW, _MANY = 16, 60  # matches of a pair: for the first fits, and for the last
 _LOSS_SCALE = 1.0  # pixels, of the Cauchy loss
 
 
@@ -30,18 +30,18 @@ def fit_sense(rings: Sequence[Ring], pairs: Sequence[PairMatches], camera: pycol
     """The motion of rings that are not joined yet (each with radius 1, height 0, azimuth 0), from pairs within rings,
     and how much worse the other sense of the turn fits, as a factor of its cost.
 
-    Rings are solved alone, for focal lengths from the least, where one minimum is left, up: with all free together, a
-    fit may take a high camera for a low one."""
+    Rings are solved alone, for each of some focal lengths, from several pitches: a fit may take a high camera for a low
+    one."""
     few, many = thinned(pairs, _FEW), thinned(pairs, _MANY)
     side = max(camera.width, camera.height)
     found = []
     for sense in (1, -1):
         at_rest = np.tile([1.0, 0.0, 0.0], (len(rings), 1))
-        starts = [np.tile([pitch, 0.0, 0.0], (len(rings), 1)) for pitch in _START_PITCHES]
         fits = []
         for focal in _FOCALS:
+            starts = [np.tile([pitch, 0.0, 0.0], (len(rings), 1)) for pitch in _START_PITCHES]
+            starts += [fits[-1][0].tilts] if fits else []
             fits.append(_alone(rings, few, camera, [Motion(focal * side, sense, tilts, at_rest) for tilts in starts]))
-            starts = [fits[-1][0].tilts]
         motion, cost = min(fits, key=lambda pair: pair[1])
         log.debug("sense %d: cost %.0f, focal %.0f, pitches %s", sense, cost, motion.focal, motion.tilts[:, 0].round(2))
         found.append((motion, cost))

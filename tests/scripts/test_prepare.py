@@ -102,7 +102,9 @@ def test_an_object_that_turns_before_a_still_wall_has_cameras_round_it(tmp_path)
     wall = 150.0 + 0.3 * cv2.resize(texture(9), (2 * WIDTH, 2 * HEIGHT))  # alone it would hold the cameras together
     for i, camera in enumerate(cameras):
         write_jpeg(tmp_path / f"photos/{i:02d}.jpg", render(camera, wall))
-    assert main([str(tmp_path / "photos"), str(tmp_path / "out"), "--camera-model", "SIMPLE_PINHOLE"]) == 0
+    assert (
+        main([str(tmp_path / "photos"), str(tmp_path / "out"), "--camera-model", "SIMPLE_PINHOLE", "--keep-scene"]) == 0
+    )
     report = json.loads((tmp_path / "out/prepare/report.json").read_text(encoding="utf-8"))
     assert (report["setup"]["kind"], report["setup"]["positions"]) == ("turntable", [18])
     assert report["poses"]["check"]["contradicting_neighbours"] == 0
@@ -114,7 +116,9 @@ def test_an_object_that_turns_before_a_still_wall_has_cameras_round_it(tmp_path)
 def test_photos_of_two_sizes_have_two_cameras(tmp_path):
     for i, view in enumerate(render_all(CAMERAS[::2])):
         write_jpeg(tmp_path / f"photos/{i}.jpg", view[: 180 - 20 * (i % 2)])
-    assert main([str(tmp_path / "photos"), str(tmp_path / "out"), "--camera-model", "SIMPLE_PINHOLE"]) == 0
+    assert (
+        main([str(tmp_path / "photos"), str(tmp_path / "out"), "--camera-model", "SIMPLE_PINHOLE", "--keep-scene"]) == 0
+    )
     model = pycolmap.Reconstruction(tmp_path / "out/sparse/0")
     assert model.num_reg_images() == 8
     assert sorted(camera.height for camera in model.cameras.values()) == [160, 180]

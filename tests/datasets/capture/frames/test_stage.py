@@ -198,7 +198,7 @@ def test_bad_input_is_told_in_a_sentence(kind, error, said, views, tmp_path):
         ({"camera_model": "FISH"}, "--camera-model"),
         ({"scale": -1.0}, "--scale"),
         ({"roi": "1,2"}, "--roi"),
-        ({"masks": "nowhere"}, "--masks: expected auto or a folder"),
+        ({"masks": "nowhere"}, "--masks: expected auto, rembg or a folder"),
         ({"root": "."}, "INPUT and OUT are the same folder"),
     ],
 )

@@ -22,6 +22,13 @@ class Camera:
         """(P, 3) float64 points (P, 3) in the frame of the camera."""
         return (points - self.c2w[:, 3]) @ self.c2w[:, :3].astype(np.float64)
 
+    def projection_matrix(self) -> np.ndarray:
+        """(3, 4) float64 K [R | t]: from homogeneous points to (x, y, 1) in pixels, times the depth."""
+        fx, fy, cx, cy = self.intrinsics.tolist()
+        rotation = self.c2w[:, :3].T.astype(np.float64)
+        extrinsics = np.hstack([rotation, -rotation @ self.c2w[:, 3:]])
+        return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]) @ extrinsics
+
     def project(self, points: np.ndarray) -> np.ndarray:
         """(P, 3) float64 of points (P, 3): x, y in pixels and the depth along the viewing axis, in scene units; x and y
         mean nothing where the depth is not positive."""

@@ -22,12 +22,15 @@ class SparseModel:
     intrinsics: np.ndarray  # (N, 4) float64 fx, fy, cx, cy in pixels, without the distortion
     sizes: np.ndarray  # (N, 2) int64, width and height
 
+    def camera(self, view: int) -> Camera:
+        """The camera of a view."""
+        return Camera(self.c2w[view], self.intrinsics[view], tuple(self.sizes[view].tolist()))
+
     def project(self, view: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels (P, 2) and depths (P,) along the optical axis of points (P, 3) in one view.
 
         Pixels mean nothing where the depth is not above 0."""
-        width, height = self.sizes[view].tolist()
-        projected = Camera(self.c2w[view], self.intrinsics[view], (width, height)).project(points)
+        projected = self.camera(view).project(points)
         return projected[:, :2], projected[:, 2]
 
     def in_frame_share(self, points: np.ndarray) -> np.ndarray:

@@ -74,6 +74,10 @@ class Workspace:
         record = self._read_record(name)
         return record if record and all((self.root / output).exists() for output in record["outputs"]) else None
 
+    def written_by(self, name: str) -> list[str]:
+        """The outputs that a stage wrote when it last ran, whether or not they are still there."""
+        return (self._read_record(name) or {"outputs": []})["outputs"]
+
     def _read_record(self, name: str) -> dict[str, Any] | None:
         try:
             return json.loads((self._state / f"{name}.json").read_text(encoding="utf-8"))
@@ -82,7 +86,7 @@ class Workspace:
 
     def _check_outputs(self, stage: Stage) -> None:
         """Raises CaptureError where the stage would replace a file that it did not write."""
-        own = (self._read_record(stage.name) or {"outputs": []})["outputs"]
+        own = self.written_by(stage.name)
         for output in stage.outputs:
             if output not in own and (self.root / output).exists():
                 raise CaptureError(
@@ -121,7 +125,7 @@ class Workspace:
     def _install(self, ready: Path) -> None:
         """Moves results to where they belong; may be interrupted anywhere and repeated."""
         record = json.loads((ready / "record.json").read_text(encoding="utf-8"))
-        before = (self._read_record(record["stage"]) or {"outputs": []})["outputs"]
+        before = self.written_by(record["stage"])
         old = ready.with_suffix(".old")
         old.mkdir(exist_ok=True)
         for output in {*record["outputs"], *before}:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from small_training import GRID, SMALL
 from three_lobes import CENTERS, FORMATS, RADII, color_of, distance, volume, write_three_lobes
 
 import launch
 
-GRID = "model.geometry.xyz_encoding_config"
 LEVELS = (f"{GRID}.start_level=4", f"{GRID}.update_steps=10")
 MASKS = ("model.background={name: color}", "system.loss.lambda_mask=0.1")  # as neus-dtu-wmask has it
 CONFIGS = {  # of each format the shipped one, as large as the object appears in its frame
@@ -21,25 +21,13 @@ CONFIGS = {  # of each format the shipped one, as large as the object appears in
     "colmap": ("neus-colmap", *MASKS),
     "transforms": ("neus-colmap", *MASKS, "dataset.name=transforms", "dataset.object_radius=9"),
 }
-QUICK = (  # small, and as fast as it learns
+QUICK = (  # as fast as it learns
+    *SMALL,
     "trainer.max_steps=150",
-    "trainer.precision=32",
-    "trainer.enable_progress_bar=false",
     "system.warmup_steps=30",
     "system.optimizer.params.geometry.lr=0.02",
     "system.optimizer.params.texture.lr=0.03",
     "model.variance.init_val=0.4",
-    "model.num_samples_per_ray=48",
-    "model.train_num_rays=64",
-    "model.max_train_num_rays=256",
-    "model.grid_resolution=32",
-    f"{GRID}.n_levels=6",
-    f"{GRID}.log2_hashmap_size=12",
-    f"{GRID}.base_resolution=16",
-    "model.geometry.isosurface.resolution=48",
-    "dataset.n_test_traj_steps=1",
-    "export.formats=[ply]",
-    "export.report=false",
 )
 
 

@@ -7,28 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from small_training import GRID, SMALL
 from three_lobes import distance, photographs, write_three_lobes
 
 import launch
 from utils.registry import ROOT
 
-GRID = "model.geometry.xyz_encoding_config"
-SMALL = (
-    "trainer.precision=32",
-    "trainer.enable_progress_bar=false",
-    "trainer.log_every_n_steps=10",
-    "model.num_samples_per_ray=48",
-    "model.train_num_rays=64",
-    "model.max_train_num_rays=256",
-    "model.grid_resolution=32",
-    f"{GRID}.n_levels=6",
-    f"{GRID}.log2_hashmap_size=12",
-    f"{GRID}.base_resolution=16",
-    "model.geometry.isosurface.resolution=48",
-    "dataset.n_test_traj_steps=1",
-    "export.formats=[ply]",
-    "export.report=false",
-)
 NEUS = ("system.warmup_steps=20",)
 LEVELS = (*NEUS, f"{GRID}.start_level=4", f"{GRID}.update_steps=10")
 BACKGROUND = (
@@ -64,7 +48,13 @@ def train(name: str, steps: int, kind: str, *own: str, out: Path) -> Path:
     config, *presets = name.split()
     files = [f"configs/{config}.yaml", *(f"configs/quality/{preset}.yaml" for preset in presets)]
     folders = ["--exp_dir", str(out / "exp"), "--runs_dir", str(out / "runs"), "--gpu", "cpu"]
-    overrides = [f"dataset.root_dir={out / 'lobes'}", f"trainer.max_steps={steps}", *SMALL, *own]
+    overrides = [
+        f"dataset.root_dir={out / 'lobes'}",
+        f"trainer.max_steps={steps}",
+        *SMALL,
+        "trainer.log_every_n_steps=10",
+        *own,
+    ]
     code = launch.main(["--config", *files, "--train", *folders, *overrides])
     assert code == 0 or name in LATE  # these may have no surface yet
     (folder,) = out.glob("exp/*/@*")

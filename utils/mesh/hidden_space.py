@@ -90,10 +90,7 @@ def _framed_but_not_seen_through(mesh: Mesh, cameras: Sequence[Camera], lattice:
     for index, camera in enumerate(windows):
         width, height = camera.size
         depths[index, :height, :width] = depth_map(camera, camera.project(mesh.vertices), mesh.faces)
-        fx, fy, cx, cy = camera.intrinsics
-        rotation = camera.c2w[:, :3].T.astype(np.float64)
-        extrinsics = np.hstack([rotation, -rotation @ camera.c2w[:, 3:]])
-        projections[index] = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) @ extrinsics
+        projections[index] = camera.projection_matrix()
     sizes = np.array([camera.size for camera in windows], np.int64).reshape(-1, 2)
     closed = np.zeros(lattice.shape, bool)
     _look(projections, sizes, depths, lattice.low.astype(np.float64), lattice.spacing, closed)

@@ -62,9 +62,8 @@ def carve(
 ) -> Hull:  # fmt: skip
     """The voxels within `radius` of a point (3,), above the height `floor` along the last axis, that the views leave.
 
-    evidence: of each view, (H, W) int8 votes. A voxel
-    stays where few of the views that tell something show background. Two rounds: the second is finer around what the
-    first one leaves; the component that the cameras look at is kept."""
+    evidence: of each view, (H, W) int8 votes. A voxel stays where few of the views that tell something show background.
+    Two rounds: the second is finer around what the first one leaves; the component that the cameras look at is kept."""
     low, high = axes @ center - radius, axes @ center + radius
     if floor is not None:
         low[2] = max(low[2], floor)
@@ -90,7 +89,7 @@ def _round(
     left = np.arange(len(points))  # voxels that enough views may still leave
     against, told = np.zeros(len(points), np.float32), np.zeros(len(points), np.float32)
     for number, view in enumerate(_spread_order(len(evidence))):
-        value = _sample(evidence[view], _projection(model, view), points)
+        value = _sample(evidence[view], model.camera(view).projection_matrix().astype(np.float32), points)
         against += np.minimum(value, 0) / np.float32(BACKGROUND)
         told += value != 0
         if number % _PRUNE_EVERY == 0:
@@ -111,14 +110,6 @@ def _spread_order(num: int) -> list[int]:
     while np.gcd(step, num) > 1:
         step += 1
     return [(step * i) % num for i in range(num)]
-
-
-def _projection(model: SparseModel, view: int) -> np.ndarray:
-    """(3, 4) float32 from points to (column, row, 1) times depth."""
-    fx, fy, cx, cy = model.intrinsics[view]
-    rotation = model.c2w[view, :, :3].T
-    w2c = np.concatenate([rotation, -rotation @ model.c2w[view, :, 3:]], axis=1)
-    return (np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]) @ w2c).astype(np.float32)
 
 
 def _sample(image: np.ndarray, projection: np.ndarray, points: np.ndarray) -> np.ndarray:

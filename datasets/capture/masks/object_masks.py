@@ -122,7 +122,7 @@ def _silhouettes(hull: Hull, model: SparseModel, pool: ThreadPoolExecutor, possi
 
 
 def _shrink(model: SparseModel) -> SparseModel:
-    """The model with images of at most 800 pixels."""
+    """The model with images of at most 640 pixels."""
     scale = np.minimum(_SIDE / model.sizes.max(axis=1, keepdims=True), 1.0)
     sizes = np.rint(model.sizes * scale).astype(np.int64)
     stretch = sizes / model.sizes

@@ -45,11 +45,8 @@ class PlanePicture:
 
     def homography(self, model: SparseModel, view: int) -> np.ndarray:
         """(3, 3) from sample coordinates to pixels of a view, pixel centres on integers, as OpenCV has them."""
-        fx, fy, cx, cy = model.intrinsics[view]
-        k = np.array([[fx, 0.0, cx - 0.5], [0.0, fy, cy - 0.5], [0.0, 0.0, 1.0]])
-        rotation = model.c2w[view, :, :3].T
-        w2c = np.concatenate([rotation, -rotation @ model.c2w[view, :, 3:]], axis=1)
-        return k @ w2c @ self.to_world
+        to_integers = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
+        return to_integers @ model.camera(view).projection_matrix() @ self.to_world
 
     def seen_from(self, model: SparseModel, view: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log colours (H, W, 3), spread (H, W) and whether they are known (H, W), as one view would see the plane."""
@@ -121,6 +118,8 @@ def _combine(empty: PlanePicture, stack: np.ndarray) -> PlanePicture:
     """Gains and texture by turns, each the median of what the other leaves; stack: (N, S, S, 3) float32."""
     seen = np.pad(np.isfinite(stack[..., 0]).sum(axis=0) >= _MIN_VIEWS, 1)
     known = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8))[1:-1, 1:-1] > 0  # interpolation stays within
+    if not known.any():
+        return empty
     visible = stack[:, known]  # (N, K, 3)
     sample = visible[:, ::_SAMPLE]
     gains = np.zeros((len(stack), 3), np.float32)
@@ -131,8 +130,8 @@ def _combine(empty: PlanePicture, stack: np.ndarray) -> PlanePicture:
     texture, spread = _densest(visible)
     places = np.argwhere(known)
     outer = np.linalg.norm(places - places.mean(axis=0), axis=1)
-    outer = outer > np.median(outer) if len(outer) else outer > 0.0
-    hidden = _is_object(texture, spread, outer & (np.abs(texture - _median(visible)).max(axis=-1) < _SURE_CHANGE))
+    sure = (outer > np.median(outer)) & (np.abs(texture - _median(visible)).max(axis=-1) < _SURE_CHANGE)
+    hidden = _is_object(texture, spread, sure)
     full = np.zeros((*known.shape, 3), np.float32)
     wide, foot = np.zeros(known.shape, np.float32), np.zeros(known.shape, np.uint8)
     full[known], wide[known], foot[known] = texture, spread, hidden

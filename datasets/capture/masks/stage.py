@@ -1,6 +1,5 @@
 """Stage `masks`: masks of the object alone, made here unless the user brings them, and a picture of all of them."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -13,13 +12,14 @@ import pycolmap
 
 from datasets.capture.frames.frame_list import read_frame_list
 from datasets.capture.masks.contact_sheet import write_contact_sheet
-from datasets.capture.masks.mask_files import CONTACT_SHEET, MASK_FOLDER, MaskReport, masks_in, write_mask
+from datasets.capture.masks.mask_files import CONTACT_SHEET, MASK_FOLDER, MaskReport, mask_name, masks_in, write_mask
 from datasets.capture.masks.object_masks import NoObjectError, find_object
 from datasets.capture.masks.rembg_masks import write_rembg_masks
 from datasets.capture.masks.user_masks import write_user_masks
 from datasets.capture.options import CaptureOptions
 from datasets.capture.setup.record import SETUP_MASK_FOLDER, is_turntable
 from datasets.capture.sparse_model import SparseModel, read_sparse_model
+from datasets.capture.stage_runner import Workspace
 from datasets.geometry.lens import Lens, lens_of
 from datasets.region import OBJECT_FILE, REGION_FILE, read_region, write_region
 from utils.images import read_image
@@ -53,13 +53,7 @@ def write_masks(options: CaptureOptions, working: Path) -> dict[str, Any]:
 
 def has_own_masks(root: Path) -> bool:
     """Whether masks/ of a prepared folder is the user's: it exists, and this stage did not write it."""
-    if not (root / MASK_FOLDER).exists():
-        return False
-    try:
-        record = json.loads((root / "prepare" / "masks.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return True
-    return MASK_FOLDER not in record["outputs"]
+    return (root / MASK_FOLDER).exists() and MASK_FOLDER not in Workspace(root).written_by("masks")
 
 
 def _carve_masks(root: Path, model: SparseModel, working: Path) -> MaskReport:
@@ -90,9 +84,9 @@ def _turning(root: Path, model: SparseModel) -> Mapping[str, np.ndarray] | None:
         return None
     lenses = dict(_lenses(root))
     turning = {}
-    for view, (name, path) in enumerate(masks_in(folder, model.names).items()):
-        size = tuple(model.sizes[view].tolist())
-        turning[name] = lenses[name].seen_by(read_image(path)[..., 0], model.intrinsics[view], size)
+    for view, name in enumerate(model.names):
+        mask = read_image(folder / mask_name(name))[..., 0]
+        turning[name] = lenses[name].seen_by(mask, model.intrinsics[view], tuple(model.sizes[view].tolist()))
     return turning
 
 

@@ -52,7 +52,7 @@ def estimate_poses(options: CaptureOptions, working: Path) -> dict[str, Any]:
     setup = _read_setup(options.root, names)
     with quiet():
         database = folder / "database.db"
-        masks = _link_masks(options.root, setup, folder)
+        masks = _copy_masks(options.root, setup, folder)
         extract_features(database, options.root / "frames", frames, options, masks)
         if masks is not None:
             shutil.rmtree(masks)
@@ -83,14 +83,14 @@ def _read_setup(root: Path, names: Sequence[str]) -> Setup:
     return Setup(setup.kind, tuple(position for position in kept if position), setup.method, setup.still_share)
 
 
-def _link_masks(root: Path, setup: Setup, folder: Path) -> Path | None:
+def _copy_masks(root: Path, setup: Setup, folder: Path) -> Path | None:
     """A folder with the masks of a turntable under the names that COLMAP wants; None where the camera moved."""
     if setup.kind != "turntable":
         return None
-    (links := folder / "masks").mkdir()
+    (named := folder / "masks").mkdir()
     for name in (name for position in setup.positions for name in position):
-        (links / f"{name}.png").symlink_to((root / SETUP_MASK_FOLDER / name).with_suffix(".png").resolve())
-    return links
+        shutil.copyfile((root / SETUP_MASK_FOLDER / name).with_suffix(".png"), named / f"{name}.png")
+    return named
 
 
 def _choose_pairs(descriptors: Sequence[np.ndarray], setup: Setup, names: Sequence[str], is_video: bool) -> list[Pair]:

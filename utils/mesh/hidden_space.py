@@ -15,8 +15,10 @@ MAX_NODES = 2**23  # of the lattice: 203 along each side of a cube
 MARGIN = 3  # nodes of the lattice around the box of the mesh
 MAX_VIEWS = 64  # cameras that are asked, evenly spread
 PICTURE = 400  # pixels along the longer side of a depth map of what a camera sees of the box
-ENOUGH = 2  # cameras that must agree that a place is empty, and that must have it in their frames
+MIN_VIEWS = 2  # cameras that must have a place in their frames, and of which a view into the object needs as many
+MIN_SHARE = 0.1  # of the cameras that have a place in frame: fewer look through gaps that the surface has by mistake
 MIN_WALLS = 5  # of the six directions along the axes: in so many, a hidden place has a wall or the ground before it
+_ALL_WALLS = 6
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,18 @@ def hidden_space(
     """(X, Y, Z) bool: the nodes of a lattice inside the mesh or in cavities that cameras cannot look into, and those
     below the support plane `ground` (4,) nx, ny, nz, d.
 
-    A node is open where ENOUGH cameras have nothing of the mesh before it, where fewer have it in their frames, and
-    where fewer than MIN_WALLS directions end at the mesh or the ground: a shadow beside the object is no cavity. What
-    is open only along single rays, through pinholes, is hidden. mesh: of marching cubes on the lattice `own`, so that
-    each line of its nodes meets a vertex where it meets the surface."""
+    A node with walls, the mesh or the ground, in at least MIN_WALLS of the six directions is hidden where fewer than
+    MIN_VIEWS of the cameras that have it in frame have nothing of the mesh before it; with walls in all six, where
+    fewer than MIN_SHARE have. The inside of a cup is open above, so that few photographs from high up keep it; a shadow
+    beside the object is no cavity. What is open only along single rays, through pinholes, is hidden. mesh: of marching
+    cubes on the lattice `own`, so that each line of its nodes meets a vertex where it meets the surface."""
     below = None if ground is None else lattice.height(ground) < 0.0
-    closed = _framed_but_not_seen_through(mesh, cameras, lattice)
     at = [
         np.clip(np.rint((low + lattice.spacing * np.arange(count) - own_low) / own.spacing), 0, own_count - 1)
         for low, count, own_low, own_count in zip(lattice.low, lattice.shape, own.low, own.shape, strict=True)
     ]
-    closed &= _enclosed(mesh, own, ground)[np.ix_(*(index.astype(np.int64) for index in at))]
+    walls = _count_walls(mesh, own, ground)[np.ix_(*(index.astype(np.int64) for index in at))]
+    closed = _not_seen_through(mesh, cameras, lattice, walls)
     open_space = ~closed if below is None else ~closed | below
     inner = ndimage.binary_erosion(open_space, border_value=1)
     kept = ndimage.binary_dilation(inner)
@@ -80,8 +83,10 @@ def hidden_space(
     return ~kept if below is None else ~kept | below
 
 
-def _framed_but_not_seen_through(mesh: Mesh, cameras: Sequence[Camera], lattice: Lattice) -> np.ndarray:
-    """(X, Y, Z) bool: nodes that at least ENOUGH cameras have in frame, and fewer than ENOUGH with nothing before."""
+def _not_seen_through(mesh: Mesh, cameras: Sequence[Camera], lattice: Lattice, walls: np.ndarray) -> np.ndarray:
+    """(X, Y, Z) bool: nodes that at least MIN_VIEWS cameras have in frame, and too few with nothing before.
+
+    walls: (X, Y, Z) uint8 of the six directions that end at one; where they are too few, nothing is asked."""
     corners = np.array([lattice.low, lattice.high])[np.indices((2, 2, 2)).reshape(3, -1).T, np.arange(3)]
     chosen = np.unique(np.linspace(0, len(cameras) - 1, MAX_VIEWS).round().astype(int)) if len(cameras) else []
     windows = [window for index in chosen if (window := _window(cameras[index], corners)) is not None]
@@ -93,7 +98,7 @@ def _framed_but_not_seen_through(mesh: Mesh, cameras: Sequence[Camera], lattice:
         projections[index] = camera.projection_matrix()
     sizes = np.array([camera.size for camera in windows], np.int64).reshape(-1, 2)
     closed = np.zeros(lattice.shape, bool)
-    _look(projections, sizes, depths, lattice.low.astype(np.float64), lattice.spacing, closed)
+    _look(projections, sizes, depths, lattice.low.astype(np.float64), lattice.spacing, walls, closed)
     return closed
 
 
@@ -116,11 +121,14 @@ def _window(camera: Camera, corners: np.ndarray) -> Camera | None:
 
 
 @numba.njit(cache=True, parallel=True, error_model="numpy")
-def _look(projections, sizes, depths, low, spacing, closed):
+def _look(projections, sizes, depths, low, spacing, walls, closed):
     """Sets `closed` (X, Y, Z) where enough cameras have a node in frame and too few see it as empty."""
     nx, ny, nz = closed.shape
     for column in numba.prange(nx * ny):
         i, j = column // ny, column % ny
+        asked = np.flatnonzero(walls[i, j] >= MIN_WALLS)
+        if len(asked) == 0:
+            continue
         x, y, z = low[0] + spacing * i, low[1] + spacing * j, low[2]
         empty = np.zeros(nz, np.uint8)
         framed = np.zeros(nz, np.uint8)
@@ -131,24 +139,23 @@ def _look(projections, sizes, depths, low, spacing, closed):
             v0 = p[1, 0] * x + p[1, 1] * y + p[1, 2] * z + p[1, 3]
             d0 = p[2, 0] * x + p[2, 1] * y + p[2, 2] * z + p[2, 3]
             du, dv, dd = p[0, 2] * spacing, p[1, 2] * spacing, p[2, 2] * spacing
-            for k in range(nz):
-                if empty[k] >= ENOUGH:
-                    continue
+            for k in asked:
                 depth = d0 + k * dd
                 if depth <= 0.0:
                     continue
                 at_x, at_y = (u0 + k * du) / depth, (v0 + k * dv) / depth
                 if at_x >= 0.0 and at_y >= 0.0 and at_x < width and at_y < height:
-                    if framed[k] < ENOUGH:
-                        framed[k] += 1
+                    framed[k] += 1
                     if depth < depths[v, int(at_y), int(at_x)]:
                         empty[k] += 1
-        for k in range(nz):
-            closed[i, j, k] = framed[k] >= ENOUGH and empty[k] < ENOUGH
+        for k in asked:
+            needed = max(MIN_VIEWS, MIN_SHARE * framed[k]) if walls[i, j, k] == _ALL_WALLS else MIN_VIEWS
+            closed[i, j, k] = framed[k] >= MIN_VIEWS and empty[k] < needed
 
 
-def _enclosed(mesh: Mesh, own: Lattice, ground: np.ndarray | None) -> np.ndarray:
-    """(X, Y, Z) bool: nodes of the mesh's own lattice with walls or ground in at least MIN_WALLS of the directions."""
+def _count_walls(mesh: Mesh, own: Lattice, ground: np.ndarray | None) -> np.ndarray:
+    """(X, Y, Z) uint8: of the six directions along the axes from each node of the mesh's own lattice, those that end at
+    the mesh or the ground."""
     walls = np.zeros(own.shape, bool) if ground is None else own.height(ground) < 0.0
     at = np.rint((mesh.vertices - own.low) / own.spacing).astype(np.int64)
     walls[tuple(np.clip(at, 0, np.array(own.shape) - 1).T)] = True
@@ -160,4 +167,4 @@ def _enclosed(mesh: Mesh, own: Lattice, ground: np.ndarray | None) -> np.ndarray
         last = np.where(some, length - 1 - np.flip(walls, axis).argmax(axis=axis, keepdims=True), -1)
         count += index >= first
         count += index <= last
-    return count >= MIN_WALLS
+    return count

@@ -1,17 +1,18 @@
 """Cavities that no photograph looks into become solid, however they are joined; what photographs see stays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from analytic_shapes import cameras_around
+from analytic_shapes import camera_at, cameras_around
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from systems.export.filling import Filling, fill_hidden
 from systems.export.solid import Enclosure
+from utils.cameras import Camera
 from utils.mesh import Mesh
 from utils.mesh.isosurface import extract_isosurface
 from utils.mesh.topology import topology
@@ -23,6 +24,8 @@ TILTED = np.append(np.array([0.1, 0.05, 1.0]) / np.linalg.norm([0.1, 0.05, 1.0])
 ABOVE = [camera for camera in cameras_around(48, 3.0, size=120, angle=0.5) if camera.c2w[2, 3] > 0.3]
 AXES = np.array([[1.0, 0.2, 0.6], [-0.5, 0.4, 0.8], [0.3, -0.2, -1.0], [-0.3, 0.1, -1.0]])  # of pinholes
 AXES /= np.linalg.norm(AXES, axis=1, keepdims=True)
+WEST = np.array([-0.7, 0.5, 0.2])
+WEST /= np.linalg.norm(WEST)
 Shape = Callable[[Tensor], Tensor]
 
 
@@ -67,10 +70,21 @@ def extracted(shape: Shape, ground: np.ndarray) -> Mesh:
     return extract_isosurface(field, RADIUS, RESOLUTION, 0.0, "below")
 
 
-def export(shape: Shape, ground: np.ndarray) -> tuple[Mesh, Mesh]:
+def gallery(points: Tensor) -> Tensor:
+    """A ball with a hole that leads from its side to its middle: few cameras look into it."""
+    return torch.maximum(ball(points), -tube(points, WEST.tolist(), 0.07))
+
+
+def cup(points: Tensor) -> Tensor:
+    """Upright on the ground, open above."""
+    outside = torch.maximum(points[:, :2].norm(dim=1) - 0.3, points[:, 2] - 0.2)
+    return torch.maximum(outside, -torch.maximum(points[:, :2].norm(dim=1) - 0.22, -0.2 - points[:, 2]))
+
+
+def export(shape: Shape, ground: np.ndarray, cameras: Sequence[Camera] = ABOVE) -> tuple[Mesh, Mesh]:
     """The mesh as the field has it, and with what is filled."""
     before = extracted(shape, ground)
-    filling = fill_hidden(lambda resolution: before, ABOVE, RADIUS, RESOLUTION, ground)
+    filling = fill_hidden(lambda resolution: before, cameras, RADIUS, RESOLUTION, ground)
     after = extracted(lambda points: torch.minimum(shape(points), filling.height(points)), ground)
     enclosure = Enclosure(ground, RADIUS, SPACING)
     return enclosure.settle(before), enclosure.fill(after)[0]
@@ -103,6 +117,32 @@ def test_a_handle_keeps_its_hole_and_its_surface() -> None:
     found = topology(after)
     assert (found.components, found.watertight, found.euler) == (1, True, 0)
     assert same_places(before.vertices[before.vertices[:, 2] > -0.3 + 2.0 * SPACING], after).all()
+
+
+def looking_in(count: int) -> list[Camera]:
+    """Cameras that see the end of the gallery, side by side."""
+    sideways = np.array([0.5, 0.7, 0.0])
+    return [camera_at(tuple(3.0 * WEST + 0.04 * index * sideways), 120, 0.5) for index in range(count)]
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_a_hole_stays_if_enough_of_the_photographs_look_into_it(count: int) -> None:
+    before, after = export(gallery, GROUND, ABOVE + looking_in(count))
+    end = before.vertices[np.linalg.norm(before.vertices, axis=1) < 0.2]
+    assert len(end) > 20
+    kept = same_places(end, after)
+    assert kept.mean() > 0.9 if count > 0.1 * len(ABOVE + looking_in(count)) else kept.mean() < 0.3
+
+
+def test_a_cup_keeps_its_inside_though_few_photographs_look_into_it() -> None:
+    low = [camera for camera in cameras_around(240, 3.0, size=120, angle=0.5) if 0.1 < camera.c2w[2, 3] < 0.8]
+    high = [camera_at((0.3 * side, 0.1, 3.0), 120, 0.5) for side in (-1.0, 1.0)]
+    before, after = export(cup, GROUND, low + high)
+    inside = before.vertices[(np.linalg.norm(before.vertices[:, :2], axis=1) < 0.2)]
+    inside = inside[np.abs(inside[:, 2] + 0.2) < 0.01]
+    assert len(low) > 9 * len(high)
+    assert len(inside) > 20
+    assert same_places(inside, after).mean() > 0.9
 
 
 def test_the_space_below_a_table_that_no_camera_looks_into_is_no_cavity() -> None:

@@ -1,8 +1,10 @@
 """Makes a dataset from a video or a folder of photos, ready for launch.py.
 
 Stages: frames, setup, poses, undistort, region, masks, dataset; each is skipped while its settings and inputs are
-unchanged.
-Example: python scripts/prepare.py cup.mp4 scans/cup"""
+unchanged. Give several inputs where the object was moved in between, say from its foot to its side: each goes through
+the stages by itself, then the stage join makes one dataset of all.
+Example: python scripts/prepare.py cup.mp4 scans/cup
+Example: python scripts/prepare.py standing/ lying/ scans/cup"""
 
 import argparse
 import logging
@@ -12,14 +14,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
 from datasets.capture.options import CAMERA_MODELS, CaptureOptions
-from datasets.capture.pipeline import STAGES, prepare
+from datasets.capture.pipeline import prepare
+from datasets.capture.series_pipeline import JOIN, SERIES_STAGES, prepare_series
 from scripts.command_line import exit_code_of, make_parser
+from utils.errors import ConfigError
 
 
 def prepare_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
     parser = make_parser(__doc__)
-    parser.add_argument("input", type=Path, metavar="INPUT", help="a video, or a folder of photos")
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="INPUT",
+        help="a video, or a folder of photos; several are series of one object that was moved in between",
+    )  # fmt: skip
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the dataset; it may exist already")
     parser.add_argument("--frames", type=int, default=120, help="the most frames to take from a video (default: 120)")
     parser.add_argument(
@@ -59,9 +66,10 @@ def prepare_parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep-scene", action="store_true", help="no masks: train the object with all around it")
     parser.add_argument("--neus", action="store_true", help="also write OUT/neus: image/, mask/, cameras_sphere.npz")
     parser.add_argument("--transforms", action="store_true", help="also write OUT/transforms.json")
+    stages = (*SERIES_STAGES, JOIN, "dataset")
     selection = parser.add_mutually_exclusive_group()
-    selection.add_argument("--only", choices=STAGES, help="run only this stage, even if nothing changed")
-    selection.add_argument("--from", dest="start", choices=STAGES, help="run this stage and the stages after it")
+    selection.add_argument("--only", choices=stages, help="run only this stage, even if nothing changed")
+    selection.add_argument("--from", dest="start", choices=stages, help="run this stage and the stages after it")
     parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
     return parser
 
@@ -82,11 +90,16 @@ def main(argv: list[str] | None = None) -> int:
 def make_dataset(args: argparse.Namespace) -> None:
     """Runs the stages, and prints the command that trains on the dataset. Raises InputError."""
     options = CaptureOptions(
-        source=args.input, root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
+        source=args.inputs[0], root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
         camera_model=args.camera_model, setup=args.setup, scale=args.scale, roi=args.roi,
         masks=args.masks, keep_scene=args.keep_scene, neus=args.neus, transforms=args.transforms,
     )  # fmt: skip
-    prepare(options, args.only, args.start)
+    if len(args.inputs) > 1:
+        prepare_series(options, args.inputs, args.only, args.start)
+    elif JOIN in (args.only, args.start):
+        raise ConfigError(f"the stage {JOIN} joins several series, but one INPUT is given. Give all of them.")
+    else:
+        prepare(options, args.only, args.start)
     print(f"train with: python launch.py --config configs/neus-capture.yaml --train dataset.root_dir={args.out}")
 
 

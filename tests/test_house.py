@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 UTILS = "utils utils.config utils.mesh utils.metrics"
 FILES = "datasets.geometry datasets.files"
-STAGES = [f"datasets.capture.{stage}" for stage in ("frames", "setup", "poses", "region", "masks", "dataset")]
+STAGES = [f"datasets.capture.{stage}" for stage in ("frames", "setup", "poses", "region", "masks", "dataset", "series")]
 ROOMS = {  # each room, and the rooms that its files may import from besides itself
     "utils": "",
     "utils.config": "utils",

@@ -1,6 +1,7 @@
 """The stages of the capture pipeline in their order: what each writes, and what its result depends on."""
 
 from functools import partial
+from pathlib import Path
 
 from datasets.capture.dataset.stage import write_layouts
 from datasets.capture.frames.stage import extract_frames
@@ -67,18 +68,28 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
             {"masks": options.masks, "none": no_masks},
             (options.mask_folder,) if options.mask_folder else (),
         ),
-        Stage(
-            "dataset",
-            (*(["neus"] if options.neus else []), *(["transforms.json"] if options.transforms else [])),
-            partial(write_layouts, options),
-            {"neus": options.neus, "transforms": options.transforms},
-            (root / MASK_FOLDER,),
-        ),
+        layout_stage(options),
+    )
+
+
+def layout_stage(options: CaptureOptions) -> Stage:
+    """The last stage: the further layouts that `options` ask for."""
+    return Stage(
+        "dataset",
+        (*(["neus"] if options.neus else []), *(["transforms.json"] if options.transforms else [])),
+        partial(write_layouts, options),
+        {"neus": options.neus, "transforms": options.transforms},
+        (options.root / MASK_FOLDER,),
     )
 
 
 def prepare(options: CaptureOptions, only: str | None = None, start: str | None = None) -> None:
     """Brings `options.root` up to date; `only` and `start` name a stage, see `run_stages`. Raises InputError."""
-    if not options.source.exists():
-        raise CaptureError(f"{options.source}: no such file or folder. Give a video, or a folder of photos.")
+    require_source(options.source)
     run_stages(options.root, make_stages(options), only, start)
+
+
+def require_source(source: Path) -> None:
+    """Raises CaptureError where there is no such video or folder."""
+    if not source.exists():
+        raise CaptureError(f"{source}: no such file or folder. Give a video, or a folder of photos.")

@@ -24,6 +24,7 @@ class MaskReport:
     num_masks: int
     num_images: int
     agreement: float | None = None  # of carved masks with each other, in [0, 1]
+    reason: str | None = None  # why there are none, where they were asked for
 
 
 def mask_name(image_name: str) -> str:

@@ -27,7 +27,7 @@ _PLANE_RADII = 2.0  # of the region, that the picture of its ground covers
 _BANDS = (0.06, 0.03)  # of the object's size in pixels: how far the two rounds move the outline
 _MAX_SPREAD = 0.1  # log colour: the median disagreement of the views on a plane, textured or plain, is below it
 _BALL_POINTS = 20_000  # voxels that tell the sphere
-_MIN_AGREEMENT = 0.8  # mean intersection over union of the masks with the silhouettes of what all of them leave
+MIN_AGREEMENT = 0.8  # mean intersection over union of the masks with the silhouettes of what all of them leave
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def find_object(
         if ground is None:
             raise NoObjectError("no plane was found that the object stands on")
         region = replace(region, ground=ground, up=ground.normal)
-    small = _shrink(model)
+    small = shrink(model)
     sizes = [tuple(size) for size in small.sizes.tolist()]
     with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
         images = list(pool.map(lambda name, size: _resize(read(name), size), model.names, sizes))
@@ -79,7 +79,7 @@ def find_object(
     reach = 2.0 * hull.pixels(small) + 1.0
     masks = [keep_near(*pair, reach) for pair in zip(masks, rough, strict=True)]
     agreement = float(np.mean([_iou(*pair) for pair in zip(masks, rough, strict=True)]))
-    if agreement < _MIN_AGREEMENT:
+    if agreement < MIN_AGREEMENT:
         raise NoObjectError(f"the masks of the photographs contradict each other: they agree by {agreement:.0%} only")
     return ObjectMasks(tuple(map(_enlarge, masks, model.sizes.tolist())), hull, object_region(hull, region), agreement)
 
@@ -121,7 +121,7 @@ def _silhouettes(hull: Hull, model: SparseModel, pool: ThreadPoolExecutor, possi
     return list(pool.map(partial(hull.silhouette, model, possible=possible), range(len(model.names))))
 
 
-def _shrink(model: SparseModel) -> SparseModel:
+def shrink(model: SparseModel) -> SparseModel:
     """The model with images of at most 640 pixels."""
     scale = np.minimum(_SIDE / model.sizes.max(axis=1, keepdims=True), 1.0)
     sizes = np.rint(model.sizes * scale).astype(np.int64)

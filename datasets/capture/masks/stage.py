@@ -68,7 +68,7 @@ def _carve_masks(root: Path, model: SparseModel, working: Path) -> MaskReport:
             "too",
             error,
         )
-        return MaskReport("none", None, 0, len(model.names))
+        return MaskReport("none", None, 0, len(model.names), reason=str(error))
     for name, mask in zip(model.names, result.masks, strict=True):
         write_mask(working / MASK_FOLDER, name, mask)
     write_region(result.region, working / OBJECT_FILE)

@@ -1,0 +1,178 @@
+"""Stage `join`: one dataset from several prepared series, in the object's frame, without what it stood on."""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+
+from datasets.capture.masks.contact_sheet import write_contact_sheet
+from datasets.capture.masks.mask_files import CONTACT_SHEET, MASK_FOLDER, mask_name, masks_in
+from datasets.capture.masks.object_masks import MIN_AGREEMENT, object_region
+from datasets.capture.region.choose_region import POINTS_FILE
+from datasets.capture.region.picture import write_region_cloud, write_region_picture
+from datasets.capture.series.joined_names import joined_names
+from datasets.capture.series.joint_hull import joint_hull
+from datasets.capture.series.joint_model import adjust, as_joined, put_together
+from datasets.capture.series.object_features import ObjectFeatures, read_object_features
+from datasets.capture.series.placement import place_series
+from datasets.capture.series.shared_points import share_points
+from datasets.capture.series.similarity import TOLERANCE
+from datasets.capture.sparse_model import SparseModel, to_sparse_model
+from datasets.capture.stage_runner import Workspace
+from datasets.files.quiet_colmap import quiet
+from datasets.region import OBJECT_FILE, REGION_FILE, Region, read_region, write_region
+from utils.errors import CaptureError
+from utils.images import read_image
+from utils.mesh.ply import write_points
+
+log = logging.getLogger(__name__)
+OUTPUTS = (
+    *("images", "sparse", MASK_FOLDER, CONTACT_SHEET, OBJECT_FILE),
+    *(REGION_FILE, "region.ply", "region.png", POINTS_FILE),
+)
+_REACHES = (TOLERANCE, 0.004, 0.004)  # of the longer side: shared points are looked for there before each adjustment
+_TURNED = 20.0  # degrees between the up directions of two series, from which on one of them shows the other's underside
+
+
+@dataclass(frozen=True)
+class PreparedSeries:
+    """A folder that the stages up to `masks` have filled."""
+
+    label: str  # its name in OUT/series, and before the names of its images where these are not unique
+    root: Path
+    source: Path  # what the user gave
+
+
+def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, Any]:
+    """Fills images/, sparse/0, masks/, the region and the sphere of the object; returns the report.
+
+    Raises CaptureError where a series has no masks, or where the series do not match."""
+    for one in series:
+        _require_masks(one)
+    with quiet():
+        models = [pycolmap.Reconstruction(one.root / "sparse" / "0") for one in series]
+        features = [read_object_features(one.root, model, one.label) for one, model in zip(series, models, strict=True)]
+        placed, report = place_series(features, str(working.parents[1]))
+        names = joined_names({one.label: _names(*pair) for one, *pair in zip(series, models, features, strict=True)})
+        joint, features = put_together(models, features, placed, [names[one.label] for one in series])
+        shared = _adjust(joint, features)
+        _keep_object(joint, features)
+    model = to_sparse_model(joint)
+    (sparse := working / "sparse" / "0").mkdir(parents=True)
+    joint.write(sparse)
+    masks = _copy_images(series, names, working)
+    region, agreement = _object_sphere(series, placed, model, masks)
+    _write_region(region, model, masks, working)
+    error = joint.compute_mean_reprojection_error()
+    log.info(
+        "  %d images of %d series; %d points of the object, %d of them seen in several series; reprojection error "
+        "%.2f pixels; the masks agree with each other by %.1f %%",
+        *(len(model.names), len(series), len(model.points), shared, error, 100.0 * agreement),
+    )
+    return {
+        "series": {one.label: {"source": str(one.source), "images": len(names[one.label])} for one in series},
+        "matches": report,
+        "images": len(model.names),
+        "points": len(model.points),
+        "shared_points": shared,
+        "reprojection_error": error,
+        "agreement": agreement,
+        "underside_seen": region.ground is None,
+        "radius": region.radius,
+    }
+
+
+def _require_masks(series: PreparedSeries) -> None:
+    if (series.root / MASK_FOLDER).is_dir() and any((series.root / MASK_FOLDER).iterdir()):
+        return
+    reason = ((Workspace(series.root).record("masks") or {}).get("report") or {}).get("reason")
+    raise CaptureError(
+        f"{series.source}: series {series.label} has no masks{f': {reason}' if reason else ''}. Several series are "
+        f"joined by the object alone, so each needs masks. Put the object on a table and photograph it from all sides, "
+        f"or give masks of all series with --masks FOLDER."
+    )
+
+
+def _names(model: pycolmap.Reconstruction, features: ObjectFeatures) -> list[str]:
+    """The names of the images of a series that have a mask."""
+    return [model.images[i].name for i in features.image_ids.tolist()]
+
+
+def _adjust(joint: pycolmap.Reconstruction, features: list[ObjectFeatures]) -> int:
+    """Lets the series share points and adjusts all cameras, in rounds; returns the number of shared points.
+
+    Updates `features` in place."""
+    shared = 0
+    for number, reach in enumerate(_REACHES):
+        shared = share_points(joint, features, reach)
+        adjust(joint, features[0], refine_focal=number == len(_REACHES) - 1)
+        features[:] = [as_joined(series, joint) for series in features]
+    return shared
+
+
+def _keep_object(joint: pycolmap.Reconstruction, features: Sequence[ObjectFeatures]) -> None:
+    """Drops the points that are not on the object."""
+    kept = {point_id for series in features for point_id in series.point_ids.tolist()}
+    for point_id in [point_id for point_id in joint.points3D if point_id not in kept]:
+        joint.delete_point3D(point_id)
+
+
+def _copy_images(
+    series: Sequence[PreparedSeries], names: Mapping[str, Mapping[str, str]], working: Path
+) -> dict[str, np.ndarray]:
+    """Copies images and masks under their new names; returns the masks (H, W) uint8 by these names."""
+    copied = {}
+    for folder in ("images", MASK_FOLDER):
+        (working / folder).mkdir()
+    for one in series:
+        sources = masks_in(one.root / MASK_FOLDER, names[one.label])
+        for name, new in names[one.label].items():
+            shutil.copyfile(one.root / "images" / name, working / "images" / new)
+            shutil.copyfile(sources[name], target := working / MASK_FOLDER / mask_name(new))
+            copied[new] = read_image(target)[..., 0]
+    return copied
+
+
+def _object_sphere(
+    series: Sequence[PreparedSeries], placed: Sequence[np.ndarray], model: SparseModel,
+    masks: Mapping[str, np.ndarray],
+) -> tuple[Region, float]:  # fmt: skip
+    """The sphere around what all masks leave, and how well they agree. Raises CaptureError where they do not.
+
+    Without a ground where a series shows the underside."""
+    first = read_region(series[0].root / REGION_FILE)
+    ups = [
+        similarity[:3, :3] @ read_region(one.root / REGION_FILE).up
+        for similarity, one in zip(placed, series, strict=True)
+    ]
+    cosine = min(float(up @ first.up / np.linalg.norm(up)) for up in ups)
+    reach = float(np.linalg.norm(model.points - first.center, axis=1).max())
+    hull, agreement = joint_hull(model, masks, first.center, max(first.radius, reach))
+    mean = float(np.mean(list(agreement.values())))
+    if mean < MIN_AGREEMENT:
+        worst = ", ".join(sorted(agreement, key=agreement.__getitem__)[:3])
+        raise CaptureError(
+            f"{series[0].root.parent}: the masks of the joined series contradict each other: they agree by {mean:.0%} "
+            f"only, least in {worst}. Either the object looks alike from several sides and was joined wrongly, or "
+            f"masks are wrong: look at masks.png of each series, and correct masks/ there."
+        )
+    ground = first.ground if cosine > np.cos(np.radians(_TURNED)) else None
+    up = np.array([0.0, 0.0, 1.0]) if first.ground is None else first.ground.normal
+    return object_region(hull, Region(first.center, first.radius, up, ground, "")), mean
+
+
+def _write_region(region: Region, model: SparseModel, masks: Mapping[str, np.ndarray], working: Path) -> None:
+    for name in (REGION_FILE, OBJECT_FILE):
+        write_region(region, working / name)
+    write_region_cloud(region, model, working / "region.ply")
+    write_region_picture(region, model, working / "images", working / "region.png")
+    write_points(model.points, model.colors, working / POINTS_FILE)
+    write_contact_sheet(
+        model.names, masks, lambda name: read_image(working / "images" / name)[..., :3], working / CONTACT_SHEET
+    )
+    log.info("  %s: look at it; correct a mask in %s/ with any painting program", CONTACT_SHEET, MASK_FOLDER)

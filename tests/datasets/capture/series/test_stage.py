@@ -1,0 +1,90 @@
+"""Prepared series become one dataset in the frame of the first, without what the object stood on."""
+
+import json
+
+import numpy as np
+import pycolmap
+import pytest
+from moved_object import NUM_POINTS, STANDING, lying, write_series
+
+from datasets.capture.series.stage import PreparedSeries, join_series
+from datasets.capture.sparse_model import read_sparse_model
+from datasets.colmap import ColmapConfig, ColmapLoader
+from datasets.geometry.agreement import agreement
+from datasets.region import OBJECT_FILE, read_region
+from utils.errors import CaptureError
+
+
+def prepared(series, label: str) -> PreparedSeries:
+    return PreparedSeries(label, series.root, series.root)
+
+
+def working(tmp_path):
+    folder = tmp_path / "prepare" / "join.working"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_series_are_joined(tmp_path):
+    standing = write_series(tmp_path / "series" / "a", "x_", STANDING, 1)
+    on_its_side = write_series(tmp_path / "series" / "b", "y_", lying(1.3), 2)
+    out = working(tmp_path)
+    report = join_series([prepared(standing, "a"), prepared(on_its_side, "b")], out)
+    model = read_sparse_model(out / "sparse" / "0")
+    assert list(model.names) == standing.names + on_its_side.names
+    found = agreement(model.c2w, np.concatenate([standing.c2w, on_its_side.c2w]))
+    assert np.median(found.centre_errors) < 0.003
+    assert found.centre_errors.max() < 0.02
+    single = read_sparse_model(standing.root / "sparse" / "0")  # the frame is that of the first series
+    assert np.abs(single.c2w[:, :, 3] - model.c2w[: len(single.names), :, 3]).max() < 0.05
+    assert report["shared_points"] > 0.5 * NUM_POINTS
+    assert len(model.points) < 1.2 * NUM_POINTS  # those of the table are dropped, those of both series merged
+    assert model.points[:, 2].min() > -0.05
+    reread = pycolmap.Reconstruction(out / "sparse" / "0")
+    assert {point.track.length() for point in reread.points3D.values()} > {2}
+    region = read_region(out / OBJECT_FILE)
+    assert region.ground is None
+    assert report["underside_seen"]
+    assert np.linalg.norm(region.center - STANDING[:3, 3]) < 0.1
+    assert {path.name for path in out.iterdir()} == {
+        *("images", "sparse", "masks", "masks.png", "object.json"),
+        *("region.json", "region.ply", "region.png", "sparse_points.ply"),
+    }
+    scene = ColmapLoader(ColmapConfig(str(out))).load("train")
+    assert scene.has_alpha
+    assert scene.ground is None
+
+
+def test_names_get_the_label_where_two_series_share_them(tmp_path):
+    series = [
+        write_series(tmp_path / "a", "", STANDING, 1),
+        write_series(tmp_path / "b", "", STANDING, 2),
+    ]
+    out = working(tmp_path)
+    report = join_series([prepared(one, label) for one, label in zip(series, "ab", strict=True)], out)
+    names = [path.name for path in sorted((out / "images").iterdir())]
+    assert names[:2] == ["a_000.jpg", "a_001.jpg"]
+    assert names[-1] == "b_013.jpg"
+    assert sorted(path.stem for path in (out / "masks").iterdir()) == [name[:-4] for name in names]
+    assert read_region(out / OBJECT_FILE).ground is not None  # it was not turned over: no photo shows its underside
+    assert not report["underside_seen"]
+
+
+def test_a_series_without_masks_is_refused(tmp_path):
+    series = [write_series(tmp_path / "a", "x_", STANDING, 1), write_series(tmp_path / "b", "y_", lying(), 2)]
+    for mask in (series[1].root / "masks").iterdir():
+        mask.unlink()
+    record = {"stage": "masks", "outputs": [], "report": {"kind": "none", "reason": "no plane was found"}}
+    (series[1].root / "prepare").mkdir()
+    (series[1].root / "prepare" / "masks.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(CaptureError, match="series b has no masks: no plane was found"):
+        join_series([prepared(one, label) for one, label in zip(series, "ab", strict=True)], working(tmp_path))
+
+
+def test_masks_that_contradict_each_other_are_refused(tmp_path):
+    series = [
+        write_series(tmp_path / "a", "x_", STANDING, 1),
+        write_series(tmp_path / "b", "y_", lying(), 2, swollen=1.5),
+    ]
+    with pytest.raises(CaptureError, match="masks of the joined series contradict each other"):
+        join_series([prepared(one, label) for one, label in zip(series, "ab", strict=True)], working(tmp_path))

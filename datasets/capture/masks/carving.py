@@ -11,7 +11,7 @@ from datasets.capture.masks.evidence import BACKGROUND
 from datasets.capture.sparse_model import SparseModel
 
 _COARSE, _FINE = 64, 144  # voxels along the longest side of the box
-_MAX_MISSES = 0.1  # of the views that tell something: part of the object may look like the plane behind it in some
+_MIN_MISSES = 1.0  # views that may err, however few there are
 _MIN_TOLD = 0.2  # of the most views that tell something about any voxel
 _PRUNE_EVERY = 3  # views: voxels that cannot stay any more are not looked at again
 _MARGIN = 2.0  # coarse voxels around what the coarse round leaves
@@ -58,16 +58,18 @@ class Hull:
 
 def carve(
     evidence: Sequence[np.ndarray], model: SparseModel, center: np.ndarray, radius: float,
-    axes: np.ndarray, floor: float | None,
+    axes: np.ndarray, floor: float | None, misses: float,
 ) -> Hull:  # fmt: skip
     """The voxels within `radius` of a point (3,), above the height `floor` along the last axis, that the views leave.
 
-    evidence: of each view, (H, W) int8 votes. A voxel stays where few of the views that tell something show background.
+    evidence: of each view, (H, W) int8 votes. A voxel stays where at most the share `misses` of the views that tell
+    something show background: part of the object may look like the plane behind it in some. Beside a flat side few
+    views look past it, so that a larger share leaves bulges there.
     Two rounds: the second is finer around what the first one leaves; the component that the cameras look at is kept."""
     low, high = axes @ center - radius, axes @ center + radius
     if floor is not None:
         low[2] = max(low[2], floor)
-    hull = _round(evidence, model, low, high, axes, _COARSE, center, radius)
+    hull = _round(evidence, model, low, high, axes, _COARSE, center, radius, misses)
     if not hull.solid.any():
         return hull
     cells = np.argwhere(hull.possible)
@@ -75,12 +77,12 @@ def carve(
     tight_high = hull.low + (cells.max(axis=0) + 1.0 + _MARGIN) * hull.edge
     if floor is not None:
         tight_low[2] = max(tight_low[2], floor)
-    return _round(evidence, model, tight_low, tight_high, axes, _FINE, center, radius)
+    return _round(evidence, model, tight_low, tight_high, axes, _FINE, center, radius, misses)
 
 
 def _round(
     evidence: Sequence[np.ndarray], model: SparseModel, low: np.ndarray, high: np.ndarray,
-    axes: np.ndarray, num: int, center: np.ndarray, radius: float,
+    axes: np.ndarray, num: int, center: np.ndarray, radius: float, misses: float,
 ) -> Hull:  # fmt: skip
     edge = float((high - low).max()) / num
     shape = np.maximum(np.ceil((high - low) / edge - 1e-6).astype(int), 1)
@@ -93,10 +95,10 @@ def _round(
         against += np.minimum(value, 0) / np.float32(BACKGROUND)
         told += value != 0
         if number % _PRUNE_EVERY == 0:
-            alive = against <= _MAX_MISSES * len(evidence)
+            alive = against <= max(misses * len(evidence), _MIN_MISSES)
             left, points, against, told = left[alive], points[alive], against[alive], told[alive]
     enough = told >= max(3.0, _MIN_TOLD * float(told.max(initial=0)))
-    stays = against <= _MAX_MISSES * told
+    stays = against <= np.maximum(misses * told, _MIN_MISSES)
     solid, possible = np.zeros((2, int(shape.prod())), bool)
     solid[left[enough & stays]] = True
     possible[left[stays & (np.linalg.norm(points - center, axis=1) < radius)]] = True

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _SIDE = 640  # pixels of the longer side at which masks are made; larger photographs get them enlarged
 _PLANE_RADII = 2.0  # of the region, that the picture of its ground covers
 _BANDS = (0.06, 0.03)  # of the object's size in pixels: how far the two rounds move the outline
+_MISSES = (0.1, 0.06, 0.04)  # of the views may err at a place of the object: before, between and after these rounds
 _MAX_SPREAD = 0.1  # log colour: the median disagreement of the views on a plane, textured or plain, is below it
 _BALL_POINTS = 20_000  # voxels that tell the sphere
 MIN_AGREEMENT = 0.8  # mean intersection over union of the masks with the silhouettes of what all of them leave
@@ -65,8 +66,8 @@ def find_object(
     with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
         images = list(pool.map(lambda name, size: _resize(read(name), size), model.names, sizes))
         evidence = _evidence(region, small, images, turning, pool)
-        hull = _carve(region, small, evidence)
-        for share in _BANDS:
+        hull = _carve(region, small, evidence, _MISSES[0])
+        for share, misses in zip(_BANDS, _MISSES[1:], strict=True):
             rough = _silhouettes(hull, small, pool)
             band = max(
                 share * float(np.sqrt(np.median([mask.sum() for mask in rough]))), 2.0 * hull.pixels(small) + 1.0
@@ -74,7 +75,7 @@ def find_object(
             possible = _silhouettes(hull, small, pool, possible=True)
             masks = list(pool.map(refine_mask, images, rough, possible, evidence, [band] * len(images)))
             evidence = [refined_evidence(*pair, last=share == _BANDS[-1]) for pair in zip(masks, evidence, strict=True)]
-            hull = _carve(region, small, evidence)
+            hull = _carve(region, small, evidence, misses)
         rough = _silhouettes(hull, small, pool)
     reach = 2.0 * hull.pixels(small) + 1.0
     masks = [keep_near(*pair, reach) for pair in zip(masks, rough, strict=True)]
@@ -108,10 +109,10 @@ def _evidence(
     return list(pool.map(of_view, range(len(images))))
 
 
-def _carve(region: Region, model: SparseModel, evidence: Sequence[np.ndarray]) -> Hull:
+def _carve(region: Region, model: SparseModel, evidence: Sequence[np.ndarray], misses: float) -> Hull:
     axes = rotation_to_z(region.up)
     floor = None if region.ground is None else float(axes[2] @ region.ground.project(region.center))
-    hull = carve(evidence, model, region.center, region.radius, axes, floor)
+    hull = carve(evidence, model, region.center, region.radius, axes, floor, misses)
     if not hull.solid.any():
         raise NoObjectError("nothing stands out from the plane in enough of the photographs")
     return hull

@@ -7,6 +7,7 @@ from scipy import ndimage
 from datasets.capture.masks.evidence import BACKGROUND, OTHER
 
 _ITERATIONS = 3
+_HOLE_SHARE = 0.5  # of a hole shows what is behind the object
 _MIN_PART = 0.02  # of the largest part: smaller parts of a mask are specks
 
 
@@ -42,7 +43,19 @@ def refine_mask(
         cv2.setRNGSeed(0)
         cv2.grabCut(colors, label, None, np.zeros((1, 65)), np.zeros((1, 65)), _ITERATIONS, cv2.GC_INIT_WITH_MASK)
     refined[crop] = (label == cv2.GC_FGD) | (label == cv2.GC_PR_FGD)
-    return without_specks(refined)
+    return without_specks(_without_false_holes(refined, evidence))
+
+
+def _without_false_holes(mask: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the mask (H, W) bool without holes that the evidence (H, W) int8 does not tell: white letters on a
+    box have the colours of the newspaper below it, but do not look like its place behind them."""
+    label, num = ndimage.label(~mask)
+    size = np.bincount(label.ravel(), minlength=num + 1)
+    told = np.bincount(label.ravel(), (evidence == BACKGROUND).ravel(), minlength=num + 1)
+    false = told < _HOLE_SHARE * size
+    outer = np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])
+    false[outer] = False
+    return mask | (false[label] & ~mask)
 
 
 def without_specks(mask: np.ndarray) -> np.ndarray:

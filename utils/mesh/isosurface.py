@@ -206,7 +206,7 @@ def _mark_neighbours(reached: Tensor, blocks: Tensor, values: Tensor) -> None:
 
 
 def _weld(lattice: _Lattice, keys: list[Tensor], vertices: list[Tensor], faces: list[Tensor]) -> Mesh:
-    """The mesh of all blocks in scene units: one vertex per lattice edge or point, no face that uses one twice."""
+    """The mesh of all blocks in scene units: one vertex per lattice edge."""
     label = torch.cat(keys)
     keys.clear()
     unique, label = label.unique(return_inverse=True)
@@ -215,8 +215,7 @@ def _weld(lattice: _Lattice, keys: list[Tensor], vertices: list[Tensor], faces: 
     first = torch.empty_like(unique).scatter_(0, label, torch.arange(len(label), device=label.device))
     place = place[first] * lattice.spacing - lattice.radius
     for index, part in enumerate(faces):  # one by one: there may be tens of millions of faces
-        welded = label[part]
-        faces[index] = welded[(welded != welded.roll(1, 1)).all(1)].cpu()
+        faces[index] = label[part].cpu()
     return Mesh(place.cpu().numpy(), torch.cat(faces).numpy())
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 CORNERS = [(x, y, z) for z in (0, 1) for y in (0, 1) for x in (0, 1)]  # bit i of a case: corner i lies inside
 NUM_EDGES, MAX_TRIANGLES = 12, 5
+MARGIN = 1e-3  # of an edge, from its ends: vertices around a lattice point stay apart, also as float32
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ def triangles(values: Tensor, origins: Tensor, last: int) -> tuple[Tensor, Tenso
     """Where `values == 0` in boxes (B, n, n, n) of lattice values, inside where they are <= 0.
 
     origins: (B, 3) int64 lattice coordinates of each box's first value; cells from `last` on are left out, `last` + 1
-    being the lattice points along an axis. Returns keys (V,) int64, one for each lattice edge (or, where the value
-    there is 0, lattice point) that the surface meets, equal in every box; vertices (V, 3) float64 in lattice
-    coordinates; faces (F, 3) int64 into them, wound outward."""
+    being the lattice points along an axis. Returns keys (V,) int64, one for each lattice edge that the surface meets,
+    equal in every box; vertices (V, 3) float64 in lattice coordinates, none nearer to a lattice point than MARGIN;
+    faces (F, 3) int64 into them, wound outward."""
     lookup = case_table(values.device)
     inside = values <= 0.0
     n = values.shape[1] - 1
@@ -65,20 +66,11 @@ def triangles(values: Tensor, origins: Tensor, last: int) -> tuple[Tensor, Tenso
     box, low = cells[owner, 0].repeat_interleave(3), cells[owner, 1:].repeat_interleave(3, 0) + lookup.base[edge]
     axis = lookup.axis[edge]
     step = torch.eye(3, dtype=torch.int64, device=values.device)[axis]
-    keys, share = _meeting(values, box, low, low + step, origins[box] + low, axis, step, last + 1)
+    base = origins[box] + low
+    keys = ((base[:, 0] * (last + 1) + base[:, 1]) * (last + 1) + base[:, 2]) * 3 + axis
+    start, end = values[(box, *low.unbind(1))].double(), values[(box, *(low + step).unbind(1))].double()
+    share = (start / (start - end)).clamp(MARGIN, 1.0 - MARGIN)
     keys, faces = keys.unique(return_inverse=True)
     first = torch.empty_like(keys).scatter_(0, faces, torch.arange(len(faces), device=values.device))
-    vertices = (origins[box] + low)[first].double() + share[first, None] * step[first]
+    vertices = base[first].double() + share[first, None] * step[first]
     return keys, vertices, faces.view(-1, 3)
-
-
-def _meeting(
-    values: Tensor, box: Tensor, low: Tensor, high: Tensor, base: Tensor, axis: Tensor, step: Tensor, size: int
-) -> tuple[Tensor, Tensor]:
-    """Key of each edge, or of the end at which the value is 0, and where on the edge (in [0, 1]) the surface lies."""
-    a, b = values[(box, *low.unbind(1))].double(), values[(box, *high.unbind(1))].double()
-    share = a / (a - b)
-    at_low, at_high = a == 0.0, b == 0.0
-    point = torch.where(at_high[:, None], base + step, base)
-    kind = torch.where(at_low | at_high, 3, axis)
-    return ((point[:, 0] * size + point[:, 1]) * size + point[:, 2]) * 4 + kind, share

@@ -4,7 +4,7 @@ import mcubes
 import numpy as np
 import torch
 
-from utils.mesh.marching_cubes import CORNERS, case_table, triangles
+from utils.mesh.marching_cubes import CORNERS, MARGIN, case_table, triangles
 
 
 def test_triangles_use_just_the_edges_that_change_sign():
@@ -26,7 +26,7 @@ def test_a_random_box_is_meshed_as_by_pymcubes():
     assert len(keys) == len(vertices) == len(expected)
     assert len(faces) == len(expected_faces)
     order, expected_order = (np.lexsort(v.round(9).T) for v in (vertices.numpy(), expected))
-    np.testing.assert_allclose(vertices.numpy()[order], expected[expected_order], atol=1e-9)
+    np.testing.assert_allclose(vertices.numpy()[order], expected[expected_order], atol=MARGIN)
 
 
 def test_boxes_agree_on_the_keys_of_what_they_share():

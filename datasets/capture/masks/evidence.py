@@ -4,10 +4,12 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from datasets.capture.masks.plane_picture import PlanePicture
+from datasets.capture.masks.plane_picture import PlanePicture, in_front
+from datasets.capture.setup.record import SEEMS_STILL, SEEMS_TO_TURN, STILL, TURNS
 from datasets.capture.sparse_model import SparseModel
 
 BACKGROUND, DOUBTFUL, UNKNOWN, OTHER = -5, -1, 0, 1  # votes: DOUBTFUL is background by its colour alone
+OBJECT = 2  # OTHER, and surely no support
 _TOLERANCE, _SPREAD_WEIGHT, _MAX_SPREAD = 0.1, 2.0, 0.1  # log colour: noise and vignette; glosses and misregistration
 _CLOSING = 0.006  # of the longer side of the image: gaps where the object looks like the plane
 _MIN_AREA, _MAX_HOLE = 0.0005, 0.002  # of the image
@@ -37,20 +39,53 @@ def plane_evidence(picture: PlanePicture, model: SparseModel, view: int, log_ima
     return evidence
 
 
-def mask_evidence(mask: np.ndarray, plane: np.ndarray | None) -> np.ndarray:
-    """(H, W) int8: BACKGROUND outside of a mask (H, W) bool of what turns, OTHER within, but DOUBTFUL where evidence
-    (H, W) of the disc that turns too says background: few views see a small disc past the object."""
-    evidence = np.where(mask, OTHER, BACKGROUND).astype(np.int8)
-    if plane is not None:
-        evidence[mask & (plane == BACKGROUND)] = DOUBTFUL
+def mask_evidence(turning: np.ndarray) -> np.ndarray:
+    """(H, W) int8: what a mask (H, W) uint8 of what turns says: BACKGROUND, UNKNOWN or OBJECT."""
+    evidence = np.where(turning > (SEEMS_TO_TURN + TURNS) // 2, OBJECT, UNKNOWN).astype(np.int8)
+    evidence[turning < (STILL + SEEMS_STILL) // 2] = BACKGROUND
     return evidence
+
+
+def disc_evidence(
+    evidence: np.ndarray, picture: PlanePicture, model: SparseModel, view: int, log_image: np.ndarray
+) -> np.ndarray:
+    """(H, W) int8: `mask_evidence` (H, W) of a view, without what the disc of the turntable, which turns too, may be.
+
+    OTHER where the disc would be seen past the object, DOUBTFUL where the view, with log colours (H, W, 3), looks as
+    the picture of the disc does: few views see a small disc past the object."""
+    plane = plane_evidence(picture, model, view, log_image)
+    turns = evidence == OBJECT
+    disc = np.where(turns & _near_foot(picture, model, view), OTHER, evidence).astype(np.int8)
+    disc[turns & (plane == BACKGROUND)] = DOUBTFUL
+    return disc
+
+
+def _near_foot(picture: PlanePicture, model: SparseModel, view: int) -> np.ndarray:
+    """(H, W) bool: where a view would show the middle of a picture, half as wide as all of it."""
+    side = len(picture.known)
+    middle = cv2.circle(np.zeros((side, side), np.uint8), (side // 2, side // 2), side // 4, 1, -1)
+    size = tuple(model.sizes[view].tolist())
+    matrix = picture.homography(model, view)
+    return (cv2.warpPerspective(middle, matrix, size, flags=cv2.INTER_NEAREST) > 0) & in_front(matrix, size)
 
 
 def refined_evidence(mask: np.ndarray, evidence: np.ndarray, last: bool) -> np.ndarray:
     """(H, W) int8: what a refined mask (H, W) bool says; DOUBTFUL outside of it where the evidence (H, W) before said
     nothing, so that colours alone decided, except in the last round."""
     doubtful = (evidence == UNKNOWN) & (not last)
-    return np.where(mask, OTHER, np.where(doubtful, DOUBTFUL, BACKGROUND)).astype(np.int8)
+    inside = np.where(evidence == OBJECT, OBJECT, OTHER)
+    return np.where(mask, inside, np.where(doubtful, DOUBTFUL, BACKGROUND)).astype(np.int8)
+
+
+def told_share(mask: np.ndarray, evidence: np.ndarray, reach: float) -> float:
+    """In [0, 1]: the share of the outline of a mask (H, W) bool that lies within `reach` pixels of what the evidence
+    (H, W) of the view calls background, outside of the mask, and of what it calls something else, inside."""
+    size = 2 * round(reach) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    outline = mask & (cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0)
+    sides = [(evidence < UNKNOWN) & ~mask, (evidence > UNKNOWN) & mask]
+    near = [cv2.dilate(side.astype(np.uint8), disc)[outline] > 0 for side in sides]
+    return float((near[0] & near[1]).mean()) if outline.any() else 0.0
 
 
 def fill_in(mask: np.ndarray, within: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ class MaskReport:
     num_masks: int
     num_images: int
     agreement: float | None = None  # of carved masks with each other, in [0, 1]
+    told: float | None = None  # the share of their outlines where the photographs tell both sides apart
     reason: str | None = None  # why there are none, where they were asked for
 
 

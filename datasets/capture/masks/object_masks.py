@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 
 from datasets.capture.masks.carving import Hull, carve
-from datasets.capture.masks.evidence import mask_evidence, plane_evidence, refined_evidence
+from datasets.capture.masks.evidence import disc_evidence, mask_evidence, plane_evidence, refined_evidence, told_share
 from datasets.capture.masks.plane_picture import PlanePicture, log_colors, paint_plane
 from datasets.capture.masks.refine import keep_near, refine_mask
 from datasets.capture.region.cluster_points import enclosing_ball
 from datasets.capture.region.support import base_plane
+from datasets.capture.setup.record import LIKELY_TURNS
 from datasets.capture.sparse_model import SparseModel
 from datasets.geometry.axes import level_up
 from datasets.geometry.normalise import rotation_to_z
@@ -27,6 +28,7 @@ _PLANE_RADII = 2.0  # of the region, that the picture of its ground covers
 _BANDS = (0.06, 0.03)  # of the object's size in pixels: how far the two rounds move the outline
 _MISSES = (0.1, 0.06, 0.04)  # of the views may err at a place of the object: before, between and after these rounds
 _MAX_SPREAD = 0.1  # log colour: the median disagreement of the views on a plane, textured or plain, is below it
+_TOLD_BANDS = 1.5  # of the last band: how far from an outline the photographs tell what is there
 _BALL_POINTS = 20_000  # voxels that tell the sphere
 MIN_AGREEMENT = 0.8  # mean intersection over union of the masks with the silhouettes of what all of them leave
 
@@ -39,6 +41,7 @@ class ObjectMasks:
     hull: Hull
     region: Region  # the sphere around the hull, above the plane that was taken for its support
     agreement: float  # in [0, 1]: mean intersection over union of the masks and the hull's silhouettes
+    told: float  # in [0, 1]: the share of the outlines beside which the photographs themselves tell both sides apart
 
 
 class NoObjectError(Exception):
@@ -65,7 +68,7 @@ def find_object(
     sizes = [tuple(size) for size in small.sizes.tolist()]
     with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
         images = list(pool.map(lambda name, size: _resize(read(name), size), model.names, sizes))
-        evidence = _evidence(region, small, images, turning, pool)
+        evidence = seen = _evidence(region, small, images, turning, pool)
         hull = _carve(region, small, evidence, _MISSES[0])
         for share, misses in zip(_BANDS, _MISSES[1:], strict=True):
             rough = _silhouettes(hull, small, pool)
@@ -79,10 +82,12 @@ def find_object(
         rough = _silhouettes(hull, small, pool)
     reach = 2.0 * hull.pixels(small) + 1.0
     masks = [keep_near(*pair, reach) for pair in zip(masks, rough, strict=True)]
+    told = float(np.mean([told_share(*pair, _TOLD_BANDS * band) for pair in zip(masks, seen, strict=True)]))
     agreement = float(np.mean([_iou(*pair) for pair in zip(masks, rough, strict=True)]))
     if agreement < MIN_AGREEMENT:
         raise NoObjectError(f"the masks of the photographs contradict each other: they agree by {agreement:.0%} only")
-    return ObjectMasks(tuple(map(_enlarge, masks, model.sizes.tolist())), hull, object_region(hull, region), agreement)
+    enlarged = tuple(map(_enlarge, masks, model.sizes.tolist()))
+    return ObjectMasks(enlarged, hull, object_region(hull, region), agreement, told)
 
 
 def _evidence(
@@ -93,18 +98,23 @@ def _evidence(
     picture: PlanePicture | None = None
     logs = list(pool.map(log_colors, images))
     moving = [
-        None if turning is None else cv2.resize(turning[name], image.shape[1::-1], interpolation=cv2.INTER_AREA) > 127
+        None if turning is None else cv2.resize(turning[name], image.shape[1::-1], interpolation=cv2.INTER_AREA)
         for name, image in zip(model.names, images, strict=True)
     ]
     if region.ground is not None:
-        reach, disc = _PLANE_RADII * region.radius, None if turning is None else moving
+        disc = None if turning is None else [mask >= LIKELY_TURNS for mask in moving]
+        reach = _PLANE_RADII * region.radius
         picture = paint_plane(region.ground, region.center, reach, model, logs, disc)
         if turning is None and picture.usual_spread > _MAX_SPREAD:
             raise NoObjectError("what is around the object is not a plane that all photographs agree on")
 
     def of_view(view: int) -> np.ndarray:
-        plane = None if picture is None else plane_evidence(picture, model, view, logs[view])
-        return plane if turning is None else mask_evidence(moving[view], plane)
+        told = None if turning is None else mask_evidence(moving[view])
+        if picture is None:
+            return told
+        if told is None:
+            return plane_evidence(picture, model, view, logs[view])
+        return disc_evidence(told, picture, model, view, logs[view])
 
     return list(pool.map(of_view, range(len(images))))
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from datasets.capture.masks.evidence import BACKGROUND, OTHER
+from datasets.capture.masks.evidence import BACKGROUND, OBJECT, OTHER
 
 _ITERATIONS = 3
 _HOLE_SHARE = 0.5  # of a hole shows what is behind the object
@@ -32,10 +32,10 @@ def refine_mask(
     label = np.full(rough.shape, cv2.GC_BGD, np.uint8)
     near = (distance > 0.0) & ((distance <= band) | possible[crop])
     label[near & (told != BACKGROUND)] = cv2.GC_PR_BGD
-    label[near & (told == OTHER)] = cv2.GC_PR_FGD
+    label[near & (told >= OTHER)] = cv2.GC_PR_FGD
     label[depth > 0.0] = cv2.GC_PR_FGD
     label[(depth > 0.0) & (told == BACKGROUND)] = cv2.GC_PR_BGD
-    label[(depth > band) & (told == OTHER)] = cv2.GC_FGD
+    label[((depth > band) & (told >= OTHER)) | ((depth > 0.25 * band) & (told == OBJECT))] = cv2.GC_FGD
     label[(depth > 2.0 * band) & (told == BACKGROUND)] = cv2.GC_FGD  # deep inside: it only looks like the plane
     refined = np.zeros_like(silhouette)
     if {*np.unique(label)} & {cv2.GC_FGD, cv2.GC_PR_FGD} and {*np.unique(label)} & {cv2.GC_BGD, cv2.GC_PR_BGD}:

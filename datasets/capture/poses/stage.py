@@ -20,10 +20,11 @@ from datasets.capture.poses.fold_check import PoseCheck, check_poses
 from datasets.capture.poses.mapping import reconstruct, reconstruct_loosely, reconstruct_once, reconstruct_strictly
 from datasets.capture.poses.pairs import Pair, choose_pairs, choose_ring_pairs
 from datasets.capture.poses.turntable.solve import solve_turntable
-from datasets.capture.setup.record import SETUP_MASK_FOLDER, Setup, read_setup
+from datasets.capture.setup.record import LIKELY_TURNS, SETUP_MASK_FOLDER, Setup, read_setup
 from datasets.files.quiet_colmap import quiet
 from datasets.points.sift import match_pairs
 from utils.errors import CaptureError
+from utils.images import read_image, write_png
 
 log = logging.getLogger(__name__)
 MIN_REGISTERED_SHARE = 0.7  # of the frames; with fewer, a warning explains why
@@ -89,7 +90,8 @@ def _copy_masks(root: Path, setup: Setup, folder: Path) -> Path | None:
         return None
     (named := folder / "masks").mkdir()
     for name in (name for position in setup.positions for name in position):
-        shutil.copyfile((root / SETUP_MASK_FOLDER / name).with_suffix(".png"), named / f"{name}.png")
+        mask = read_image((root / SETUP_MASK_FOLDER / name).with_suffix(".png"))[..., 0]
+        write_png(named / f"{name}.png", np.where(mask >= LIKELY_TURNS, 255, 0).astype(np.uint8))
     return named
 
 

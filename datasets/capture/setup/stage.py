@@ -10,7 +10,7 @@ import numpy as np
 from datasets.capture.frames.frame_list import Frame, read_frame_list
 from datasets.capture.options import CaptureOptions
 from datasets.capture.setup.backdrop import MASK_SIDE, masks_of_position
-from datasets.capture.setup.record import SETUP_MASK_FOLDER, Setup, write_setup
+from datasets.capture.setup.record import LIKELY_TURNS, SETUP_MASK_FOLDER, Setup, write_setup
 from datasets.capture.setup.stillness import SMALL_SIDE, find_positions, log_frame, recognise, still_shares
 from utils.images import read_image, write_png
 
@@ -63,7 +63,7 @@ def _write_masks(folder: Path, positions: list[list[Frame]], working: Path) -> f
     for frames in positions:
         logs = [log_frame(read_image(folder / frame.name)[..., :3], MASK_SIDE) for frame in frames]
         for frame, mask in zip(frames, masks_of_position(logs), strict=True):
-            shares.append(mask.mean())
-            enlarged = cv2.resize(mask.astype(np.float32), frame.size, interpolation=cv2.INTER_LINEAR)
-            write_png((target / frame.name).with_suffix(".png"), np.where(enlarged > 0.5, 255, 0).astype(np.uint8))
+            shares.append((mask >= LIKELY_TURNS).mean())
+            enlarged = cv2.resize(mask, frame.size, interpolation=cv2.INTER_LINEAR)
+            write_png((target / frame.name).with_suffix(".png"), enlarged)
     return float(np.median(shares))

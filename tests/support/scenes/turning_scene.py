@@ -26,6 +26,26 @@ def turntable_photos(num: int = 24, shift: int = 0, seed: int = 0, texture: floa
     return photos
 
 
+def plate_photos(num: int = 24, contrast: float = 0.04, seed: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(HEIGHT, WIDTH, 3) uint8 of a plate that turns before a wall, and its silhouettes (HEIGHT, WIDTH) bool.
+
+    The plate is broad in most photos and narrow in few. Its lower half is red, its upper half brighter than the wall
+    behind it by the share `contrast`; there are prints along its middle."""
+    random = np.random.default_rng(seed)
+    x, y = np.meshgrid(np.arange(WIDTH, dtype=np.float64), np.arange(HEIGHT, dtype=np.float64))
+    wall = np.repeat((0.5 + 0.1 * np.sin(x / 60.0) + 0.05 * np.cos(y / 40.0))[..., None], 3, axis=2)
+    photos, silhouettes = [], []
+    for turn in np.pi * np.arange(num) / num:
+        inside = (np.abs(x - _AXIS) < 3.0 + 27.0 * abs(np.cos(turn))) & (y >= _TOP) & (y < _BOTTOM)
+        plate = np.where((y < 60.0)[..., None], wall * (1.0 + contrast), (0.6, 0.1, 0.1))
+        prints = (np.abs(x - _AXIS) < 10.0) & (np.sin(0.4 * y + 5.0 * turn) > 0.0)
+        plate = plate * np.where(prints, 0.6, 1.0)[..., None]
+        image = np.where(inside[..., None], plate, wall) + random.normal(0.0, 0.004, wall.shape)
+        photos.append((image.clip(0.0, 1.0) * 255.0).astype(np.uint8))
+        silhouettes.append(inside)
+    return photos, silhouettes
+
+
 def silhouette(shift: int = 0) -> np.ndarray:
     """(HEIGHT, WIDTH) bool: the cylinder in `turntable_photos`."""
     x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))

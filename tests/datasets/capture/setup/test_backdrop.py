@@ -1,10 +1,12 @@
-"""What turns is told from a still backdrop, plain or with a pattern."""
+"""What turns is told from a still backdrop, plain or with a pattern, and where nothing tells it nothing is sure."""
 
+import numpy as np
 import pytest
 from turning_scene import WIDTH as SIDE
-from turning_scene import silhouette, turntable_photos
+from turning_scene import plate_photos, silhouette, turntable_photos
 
 from datasets.capture.setup.backdrop import masks_of_position
+from datasets.capture.setup.record import LIKELY_TURNS, STILL, TURNS
 from datasets.capture.setup.stillness import log_frame
 
 
@@ -12,8 +14,28 @@ from datasets.capture.setup.stillness import log_frame
 def test_masks_hold_the_object_and_little_else(texture):
     expected = silhouette()
     for mask in masks_of_position([log_frame(photo, SIDE) for photo in turntable_photos(10, texture=texture)]):
-        assert (mask & expected).sum() > 0.97 * expected.sum()
-        assert (mask & expected).sum() > 0.8 * (mask | expected).sum()
+        turns = mask >= LIKELY_TURNS
+        assert (turns & expected).sum() > 0.97 * expected.sum()
+        assert (turns & expected).sum() > 0.8 * (turns | expected).sum()
+        assert not ((mask == STILL) & expected).any()
+        assert ((mask == STILL) & ~expected).sum() > 0.8 * (~expected).sum()
+
+
+def test_a_part_of_the_colour_of_the_wall_is_not_taken_for_the_wall():
+    photos, silhouettes = plate_photos(contrast=0.04)
+    masks = masks_of_position([log_frame(photo, SIDE) for photo in photos])
+    for mask, expected in zip(masks, silhouettes, strict=True):
+        assert ((mask == STILL) & expected).sum() < 0.03 * expected.sum()
+    missed = [(mask < LIKELY_TURNS) & expected for mask, expected in zip(masks, silhouettes, strict=True)]
+    assert np.sum(missed) > 0.03 * np.sum(silhouettes)  # so the test is hard
+
+
+def test_what_only_few_frames_show_of_the_wall_is_known():
+    photos, silhouettes = plate_photos(contrast=0.5)
+    masks = masks_of_position([log_frame(photo, SIDE) for photo in photos])
+    narrow = min(range(len(photos)), key=lambda i: silhouettes[i].sum())
+    assert (masks[narrow] == TURNS).sum() < 2.0 * silhouettes[narrow].sum()
+    assert ((masks[narrow] == STILL) & silhouettes[0]).sum() > 0.6 * (silhouettes[0] & ~silhouettes[narrow]).sum()
 
 
 def test_where_nothing_turns_nothing_is_masked():

@@ -11,6 +11,10 @@ from datasets.capture.sparse_model import SparseModel
 BACKGROUND, DOUBTFUL, UNKNOWN, OTHER = -5, -1, 0, 1  # votes: DOUBTFUL is background by its colour alone
 OBJECT = 2  # OTHER, and surely no support
 _TOLERANCE, _SPREAD_WEIGHT, _MAX_SPREAD = 0.1, 2.0, 0.1  # log colour: noise and vignette; glosses and misregistration
+_WINDOW = 4.0  # pixels, of the structure that is compared
+_NOISE = 3.0  # grey levels after the blur of log_colors, three times what small sensors have: less is no structure
+_MOST = 0.5  # of the places around one, which speak for it
+_MIN_MATCH = 0.2  # correlation; newspapers gave 0.9 in the median, a box of their colours 0.05
 _CLOSING = 0.006  # of the longer side of the image: gaps where the object looks like the plane
 _MIN_AREA, _MAX_HOLE = 0.0005, 0.002  # of the image
 
@@ -20,7 +24,8 @@ def plane_evidence(picture: PlanePicture, model: SparseModel, view: int, log_ima
     UNKNOWN where the picture says nothing, from the log colours (H, W, 3) of the view.
 
     A pixel may have the colour of any of its neighbours in the picture: edges of texture move by the errors of the
-    poses, and are blurred by defocus."""
+    poses, and are blurred by defocus. Where the colours are those of the plane but the structure is not, as of a white
+    label before a newspaper, the view says nothing."""
     expected, spread, known = picture.seen_from(model, view)
     kernel = np.ones((3, 3), np.uint8)
     low, high = cv2.erode(expected, kernel), cv2.dilate(expected, kernel)
@@ -36,7 +41,24 @@ def plane_evidence(picture: PlanePicture, model: SparseModel, view: int, log_ima
         > 0
     )
     evidence[(foot & ~other) | ~known] = UNKNOWN
+    evidence[(evidence == BACKGROUND) & _unlike(expected, log_image, evidence == BACKGROUND)] = UNKNOWN
     return evidence
+
+
+def _unlike(expected: np.ndarray, seen: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """(H, W) bool: where most of the places around a pixel, of those `within` (H, W) bool, have another structure than
+    is expected, by the log colours (H, W, 3) of both: they do not correlate, and are not plain either."""
+
+    def smooth(values: np.ndarray, scale: float = _WINDOW) -> np.ndarray:
+        return cv2.GaussianBlur(values.astype(np.float32), (0, 0), scale)
+
+    grey = [image.mean(axis=-1) for image in (expected, seen)]
+    first, second = (image - smooth(image) for image in grey)
+    powers = smooth(first * first), smooth(second * second)
+    match = smooth(first * second) / np.sqrt(powers[0] * powers[1] + 1e-12)
+    structured = np.sqrt(np.maximum(*powers)) > _NOISE * np.exp(-grey[1])
+    against = smooth((match < _MIN_MATCH) & structured & within, 2.0 * _WINDOW)
+    return against > _MOST * smooth(within, 2.0 * _WINDOW)
 
 
 def mask_evidence(turning: np.ndarray) -> np.ndarray:

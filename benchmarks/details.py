@@ -29,6 +29,16 @@ def operations(result: Json) -> Iterator[str]:
     )
 
 
+def folded_sets(result: Json) -> Iterator[str]:
+    yield (
+        "Models of objects whose sides look alike, with cameras of one side placed at another, and the same photos "
+        "with true cameras: how many of them the check of `prepare.py` doubts."
+    )
+    names = ("set", "photos", "times", "folded_doubted", "true_doubted", "true_warned")
+    rows = [[str(row[name]) for name in names] for row in result["rows"]]
+    yield table(["set", "photographs", "made", "folded, doubted", "true, doubted", "true, warned"], rows)
+
+
 def training(result: Json) -> Iterator[str]:
     if "median" in result:
         yield from _runs(result)

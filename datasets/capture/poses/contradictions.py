@@ -1,6 +1,6 @@
 """Which pairs of images, verified by themselves, contradict the poses of a model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ class Contradictions:
     contradicting: int
     neighbours: int  # those of the pairs that follow each other in the order of the images
     contradicting_neighbours: tuple[tuple[str, str], ...]
+    seams: int  # those of them whose images agree with their other neighbours: no single image is misplaced
 
 
 def find_contradictions(
@@ -31,16 +32,26 @@ def find_contradictions(
     order: names of images; those that follow each other within a sequence are neighbours. In a model that is folded,
     two sides of the object that look alike lie on each other, and the neighbours between them are far apart."""
     neighbours = {frozenset(pair) for names in order for pair in pairwise(names)}
-    pairs = contradicting = num_neighbours = 0
-    found = []
+    pairs = contradicting = 0
+    fits: dict[frozenset[str], bool] = {}
+    wrong = []
     for names, fitting in _fitting_shares(database, model):
         pairs += 1
         contradicting += fitting < _MIN_FITTING
-        if frozenset(names) in neighbours:
-            num_neighbours += 1
-            if fitting < _MIN_FITTING:
-                found.append(names)
-    return Contradictions(pairs, contradicting, num_neighbours, tuple(found))
+        if (pair := frozenset(names)) in neighbours:
+            fits[pair] = fitting >= _MIN_FITTING
+            wrong += [names] if fitting < _MIN_FITTING else []
+    return Contradictions(pairs, contradicting, len(fits), tuple(wrong), _num_seams(order, fits))
+
+
+def _num_seams(order: Sequence[Sequence[str]], fits: Mapping[frozenset[str], bool]) -> int:
+    """Neighbours that do not fit, between two that do."""
+    seams = 0
+    for names in order:
+        steps = [fits.get(frozenset(pair)) for pair in pairwise(names)]
+        around = [steps[-1], *steps, steps[0]] if names[0] == names[-1] else [None, *steps, None]
+        seams += sum(around[i : i + 3] == [True, False, True] for i in range(len(steps)))
+    return seams
 
 
 def _fitting_shares(database: Path, model: pycolmap.Reconstruction) -> Iterator[tuple[tuple[str, str], float]]:

@@ -1,10 +1,10 @@
 """Whether the poses of a model can be true: a model may fold two like sides of an object onto each other.
 
 Such a model has small reprojection errors. What gives it away is the order of the frames: neighbours that match lie far
-apart in it, and the cameras of a turntable jump or turn back."""
+apart in it, frames of one place lack what the others show there, and the cameras of a turntable jump or turn back."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,14 @@ import numpy as np
 import pycolmap
 
 from datasets.capture.poses.contradictions import Contradictions, find_contradictions
+from datasets.capture.poses.revisits import Revisits, find_revisits
 from datasets.capture.poses.ring_motion import RingMotion, angle_between, ring_motion
 
 _MAX_NEIGHBOURS = 0.02  # of the neighbours may contradict the model; good models had none, the least fit 84 % of theirs
-_MAX_PAIRS, _MIN_PAIRS = 0.35, 20  # of all pairs; good models had up to 9 %: what repeats in a scene matches wrongly
+_MAX_SEAMS = 1  # neighbours that contradict the model, though each agrees with its other neighbour
+_MAX_PAIRS, _MIN_PAIRS = 0.35, 20  # of all pairs; good models had up to 14 %: what repeats in a scene matches wrongly
+_ENOUGH_NEIGHBOURS = 0.5  # of the images: so many pairs of neighbours that match tell more than all other pairs
+_MIN_SHARED, _MIN_REVISITS = 0.7, 5  # of what neighbours share; pairs. Good models had 0.88 to 1.1, folded ones 0.4
 _MIN_RING = 5  # cameras that tell a circle
 _MAX_OFF_AXIS, _MAX_TILT = 1.5, 6.0  # degrees: of the median step from one axis, between the axes of the positions
 _GOOD_OFF_AXIS = 0.7  # degrees: true models had 0.1; one that was 7 degrees wrong, bent between bare sides, had 2
@@ -40,16 +44,20 @@ def check_poses(
     """Checks the poses of a model against the matches in a database, and for a turntable against its motion.
 
     order: the names of the frames in their order; for a turntable, those of each position of the camera."""
-    found = find_contradictions(database, model, _closed(order) if turntable else order)
-    doubts, warnings = _judge_matches(found)
+    motions = _ring_motions(model, order) if turntable else []
+    found = find_contradictions(database, model, _closed(order, motions) if turntable else order)
+    revisits = find_revisits(model, database, order)
+    doubts, warnings = _judge_matches(found, model.num_reg_images())
+    doubts += _judge_revisits(revisits)
     figures: dict[str, Any] = {
         "pairs": found.pairs,
         "contradicting_pairs": found.contradicting,
         "neighbours": found.neighbours,
         "contradicting_neighbours": len(found.contradicting_neighbours),
+        "seams": found.seams,
+        "revisits": asdict(revisits),
     }
     if turntable:
-        motions = _ring_motions(model, order)
         for motion, gaps in motions:
             for is_grave, told in _judge_ring(motion, gaps):
                 (doubts if is_grave else warnings).append(told)
@@ -67,12 +75,19 @@ def check_poses(
     return PoseCheck(tuple(dict.fromkeys(doubts)), tuple(warnings), figures)
 
 
-def _closed(order: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The sequences with their first name once more at the end."""
-    return [[*names, names[0]] for names in order if names]
+def _closed(order: Sequence[Sequence[str]], motions: Sequence[tuple[RingMotion, np.ndarray]]) -> list[list[str]]:
+    """The sequences, with their first name once more at the end unless their steps end elsewhere: a video may go on
+    after a whole turn."""
+    steps = [abs(float(np.median(motion.steps / gaps))) for motion, gaps in motions]
+    step = float(np.median(steps)) if steps else 0.0
+
+    def closes(num: int) -> bool:
+        return abs((num * step + 180.0) % 360.0 - 180.0) < max(2.0 * step, _MAX_JUMP)
+
+    return [[*names, names[0]] if closes(len(names)) else list(names) for names in order if names]
 
 
-def _judge_matches(found: Contradictions) -> tuple[list[str], list[str]]:
+def _judge_matches(found: Contradictions, num_images: int) -> tuple[list[str], list[str]]:
     """Doubts and warnings."""
     wrong = found.contradicting_neighbours
     if not wrong:
@@ -82,11 +97,22 @@ def _judge_matches(found: Contradictions) -> tuple[list[str], list[str]]:
             f"{len(wrong)} of {found.neighbours} pairs of neighbouring images match well, but their cameras do not fit "
             f"these matches, first {wrong[0][0]} and {wrong[0][1]}"
         )
-    if len(wrong) > max(_MAX_NEIGHBOURS * found.neighbours, 1.0):
+    if len(wrong) > max(_MAX_NEIGHBOURS * found.neighbours, 1.0) or found.seams > _MAX_SEAMS:
         return [told], []
-    if found.pairs >= _MIN_PAIRS and found.contradicting > _MAX_PAIRS * found.pairs:
+    few = found.neighbours < _ENOUGH_NEIGHBOURS * num_images
+    if few and found.pairs >= _MIN_PAIRS and found.contradicting > _MAX_PAIRS * found.pairs:
         return [f"the cameras do not fit {found.contradicting} of {found.pairs} pairs of images that match well"], []
     return [], [told] if told else []
+
+
+def _judge_revisits(found: Revisits) -> list[str]:
+    """Doubts."""
+    if found.pairs < _MIN_REVISITS or found.shared >= _MIN_SHARED * found.expected:
+        return []
+    return [
+        f"{found.pairs} pairs of images would be of one place, but share {100.0 * found.shared:.0f} % of what they"
+        f" show, where neighbouring images share {100.0 * found.expected:.0f} %"
+    ]
 
 
 def _ring_motions(

@@ -25,8 +25,8 @@ from datasets.region import Region
 log = logging.getLogger(__name__)
 _SIDE = 640  # pixels of the longer side at which masks are made; larger photographs get them enlarged
 _PLANE_RADII = 2.0  # of the region, that the picture of its ground covers
-_BANDS = (0.06, 0.03)  # of the object's size in pixels: how far the two rounds move the outline
-_MISSES = (0.1, 0.06, 0.04)  # of the views may err at a place of the object: before, between and after these rounds
+BANDS = (0.06, 0.03)  # of the object's size in pixels: how far the two rounds move the outline
+MISSES = (0.1, 0.06, 0.04)  # of the views may err at a place of the object: before, between and after these rounds
 _MAX_SPREAD = 0.1  # log colour: the median disagreement of the views on a plane, textured or plain, is below it
 _TOLD_BANDS = 1.5  # of the last band: how far from an outline the photographs tell what is there
 _BALL_POINTS = 20_000  # voxels that tell the sphere
@@ -67,26 +67,26 @@ def find_object(
     small = shrink(model)
     sizes = [tuple(size) for size in small.sizes.tolist()]
     with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
-        images = list(pool.map(lambda name, size: _resize(read(name), size), model.names, sizes))
+        images = list(pool.map(lambda name, size: resize_image(read(name), size), model.names, sizes))
         evidence = seen = _evidence(region, small, images, turning, pool)
-        hull = _carve(region, small, evidence, _MISSES[0])
-        for share, misses in zip(_BANDS, _MISSES[1:], strict=True):
-            rough = _silhouettes(hull, small, pool)
+        hull = _carve(region, small, evidence, MISSES[0])
+        for share, misses in zip(BANDS, MISSES[1:], strict=True):
+            rough = silhouettes(hull, small, pool)
             band = max(
                 share * float(np.sqrt(np.median([mask.sum() for mask in rough]))), 2.0 * hull.pixels(small) + 1.0
             )
-            possible = _silhouettes(hull, small, pool, possible=True)
+            possible = silhouettes(hull, small, pool, possible=True)
             masks = list(pool.map(refine_mask, images, rough, possible, evidence, [band] * len(images)))
-            evidence = [refined_evidence(*pair, last=share == _BANDS[-1]) for pair in zip(masks, evidence, strict=True)]
+            evidence = [refined_evidence(*pair, last=share == BANDS[-1]) for pair in zip(masks, evidence, strict=True)]
             hull = _carve(region, small, evidence, misses)
-        rough = _silhouettes(hull, small, pool)
+        rough = silhouettes(hull, small, pool)
     reach = 2.0 * hull.pixels(small) + 1.0
     masks = [keep_near(*pair, reach) for pair in zip(masks, rough, strict=True)]
     told = float(np.mean([told_share(*pair, _TOLD_BANDS * band) for pair in zip(masks, seen, strict=True)]))
     agreement = float(np.mean([_iou(*pair) for pair in zip(masks, rough, strict=True)]))
     if agreement < MIN_AGREEMENT:
         raise NoObjectError(f"the masks of the photographs contradict each other: they agree by {agreement:.0%} only")
-    enlarged = tuple(map(_enlarge, masks, model.sizes.tolist()))
+    enlarged = tuple(map(enlarge_mask, masks, model.sizes.tolist()))
     return ObjectMasks(enlarged, hull, object_region(hull, region), agreement, told)
 
 
@@ -128,7 +128,7 @@ def _carve(region: Region, model: SparseModel, evidence: Sequence[np.ndarray], m
     return hull
 
 
-def _silhouettes(hull: Hull, model: SparseModel, pool: ThreadPoolExecutor, possible: bool = False) -> list[np.ndarray]:
+def silhouettes(hull: Hull, model: SparseModel, pool: ThreadPoolExecutor, possible: bool = False) -> list[np.ndarray]:
     return list(pool.map(partial(hull.silhouette, model, possible=possible), range(len(model.names))))
 
 
@@ -140,13 +140,13 @@ def shrink(model: SparseModel) -> SparseModel:
     return replace(model, sizes=sizes, intrinsics=model.intrinsics * np.concatenate([stretch, stretch], axis=1))
 
 
-def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if image.shape[1::-1] == size:
         return np.ascontiguousarray(image)
     return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_AREA)
 
 
-def _enlarge(mask: np.ndarray, size: list[int]) -> np.ndarray:
+def enlarge_mask(mask: np.ndarray, size: list[int]) -> np.ndarray:
     """(H, W) uint8 of a mask (h, w) bool: its outline is a ramp of about two pixels of the small mask."""
     soft = cv2.GaussianBlur(mask.astype(np.float32) * 255.0, (0, 0), 0.6)
     return np.rint(cv2.resize(soft, tuple(size), interpolation=cv2.INTER_LINEAR)).astype(np.uint8)

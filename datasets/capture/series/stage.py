@@ -11,12 +11,12 @@ import numpy as np
 import pycolmap
 
 from datasets.capture.masks.contact_sheet import write_contact_sheet
-from datasets.capture.masks.mask_files import CONTACT_SHEET, MASK_FOLDER, mask_name, masks_in
+from datasets.capture.masks.mask_files import CONTACT_SHEET, MASK_FOLDER, mask_name, masks_in, write_mask
 from datasets.capture.masks.object_masks import MIN_AGREEMENT, object_region
 from datasets.capture.region.choose_region import POINTS_FILE
 from datasets.capture.region.picture import write_region_cloud, write_region_picture
 from datasets.capture.series.joined_names import joined_names
-from datasets.capture.series.joint_hull import joint_hull
+from datasets.capture.series.joint_masks import JointHull, JointMasks
 from datasets.capture.series.joint_model import adjust, as_joined, put_together
 from datasets.capture.series.object_features import ObjectFeatures, read_object_features
 from datasets.capture.series.placement import place_series
@@ -66,13 +66,21 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
     (sparse := working / "sparse" / "0").mkdir(parents=True)
     joint.write(sparse)
     masks = _copy_images(series, names, working)
-    region, agreement = _object_sphere(series, placed, model, masks)
+    region = _region(series, placed, model)
+    together = JointMasks(model, masks, region.center, region.radius)
+    hull = _require_agreement(together, series[0].root.parent)
+    if all(_mask_report(one).get("kind") == "carved" for one in series):
+        masks = together.refine(lambda name: read_image(working / "images" / name)[..., :3])
+        for name, mask in masks.items():
+            write_mask(working / MASK_FOLDER, name, mask)
+        hull = together.hull()
+    region = object_region(hull.hull, region)
     _write_region(region, model, masks, working)
     error = joint.compute_mean_reprojection_error()
     log.info(
         "  %d images of %d series; %d points of the object, %d of them seen in several series; reprojection error "
         "%.2f pixels; the masks agree with each other by %.1f %%",
-        *(len(model.names), len(series), len(model.points), shared, error, 100.0 * agreement),
+        *(len(model.names), len(series), len(model.points), shared, error, 100.0 * hull.mean_agreement),
     )
     return {
         "series": {one.label: {"source": str(one.source), "images": len(names[one.label])} for one in series},
@@ -81,7 +89,7 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
         "points": len(model.points),
         "shared_points": shared,
         "reprojection_error": error,
-        "agreement": agreement,
+        "agreement": hull.mean_agreement,
         "underside_seen": region.ground is None,
         "radius": region.radius,
     }
@@ -90,12 +98,17 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
 def _require_masks(series: PreparedSeries) -> None:
     if (series.root / MASK_FOLDER).is_dir() and any((series.root / MASK_FOLDER).iterdir()):
         return
-    reason = ((Workspace(series.root).record("masks") or {}).get("report") or {}).get("reason")
+    reason = _mask_report(series).get("reason")
     raise CaptureError(
         f"{series.source}: series {series.label} has no masks{f': {reason}' if reason else ''}. Several series are "
         f"joined by the object alone, so each needs masks. Put the object on a table and photograph it from all sides, "
         f"or give masks of all series with --masks FOLDER."
     )
+
+
+def _mask_report(series: PreparedSeries) -> Mapping[str, Any]:
+    """What the stage `masks` reported of a series."""
+    return (Workspace(series.root).record("masks") or {}).get("report", {})
 
 
 def _names(model: pycolmap.Reconstruction, features: ObjectFeatures) -> list[str]:
@@ -138,32 +151,31 @@ def _copy_images(
     return copied
 
 
-def _object_sphere(
-    series: Sequence[PreparedSeries], placed: Sequence[np.ndarray], model: SparseModel,
-    masks: Mapping[str, np.ndarray],
-) -> tuple[Region, float]:  # fmt: skip
-    """The sphere around what all masks leave, and how well they agree. Raises CaptureError where they do not.
-
-    Without a ground where a series shows the underside."""
+def _region(series: Sequence[PreparedSeries], placed: Sequence[np.ndarray], model: SparseModel) -> Region:
+    """A sphere that the object is within, in the frame of the first series; without a ground where a series shows the
+    underside."""
     first = read_region(series[0].root / REGION_FILE)
     ups = [
         similarity[:3, :3] @ read_region(one.root / REGION_FILE).up
         for similarity, one in zip(placed, series, strict=True)
     ]
     cosine = min(float(up @ first.up / np.linalg.norm(up)) for up in ups)
-    reach = float(np.linalg.norm(model.points - first.center, axis=1).max())
-    hull, agreement = joint_hull(model, masks, first.center, max(first.radius, reach))
-    mean = float(np.mean(list(agreement.values())))
-    if mean < MIN_AGREEMENT:
-        worst = ", ".join(sorted(agreement, key=agreement.__getitem__)[:3])
-        raise CaptureError(
-            f"{series[0].root.parent}: the masks of the joined series contradict each other: they agree by {mean:.0%} "
-            f"only, least in {worst}. Either the object looks alike from several sides and was joined wrongly, or "
-            f"masks are wrong: look at masks.png of each series, and correct masks/ there."
-        )
     ground = first.ground if cosine > np.cos(np.radians(_TURNED)) else None
-    up = np.array([0.0, 0.0, 1.0]) if first.ground is None else first.ground.normal
-    return object_region(hull, Region(first.center, first.radius, up, ground, "")), mean
+    reach = float(np.linalg.norm(model.points - first.center, axis=1).max())
+    return Region(first.center, max(first.radius, reach), first.up, ground, "")
+
+
+def _require_agreement(masks: JointMasks, folder: Path) -> JointHull:
+    """What all masks leave of the object. Raises CaptureError where they contradict each other."""
+    found = masks.hull()
+    if found.mean_agreement < MIN_AGREEMENT:
+        worst = ", ".join(sorted(found.agreement, key=found.agreement.__getitem__)[:3])
+        raise CaptureError(
+            f"{folder}: the masks of the joined series contradict each other: they agree by "
+            f"{found.mean_agreement:.0%} only, least in {worst}. Either the object looks alike from several sides and "
+            f"was joined wrongly, or masks are wrong: look at masks.png of each series, and correct masks/ there."
+        )
+    return found
 
 
 def _write_region(region: Region, model: SparseModel, masks: Mapping[str, np.ndarray], working: Path) -> None:

@@ -14,10 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
 from datasets.capture.options import CAMERA_MODELS, CaptureOptions
-from datasets.capture.pipeline import prepare
-from datasets.capture.series_pipeline import JOIN, SERIES_STAGES, prepare_series
+from datasets.capture.series_pipeline import JOIN, SERIES_STAGES, prepare_capture
 from scripts.command_line import exit_code_of, make_parser
-from utils.errors import ConfigError
 
 
 def prepare_parser() -> argparse.ArgumentParser:
@@ -49,6 +47,13 @@ def prepare_parser() -> argparse.ArgumentParser:
         choices=("auto", "handheld", "turntable"),
         default="auto",
         help="whether the camera moved, or the object before a still camera (default: recognised from the images)",
+    )
+    parser.add_argument(
+        "--series",
+        default="auto",
+        metavar="auto|one|NAME,...",
+        help="where in one folder of photos the object was moved: what the names of the first photos of later series "
+        "begin with; one: nowhere (default: recognised)",
     )
     parser.add_argument("--scale", type=float, help="metres per unit of the cameras, to get meshes in metres")
     parser.add_argument(
@@ -91,15 +96,10 @@ def make_dataset(args: argparse.Namespace) -> None:
     """Runs the stages, and prints the command that trains on the dataset. Raises InputError."""
     options = CaptureOptions(
         source=args.inputs[0], root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
-        camera_model=args.camera_model, setup=args.setup, scale=args.scale, roi=args.roi,
+        camera_model=args.camera_model, series=args.series, setup=args.setup, scale=args.scale, roi=args.roi,
         masks=args.masks, keep_scene=args.keep_scene, neus=args.neus, transforms=args.transforms,
     )  # fmt: skip
-    if len(args.inputs) > 1:
-        prepare_series(options, args.inputs, args.only, args.start)
-    elif JOIN in (args.only, args.start):
-        raise ConfigError(f"the stage {JOIN} joins several series, but one INPUT is given. Give all of them.")
-    else:
-        prepare(options, args.only, args.start)
+    prepare_capture(options, args.inputs, args.only, args.start)
     print(f"train with: python launch.py --config configs/neus-capture.yaml --train dataset.root_dir={args.out}")
 
 

@@ -25,6 +25,8 @@ class CaptureOptions:
     max_side: int = 1600  # pixels; larger images are downscaled
     camera: Literal["shared", "per-image"] = "shared"
     camera_model: str = "SIMPLE_RADIAL"  # focal length and one coefficient: what most captures can determine
+    series: str = "auto"  # "one", or what the first photos of the later series are called, see `split_at`
+    photos: tuple[str, ...] | None = None  # of the folder's photos, those that are used; None: all
     setup: Literal["auto", "handheld", "turntable"] = "auto"  # auto: recognised from the frames
     scale: float | None = None  # metres per unit of the cameras; None: the units of COLMAP stay
     masks: str = "auto"  # a folder of masks, "auto" or "rembg"

@@ -1,5 +1,6 @@
 """The stages of the capture pipeline in their order: what each writes, and what its result depends on."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,9 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
             "frames",
             ("frames", "frames.json"),
             partial(extract_frames, options),
-            {"max_side": options.max_side} | ({"frames": options.frames} if options.is_video else {}),
+            {"max_side": options.max_side}
+            | ({"frames": options.frames} if options.is_video else {})
+            | ({} if options.photos is None else {"photos": options.photos}),
             (options.source,),
         ),
         Stage(
@@ -83,10 +86,15 @@ def layout_stage(options: CaptureOptions) -> Stage:
     )
 
 
-def prepare(options: CaptureOptions, only: str | None = None, start: str | None = None) -> None:
+def prepare(
+    options: CaptureOptions,
+    only: str | None = None,
+    start: str | None = None,
+    after: Callable[[str], None] | None = None,
+) -> None:
     """Brings `options.root` up to date; `only` and `start` name a stage, see `run_stages`. Raises InputError."""
     require_source(options.source)
-    run_stages(options.root, make_stages(options), only, start)
+    run_stages(options.root, make_stages(options), only, start, after)
 
 
 def require_source(source: Path) -> None:

@@ -1,52 +1,188 @@
-"""Several series of one object: each is prepared by itself, in OUT/series, then all are joined in OUT."""
+"""Prepares a capture of one series or several: each by itself, in OUT/series, then all are joined in OUT."""
 
 import logging
+import shutil
 import string
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from datasets.assemble import list_images
+from datasets.capture.frames.frame_list import read_frame_list
 from datasets.capture.masks.mask_files import MASK_FOLDER
+from datasets.capture.masks.stage import has_own_masks
 from datasets.capture.options import CaptureOptions
-from datasets.capture.pipeline import STAGES, layout_stage, make_stages, require_source
-from datasets.capture.series.stage import OUTPUTS, PreparedSeries, join_series
+from datasets.capture.pipeline import STAGES, layout_stage, make_stages, prepare, require_source
+from datasets.capture.poses.likely_split import Split, UntruePosesError
+from datasets.capture.series.prepared import PreparedSeries
+from datasets.capture.series.recognition import (
+    SERIES_FILE,
+    Recognition,
+    read_recognition,
+    recognise_series,
+    write_recognition,
+)
+from datasets.capture.series.signs import MovedObjectError, require_one_scene
+from datasets.capture.series.splits import Series, series_folders, split_at, split_by_names
+from datasets.capture.series.stage import OUTPUTS, join_series
+from datasets.capture.setup.record import is_turntable
 from datasets.capture.stage_runner import Stage, Workspace, run_stages
-from utils.errors import ConfigError
+from utils.errors import CaptureError, ConfigError
 
 log = logging.getLogger(__name__)
 JOIN = "join"
 SERIES_FOLDER = "series"
 SERIES_STAGES = tuple(stage for stage in STAGES if stage != "dataset")
+_UP_TO_SETUP = SERIES_STAGES.index("setup") + 1
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a series comes from."""
+
+    source: Path  # a video, or a folder of photos
+    photos: tuple[str, ...] | None = None  # those of the folder; None: all
+
+
+def prepare_capture(
+    options: CaptureOptions, sources: Sequence[Path], only: str | None = None, start: str | None = None
+) -> None:
+    """Brings `options.root` up to date, from one series or several; only, start: see `run_stages`.
+
+    One folder may hold several series: as folders, or one after the other, which is recognised. Raises InputError."""
+    for source in sources:
+        require_source(source)
+    if len(sources) > 1:
+        return prepare_series(options, [Origin(source) for source in sources], only, start)
+    source = sources[0]
+    if folders := series_folders(source):
+        log.info("%s: %d folders of photos, each of them a series of one object", source, len(folders))
+        return prepare_series(options, [Origin(folder) for folder in folders], only, start)
+    names = [] if options.is_video else [path.name for path in list_images(source)]
+    parts = _known_series(options, names)
+    if parts is None and only is None and start is None:
+        return _prepare_and_recognise(options, names)
+    if parts is not None and len(parts) > 1:
+        return prepare_series(options, [Origin(source, part) for part in parts], only, start)
+    if JOIN in (only, start):
+        raise ConfigError(f"the stage {JOIN} joins several series, but {source} is one. Give all of them.")
+    return prepare(options, only, start)
+
+
+def _known_series(options: CaptureOptions, names: Sequence[str]) -> Series | None:
+    """The series of one folder, as --series or an earlier run says, or options that suit one series only; None where
+    they are not known."""
+    if options.series not in ("auto", "one") and not options.is_video:
+        return split_at(names, options.series, options.source)
+    for_one = options.keep_scene or options.roi is not None or options.setup == "turntable"
+    if options.is_video or options.series == "one" or for_one or has_own_masks(options.root):
+        return (tuple(names),)
+    known = read_recognition(options.root, names)
+    return None if known is None else known.series
+
+
+def _prepare_and_recognise(options: CaptureOptions, names: Sequence[str]) -> None:
+    """Prepares the photos of one folder: as several series where their names or their poses hint at that and the object
+    was moved, else as one."""
+    parts = split_by_names(names)
+    if len(parts) > 1:
+        parts = _recognise(options, parts)
+        if len(parts) == 1:
+            return prepare(options)
+    else:
+        try:
+            return prepare(options, after=partial(require_one_scene, options.root))
+        except (UntruePosesError, MovedObjectError) as error:
+            if error.split is None:
+                raise
+            log.info("  %s", error)
+            parts = _recognise(options, _photos_of(options, error.split))
+            if len(parts) == 1:
+                if isinstance(error, MovedObjectError):
+                    return prepare(options)
+                raise
+    return prepare_series(options, [Origin(options.source, part) for part in parts])
+
+
+def _photos_of(options: CaptureOptions, split: Split) -> Series:
+    """The photos before and after the first frame of the second part."""
+    frames, _ = read_frame_list(options.root)
+    cut = [frame.name for frame in frames].index(split[1][0])
+    photos = tuple(frame.source for frame in frames)
+    return photos[:cut], photos[cut:]
+
+
+def _recognise(options: CaptureOptions, parts: Series) -> Series:
+    """The parts between which the object was moved; logs one line that says so."""
+    stage = Stage("series", (SERIES_FILE,), partial(_compare_parts, options, parts), {"parts": parts})
+    log.info("%s: %s; is this one series, or was the object moved?", options.source, _told(parts))
+    run_stages(options.root, (stage,))
+    names = [name for part in parts for name in part]
+    found = read_recognition(options.root, names) or Recognition((tuple(names),), "the record is missing")
+    if len(found.series) == 1:
+        log.info("one series: %s; --series overrides this", found.reason)
+        shutil.rmtree(options.root / SERIES_FOLDER, ignore_errors=True)
+    else:
+        log.info("%d series: %s: %s; --series one overrides this", len(found.series), _told(found.series), found.reason)
+    return found.series
+
+
+def _told(parts: Series) -> str:
+    return " and ".join(f"{part[0]} to {part[-1]}" for part in parts)
+
+
+def _compare_parts(options: CaptureOptions, parts: Series, working: Path) -> dict[str, Any]:
+    """Prepares the parts, each by itself, compares them, and writes series.json; returns the report.
+
+    Parts that cannot be prepared by themselves, and those of a turntable, are one series."""
+    prepared = _series(options, [Origin(options.source, part) for part in parts])
+    whole = (tuple(name for part in parts for name in part),)
+    try:
+        for stages in (_UP_TO_SETUP, len(SERIES_STAGES)):
+            for number, one in enumerate(prepared):
+                own = _options_of(options, one, parts[number], is_first=number == 0)
+                log.info("part %s: %s", one.label, _told((parts[number],)))
+                run_stages(one.root, make_stages(own)[:stages])
+            if any(is_turntable(one.root) for one in prepared):
+                found = Recognition(whole, "the object turned before a still camera")
+                break
+        else:
+            found = recognise_series(prepared, parts)
+    except CaptureError as error:
+        found = Recognition(whole, f"parts of it cannot be prepared by themselves ({error})")
+    write_recognition(found, working)
+    return {"series": [len(part) for part in found.series], "reason": found.reason}
 
 
 def prepare_series(
-    options: CaptureOptions, sources: Sequence[Path], only: str | None = None, start: str | None = None
+    options: CaptureOptions, origins: Sequence[Origin], only: str | None = None, start: str | None = None
 ) -> None:
     """Brings the folder of a joined dataset, `options.root`, up to date, from two or more series.
 
-    sources: videos, or folders of photos; only, start: see `run_stages`; a stage of single series runs for each of
-    them, `join` and `dataset` for all together. Raises InputError."""
-    _check(options, sources)
-    for source in sources:
-        require_source(source)
-    labels = string.ascii_lowercase[: len(sources)]
-    series = [
-        PreparedSeries(label, options.root / SERIES_FOLDER / label, source)
-        for label, source in zip(labels, sources, strict=True)
-    ]
-    joined_only = only in (JOIN, "dataset") or start in (JOIN, "dataset")
-    for number, one in enumerate(series):
-        log.info("series %s: %s", one.label, one.source)
-        if not joined_only:
-            own = _options_of(options, one, is_first=number == 0)
+    only, start: see `run_stages`; a stage of single series runs for each of them, `join` and `dataset` for all
+    together. Raises InputError."""
+    _check(options, origins)
+    series = _series(options, origins)
+    if only not in (JOIN, "dataset") and start not in (JOIN, "dataset"):
+        for number, one in enumerate(series):
+            own = _options_of(options, one, origins[number].photos, is_first=number == 0)
+            log.info("series %s: %s%s", one.label, one.source, f", {_told((own.photos,))}" if own.photos else "")
             run_stages(one.root, make_stages(own)[: len(SERIES_STAGES)], only, start)
     if only in SERIES_STAGES:
         return
     log.info("all series")
-    run_stages(
-        options.root, (join_stage(series), layout_stage(options)), only, start if start not in SERIES_STAGES else None
-    )
+    start = None if start in SERIES_STAGES else start
+    run_stages(options.root, (join_stage(series), layout_stage(options)), only, start)
+
+
+def _series(options: CaptureOptions, origins: Sequence[Origin]) -> list[PreparedSeries]:
+    labels = string.ascii_lowercase[: len(origins)]
+    return [
+        PreparedSeries(label, options.root / SERIES_FOLDER / label, origin.source)
+        for label, origin in zip(labels, origins, strict=True)
+    ]
 
 
 def join_stage(series: Sequence[PreparedSeries]) -> Stage:
@@ -59,23 +195,25 @@ def join_stage(series: Sequence[PreparedSeries]) -> Stage:
     )
 
 
-def _options_of(options: CaptureOptions, series: PreparedSeries, is_first: bool) -> CaptureOptions:
+def _options_of(
+    options: CaptureOptions, series: PreparedSeries, photos: tuple[str, ...] | None, is_first: bool
+) -> CaptureOptions:
     """The options of one series. All take the scale of the first in the end, and a folder of masks may have a folder
     for each series, with its name."""
     masks = options.masks
     if options.mask_folder is not None and (own := options.mask_folder / series.source.stem).is_dir():
         masks = str(own)
-    scale = options.scale if is_first else None
     return replace(
-        options, source=series.source, root=series.root, scale=scale, masks=masks, neus=False, transforms=False
-    )
+        options, source=series.source, root=series.root, photos=photos, scale=options.scale if is_first else None,
+        masks=masks, keep_scene=False, roi=None, neus=False, transforms=False,
+    )  # fmt: skip
 
 
-def _check(options: CaptureOptions, sources: Sequence[Path]) -> None:
+def _check(options: CaptureOptions, origins: Sequence[Origin]) -> None:
     """Raises ConfigError for options that make no sense for several series."""
-    if len(sources) > len(string.ascii_lowercase):
-        raise ConfigError(f"expected at most {len(string.ascii_lowercase)} series, got {len(sources)}.")
-    if len({source.resolve() for source in sources}) < len(sources):
+    if len(origins) > len(string.ascii_lowercase):
+        raise ConfigError(f"expected at most {len(string.ascii_lowercase)} series, got {len(origins)}.")
+    if len({(origin.source.resolve(), origin.photos) for origin in origins}) < len(origins):
         raise ConfigError("expected different series, got the same video or folder twice. Name each of them once.")
     if options.keep_scene:
         raise ConfigError("--keep-scene: several series are joined by the object alone, so each needs masks. Leave it.")

@@ -78,6 +78,13 @@ class Workspace:
         """The outputs that a stage wrote when it last ran, whether or not they are still there."""
         return (self._read_record(name) or {"outputs": []})["outputs"]
 
+    def wrote(self, output: str) -> bool:
+        """Whether some stage wrote this output when it last ran."""
+        return any(output in self.written_by(path.stem) for path in self._records())
+
+    def _records(self) -> list[Path]:
+        return [path for path in self._state.glob("*.json") if path.name != "report.json"]
+
     def _read_record(self, name: str) -> dict[str, Any] | None:
         try:
             return json.loads((self._state / f"{name}.json").read_text(encoding="utf-8"))
@@ -85,10 +92,9 @@ class Workspace:
             return None
 
     def _check_outputs(self, stage: Stage) -> None:
-        """Raises CaptureError where the stage would replace a file that it did not write."""
-        own = self.written_by(stage.name)
+        """Raises CaptureError where the stage would replace a file that no stage wrote."""
         for output in stage.outputs:
-            if output not in own and (self.root / output).exists():
+            if not self.wrote(output) and (self.root / output).exists():
                 raise CaptureError(
                     f"{self.root / output}: exists already, and prepare.py did not write it. Move it away, or give "
                     f"another OUT."
@@ -135,16 +141,26 @@ class Workspace:
             if new.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(new, target)
+        for other in self._records():  # of stages whose results are replaced: these have to run again
+            if other.stem != record["stage"] and {*self.written_by(other.stem)} & {*record["outputs"]}:
+                other.unlink()
         os.replace(ready / "record.json", self._state / f"{record['stage']}.json")
         shutil.rmtree(ready)
         shutil.rmtree(old)
 
 
-def run_stages(root: Path, stages: Sequence[Stage], only: str | None = None, start: str | None = None) -> None:
+def run_stages(
+    root: Path,
+    stages: Sequence[Stage],
+    only: str | None = None,
+    start: str | None = None,
+    after: Callable[[str], None] | None = None,
+) -> None:
     """Brings the results of all stages in `root` up to date, in their order.
 
     only: runs this stage alone, whether or not anything changed; start: runs this stage, and the later ones that it
-    changes. Both take the results of earlier stages as they are on disk. Raises CaptureError."""
+    changes. Both take the results of earlier stages as they are on disk. after: is called with the name of each stage
+    that ran, and may raise an error that stops the rest. Raises CaptureError."""
     names = [stage.name for stage in stages]
     first = names.index(only or start) if only or start else 0
     workspace = Workspace(root)
@@ -169,6 +185,8 @@ def run_stages(root: Path, stages: Sequence[Stage], only: str | None = None, sta
                     record = workspace.run(stage, fingerprint)
                     workspace.write_report(names)
                     log.info("%s: done in %.1f s", title, record["seconds"])
+                    if after is not None:
+                        after(stage.name)
             if stage.name == only:
                 return
             runs.append(record["run"])

@@ -88,6 +88,8 @@ def _counted(frames: Iterator[np.ndarray], progress: CountBar) -> Iterator[np.nd
 
 def _from_photos(options: CaptureOptions, folder: Path) -> tuple[list[Frame], dict[str, Any]]:
     paths = list_images(options.source)
+    if options.photos is not None:
+        paths = [path for path in paths if path.name in set(options.photos)]
     progress = CountBar("photos read", len(paths))
     first_of: dict[str, str] = {}
     frames, duplicates = [], []

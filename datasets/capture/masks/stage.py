@@ -53,8 +53,8 @@ def write_masks(options: CaptureOptions, working: Path) -> dict[str, Any]:
 
 
 def has_own_masks(root: Path) -> bool:
-    """Whether masks/ of a prepared folder is the user's: it exists, and this stage did not write it."""
-    return (root / MASK_FOLDER).exists() and MASK_FOLDER not in Workspace(root).written_by("masks")
+    """Whether masks/ of a prepared folder is the user's: it exists, and no stage wrote it."""
+    return (root / MASK_FOLDER).exists() and not Workspace(root).wrote(MASK_FOLDER)
 
 
 def _carve_masks(root: Path, model: SparseModel, working: Path) -> MaskReport:

@@ -17,6 +17,7 @@ from datasets.capture.options import MIN_IMAGES, CaptureOptions
 from datasets.capture.poses.diagnosis import MatchStatistics, explain_failure, model_statistics
 from datasets.capture.poses.features import extract_features, read_descriptors, read_num_matches
 from datasets.capture.poses.fold_check import PoseCheck, check_poses
+from datasets.capture.poses.likely_split import UntruePosesError, likely_split
 from datasets.capture.poses.mapping import reconstruct, reconstruct_loosely, reconstruct_once, reconstruct_strictly
 from datasets.capture.poses.pairs import Pair, choose_pairs, choose_ring_pairs
 from datasets.capture.poses.turntable.solve import solve_turntable
@@ -131,7 +132,8 @@ def _solve(options: CaptureOptions, database: Path, setup: Setup, statistics: Ma
         )
     if not doubts:
         raise CaptureError(f"{options.source}: COLMAP registered none of the images. {explain_failure(statistics)}")
-    raise CaptureError(f"{options.source}: the poses cannot be true: {'; '.join(doubts)}. {_advice(setup)}")
+    message = f"{options.source}: the poses cannot be true: {'; '.join(doubts)}. {_advice(setup)}"
+    raise UntruePosesError(message, likely_split(database, [frame.name for frame in statistics.frames]))
 
 
 def _methods(
@@ -160,7 +162,8 @@ def _advice(setup: Setup) -> str:
         )
     return (
         f"Sides of the object look alike: {texture}, and take more images, in the order of your way round it; or give "
-        f"--setup turntable if the object turned before a still camera."
+        f"--setup turntable if the object turned before a still camera. If it was moved in between, give the photos "
+        f"before and after that as two folders."
     )
 
 

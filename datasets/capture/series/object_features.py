@@ -12,7 +12,7 @@ from datasets.capture.masks.mask_files import MASK_FOLDER, masks_in
 from datasets.capture.poses.features import read_descriptors
 from utils.images import read_image
 
-_MIN_ON_OBJECT = 0.8  # of the features of a point that lie on the object's masks; masks err by a pixel or two
+_MIN_SHARE = 0.8  # of the features of a point of the object lie on its masks, which err by a pixel or two
 _OPAQUE = 127  # of 255: a mask's pixels above it are the object
 
 
@@ -49,15 +49,16 @@ class ObjectFeatures:
         return float(np.quantile(np.linalg.norm(self.points - np.median(self.points, axis=0), axis=1), 0.9))
 
 
-def read_object_features(root: Path, model: pycolmap.Reconstruction, label: str) -> ObjectFeatures:
-    """The features and points of the object in a prepared series, of the images that have a mask.
+def read_features(root: Path, model: pycolmap.Reconstruction, label: str, on_object: bool = True) -> ObjectFeatures:
+    """The features and points of the object in a prepared series, or of what is around it, of the images that have a
+    mask.
 
     root: the folder of the series; model: its undistorted reconstruction."""
     images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(image.name))
     masks = masks_in(root / MASK_FOLDER, [image.name for image in images])
     images = [image for image in images if image.name in masks]
     descriptors = read_descriptors(root / "poses" / "database.db", [image.name for image in images])
-    image_of, number, pixels, ids, on_object = [], [], [], [], []
+    image_of, number, pixels, ids, wanted = [], [], [], [], []
     for view, image in enumerate(images):
         xy, point_ids = _features(image)
         assert len(xy) == len(descriptors[view]), "undistortion keeps the features of COLMAP's database"
@@ -65,12 +66,12 @@ def read_object_features(root: Path, model: pycolmap.Reconstruction, label: str)
         number.append(np.arange(len(xy)))
         pixels.append(xy)
         ids.append(point_ids)
-        on_object.append(_covered(read_image(masks[image.name])[..., 0], xy))
-    image_of, number, pixels, ids, on_object = map(np.concatenate, (image_of, number, pixels, ids, on_object))
-    point_ids = _points_on_object(ids, on_object)
+        wanted.append(_covered(read_image(masks[image.name])[..., 0], xy) == on_object)
+    image_of, number, pixels, ids, wanted = map(np.concatenate, (image_of, number, pixels, ids, wanted))
+    point_ids = _points_of(ids, wanted)
     rows = {point_id: row for row, point_id in enumerate(point_ids.tolist())}
     point_of = np.array([rows.get(i, -1) for i in ids.tolist()], np.int64)
-    kept = np.where(ids >= 0, point_of >= 0, on_object)  # a feature of another point is not of the object
+    kept = np.where(ids >= 0, point_of >= 0, wanted)  # a feature of another point is not wanted
     cameras = [model.cameras[image.camera_id] for image in images]
     return ObjectFeatures(
         label=label,
@@ -106,8 +107,8 @@ def _covered(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return covered
 
 
-def _points_on_object(ids: np.ndarray, on_object: np.ndarray) -> np.ndarray:
-    """(K,) the ids of the points nearly all of whose features lie on the object."""
+def _points_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """(K,) the ids of the points nearly all of whose features are wanted."""
     observed, inverse, counts = np.unique(ids, return_inverse=True, return_counts=True)
-    share = np.bincount(inverse, on_object, len(observed)) / counts
-    return observed[(observed >= 0) & (share >= _MIN_ON_OBJECT)]
+    share = np.bincount(inverse, wanted, len(observed)) / counts
+    return observed[(observed >= 0) & (share >= _MIN_SHARE)]

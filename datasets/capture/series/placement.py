@@ -32,7 +32,7 @@ def place_series(series: Sequence[ObjectFeatures], root: str) -> tuple[list[np.n
             *(labels, len(pairs.first), found.support, found.rival),
         )
         report.append({"series": labels, "pairs": len(pairs.first), "support": found.support, "rival": found.rival})
-    trusted = {pair: motion for pair, motion in motions.items() if _problem(motion) is None}
+    trusted = {pair: motion for pair, motion in motions.items() if problem(motion) is None}
     placed = {0: np.eye(4)}
     while len(placed) < len(series):
         links = [(trusted[pair].support, pair) for pair in trusted if (pair[0] in placed) != (pair[1] in placed)]
@@ -47,8 +47,8 @@ def place_series(series: Sequence[ObjectFeatures], root: str) -> tuple[list[np.n
     return [placed[number] for number in range(len(series))], report
 
 
-def _problem(motion: SeriesMotion) -> str | None:
-    """Why a motion cannot be trusted."""
+def problem(motion: SeriesMotion) -> str | None:
+    """Why a motion cannot be trusted; None where it can."""
     if motion.support < MIN_MATCHES:
         return f"only {motion.support} pairs of points agree on one motion of the object, expected {MIN_MATCHES}"
     if motion.rival > _MAX_RIVAL * motion.support:
@@ -72,8 +72,9 @@ def _explain(
     )
     a, b = (series[number] for number in pair)
     return (
-        f"{root}: the series {a.label} and {b.label} cannot be joined: {_problem(motion)}. Series {a.label} has "
+        f"{root}: the series {a.label} and {b.label} cannot be joined: {problem(motion)}. Series {a.label} has "
         f"{len(a.points)} points on the object, series {b.label} has {len(b.points)}. Let both show the same sides in "
         f"part: lay the object on its side, not upside down; take a third series of it leaning half-way; or put "
-        f"something patterned on the object itself, a label or tape."
+        f"something patterned on the object itself, a label or tape. If it was not moved, prepare all photos as one "
+        f"folder with --series one."
     )

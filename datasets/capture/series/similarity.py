@@ -115,6 +115,11 @@ def _median_by(group: np.ndarray, values: np.ndarray, num: int) -> np.ndarray:
     return result
 
 
+def _rounds(share: float) -> int:
+    """The samples after which one is of true pairs alone, but for one case in a million, if so many pairs are true."""
+    return int(np.ceil(np.log(1e-6) / np.log(max(1.0 - share**3, 1e-12)))) if share < 1.0 else 1
+
+
 def _ransac(errors: _CrossErrors, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The similarity (4, 4) that most of the usable pairs (M,) agree on, and which do."""
     candidates = np.flatnonzero(usable)
@@ -122,17 +127,18 @@ def _ransac(errors: _CrossErrors, usable: np.ndarray) -> tuple[np.ndarray, np.nd
     if len(candidates) < 3:
         return none
     random = np.random.default_rng(0)
-    best, most = None, 2
-    for _ in range(_ROUNDS):
+    best, most, rounds, done = None, 2, _ROUNDS, 0
+    while done < rounds:
+        done += 1
         sample = random.choice(candidates, 3, replace=False)
         similarity = fit_similarity(errors.points[1][sample], errors.points[0][sample])
         if not np.isfinite(similarity).all():
             continue
-        if not errors.near(similarity)[sample].all():
-            continue
-        support = int((errors.near(similarity) & usable).sum())
-        if support > most:
+        near = errors.near(similarity)
+        support = int((near & usable).sum())
+        if near[sample].all() and support > most:
             best, most = similarity, support
+            rounds = min(_ROUNDS, _rounds(most / len(candidates)))
     if best is None:
         return none
     inliers = errors.near(best) & usable

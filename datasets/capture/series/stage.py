@@ -3,7 +3,6 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ from datasets.capture.region.picture import write_region_cloud, write_region_pic
 from datasets.capture.series.joined_names import joined_names
 from datasets.capture.series.joint_masks import JointHull, JointMasks
 from datasets.capture.series.joint_model import adjust, as_joined, put_together
-from datasets.capture.series.object_features import ObjectFeatures, read_object_features
+from datasets.capture.series.movement import differ
+from datasets.capture.series.object_features import ObjectFeatures, read_features
 from datasets.capture.series.placement import place_series
+from datasets.capture.series.prepared import PreparedSeries, mask_report, require_masks
 from datasets.capture.series.shared_points import share_points
 from datasets.capture.series.similarity import TOLERANCE
 from datasets.capture.sparse_model import SparseModel, to_sparse_model
-from datasets.capture.stage_runner import Workspace
 from datasets.files.quiet_colmap import quiet
 from datasets.region import OBJECT_FILE, REGION_FILE, Region, read_region, write_region
 from utils.errors import CaptureError
@@ -36,16 +36,6 @@ OUTPUTS = (
     *(REGION_FILE, "region.ply", "region.png", POINTS_FILE),
 )
 _REACHES = (TOLERANCE, 0.004, 0.004)  # of the longer side: shared points are looked for there before each adjustment
-_TURNED = 20.0  # degrees between the up directions of two series, from which on one of them shows the other's underside
-
-
-@dataclass(frozen=True)
-class PreparedSeries:
-    """A folder that the stages up to `masks` have filled."""
-
-    label: str  # its name in OUT/series, and before the names of its images where these are not unique
-    root: Path
-    source: Path  # what the user gave
 
 
 def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, Any]:
@@ -53,10 +43,10 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
 
     Raises CaptureError where a series has no masks, or where the series do not match."""
     for one in series:
-        _require_masks(one)
+        require_masks(one)
     with quiet():
         models = [pycolmap.Reconstruction(one.root / "sparse" / "0") for one in series]
-        features = [read_object_features(one.root, model, one.label) for one, model in zip(series, models, strict=True)]
+        features = [read_features(one.root, model, one.label) for one, model in zip(series, models, strict=True)]
         placed, report = place_series(features, str(working.parents[1]))
         names = joined_names({one.label: _names(*pair) for one, *pair in zip(series, models, features, strict=True)})
         joint, features = put_together(models, features, placed, [names[one.label] for one in series])
@@ -69,7 +59,7 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
     region = _region(series, placed, model)
     together = JointMasks(model, masks, region.center, region.radius)
     hull = _require_agreement(together, series[0].root.parent)
-    if all(_mask_report(one).get("kind") == "carved" for one in series):
+    if all(mask_report(one).get("kind") == "carved" for one in series):
         masks = together.refine(lambda name: read_image(working / "images" / name)[..., :3])
         for name, mask in masks.items():
             write_mask(working / MASK_FOLDER, name, mask)
@@ -93,22 +83,6 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
         "underside_seen": region.ground is None,
         "radius": region.radius,
     }
-
-
-def _require_masks(series: PreparedSeries) -> None:
-    if (series.root / MASK_FOLDER).is_dir() and any((series.root / MASK_FOLDER).iterdir()):
-        return
-    reason = _mask_report(series).get("reason")
-    raise CaptureError(
-        f"{series.source}: series {series.label} has no masks{f': {reason}' if reason else ''}. Several series are "
-        f"joined by the object alone, so each needs masks. Put the object on a table and photograph it from all sides, "
-        f"or give masks of all series with --masks FOLDER."
-    )
-
-
-def _mask_report(series: PreparedSeries) -> Mapping[str, Any]:
-    """What the stage `masks` reported of a series."""
-    return (Workspace(series.root).record("masks") or {}).get("report", {})
 
 
 def _names(model: pycolmap.Reconstruction, features: ObjectFeatures) -> list[str]:
@@ -159,8 +133,7 @@ def _region(series: Sequence[PreparedSeries], placed: Sequence[np.ndarray], mode
         similarity[:3, :3] @ read_region(one.root / REGION_FILE).up
         for similarity, one in zip(placed, series, strict=True)
     ]
-    cosine = min(float(up @ first.up / np.linalg.norm(up)) for up in ups)
-    ground = first.ground if cosine > np.cos(np.radians(_TURNED)) else None
+    ground = None if differ(ups) else first.ground
     reach = float(np.linalg.norm(model.points - first.center, axis=1).max())
     return Region(first.center, max(first.radius, reach), first.up, ground, "")
 

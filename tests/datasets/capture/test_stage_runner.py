@@ -153,6 +153,24 @@ def test_what_others_made_is_not_replaced(chain):
         chain.run()
 
 
+def test_what_another_stage_made_is_replaced_and_that_stage_runs_again(chain):
+    chain.run()
+    ran, after = [], []
+
+    def other(working):
+        ran.append("other")
+        (working / "b").write_text("taken over")
+        return {}
+
+    run_stages(chain.root, [Stage("other", ("b",), other, {})], after=after.append)
+    assert (chain.root / "b").read_text() == "taken over"
+    assert chain.run() == ["second"]
+    assert (chain.root / "b").read_text() == "1"
+    run_stages(chain.root, [Stage("other", ("b",), other, {})], after=after.append)
+    run_stages(chain.root, [Stage("other", ("b",), other, {})], after=after.append)
+    assert ran == after == ["other", "other"]
+
+
 def test_results_that_are_no_longer_wanted_go_those_of_others_stay(tmp_path):
     def make(working):
         (working / "a").write_text("made")

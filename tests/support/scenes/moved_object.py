@@ -45,24 +45,27 @@ def write_series(
     bare: bool = False,
     swollen: float = 1.0,
     swapped: float = 0.0,
+    table: int | None = None,
 ) -> MovedSeries:
     """Fills the folder of a series up to the stage `masks`; its cameras err by a little, as those of COLMAP do.
 
     bare: the object's features differ in each series, so that nothing matches; swollen: the masks are those of an
     ellipsoid that is so much larger; swapped: the share of the features that are on the opposite side, half a turn
-    away, as if the object had another front."""
+    away, as if the object had another front; table: the number of the table that it stands on, None for one that no
+    other series has."""
     random = np.random.default_rng(seed)
     scale = float(np.cbrt(np.linalg.det(series_from_object[:3, :3])))
     height = series_from_object[2, 3]
     world = cameras(14, distance=2.6 * scale, lift=1.2 * scale)
     world[:, :, 3] += [*series_from_object[:2, 3], height]
     object_points = POINTS @ series_from_object[:3, :3].T + series_from_object[:3, 3]
-    flat = random.uniform(-2.5 * scale, 2.5 * scale, (NUM_TABLE, 2))
-    table = np.concatenate([flat + series_from_object[:2, 3], np.zeros((NUM_TABLE, 1))], axis=1)
+    wood = np.random.default_rng(1000 + seed if table is None else table)
+    flat = wood.uniform(-2.5 * scale, 2.5 * scale, (NUM_TABLE, 2))
+    table_points = np.concatenate([flat, np.zeros((NUM_TABLE, 1))], axis=1)
     look = np.random.default_rng(seed if bare else 99).integers(0, 120, (NUM_POINTS, 128))
     opposite = (np.arange(NUM_POINTS) + NUM_POINTS // 2) % NUM_POINTS
     look = np.where((np.arange(NUM_POINTS) % 100 < 100 * swapped)[:, None], look[opposite], look)
-    looks = np.concatenate([look, random.integers(0, 120, (NUM_TABLE, 128))])
+    looks = np.concatenate([look, wood.integers(0, 120, (NUM_TABLE, 128))])
     truth = move_cameras(world, np.linalg.inv(series_from_object))
     names = [f"{prefix}{number:03d}.jpg" for number in range(len(world))]
     normals = POINTS / AXES**2
@@ -71,7 +74,7 @@ def write_series(
         normals, axis=1
     )
     visible = np.concatenate([faces, np.ones((len(world), NUM_TABLE), bool)], axis=1)
-    _write_model(root, names, world, np.concatenate([object_points, table]), looks, visible, random)
+    _write_model(root, names, world, np.concatenate([object_points, table_points]), looks, visible, random)
     for name, c2w in zip(names, truth, strict=True):
         write_mask(root / "masks", name, _silhouette(c2w, swollen))
         write_jpeg(root / "images" / name, random.integers(0, 255, (SIZE[1], SIZE[0], 3), dtype=np.uint8))

@@ -132,6 +132,13 @@ def test_photos_are_upright_unique_and_keep_their_files(views, tmp_path, caplog)
         assert (turned.getexif().get(0x0112, 1), turned.getexif()[0x010F]) == (1, "Maker")
 
 
+def test_some_photos_of_a_folder(views, tmp_path):
+    for number, view in enumerate(views):
+        write_jpeg(tmp_path / "photos" / f"{number}.jpg", view)
+    found, _ = run(tmp_path / "photos", tmp_path, photos=("2.jpg", "10.jpg", "5.jpg"))
+    assert [frame.source for frame in found] == ["2.jpg", "5.jpg", "10.jpg"]
+
+
 def test_photos_of_different_sizes_are_allowed_and_told(views, tmp_path, caplog):
     caplog.set_level("INFO")
     for i, view in enumerate(views[:4]):

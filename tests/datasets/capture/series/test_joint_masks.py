@@ -1,19 +1,10 @@
 """Masks of several series correct each other where they err and the photographs show an edge."""
 
 import numpy as np
-import pytest
 from capture_scenes import AXES
 from drawn_table import drawn_scene
 
-from datasets.capture.masks import carving
 from datasets.capture.series.joint_masks import JointMasks, overlap
-
-
-@pytest.fixture(autouse=True)
-def _coarse_voxels(monkeypatch):
-    """Voxels of a pixel or two of the small photographs."""
-    monkeypatch.setattr(carving, "_COARSE", 28)
-    monkeypatch.setattr(carving, "_FINE", 56)
 
 
 def test_a_part_that_half_of_the_masks_miss_comes_back():

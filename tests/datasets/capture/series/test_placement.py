@@ -7,7 +7,7 @@ from moved_object import STANDING, lying, write_series
 
 from datasets.capture.series import placement
 from datasets.capture.series.matching import PointPairs, match_points
-from datasets.capture.series.object_features import ObjectFeatures, read_object_features
+from datasets.capture.series.object_features import ObjectFeatures, read_features
 from datasets.capture.series.placement import place_series
 from datasets.capture.series.similarity import find_motion
 from utils.errors import CaptureError
@@ -15,7 +15,7 @@ from utils.errors import CaptureError
 
 def features(root, label: str, series_from_object: np.ndarray, seed: int, **options: object) -> ObjectFeatures:
     series = write_series(root / label, label, series_from_object, seed, **options)
-    return read_object_features(series.root, pycolmap.Reconstruction(series.root / "sparse" / "0"), label)
+    return read_features(series.root, pycolmap.Reconstruction(series.root / "sparse" / "0"), label)
 
 
 def test_the_motion_is_found_whatever_the_units(tmp_path):

@@ -7,7 +7,8 @@ import pycolmap
 import pytest
 from moved_object import NUM_POINTS, STANDING, lying, write_series
 
-from datasets.capture.series.stage import PreparedSeries, join_series
+from datasets.capture.series.prepared import PreparedSeries
+from datasets.capture.series.stage import join_series
 from datasets.capture.sparse_model import read_sparse_model
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.geometry.agreement import agreement

@@ -1,0 +1,12 @@
+"""What the tests of series share."""
+
+import pytest
+
+from datasets.capture.masks import carving
+
+
+@pytest.fixture(autouse=True)
+def _coarse_voxels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Voxels of a pixel or two of the small photographs, as the usual ones are of photographs of 640 pixels."""
+    monkeypatch.setattr(carving, "_COARSE", 28)
+    monkeypatch.setattr(carving, "_FINE", 56)

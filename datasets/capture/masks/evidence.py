@@ -19,13 +19,15 @@ _CLOSING = 0.006  # of the longer side of the image: gaps where the object looks
 _MIN_AREA, _MAX_HOLE = 0.0005, 0.002  # of the image
 
 
-def plane_evidence(picture: PlanePicture, model: SparseModel, view: int, log_image: np.ndarray) -> np.ndarray:
+def plane_evidence(
+    picture: PlanePicture, model: SparseModel, view: int, log_image: np.ndarray, turns: bool = False
+) -> np.ndarray:
     """(H, W) int8: BACKGROUND where a view shows the plane as the picture has it, OTHER where it shows something else,
     UNKNOWN where the picture says nothing, from the log colours (H, W, 3) of the view.
 
     A pixel may have the colour of any of its neighbours in the picture: edges of texture move by the errors of the
     poses, and are blurred by defocus. Where the colours are those of the plane but the structure is not, as of a white
-    label before a newspaper, the view says nothing."""
+    label before a newspaper, the view says nothing; but where the plane turns in the light, its structure changes."""
     expected, spread, known = picture.seen_from(model, view)
     kernel = np.ones((3, 3), np.uint8)
     low, high = cv2.erode(expected, kernel), cv2.dilate(expected, kernel)
@@ -41,7 +43,8 @@ def plane_evidence(picture: PlanePicture, model: SparseModel, view: int, log_ima
         > 0
     )
     evidence[(foot & ~other) | ~known] = UNKNOWN
-    evidence[(evidence == BACKGROUND) & _unlike(expected, log_image, evidence == BACKGROUND)] = UNKNOWN
+    if not turns:
+        evidence[(evidence == BACKGROUND) & _unlike(expected, log_image, evidence == BACKGROUND)] = UNKNOWN
     return evidence
 
 
@@ -75,7 +78,7 @@ def disc_evidence(
 
     OTHER where the disc would be seen past the object, DOUBTFUL where the view, with log colours (H, W, 3), looks as
     the picture of the disc does: few views see a small disc past the object."""
-    plane = plane_evidence(picture, model, view, log_image)
+    plane = plane_evidence(picture, model, view, log_image, turns=True)
     turns = evidence == OBJECT
     disc = np.where(turns & _near_foot(picture, model, view), OTHER, evidence).astype(np.int8)
     disc[turns & (plane == BACKGROUND)] = DOUBTFUL

@@ -9,6 +9,7 @@ from utils.config.schema import REQUIRED
 _SHOWN_ELSEWHERE = "held_out", "environment", "warnings"  # blocks of metrics.json with sections of their own
 HEADLINE = {
     "psnr": "PSNR in dB",
+    "psnr_inside": "PSNR of the object's pixels in dB",
     "ssim": "SSIM",
     "train_seconds": "seconds of training",
     "mesh.faces": "faces",
@@ -20,7 +21,7 @@ HEADLINE = {
     "mesh_against_gt.fscore_1pct": "F-score at 1 %",
 }
 # Keys within their blocks for which a higher, or a lower, value is better.
-_HIGHER = "psnr", "ssim", "fscore_0.5pct", "fscore_1pct", "normal_consistency"
+_HIGHER = "psnr", "psnr_inside", "ssim", "fscore_0.5pct", "fscore_1pct", "normal_consistency"
 _LOWER = "chamfer", "chamfer_permille", "accuracy", "completeness", "train_seconds", "seconds", "extraction_seconds"
 _LOWER += "peak_memory_mib", "peak_gpu_memory_mib"
 

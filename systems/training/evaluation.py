@@ -26,7 +26,8 @@ class RenderedView:
 def evaluate_view(
     model: VolumeModel, batch: RayBatch, size: tuple[int, int], rays_at: RaysAt | None = None
 ) -> RenderedView:
-    """Renders all pixels of a photograph, size = (W, H), and compares them with it.
+    """Renders all pixels of a photograph, size = (W, H), and compares them with it; where it has a mask, psnr_inside is
+    that of the object's pixels alone.
 
     rays_at: the rays at a shift from the pixel centres, for models that render several rays per pixel."""
     width, height = size
@@ -34,6 +35,9 @@ def evaluate_view(
     truth = batch.rgb.view(height, width, 3).cpu().numpy()
     parts = _parts(images, truth)
     metrics = image_metrics(images["rgb"], truth)
+    if batch.mask is not None:
+        inside = batch.mask.view(height, width).cpu().numpy() > 0.5
+        metrics |= {"psnr_inside": psnr(images["rgb"][inside], truth[inside])} if inside.any() else {}
     return RenderedView(images["rgb"], side_by_side(list(parts.values())), tuple(parts), metrics)
 
 
@@ -47,10 +51,14 @@ def render_view(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: t
 def image_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """psnr in dB and ssim of images (H, W, 3) in [0, 1]; SSIM with the usual Gaussian window of 11 pixels."""
     pair = [torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None] for image in (prediction, truth)]
-    return {
-        "psnr": float(peak_signal_noise_ratio(*pair, data_range=1.0)),
-        "ssim": float(structural_similarity_index_measure(*pair, data_range=1.0)),
-    }
+    ssim = float(structural_similarity_index_measure(*pair, data_range=1.0))
+    return {"psnr": psnr(prediction, truth), "ssim": ssim}
+
+
+def psnr(prediction: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB of colours (..., 3) in [0, 1]."""
+    pair = [torch.from_numpy(np.ascontiguousarray(colors)) for colors in (prediction, truth)]
+    return float(peak_signal_noise_ratio(*pair, data_range=1.0))
 
 
 def _render(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int]) -> dict[str, np.ndarray]:

@@ -227,8 +227,8 @@ class ReconstructionSystem(pl.LightningModule):
 
     def _mean_metrics(self, split: str) -> dict[str, Any]:
         """The mean metrics over the views of a pass, and the number of views; logs the means."""
-        names = self.view_metrics[0] if self.view_metrics else {}
-        means = {name: float(np.mean([view[name] for view in self.view_metrics])) for name in names}
+        names = dict.fromkeys(name for view in self.view_metrics for name in view)
+        means = {name: float(np.mean([view[name] for view in self.view_metrics if name in view])) for name in names}
         self._log({f"{split}/{name}": mean for name, mean in means.items()}, self.current_step)
         return {**means, "views": len(self.view_metrics)}
 

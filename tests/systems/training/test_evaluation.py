@@ -1,0 +1,31 @@
+"""What a view is measured by: all of its pixels, and those of the object alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from systems.training import evaluation
+from utils.rays import RayBatch
+
+
+def evaluate(monkeypatch, mask: torch.Tensor | None) -> dict[str, float]:
+    """A photograph of 16x16 pixels, black, whose left half is rendered too bright by 0.1."""
+    rgb = np.zeros((16, 16, 3), np.float32)
+    rgb[:, :8] = 0.1
+    pictures = {"rgb": rgb, "opacity": np.ones((16, 16), np.float32), "depth": np.ones((16, 16), np.float32)}
+    monkeypatch.setattr(evaluation, "_render", lambda *_: pictures)
+    batch = RayBatch(None, torch.zeros(256, 3), mask, torch.zeros(3), torch.zeros(256, dtype=torch.int64))
+    return evaluation.evaluate_view(None, batch, (16, 16), lambda shift: None).metrics
+
+
+def test_the_object_is_measured_alone_where_there_is_a_mask(monkeypatch):
+    left = torch.zeros(16, 16)
+    left[:, :8] = 1.0
+    found = evaluate(monkeypatch, left.flatten())
+    assert found["psnr_inside"] == pytest.approx(20.0, abs=1e-3)
+    assert found["psnr"] == pytest.approx(20.0 + 10.0 * np.log10(2.0), abs=1e-3)
+
+
+@pytest.mark.parametrize("mask", [None, torch.zeros(256)], ids=["none", "empty"])
+def test_without_object_pixels_there_is_no_such_figure(monkeypatch, mask):
+    assert set(evaluate(monkeypatch, mask)) == {"psnr", "ssim"}

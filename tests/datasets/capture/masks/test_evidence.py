@@ -1,12 +1,13 @@
-"""A view that shows the plane's colours but another structure says nothing."""
+"""What a photograph says about the object: another structure than the plane's and a grey mask say nothing."""
 
 import cv2
 import numpy as np
 import pytest
 from capture_scenes import look_at
 
-from datasets.capture.masks.evidence import BACKGROUND, UNKNOWN, plane_evidence
+from datasets.capture.masks.evidence import BACKGROUND, OBJECT, UNKNOWN, mask_evidence, plane_evidence, told_share
 from datasets.capture.masks.plane_picture import PlanePicture
+from datasets.capture.setup.record import SEEMS_STILL, SEEMS_TO_TURN, STILL, TURNS
 from datasets.capture.sparse_model import SparseModel
 
 SIDE = 160
@@ -51,3 +52,19 @@ def test_a_plain_plane_is_background_by_its_colour():
     noise = np.random.default_rng(2).normal(0.0, 0.01, (SIDE, SIDE, 3)).astype(np.float32)
     evidence = plane_evidence(picture, model, 0, picture.seen_from(model, 0)[0] + noise)
     assert (evidence[20:-20, 20:-20] == BACKGROUND).all()
+
+
+def test_a_grey_mask_says_nothing():
+    levels = np.array([[STILL, SEEMS_STILL, SEEMS_TO_TURN, TURNS, 128]], np.uint8)
+    assert mask_evidence(levels).tolist() == [[BACKGROUND, UNKNOWN, UNKNOWN, OBJECT, UNKNOWN]]
+
+
+def test_an_outline_is_told_where_both_sides_are():
+    mask = np.zeros((40, 60), bool)
+    mask[10:30, 10:50] = True
+    evidence = np.where(mask, OBJECT, BACKGROUND).astype(np.int8)
+    assert told_share(mask, evidence, 3.0) == 1.0
+    evidence[:, :30] = UNKNOWN
+    assert 0.4 < told_share(mask, evidence, 1.0) < 0.6
+    assert told_share(mask, np.where(mask, UNKNOWN, BACKGROUND).astype(np.int8), 3.0) == 0.0
+    assert told_share(np.zeros_like(mask), evidence, 3.0) == 0.0

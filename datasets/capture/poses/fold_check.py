@@ -5,6 +5,7 @@ apart in it, frames of one place lack what the others show there, and the camera
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pycolmap
 
 from datasets.capture.poses.contradictions import Contradictions, find_contradictions
 from datasets.capture.poses.revisits import Revisits, find_revisits
-from datasets.capture.poses.ring_motion import RingMotion, angle_between, ring_motion
+from datasets.capture.poses.ring_motion import RingMotion, angle_between, moves, ring_motion
 
 _MAX_NEIGHBOURS = 0.02  # of the neighbours may contradict the model; good models had none, the least fit 84 % of theirs
 _MAX_SEAMS = 1  # neighbours that contradict the model, though each agrees with its other neighbour
@@ -44,7 +45,10 @@ def check_poses(
     """Checks the poses of a model against the matches in a database, and for a turntable against its motion.
 
     order: the names of the frames in their order; for a turntable, those of each position of the camera."""
-    motions = _ring_motions(model, order) if turntable else []
+    motions: list[tuple[RingMotion, np.ndarray]] = []
+    if turntable:
+        order = _positions(model, order)
+        motions = _ring_motions(model, order)
     found = find_contradictions(database, model, _closed(order, motions) if turntable else order)
     revisits = find_revisits(model, database, order)
     doubts, warnings = _judge_matches(found, model.num_reg_images())
@@ -115,11 +119,28 @@ def _judge_revisits(found: Revisits) -> list[str]:
     ]
 
 
+def _positions(model: pycolmap.Reconstruction, order: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The sequences, cut where the cameras show that theirs was moved: before a plain backdrop frames hardly do."""
+    poses = _poses(model)
+    positions = []
+    for names in order:
+        places = [place for place, name in enumerate(names) if name in poses]
+        cuts = moves(np.stack([poses[names[place]] for place in places])) if len(places) >= _MIN_RING else []
+        ends = [0, *(places[cut] for cut in cuts), len(names)]
+        positions += [list(names[start:end]) for start, end in pairwise(ends)]
+    return positions
+
+
+def _poses(model: pycolmap.Reconstruction) -> dict[str, np.ndarray]:
+    """The poses (3, 4) by name."""
+    return {model.images[i].name: model.images[i].cam_from_world().inverse().matrix() for i in model.reg_image_ids()}
+
+
 def _ring_motions(
     model: pycolmap.Reconstruction, order: Sequence[Sequence[str]]
 ) -> list[tuple[RingMotion, np.ndarray]]:
     """The motion of each position with enough cameras, and for each step how many frames it goes on."""
-    poses = {model.images[i].name: model.images[i].cam_from_world().inverse().matrix() for i in model.reg_image_ids()}
+    poses = _poses(model)
     motions = []
     for names in order:
         places = [place for place, name in enumerate(names) if name in poses]

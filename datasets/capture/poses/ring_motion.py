@@ -7,6 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 _MIN_TURN = 2.0  # degrees: smaller motions do not tell their axis
+_MIN_PITCH, _WINDOW = 4.0, 3  # degrees by which the camera was tilted anew; cameras on both sides that agree on it
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,20 @@ def ring_motion(c2w: np.ndarray) -> RingMotion:
     rest = Rotation.from_rotvec(-steps[:, None] * axis, degrees=True) * Rotation.from_matrix(relative)
     heights, radii = _circle(c2w[:, :, 3], axis)
     return RingMotion(axis, steps, np.degrees(rest.magnitude()), heights, radii)
+
+
+def moves(c2w: np.ndarray) -> list[int]:
+    """The indices of those of the cameras (N, 3, 4), N >= 3, in their order, before which the camera was moved.
+
+    It looks at another angle to the axis from there on. What turns before it does not change that angle."""
+    axis = ring_motion(c2w).axis
+    pitch = np.degrees(np.arcsin((c2w[:, :, 2] @ axis).clip(-1.0, 1.0)))
+    found: list[int] = []
+    for i in range(_WINDOW, len(pitch) - _WINDOW + 1):
+        before, after = pitch[i - _WINDOW : i], pitch[i : i + _WINDOW]
+        if before.max() + _MIN_PITCH < after.min() or after.max() + _MIN_PITCH < before.min():
+            found.append(i)
+    return found
 
 
 def _common_axis(units: np.ndarray) -> np.ndarray:

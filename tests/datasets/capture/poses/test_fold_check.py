@@ -11,7 +11,7 @@ from datasets.capture.options import CaptureOptions
 from datasets.capture.poses import stage
 from datasets.capture.poses.diagnosis import MatchStatistics
 from datasets.capture.poses.fold_check import check_poses
-from datasets.capture.poses.ring_motion import angle_between, ring_motion
+from datasets.capture.poses.ring_motion import angle_between, moves, ring_motion
 from datasets.capture.setup.record import Setup
 from datasets.poses import look_at
 from utils.errors import CaptureError
@@ -135,6 +135,20 @@ def test_positions_share_their_axis(tmp_path):
         write_matches(tmp_path / f"{number}.db", both, ring_pairs(names[0]))
         doubts = check_poses(make_model(both), tmp_path / f"{number}.db", names, True).doubts
         assert [("axes" in doubt) for doubt in doubts] == [True] * number
+
+
+def test_a_camera_that_was_moved_unseen_begins_another_turn(tmp_path):
+    names = names_of(2 * NUM)
+    there, back = on_a_ring(EVEN), on_a_ring(-EVEN, 2.0)
+    assert moves(there) == []
+    assert moves(np.concatenate([there, back])) == [NUM]
+    true = dict(zip(names, np.concatenate([there, back]), strict=True))
+    write_matches(tmp_path / "database.db", true, list(pairwise(names[:NUM])) + list(pairwise(names[NUM:])))
+    left_out = {name: pose for name, pose in true.items() if name not in names[NUM + 4 : NUM + 7]}
+    check = check_poses(make_model(left_out), tmp_path / "database.db", [names], True)
+    assert (check.doubts, check.warnings) == ((), ())
+    folded = dict(zip(names, np.concatenate([there, on_a_ring(-EVEN % 180.0, 2.0)]), strict=True))
+    assert check_poses(make_model(folded), tmp_path / "database.db", [names], True).doubts
 
 
 def test_the_motion_of_a_ring():

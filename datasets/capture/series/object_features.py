@@ -1,6 +1,6 @@
 """The object of one prepared series: its masks, its sparse points, and the SIFT features that lie on it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,19 +49,28 @@ class ObjectFeatures:
         return float(np.quantile(np.linalg.norm(self.points - np.median(self.points, axis=0), axis=1), 0.9))
 
 
-def read_features(root: Path, model: pycolmap.Reconstruction, label: str, on_object: bool = True) -> ObjectFeatures:
+def read_features(
+    root: Path,
+    model: pycolmap.Reconstruction,
+    label: str,
+    on_object: bool = True,
+    descriptors: Mapping[str, np.ndarray] | None = None,
+) -> ObjectFeatures:
     """The features and points of the object in a prepared series, or of what is around it, of the images that have a
     mask.
 
-    root: the folder of the series; model: its undistorted reconstruction."""
+    root: the folder of the series; model: its undistorted reconstruction; descriptors: by the names of the images,
+    (F, 128) uint8 of all features of the model, by default those of the database of the stage `poses`."""
     images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(image.name))
     masks = masks_in(root / MASK_FOLDER, [image.name for image in images])
     images = [image for image in images if image.name in masks]
-    descriptors = read_descriptors(root / "poses" / "database.db", [image.name for image in images])
+    names = [image.name for image in images]
+    if descriptors is None:
+        descriptors = dict(zip(names, read_descriptors(root / "poses" / "database.db", names), strict=True))
     image_of, number, pixels, ids, wanted = [], [], [], [], []
     for view, image in enumerate(images):
         xy, point_ids = _features(image)
-        assert len(xy) == len(descriptors[view]), "undistortion keeps the features of COLMAP's database"
+        assert len(xy) == len(descriptors[image.name]), "undistortion keeps the features of COLMAP's database"
         image_of.append(np.full(len(xy), view))
         number.append(np.arange(len(xy)))
         pixels.append(xy)
@@ -84,7 +93,7 @@ def read_features(root: Path, model: pycolmap.Reconstruction, label: str, on_obj
         image_of=image_of[kept],
         number=number[kept],
         pixels=pixels[kept],
-        descriptors=np.concatenate(descriptors)[kept],
+        descriptors=np.concatenate([descriptors[name] for name in names])[kept],
         point_of=point_of[kept],
         point_ids=point_ids,
         points=np.array([model.points3D[i].xyz for i in point_ids.tolist()]).reshape(-1, 3),

@@ -16,11 +16,15 @@ log = logging.getLogger(__name__)
 _MAX_RIVAL = 0.5  # of the support of a motion that another one may have
 
 
+class UnplacedError(CaptureError):
+    """The points of the object do not tell how it was moved."""
+
+
 def place_series(series: Sequence[ObjectFeatures], root: str) -> tuple[list[np.ndarray], list[dict[str, object]]]:
     """The similarity (4, 4) from the frame of each series to that of the first, and the report of each pair of series.
 
-    Series that do not match the first are placed through others. root: for messages. Raises CaptureError where a series
-    matches none of those placed, or where two motions have nearly the same support."""
+    Series that do not match the first are placed through others. root: for messages. Raises UnplacedError where a
+    series matches none of those placed, or where two motions have nearly the same support."""
     motions: dict[tuple[int, int], SeriesMotion] = {}
     report = []
     for a, b in combinations(range(len(series)), 2):
@@ -37,7 +41,7 @@ def place_series(series: Sequence[ObjectFeatures], root: str) -> tuple[list[np.n
     while len(placed) < len(series):
         links = [(trusted[pair].support, pair) for pair in trusted if (pair[0] in placed) != (pair[1] in placed)]
         if not links:
-            raise CaptureError(_explain(series, placed, motions, root))
+            raise UnplacedError(_explain(series, placed, motions, root))
         _, (a, b) = max(links)
         first_from_second = trusted[a, b].first_from_second
         if a in placed:

@@ -14,12 +14,13 @@ from datasets.capture.masks.mask_files import CONTACT_SHEET, MASK_FOLDER, mask_n
 from datasets.capture.masks.object_masks import MIN_AGREEMENT, object_region
 from datasets.capture.region.choose_region import POINTS_FILE
 from datasets.capture.region.picture import write_region_cloud, write_region_picture
+from datasets.capture.series.finer_features import find_finer_features
 from datasets.capture.series.joined_names import joined_names
 from datasets.capture.series.joint_masks import JointHull, JointMasks
 from datasets.capture.series.joint_model import adjust, as_joined, put_together
 from datasets.capture.series.movement import differ
 from datasets.capture.series.object_features import ObjectFeatures, read_features
-from datasets.capture.series.placement import place_series
+from datasets.capture.series.placement import UnplacedError, place_series
 from datasets.capture.series.prepared import PreparedSeries, mask_report, require_masks
 from datasets.capture.series.shared_points import share_points
 from datasets.capture.series.similarity import TOLERANCE
@@ -47,7 +48,13 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
     with quiet():
         models = [pycolmap.Reconstruction(one.root / "sparse" / "0") for one in series]
         features = [read_features(one.root, model, one.label) for one, model in zip(series, models, strict=True)]
-        placed, report = place_series(features, str(working.parents[1]))
+        try:
+            placed, report = place_series(features, str(working.parents[1]))
+        except UnplacedError:
+            log.info("  too few points of the object match; looking for finer features on it")
+            finer = [find_finer_features(one.root, model, one.label) for one, model in zip(series, models, strict=True)]
+            models, features = [one.model for one in finer], [one.features for one in finer]
+            placed, report = place_series(features, str(working.parents[1]))
         names = joined_names({one.label: _names(*pair) for one, *pair in zip(series, models, features, strict=True)})
         joint, features = put_together(models, features, placed, [names[one.label] for one in series])
         shared = _adjust(joint, features)

@@ -26,9 +26,8 @@ class Links:
     angles: np.ndarray  # (L,) float64 radians between the descriptors
 
 
-def share_points(joint: pycolmap.Reconstruction, series: Sequence[ObjectFeatures], reach: float) -> int:
-    """Merges the points of several series that are the same, and adds features of one to points of another; returns the
-    number of points that more than one series observes now.
+def share_points(joint: pycolmap.Reconstruction, series: Sequence[ObjectFeatures], reach: float) -> None:
+    """Merges the points of several series that are the same, and adds features of one to points of another.
 
     reach: how far a feature may be from where the point is seen, as a share of the longer side of the image."""
     merges = _Merges(joint)
@@ -37,9 +36,17 @@ def share_points(joint: pycolmap.Reconstruction, series: Sequence[ObjectFeatures
         _merge(merges, own, other, links, reach)
         for point_id, feature in zip(links.point_ids.tolist(), links.features.tolist(), strict=True):
             merges.observe(point_id, int(other.image_ids[other.image_of[feature]]), int(other.number[feature]))
+
+
+def shared_places(joint: pycolmap.Reconstruction, series: Sequence[ObjectFeatures]) -> np.ndarray:
+    """(S, 3) the points of a joint model that more than one series observes."""
     series_of = {image_id: number for number, own in enumerate(series) for image_id in own.image_ids.tolist()}
-    observers = ({series_of[e.image_id] for e in point.track.elements} for point in joint.points3D.values())
-    return sum(1 for numbers in observers if len(numbers) > 1)
+    shared = [
+        point.xyz
+        for point in joint.points3D.values()
+        if len({series_of[element.image_id] for element in point.track.elements}) > 1
+    ]
+    return np.array(shared, np.float64).reshape(-1, 3)
 
 
 def find_links(own: ObjectFeatures, other: ObjectFeatures, reach: float) -> Links:

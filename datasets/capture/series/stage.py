@@ -22,10 +22,11 @@ from datasets.capture.series.movement import differ
 from datasets.capture.series.object_features import ObjectFeatures, read_features
 from datasets.capture.series.placement import UnplacedError, place_series
 from datasets.capture.series.prepared import PreparedSeries, mask_report, require_masks
-from datasets.capture.series.shared_points import share_points
+from datasets.capture.series.shared_points import share_points, shared_places
 from datasets.capture.series.similarity import TOLERANCE
 from datasets.capture.sparse_model import SparseModel, to_sparse_model
 from datasets.files.quiet_colmap import quiet
+from datasets.points.sift import MIN_MATCHES
 from datasets.region import OBJECT_FILE, REGION_FILE, Region, read_region, write_region
 from utils.errors import CaptureError
 from utils.images import read_image
@@ -36,6 +37,10 @@ OUTPUTS = (
     *("images", "sparse", MASK_FOLDER, CONTACT_SHEET, OBJECT_FILE),
     *(REGION_FILE, "region.ply", "region.png", POINTS_FILE),
 )
+_FEW_SHARED = 3 * MIN_MATCHES  # points of the object: fewer fix the motion, but none of them confirms it
+_MIN_SPREAD = 0.15  # of the object's radius, of the shared points across the line along which they lie: errors of the
+# motion grow with the distance from them
+_GOOD_AGREEMENT = 0.9  # of all masks with what they leave; good series had 0.95
 _REACHES = (TOLERANCE, 0.004, 0.004)  # of the longer side: shared points are looked for there before each adjustment
 
 
@@ -57,8 +62,9 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
             placed, report = place_series(features, str(working.parents[1]))
         names = joined_names({one.label: _names(*pair) for one, *pair in zip(series, models, features, strict=True)})
         joint, features = put_together(models, features, placed, [names[one.label] for one in series])
-        shared = _adjust(joint, features)
+        _adjust(joint, features)
         _keep_object(joint, features)
+        shared = shared_places(joint, features)
     model = to_sparse_model(joint)
     (sparse := working / "sparse" / "0").mkdir(parents=True)
     joint.write(sparse)
@@ -77,16 +83,20 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
     log.info(
         "  %d images of %d series; %d points of the object, %d of them seen in several series; reprojection error "
         "%.2f pixels; the masks agree with each other by %.1f %%",
-        *(len(model.names), len(series), len(model.points), shared, error, 100.0 * hull.mean_agreement),
+        *(len(model.names), len(series), len(model.points), len(shared), error, 100.0 * hull.mean_agreement),
     )
+    doubts = _doubts(shared, features[0].radius(), hull.mean_agreement)
+    for doubt in doubts:
+        log.warning("the series may be joined wrongly: %s. Look at masks.png, and at region.ply from all sides", doubt)
     return {
         "series": {one.label: {"source": str(one.source), "images": len(names[one.label])} for one in series},
         "matches": report,
         "images": len(model.names),
         "points": len(model.points),
-        "shared_points": shared,
+        "shared_points": len(shared),
         "reprojection_error": error,
         "agreement": hull.mean_agreement,
+        "doubts": doubts,
         "underside_seen": region.ground is None,
         "radius": region.radius,
     }
@@ -97,16 +107,26 @@ def _names(model: pycolmap.Reconstruction, features: ObjectFeatures) -> list[str
     return [model.images[i].name for i in features.image_ids.tolist()]
 
 
-def _adjust(joint: pycolmap.Reconstruction, features: list[ObjectFeatures]) -> int:
-    """Lets the series share points and adjusts all cameras, in rounds; returns the number of shared points.
-
-    Updates `features` in place."""
-    shared = 0
+def _adjust(joint: pycolmap.Reconstruction, features: list[ObjectFeatures]) -> None:
+    """Lets the series share points and adjusts all cameras, in rounds. Updates `features` in place."""
     for number, reach in enumerate(_REACHES):
-        shared = share_points(joint, features, reach)
+        share_points(joint, features, reach)
         adjust(joint, features[0], refine_focal=number == len(_REACHES) - 1)
         features[:] = [as_joined(series, joint) for series in features]
-    return shared
+
+
+def _doubts(shared: np.ndarray, radius: float, agreement: float) -> list[str]:
+    """What speaks against the join: (S, 3) the points that series share, the radius of the object, and how well the
+    masks agree."""
+    spread = float(np.sqrt(np.linalg.eigvalsh(np.cov(shared.T))[1])) / radius if len(shared) > 3 else 0.0
+    doubts = []
+    if len(shared) < _FEW_SHARED:
+        doubts.append(f"they share only {len(shared)} points of the object")
+    elif spread < _MIN_SPREAD:
+        doubts.append(f"the points that they share lie on a small part of the object, {spread:.0%} of its size")
+    if agreement < _GOOD_AGREEMENT:
+        doubts.append(f"their masks agree by only {agreement:.0%}")
+    return doubts
 
 
 def _keep_object(joint: pycolmap.Reconstruction, features: Sequence[ObjectFeatures]) -> None:

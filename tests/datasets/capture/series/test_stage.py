@@ -8,7 +8,7 @@ import pytest
 from moved_object import NUM_POINTS, STANDING, lying, write_series
 
 from datasets.capture.series.prepared import PreparedSeries
-from datasets.capture.series.stage import join_series
+from datasets.capture.series.stage import _doubts, join_series
 from datasets.capture.sparse_model import read_sparse_model
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.geometry.agreement import agreement
@@ -46,6 +46,7 @@ def test_series_are_joined(tmp_path):
     region = read_region(out / OBJECT_FILE)
     assert region.ground is None
     assert report["underside_seen"]
+    assert report["doubts"] == []
     assert np.linalg.norm(region.center - STANDING[:3, 3]) < 0.1
     assert {path.name for path in out.iterdir()} == {
         *("images", "sparse", "masks", "masks.png", "object.json"),
@@ -69,6 +70,14 @@ def test_names_get_the_label_where_two_series_share_them(tmp_path):
     assert sorted(path.stem for path in (out / "masks").iterdir()) == [name[:-4] for name in names]
     assert read_region(out / OBJECT_FILE).ground is not None  # it was not turned over: no photo shows its underside
     assert not report["underside_seen"]
+
+
+def test_doubts_are_told():
+    everywhere = np.random.default_rng(0).normal(size=(200, 3))
+    assert _doubts(everywhere, 2.0, 0.95) == []
+    assert "only 20 points" in _doubts(everywhere[:20], 2.0, 0.95)[0]
+    assert "small part" in _doubts(everywhere * [1.0, 0.1, 0.1], 2.0, 0.95)[0]
+    assert "agree by only 85%" in _doubts(everywhere, 2.0, 0.85)[0]
 
 
 def test_a_series_without_masks_is_refused(tmp_path):

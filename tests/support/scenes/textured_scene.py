@@ -30,19 +30,24 @@ def orbit_of_cameras(num: int, degrees: float = 120.0) -> np.ndarray:
     return np.stack([look_at(spot, np.array([0.0, 0.0, 0.3]), np.array([0.0, 0.0, 1.0])) for spot in spots])
 
 
-def render(c2w: np.ndarray, backdrop: np.ndarray | None = None) -> np.ndarray:
+def render(c2w: np.ndarray, backdrop: np.ndarray | None = None, box: np.ndarray | None = None) -> np.ndarray:
     """(HEIGHT, WIDTH, 3) uint8 what a camera (3, 4) sees, smoothed by four samples per pixel.
 
-    backdrop: (2 * HEIGHT, 2 * WIDTH, 3) what the camera sees instead of the floor, wherever it is."""
+    backdrop: (2 * HEIGHT, 2 * WIDTH, 3) what the camera sees instead of the floor, wherever it is; box: (4, 4) where
+    the box was moved to, a rigid motion."""
     x, y = np.meshgrid((np.arange(2 * WIDTH) + 0.5) / 2, (np.arange(2 * HEIGHT) + 0.5) / 2)
-    rays = np.stack([(x - WIDTH / 2) / FOCAL, (y - HEIGHT / 2) / FOCAL, np.ones_like(x)], axis=-1) @ c2w[:, :3].T
-    origin = c2w[:, 3]
-    image = np.full(rays.shape, 128.0, np.float32) if backdrop is None else backdrop.astype(np.float32)
+    rays_of_floor = np.stack([(x - WIDTH / 2) / FOCAL, (y - HEIGHT / 2) / FOCAL, np.ones_like(x)], axis=-1)
+    rays_of_floor = rays_of_floor @ c2w[:, :3].T
+    box_from_world = np.eye(4) if box is None else np.linalg.inv(box)
+    rays_of_box = rays_of_floor @ box_from_world[:3, :3].T
+    image = np.full(rays_of_floor.shape, 128.0, np.float32) if backdrop is None else backdrop.astype(np.float32)
     depth = np.full(x.shape, np.inf)
     centre = np.array([0.0, 0.0, _BOX[2]])
     for face in range(7) if backdrop is None else range(1, 7):  # the floor, then the sides of the box
         axis, height, middle, reach = 2, 0.0, np.zeros(3), np.full(3, _FLOOR)
+        rays, origin = rays_of_floor, c2w[:, 3]
         if face:
+            rays, origin = rays_of_box, box_from_world[:3, :3] @ c2w[:, 3] + box_from_world[:3, 3]
             axis, sign = divmod(face - 1, 2)
             height, middle, reach = centre[axis] + (2 * sign - 1) * _BOX[axis], centre, _BOX
         with np.errstate(divide="ignore", invalid="ignore"):

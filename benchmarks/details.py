@@ -39,6 +39,14 @@ def folded_sets(result: Json) -> Iterator[str]:
     yield table(["set", "photographs", "made", "folded, doubted", "true, doubted", "true, warned"], rows)
 
 
+def captures(result: Json) -> Iterator[str]:
+    yield "Photographs with truth by the commands of README: cameras, masks, and everything in the mesh's file."
+    names = ("set", "cameras", "centre_error_share", "mask_iou", "worst_mask_iou", "chamfer_permille", "fscore_1pct")
+    names += ("components", "watertight", "unseen_area_share", "prepare_seconds", "launch_seconds")
+    rows = [[str(row["set"]), *(number(row.get(name)) for name in names[1:])] for row in result["rows"]]
+    yield table([name.replace("_", " ") for name in names], rows)
+
+
 def training(result: Json) -> Iterator[str]:
     if "median" in result:
         yield from _runs(result)

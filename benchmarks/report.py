@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.common import RESULTS, run_command
-from benchmarks.details import folded_sets, long_work, operations, run_of_launch, training
+from benchmarks.details import captures, folded_sets, long_work, operations, run_of_launch, training
 from benchmarks.tables import UNKNOWN, Json, floors, number, predecessor, source, table, timing, trainings
 from utils.errors import ConfigError, DataError
 from utils.files import replacing
@@ -34,6 +34,7 @@ python -m benchmarks.export --resume RUN
 python -m benchmarks.memory --config configs/neus-blender.yaml dataset.scene=none
 python -m benchmarks.processes --config configs/neus-blender.yaml dataset.scene=lego --gpus 0 0,1
 python -m benchmarks.folded_sets
+python -m benchmarks.captures SET ...
 python -m benchmarks.report
 ```"""
 DETAILS_HEADER = """# All figures
@@ -160,6 +161,7 @@ DETAILED: Sequence[Section] = (
     ("ops", "Operations", operations),
     ("train", "Training", training),
     ("load", "Long work", long_work),
+    ("captures", "Captures", captures),
     ("folded_sets", "Folded poses", folded_sets),
     (None, "Runs of launch.py", run_of_launch),
 )

@@ -80,30 +80,36 @@ def _known_series(options: CaptureOptions, names: Sequence[str]) -> Series | Non
     if options.is_video or options.series == "one" or for_one or has_own_masks(options.root):
         return (tuple(names),)
     known = read_recognition(options.root, names)
-    return None if known is None else known.series
+    return known.series if known is not None and known.is_certain else None
 
 
 def _prepare_and_recognise(options: CaptureOptions, names: Sequence[str]) -> None:
     """Prepares the photos of one folder: as several series where their names or their poses hint at that and the object
     was moved, else as one."""
-    parts = split_by_names(names)
+    found, parts, hook = None, split_by_names(names), partial(require_one_scene, options.root)
     if len(parts) > 1:
-        parts = _recognise(options, parts)
-        if len(parts) == 1:
-            return prepare(options)
-    else:
+        found = _recognise(options, parts)
+    if found is None or len(found.series) == 1:
         try:
-            return prepare(options, after=partial(require_one_scene, options.root))
+            return prepare(options, after=None if found is not None and found.is_certain else hook)
         except (UntruePosesError, MovedObjectError) as error:
-            if error.split is None:
-                raise
-            log.info("  %s", error)
-            parts = _recognise(options, _photos_of(options, error.split))
-            if len(parts) == 1:
-                if isinstance(error, MovedObjectError):
-                    return prepare(options)
-                raise
-    return prepare_series(options, [Origin(options.source, part) for part in parts])
+            if found is None and error.split is not None:
+                log.info("  %s", error)
+                found = _recognise(options, _photos_of(options, error.split))
+            if found is None or len(found.series) == 1:
+                return _keep_whole(options, error, found)
+    return prepare_series(options, [Origin(options.source, part) for part in found.series])
+
+
+def _keep_whole(options: CaptureOptions, error: UntruePosesError | MovedObjectError, found: Recognition | None) -> None:
+    """Goes on with photos that show signs of a move, but that are no series as far as is known: raises the error where
+    they have no poses, else warns unless it is certain that nothing was moved."""
+    reason = "" if found is None else f" As several series: {found.reason}"
+    if isinstance(error, UntruePosesError):
+        raise CaptureError(f"{error}{reason}") from error
+    if found is None or not found.is_certain:
+        log.warning("%s%s", error, reason)
+    prepare(options)
 
 
 def _photos_of(options: CaptureOptions, split: Split) -> Series:
@@ -114,19 +120,21 @@ def _photos_of(options: CaptureOptions, split: Split) -> Series:
     return photos[:cut], photos[cut:]
 
 
-def _recognise(options: CaptureOptions, parts: Series) -> Series:
-    """The parts between which the object was moved; logs one line that says so."""
+def _recognise(options: CaptureOptions, parts: Series) -> Recognition:
+    """Which parts are series, since the object was moved between them; logs one line that says so."""
     stage = Stage("series", (SERIES_FILE,), partial(_compare_parts, options, parts), {"parts": parts})
     log.info("%s: %s; is this one series, or was the object moved?", options.source, _told(parts))
-    run_stages(options.root, (stage,))
-    names = [name for part in parts for name in part]
-    found = read_recognition(options.root, names) or Recognition((tuple(names),), "the record is missing")
-    if len(found.series) == 1:
-        log.info("one series: %s; --series overrides this", found.reason)
-        shutil.rmtree(options.root / SERIES_FOLDER, ignore_errors=True)
-    else:
+    known = read_recognition(options.root, [name for part in parts for name in part])
+    run_stages(options.root, (stage,), only=None if known is None or known.is_certain else stage.name)
+    found = read_recognition(options.root, [name for part in parts for name in part])
+    assert found is not None, "the stage writes the record of these photos"
+    if len(found.series) > 1:
         log.info("%d series: %s: %s; --series one overrides this", len(found.series), _told(found.series), found.reason)
-    return found.series
+    else:
+        log.info("one series: %s; --series overrides this", found.reason)
+        if found.is_certain:
+            shutil.rmtree(options.root / SERIES_FOLDER, ignore_errors=True)
+    return found
 
 
 def _told(parts: Series) -> str:
@@ -151,7 +159,7 @@ def _compare_parts(options: CaptureOptions, parts: Series, working: Path) -> dic
         else:
             found = recognise_series(prepared, parts)
     except CaptureError as error:
-        found = Recognition(whole, f"parts of it cannot be prepared by themselves ({error})")
+        found = Recognition(whole, f"its parts cannot be prepared by themselves: {error}", is_certain=False)
     write_recognition(found, working)
     return {"series": [len(part) for part in found.series], "reason": found.reason}
 

@@ -160,7 +160,7 @@ def run_stages(
 
     only: runs this stage alone, whether or not anything changed; start: runs this stage, and the later ones that it
     changes. Both take the results of earlier stages as they are on disk. after: is called with the name of each stage
-    that ran, and may raise an error that stops the rest. Raises CaptureError."""
+    that is up to date, and may raise an error that stops the rest. Raises CaptureError."""
     names = [stage.name for stage in stages]
     first = names.index(only or start) if only or start else 0
     workspace = Workspace(root)
@@ -185,8 +185,8 @@ def run_stages(
                     record = workspace.run(stage, fingerprint)
                     workspace.write_report(names)
                     log.info("%s: done in %.1f s", title, record["seconds"])
-                    if after is not None:
-                        after(stage.name)
+                if after is not None:
+                    after(stage.name)
             if stage.name == only:
                 return
             runs.append(record["run"])

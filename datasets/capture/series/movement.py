@@ -25,7 +25,7 @@ _SAME = 0.1  # of the object's radius: by less two motions of it differ when it 
 class Movement:
     """What was found, and why."""
 
-    was_moved: bool
+    was_moved: bool | None  # None: nothing tells
     reason: str
 
 
@@ -33,7 +33,7 @@ def find_movement(first: PreparedSeries, second: PreparedSeries) -> Movement:
     """Compares how the object and how its surroundings lie in two series that both have masks.
 
     Where the surroundings match, they tell where the object would be had it stayed. Where only the object matches, it
-    was moved if it stands on another side. Where nothing matches nothing is known, and no move is told."""
+    was moved if it stands on another side. Where nothing matches nothing is known."""
     models = [pycolmap.Reconstruction(one.root / "sparse" / "0") for one in (first, second)]
     features = _read(first, second, models, on_object=True)
     object_motion = _motion(*features)
@@ -42,7 +42,7 @@ def find_movement(first: PreparedSeries, second: PreparedSeries) -> Movement:
     if problem(scene_motion) is not None:
         if problem(object_motion) is None and turned_over(object_motion, first, second):
             return Movement(True, f"{figures}: the object stands on another side")
-        return Movement(False, f"{figures}: too few to tell")
+        return Movement(None, f"{figures}: too few to tell")
     if problem(object_motion) is None:
         points = features[1].points
         apart = moved(points, object_motion.first_from_second) - moved(points, scene_motion.first_from_second)

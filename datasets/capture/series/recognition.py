@@ -19,6 +19,7 @@ class Recognition:
 
     series: Series
     reason: str
+    is_certain: bool = True  # whether the photos told it; else all are taken for one series for want of anything else
 
 
 def recognise_series(prepared: Sequence[PreparedSeries], parts: Series) -> Recognition:
@@ -27,15 +28,16 @@ def recognise_series(prepared: Sequence[PreparedSeries], parts: Series) -> Recog
     Raises CaptureError where a part has no masks."""
     for one in prepared:
         require_masks(one)
-    series, reasons = [parts[0]], []
+    series, reasons, is_certain = [parts[0]], [], True
     for (first, second), part in zip(pairwise(prepared), parts[1:], strict=True):
         movement = find_movement(first, second)
         reasons.append(movement.reason)
+        is_certain &= movement.was_moved is not None
         if movement.was_moved:
             series.append(part)
         else:
             series[-1] += part
-    return Recognition(tuple(series), "; ".join(reasons))
+    return Recognition(tuple(series), "; ".join(reasons), is_certain)
 
 
 def write_recognition(recognition: Recognition, folder: Path) -> None:
@@ -50,4 +52,8 @@ def read_recognition(folder: Path, names: Sequence[str]) -> Recognition | None:
     except (FileNotFoundError, ValueError):
         return None
     series = tuple(tuple(part) for part in content["series"])
-    return Recognition(series, content["reason"]) if [name for part in series for name in part] == [*names] else None
+    return (
+        Recognition(series, content["reason"], content["is_certain"])
+        if [name for part in series for name in part] == [*names]
+        else None
+    )

@@ -25,7 +25,10 @@ class MovedObjectError(CaptureError):
 
     def __init__(self, split: Split) -> None:
         """split: the names of the frames before and after."""
-        super().__init__(f"The object was probably moved between {split[0][-1]} and {split[1][0]}.")
+        super().__init__(
+            f"the object was probably moved between {split[0][-1]} and {split[1][0]}. Give the photos before and after "
+            f"that as two folders; or give --series one if it was not moved."
+        )
         self.split = split
 
 

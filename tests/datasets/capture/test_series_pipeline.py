@@ -126,10 +126,10 @@ def whole(monkeypatch):
     return errors
 
 
-def recognised_as(monkeypatch, moved: bool) -> None:
+def recognised_as(monkeypatch, moved: bool | None) -> None:
     def recognise(prepared, parts):
         ran.append("compared")
-        return Recognition(parts if moved else (sum(parts, ()),), "as the test says")
+        return Recognition(parts if moved else (sum(parts, ()),), "as the test says", moved is not None)
 
     monkeypatch.setattr(series_pipeline, "recognise_series", recognise)
 
@@ -161,6 +161,19 @@ def test_prefixes_of_one_scene_are_one_series(tmp_path, photos, whole, monkeypat
     ran.clear()
     prepare_capture(options, [photos])
     assert ran == ["whole"]
+
+
+def test_what_nothing_tells_is_compared_again_and_told_with_an_error(tmp_path, photos, whole, monkeypatch):
+    recognised_as(monkeypatch, moved=None)
+    options = CaptureOptions(source=photos, root=tmp_path / "out")
+    for _ in range(2):
+        whole.append(UntruePosesError("the poses cannot be true.", None))
+        with pytest.raises(CaptureError, match=r"cannot be true\. As several series: as the test says"):
+            prepare_capture(options, [photos])
+    assert ran.count("compared") == 2
+    assert ran.count("masks-a") == 1
+    prepare_capture(options, [photos])
+    assert ran[-1] == "whole"
 
 
 def test_series_are_given_or_ruled_out(tmp_path, photos, sources, whole):

@@ -5,7 +5,7 @@ import numpy as np
 from scipy import ndimage
 
 from datasets.capture.masks.plane_picture import PlanePicture, in_front
-from datasets.capture.setup.record import SEEMS_STILL, SEEMS_TO_TURN, STILL, TURNS
+from datasets.capture.setup.record import SEEMS_STILL, SEEMS_TO_TURN, STILL, TURNS, TURNS_OR_SHADED
 from datasets.capture.sparse_model import SparseModel
 
 BACKGROUND, DOUBTFUL, UNKNOWN, OTHER = -5, -1, 0, 1  # votes: DOUBTFUL is background by its colour alone
@@ -65,10 +65,10 @@ def _unlike(expected: np.ndarray, seen: np.ndarray, within: np.ndarray) -> np.nd
 
 
 def mask_evidence(turning: np.ndarray) -> np.ndarray:
-    """(H, W) int8: what a mask (H, W) uint8 of what turns says: BACKGROUND, UNKNOWN or OBJECT."""
-    evidence = np.where(turning > (SEEMS_TO_TURN + TURNS) // 2, OBJECT, UNKNOWN).astype(np.int8)
-    evidence[turning < (STILL + SEEMS_STILL) // 2] = BACKGROUND
-    return evidence
+    """(H, W) int8: what a mask (H, W) uint8 of what turns says: BACKGROUND, UNKNOWN, OTHER where it may be a shadow, or
+    OBJECT."""
+    levels = [(STILL + SEEMS_STILL) // 2, (SEEMS_TO_TURN + TURNS_OR_SHADED) // 2, (TURNS_OR_SHADED + TURNS) // 2]
+    return np.array([BACKGROUND, UNKNOWN, OTHER, OBJECT], np.int8)[np.digitize(turning, levels)]
 
 
 def disc_evidence(
@@ -79,7 +79,7 @@ def disc_evidence(
     OTHER where the disc would be seen past the object, DOUBTFUL where the view, with log colours (H, W, 3), looks as
     the picture of the disc does: few views see a small disc past the object."""
     plane = plane_evidence(picture, model, view, log_image, turns=True)
-    turns = evidence == OBJECT
+    turns = evidence >= OTHER
     disc = np.where(turns & _near_foot(picture, model, view), OTHER, evidence).astype(np.int8)
     disc[turns & (plane == BACKGROUND)] = DOUBTFUL
     return disc

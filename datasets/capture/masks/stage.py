@@ -25,7 +25,7 @@ from datasets.region import OBJECT_FILE, REGION_FILE, read_region, write_region
 from utils.images import read_image
 
 log = logging.getLogger(__name__)
-_GOOD_AGREEMENT, _GOOD_TOLD = 0.9, 0.45  # of masks: good ones had 0.95 and 0.58 at least
+_GOOD_AGREEMENT, _GOOD_TOLD = 0.9, 0.4  # of masks: good ones had 0.95 and 0.45 at least
 
 
 def write_masks(options: CaptureOptions, working: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from datasets.capture.setup.record import SEEMS_STILL, SEEMS_TO_TURN, STILL, TURNS
+from datasets.capture.setup.record import SEEMS_STILL, SEEMS_TO_TURN, STILL, TURNS, TURNS_OR_SHADED
 
 MASK_SIDE = 400  # pixels, of the frames that masks are made from
 _MIN_DIFFERENCE = 0.05  # of the logarithm of a colour; twice as much is clearly not the backdrop
@@ -15,6 +15,8 @@ _OWN_TOLERANCE, _MAX_OWN_TOLERANCE = 0.02, 0.1  # of the fill: a frame that is n
 _REACH, _MIN_SHOWN, _END = 9, 2, 0.002  # pixels a round, both ways; frames; of what is known: less new ends it
 _QUIET, _MIN_QUIET = 4.0, 0.01  # times the noise of the backdrop; of the logarithm: less is the backdrop itself
 _QUIET_BLUR, _NARROW = 1.5, 5  # pixels: against noise; what is quiet is at least so wide
+_SHADOW_TINT, _DARKEST = 0.25, -1.2  # of its darkness, by light from elsewhere; of the logarithm, a third of the light
+_SOFT = 0.01  # of the logarithm a pixel: shadows of things at some distance rise less steeply
 _HALO = 3  # pixels: what blurs the edge of what turns, defocus and the blur against noise, is narrower
 _BORDER, _STRIDE, _REWEIGHTINGS = 0.12, 7, 6  # of the sides: where light is measured; every 7th pixel; robust fits
 _CLOSING = 1 / 16  # of the longer side: gaps in what turns that are closed
@@ -35,22 +37,41 @@ def masks_of_position(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
     if not changed.any() or changed.all():
         return [np.where(changed, TURNS, STILL).astype(np.uint8) for _ in frames]
     excesses = logs - _backdrop(logs, median, changed)
-    return [
-        _grey(_mask(excess, changed, difference), still, _halo(excess))
-        for excess, still in zip(excesses, _still_parts(excesses, changed), strict=True)
-    ]
+    masks = []
+    for excess, still in zip(excesses, _still_parts(excesses, changed), strict=True):
+        turns, shadow = _mask(excess, changed, difference), _may_be_shadow(excess, still, difference)
+        masks.append(_grey(turns, still, _halo(excess), shadow))
+    return masks
 
 
-def _grey(turns: np.ndarray, still: np.ndarray, halo: np.ndarray) -> np.ndarray:
-    """(h, w) uint8 levels, from what is taken to turn, what surely is still, and what edges may blur, (h, w) bool."""
+def _grey(turns: np.ndarray, still: np.ndarray, halo: np.ndarray, shadow: np.ndarray) -> np.ndarray:
+    """(h, w) uint8 levels, from what is taken to turn, what surely is still, what edges may blur, and what may be a
+    shadow, (h, w) bool."""
     rim = cv2.erode(turns.astype(np.uint8), _disc(2 * _HALO + 1)) == 0
-    turning = np.where(still | (rim & halo), SEEMS_TO_TURN, TURNS)
+    turning = np.where(still | (rim & halo), SEEMS_TO_TURN, np.where(shadow, TURNS_OR_SHADED, TURNS))
     return np.where(turns, turning, np.where(still, STILL, SEEMS_STILL)).astype(np.uint8)
+
+
+def _may_be_shadow(excess: np.ndarray, still: np.ndarray, difference: float) -> np.ndarray:
+    """(h, w) bool: where a frame's logarithms (h, w, 3) less the backdrop's are darker, of about the same hue, and rise
+    softly from what surely is still (h, w) bool: things have sharp edges."""
+    smooth = cv2.GaussianBlur(excess, None, _QUIET_BLUR)
+    brightness = smooth.mean(axis=2)
+    tint = _largest(smooth - brightness[..., None])
+    dark = (brightness < difference) & (tint < difference + _SHADOW_TINT * np.abs(brightness)) & (brightness > _DARKEST)
+    slope = np.hypot(cv2.Sobel(brightness, -1, 1, 0, scale=1 / 8), cv2.Sobel(brightness, -1, 0, 1, scale=1 / 8))
+    noise = 1.4826 * float(np.median(slope[still])) if still.any() else 0.0
+    soft = (dark & (slope < max(_QUIET * noise, _SOFT))) | still
+    _, labels = cv2.connectedComponents(
+        cv2.morphologyEx(soft.astype(np.uint8), cv2.MORPH_OPEN, _disc(3)), connectivity=4
+    )
+    outside = np.unique(labels[still])
+    return np.isin(labels, outside[outside > 0])
 
 
 def _halo(excess: np.ndarray) -> np.ndarray:
     """(h, w) bool: where a frame's logarithms (h, w, 3) differ from the backdrop less than half as much as close by."""
-    size = np.abs(cv2.GaussianBlur(excess, None, 1.0)).max(axis=2)
+    size = _largest(cv2.GaussianBlur(excess, None, 1.0))
     return size < 0.5 * cv2.dilate(size, _disc(2 * _HALO + 1))
 
 
@@ -62,7 +83,7 @@ def _still_parts(excesses: np.ndarray, changed: np.ndarray) -> Iterator[np.ndarr
     smooth = [cv2.GaussianBlur(excess, None, _QUIET_BLUR) for excess in excesses]
     noise = 1.4826 * float(np.median([np.median(np.abs(excess[~changed])) for excess in smooth]))
     for excess in smooth:
-        quiet = (np.abs(excess).max(axis=2) < max(_QUIET * noise, _MIN_QUIET)) | ~changed
+        quiet = (_largest(excess) < max(_QUIET * noise, _MIN_QUIET)) | ~changed
         quiet = cv2.morphologyEx(quiet.astype(np.uint8), cv2.MORPH_OPEN, _disc(_NARROW))
         _, labels = cv2.connectedComponents(quiet, connectivity=4)
         outside = np.unique(labels[~changed])
@@ -100,7 +121,7 @@ def _changed(logs: np.ndarray, median: np.ndarray, difference: float) -> np.ndar
     """(h, w) bool: where frames differ from their median; without holes, and a little wider.
 
     The middle of a plain thing never changes, and where its upper edge turns on the spot no change encloses it."""
-    count = sum((np.abs(cv2.blur(log - median, (3, 3))).max(axis=2) > difference).astype(np.int32) for log in logs)
+    count = sum((_largest(cv2.blur(log - median, (3, 3))) > difference).astype(np.int32) for log in logs)
     changed = (count >= max(2, len(logs) // 24)).astype(np.uint8)
     changed = cv2.morphologyEx(changed, cv2.MORPH_OPEN, np.ones((3, 3)))
     changed = _closed(_large_parts(changed))
@@ -122,7 +143,7 @@ def _backdrop(logs: np.ndarray, median: np.ndarray, changed: np.ndarray) -> np.n
         fill = _fill_smoothly(backdrop, known)
         for log, own in zip(smooth, shown, strict=True):
             near = cv2.dilate(own.astype(np.uint8), np.ones((_REACH, _REACH)))
-            near[np.abs(log - fill).max(axis=2) > tolerance] = 0
+            near[_largest(log - fill) > tolerance] = 0
             own |= cv2.morphologyEx(near, cv2.MORPH_OPEN, _disc(_NARROW)) > 0
         total = shown.sum(axis=0)
         found = changed & (total >= _MIN_SHOWN)
@@ -152,8 +173,8 @@ def _mask(excess: np.ndarray, changed: np.ndarray, difference: float) -> np.ndar
     """(h, w) bool: what turns, from a frame's logarithms (h, w, 3) less the backdrop's."""
     smooth = cv2.GaussianBlur(excess, None, 1.0)
     brightness = smooth.mean(axis=2)
-    hue = np.abs(smooth - brightness[..., None]).max(axis=2)
-    size = np.abs(smooth).max(axis=2)
+    hue = _largest(smooth - brightness[..., None])
+    size = _largest(smooth)
     weak = _WEAK * difference
     likely = (size > weak) & ((hue > 0.5 * weak) | (brightness > 0.0)) | (size > _WEAK_DARKER * difference)
     _, labels = cv2.connectedComponents((likely & changed).astype(np.uint8))
@@ -161,6 +182,12 @@ def _mask(excess: np.ndarray, changed: np.ndarray, difference: float) -> np.ndar
     mask = np.isin(labels, seeds[seeds > 0]).astype(np.uint8)
     mask = cv2.morphologyEx(_fill_holes(_closed(mask)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
     return _large_parts(mask) > 0
+
+
+def _largest(values: np.ndarray) -> np.ndarray:
+    """(h, w) the largest size of three channels (h, w, 3): several times as fast as a maximum over the last axis."""
+    sizes = np.abs(values)
+    return np.maximum(np.maximum(sizes[..., 0], sizes[..., 1]), sizes[..., 2])
 
 
 def _disc(size: int) -> np.ndarray:

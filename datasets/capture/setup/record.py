@@ -7,7 +7,7 @@ from typing import Literal
 
 SETUP_FILE = "setup.json"
 SETUP_MASK_FOLDER = "setup_masks"  # of a turntable: the lighter, the more surely something turns there
-STILL, SEEMS_STILL, SEEMS_TO_TURN, TURNS = 0, 85, 170, 255  # grey levels of these masks
+STILL, SEEMS_STILL, SEEMS_TO_TURN, TURNS_OR_SHADED, TURNS = 0, 64, 128, 192, 255  # grey levels of these masks
 LIKELY_TURNS = (SEEMS_STILL + SEEMS_TO_TURN) // 2  # where nothing between is wanted
 
 Kind = Literal["handheld", "turntable"]

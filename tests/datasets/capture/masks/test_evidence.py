@@ -5,9 +5,17 @@ import numpy as np
 import pytest
 from capture_scenes import look_at
 
-from datasets.capture.masks.evidence import BACKGROUND, OBJECT, UNKNOWN, mask_evidence, plane_evidence, told_share
+from datasets.capture.masks.evidence import (
+    BACKGROUND,
+    OBJECT,
+    OTHER,
+    UNKNOWN,
+    mask_evidence,
+    plane_evidence,
+    told_share,
+)
 from datasets.capture.masks.plane_picture import PlanePicture
-from datasets.capture.setup.record import SEEMS_STILL, SEEMS_TO_TURN, STILL, TURNS
+from datasets.capture.setup.record import SEEMS_STILL, SEEMS_TO_TURN, STILL, TURNS, TURNS_OR_SHADED
 from datasets.capture.sparse_model import SparseModel
 
 SIDE = 160
@@ -55,8 +63,8 @@ def test_a_plain_plane_is_background_by_its_colour():
 
 
 def test_a_grey_mask_says_nothing():
-    levels = np.array([[STILL, SEEMS_STILL, SEEMS_TO_TURN, TURNS, 128]], np.uint8)
-    assert mask_evidence(levels).tolist() == [[BACKGROUND, UNKNOWN, UNKNOWN, OBJECT, UNKNOWN]]
+    levels = np.array([[STILL, SEEMS_STILL, SEEMS_TO_TURN, TURNS_OR_SHADED, TURNS]], np.uint8)
+    assert mask_evidence(levels).tolist() == [[BACKGROUND, UNKNOWN, UNKNOWN, OTHER, OBJECT]]
 
 
 def test_an_outline_is_told_where_both_sides_are():

@@ -8,7 +8,7 @@ _NUM_WORDS, _SAMPLE_SIZE, _ITERATIONS = 64, 20_000, 12  # visual words; descript
 _NEIGHBOURS, _SIMILAR = 6, 6  # of a frame of a video
 _MAX_EXHAUSTIVE = 80  # photos up to which all pairs are matched
 _PHOTO_NEIGHBOURS, _PHOTO_SIMILAR = 4, 30  # of a photo, where there are more
-_RING_NEIGHBOURS, _RING_SIMILAR = 4, 12  # of a photo of a turntable: in its turn, and elsewhere
+_RING_NEIGHBOURS, _RING_SIMILAR = 4, 20  # of a photo of a turntable: in its turn, and in turns of other steps
 
 Pair = tuple[int, int]
 

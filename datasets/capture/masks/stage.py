@@ -25,7 +25,7 @@ from datasets.region import OBJECT_FILE, REGION_FILE, read_region, write_region
 from utils.images import read_image
 
 log = logging.getLogger(__name__)
-_GOOD_AGREEMENT, _GOOD_TOLD = 0.9, 0.4  # of masks: good ones had 0.95 and 0.45 at least
+GOOD_AGREEMENT, GOOD_TOLD = 0.9, 0.4  # of masks: good ones had 0.95 and 0.45 at least
 
 
 def write_masks(options: CaptureOptions, working: Path) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _carve_masks(root: Path, model: SparseModel, working: Path) -> MaskReport:
         write_mask(working / MASK_FOLDER, name, mask)
     write_region(result.region, working / OBJECT_FILE)
     log.info("  masks of %d images; they agree with each other by %.1f %%", len(result.masks), 100.0 * result.agreement)
-    if result.agreement < _GOOD_AGREEMENT or result.told < _GOOD_TOLD:
+    if result.agreement < GOOD_AGREEMENT or result.told < GOOD_TOLD:
         log.warning(
             "the masks are doubtful: they agree with each other by %.0f %%, and at %.0f %% of their outlines the object"
             " differs from what is behind it. Look at %s",

@@ -1,6 +1,6 @@
 """The masks of several series, taken together: what they leave of the object, and masks that correct each other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -51,17 +51,21 @@ class JointMasks:
         shares = [overlap(*pair) for pair in zip(self.masks, rough, strict=True)]
         return JointHull(hull, dict(zip(self._model.names, shares, strict=True)))
 
-    def refine(self, read: Callable[[str], np.ndarray]) -> dict[str, np.ndarray]:
+    def refine(self, read: Callable[[str], np.ndarray], doubtful: Collection[str] = ()) -> dict[str, np.ndarray]:
         """Masks (H, W) uint8 by name, whose outlines follow the photographs near what the masks of all series leave.
 
         A series errs where the object touches its table, and the others show that place from all sides. So what lies
-        just outside of a mask counts little against a voxel, and edges decide. read: the photograph (H, W, 3) uint8."""
+        just outside of a mask counts little against a voxel, and edges decide. read: the photograph (H, W, 3) uint8 of
+        a name; doubtful: names of images whose masks may lack whole parts of the object, so that they count little
+        everywhere, beside others that do not."""
         images = [
             resize_image(read(name), tuple(size))
             for name, size in zip(self._model.names, self._small.sizes.tolist(), strict=True)
         ]
         before = self.masks
-        evidence = [_near_evidence(mask, BANDS[0]) for mask in self.masks]
+        trusted = [name not in doubtful for name in self._model.names]
+        reach = [BANDS[0] if is_trusted else np.inf for is_trusted in trusted]
+        evidence = [_near_evidence(*pair) for pair in zip(self.masks, reach, strict=True)]
         hull = self._carve(evidence, MISSES[0])
         with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
             for share, misses in zip(BANDS, MISSES[1:], strict=True):
@@ -72,7 +76,8 @@ class JointMasks:
                 evidence = [_near_evidence(mask, share / 2.0) for mask in self.masks]
                 hull = self._carve(self._evidence(), misses)
         self.masks = [
-            new if overlap(old, new) >= _MIN_KEPT else old for old, new in zip(before, self.masks, strict=True)
+            new if not is_trusted or overlap(old, new) >= _MIN_KEPT else old
+            for is_trusted, old, new in zip(trusted, before, self.masks, strict=True)
         ]
         return {
             name: self._originals[name] if new is old else enlarge_mask(new, size)

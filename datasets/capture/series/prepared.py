@@ -9,6 +9,7 @@ import numpy as np
 import pycolmap
 
 from datasets.capture.masks.mask_files import MASK_FOLDER, masks_in
+from datasets.capture.masks.stage import GOOD_AGREEMENT, GOOD_TOLD
 from datasets.capture.stage_runner import Workspace
 from utils.errors import CaptureError
 from utils.images import read_image
@@ -26,6 +27,12 @@ class PreparedSeries:
 def mask_report(series: PreparedSeries) -> Mapping[str, Any]:
     """What the stage `masks` reported of a series."""
     return (Workspace(series.root).record("masks") or {}).get("report", {})
+
+
+def has_doubtful_masks(series: PreparedSeries) -> bool:
+    """Whether the stage `masks` had doubts about the masks that it made."""
+    report = mask_report(series)
+    return (report.get("agreement") or 1.0) < GOOD_AGREEMENT or (report.get("told") or 1.0) < GOOD_TOLD
 
 
 def require_masks(series: PreparedSeries) -> None:

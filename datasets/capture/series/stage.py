@@ -21,7 +21,7 @@ from datasets.capture.series.joint_model import adjust, as_joined, put_together
 from datasets.capture.series.movement import differ
 from datasets.capture.series.object_features import ObjectFeatures, read_features
 from datasets.capture.series.placement import UnplacedError, place_series
-from datasets.capture.series.prepared import PreparedSeries, mask_report, require_masks
+from datasets.capture.series.prepared import PreparedSeries, has_doubtful_masks, mask_report, require_masks
 from datasets.capture.series.shared_points import share_points, shared_places
 from datasets.capture.series.similarity import TOLERANCE
 from datasets.capture.sparse_model import SparseModel, to_sparse_model
@@ -73,7 +73,11 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
     together = JointMasks(model, masks, region.center, region.radius)
     hull = _require_agreement(together, series[0].root.parent)
     if all(mask_report(one).get("kind") == "carved" for one in series):
-        masks = together.refine(lambda name: read_image(working / "images" / name)[..., :3])
+        doubtful = [one for one in series if has_doubtful_masks(one)]
+        if len(doubtful) == len(series):
+            doubtful = []  # none is better than the others
+        unsure = {name for one in doubtful for name in names[one.label].values()}
+        masks = together.refine(lambda name: read_image(working / "images" / name)[..., :3], unsure)
         for name, mask in masks.items():
             write_mask(working / MASK_FOLDER, name, mask)
         hull = together.hull()

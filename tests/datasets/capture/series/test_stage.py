@@ -7,7 +7,7 @@ import pycolmap
 import pytest
 from moved_object import NUM_POINTS, STANDING, lying, write_series
 
-from datasets.capture.series.prepared import PreparedSeries
+from datasets.capture.series.prepared import PreparedSeries, has_doubtful_masks
 from datasets.capture.series.stage import _doubts, join_series
 from datasets.capture.sparse_model import read_sparse_model
 from datasets.colmap import ColmapConfig, ColmapLoader
@@ -70,6 +70,19 @@ def test_names_get_the_label_where_two_series_share_them(tmp_path):
     assert sorted(path.stem for path in (out / "masks").iterdir()) == [name[:-4] for name in names]
     assert read_region(out / OBJECT_FILE).ground is not None  # it was not turned over: no photo shows its underside
     assert not report["underside_seen"]
+
+
+def test_masks_are_as_doubtful_as_their_stage_said(tmp_path):
+    (tmp_path / "prepare").mkdir()
+    for report, doubtful in (
+        ({"agreement": 0.95, "told": 0.7}, False),
+        ({"agreement": 0.85, "told": 0.7}, True),
+        ({"agreement": 0.95, "told": 0.3}, True),
+        ({"kind": "given"}, False),
+    ):
+        record = {"stage": "masks", "outputs": [], "report": report}
+        (tmp_path / "prepare" / "masks.json").write_text(json.dumps(record), encoding="utf-8")
+        assert has_doubtful_masks(PreparedSeries("a", tmp_path, tmp_path)) == doubtful
 
 
 def test_doubts_are_told():

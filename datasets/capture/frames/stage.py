@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from datasets.assemble import list_images
+from datasets.capture.expected_time import expected_seconds, time_in_words, usable_cores
 from datasets.capture.frames.frame_list import Frame, write_frame_list
 from datasets.capture.frames.motion import BLURRED, SIDE, blur, gradient_energy, measure_frames
 from datasets.capture.frames.selection import select_frames
@@ -43,8 +44,10 @@ def extract_frames(options: CaptureOptions, working: Path) -> dict[str, Any]:
         )
     if len(frames) < _FEW:
         log.warning("%s: %d images are few, expect holes and bumps. Better 40 or more.", options.source, len(frames))
-    report |= {"frames": len(frames), "sizes": sorted({frame.size for frame in frames})}
-    return report
+    cores, sizes = usable_cores(), [frame.size for frame in frames]
+    seconds = expected_seconds(sizes, options.is_video, cores)
+    log.info("  %d images: all other stages take %s on %d cores", len(frames), time_in_words(seconds), cores)
+    return report | {"frames": len(frames), "sizes": sorted(set(sizes)), "expected_seconds": round(seconds)}
 
 
 def _from_video(options: CaptureOptions, folder: Path) -> tuple[list[Frame], dict[str, Any]]:

@@ -145,6 +145,7 @@ def test_photos_of_different_sizes_are_allowed_and_told(views, tmp_path, caplog)
         write_png(tmp_path / f"photos/{i}.png", view[: HEIGHT - 20 * (i % 2)])
     assert len(run(tmp_path / "photos", tmp_path)[0]) == 4
     assert "photos of 2 sizes (240x160, 240x180): each size has a camera of its own" in caplog.text
+    assert "images: all other stages take about" in caplog.text
 
 
 def make_input(kind, tmp_path, views):

@@ -15,8 +15,9 @@ from datasets.region import REGION_FILE, Region, read_region
 from utils.errors import CaptureError
 
 _NEAR = 30.0  # degrees between the directions of two photos that show the same side: SIFT matches up to there
-_MIN_SHARED = 200  # points of the surroundings that photos before and after the split share
-_MAX_LEFT = 0.1  # of the object's usual share in what photos share: with less across the split, it was moved
+_MIN_EXPECTED = 200  # points of the object that photos before and after the split would share had it stayed
+_MIN_SHARE = 0.1  # of the object in what photos share, in both parts: in a heap of things each view has its own
+_MAX_LEFT = 0.1  # of these: with less it was moved
 _FOOT = 0.05  # of the radius of the region: points below that height belong to the support
 
 
@@ -88,14 +89,17 @@ def split_of_shared(of_object: np.ndarray, around: np.ndarray) -> int | None:
     they show different sides."""
     best, least = None, _MAX_LEFT
     for place in range(MIN_PHOTOS, len(of_object) - MIN_PHOTOS + 1):
-        across = of_object[:place, place:].sum(), around[:place, place:].sum()
-        within = [shared[:place, :place].sum() + shared[place:, place:].sum() for shared in (of_object, around)]
-        if across[1] < _MIN_SHARED or within[0] == 0:
-            continue
-        usual = within[0] / (within[0] + within[1])
-        left = across[0] / (across[0] + across[1]) / usual
-        if left < least:
-            best, least = place, left
+        shares = [
+            part_of_object.sum() / max(part_of_object.sum() + part_around.sum(), 1.0)
+            for part_of_object, part_around in (
+                (of_object[:place, :place], around[:place, :place]),
+                (of_object[place:, place:], around[place:, place:]),
+            )
+        ]
+        found = of_object[:place, place:].sum()
+        expected = min(shares) * (found + around[:place, place:].sum())
+        if min(shares) >= _MIN_SHARE and expected >= _MIN_EXPECTED and found < least * expected:
+            best, least = place, found / expected
     return best
 
 

@@ -8,7 +8,7 @@ from capture_scenes import AXES, FOCAL, SIZE, cameras, surface, table
 from datasets.capture.levelling import find_levelling
 from datasets.capture.poses.likely_split import likely_split
 from datasets.capture.region.estimate_region import estimate_region
-from datasets.capture.series.signs import split_of_models, split_of_points
+from datasets.capture.series.signs import split_of_models, split_of_points, split_of_shared
 from datasets.capture.sparse_model import to_sparse_model
 from datasets.points.sift import MIN_MATCHES
 
@@ -71,6 +71,15 @@ def test_an_object_that_was_turned_shares_no_points(first):
 def test_one_series_has_no_split(rounds):
     c2w = np.concatenate([cameras(40 // rounds, lift=0.9 + 0.3 * number) for number in range(rounds)])
     assert split_of(model_of(c2w, [(surface(200), range(40))])) is None
+
+
+def test_what_only_some_photos_show_is_no_object_that_moved():
+    of_object, around = np.zeros((2, 40, 40))
+    around[:] = 300.0
+    for part in (slice(0, 10), slice(10, 40)):
+        of_object[part, part] = 20.0  # a twentieth
+    assert split_of_shared(of_object, around) is None
+    assert split_of_shared(5.0 * of_object, around) == 10
 
 
 def test_two_models_of_the_halves_are_a_split(tmp_path):

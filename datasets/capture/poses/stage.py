@@ -133,7 +133,8 @@ def _solve(options: CaptureOptions, database: Path, setup: Setup, statistics: Ma
     if not doubts:
         raise CaptureError(f"{options.source}: COLMAP registered none of the images. {explain_failure(statistics)}")
     message = f"{options.source}: the poses cannot be true: {'; '.join(doubts)}. {_advice(setup)}"
-    raise UntruePosesError(message, likely_split(database, [frame.name for frame in statistics.frames]))
+    names = [frame.name for frame in statistics.frames]
+    raise UntruePosesError(message, None if turntable else likely_split(database, names))
 
 
 def _methods(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import trimesh
 import viser
 
 from systems.steps.step import view_background
@@ -15,7 +16,7 @@ from systems.viewer.pictures import RenderedPicture
 from systems.viewer.requests import COMMANDS, PICTURE_KINDS, Command, CropBox, Mailbox, MeshSettings, parse_camera
 from systems.viewer.server import guard_controls, open_server
 from systems.viewer.session import ViewedModel
-from systems.viewer.surface import DENSITY_FACTOR, SDF_REACH
+from systems.viewer.surface import DENSITY_FACTOR, SDF_REACH, view_colors
 from utils.mesh import Mesh
 
 log = logging.getLogger(__name__)
@@ -74,10 +75,13 @@ class ViserPage:
         """Replaces the mesh for all visitors; None removes it."""
         if mesh is None:
             self.server.scene.remove_by_name("/mesh")
-        else:
+        elif mesh.views is None:
             self.server.scene.add_mesh_simple(
                 "/mesh", mesh.vertices, mesh.faces, color=MESH_COLOR, side="double", cast_shadow=False
             )
+        else:
+            coloured = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=view_colors(mesh.views), process=False)
+            self.server.scene.add_mesh_trimesh("/mesh", coloured, cast_shadow=False)
 
     def show_status(self, text: str, step: int) -> None:
         """Shows the step and a line about the training."""
@@ -131,6 +135,7 @@ class ViserPage:
         gui, r = self.server.gui, float(self._radius)
         with gui.add_folder("Mesh"):
             shown = gui.add_checkbox("mesh", False)
+            views = gui.add_checkbox("views", False, hint="red: no photograph shows it; yellow: one; blue: twenty")
             # In the units of the field: scene units for a distance, powers of ten for a density.
             reach = SDF_REACH * r if signed else float(np.log10(DENSITY_FACTOR))
             name = "iso level" if signed else "iso level, log10"
@@ -141,9 +146,11 @@ class ViserPage:
             ]
 
         @shown.on_update
+        @views.on_update
         @level.on_update
         async def _(event: Any) -> None:
-            self.mailbox.set_shared(MeshSettings(float(np.clip(level.value / reach, -1.0, 1.0)), bool(shown.value)))
+            at = float(np.clip(level.value / reach, -1.0, 1.0))
+            self.mailbox.set_shared(MeshSettings(at, bool(shown.value), bool(views.value)))
 
         async def crop(event: Any) -> None:
             ends = np.array([sorted(axis.value) for axis in axes]).clip(-r, r)

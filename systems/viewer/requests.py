@@ -78,6 +78,7 @@ class MeshSettings:
 
     level: float = 0.0  # position of the level slider in [-1, 1]; 0 is the level that an export uses
     shown: bool = True
+    views: bool = False  # coloured by how many training photographs see each vertex
 
 
 @dataclass(frozen=True)

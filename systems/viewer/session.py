@@ -20,7 +20,7 @@ from systems.viewer.budget import MeshSizer, PictureSizer, TimeBudget
 from systems.viewer.photos import ViewerScene
 from systems.viewer.pictures import RenderedPicture, render_picture
 from systems.viewer.requests import Command, CropBox, Mailbox, MeshSettings, Visitor
-from systems.viewer.surface import coarse_mesh, crop_to_box, level_from_slider, with_level
+from systems.viewer.surface import coarse_mesh, crop_to_box, level_from_slider, with_level, with_views
 from utils.errors import InputError, ReconstructionError
 from utils.mesh import Mesh
 
@@ -259,8 +259,7 @@ class Session:
 
     def _mesh_is_requested(self) -> bool:
         """Whether a visitor has changed the settings or the crop box since the last mesh."""
-        settings, box = self.mailbox.mesh, self.mailbox.box
-        return self._made_of is None or self._made_of[1] != settings or self._box != box
+        return self._made_of is None or self._made_of[1] != self.mailbox.mesh or self._box != self.mailbox.box
 
     def _update_mesh(self, limits: TimeLimits) -> bool:
         """Extracts or crops the mesh again if the model, the settings or the box have changed; False if not."""
@@ -286,7 +285,8 @@ class Session:
         model, experiment = self.viewed.model, self.viewed.experiment
         try:
             level = level_from_slider(model, experiment, self.viewed.views, settings.level)
-            return coarse_mesh(model, experiment, level, resolution)
+            mesh = coarse_mesh(model, experiment, level, resolution)
+            return with_views(mesh, self.viewed.views) if settings.views else mesh
         except ReconstructionError as error:  # no surface yet, or none at this level
             log.debug("viewer: %s", error)
             return None

@@ -11,6 +11,7 @@ from systems.export.exporter import LoadViews, extract_surface, surface_level
 from systems.viewer.requests import CropBox
 from utils.errors import ReconstructionError
 from utils.mesh import Mesh, submesh
+from utils.mesh.view_counts import with_view_counts
 
 SDF_REACH = 0.1  # the level slider moves the surface of an SDF by at most this share of the radius
 DENSITY_FACTOR = 8.0  # and multiplies or divides the level of a density by at most this
@@ -30,6 +31,21 @@ def level_from_slider(model: VolumeModel, experiment: Experiment, views: LoadVie
 def coarse_mesh(model: VolumeModel, experiment: Experiment, level: float, resolution: int) -> Mesh:
     """The level set in scene coordinates, as marching cubes gives it. Raises ReconstructionError if there is none."""
     return extract_surface(model, resolution, level, experiment.export.chunk_size)
+
+
+def with_views(mesh: Mesh, views: LoadViews) -> Mesh:
+    """The mesh with the number of training photographs that see each vertex."""
+    train = views("train")
+    return with_view_counts(mesh, [train.camera(index) for index in range(len(train))])
+
+
+def view_colors(counts: np.ndarray) -> np.ndarray:
+    """(V, 3) uint8 as the report has them: red where no photograph of counts (V,) shows the surface, yellow for one, to
+    blue for twenty and more."""
+    many = np.clip(np.log2(np.maximum(counts, 1)) / 4.3, 0.0, 1.0)[:, None]
+    colors = (1.0 - many) * [0.98, 0.85, 0.3] + many * [0.15, 0.35, 0.75]
+    colors[counts == 0] = 0.85, 0.15, 0.1
+    return np.rint(255.0 * colors).astype(np.uint8)
 
 
 def crop_to_box(mesh: Mesh, box: CropBox | None) -> Mesh:

@@ -15,6 +15,7 @@ from systems.viewer.address import find_address
 from systems.viewer.page import ViserPage
 from systems.viewer.requests import Mailbox, MeshSettings
 from systems.viewer.server import is_own_page, is_valid_value
+from utils.mesh import Mesh
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,13 @@ def test_the_page_shows_cameras_region_and_controls(visitor, subject):
         visitor.control(label)
 
 
+@pytest.mark.parametrize(("counts", "kind"), [(None, "MeshMessage"), (np.array([0, 3, 40]), "GlbMessage")])
+def test_a_mesh_is_shown_plain_or_in_the_colours_of_its_views(visitor, page, counts, kind):
+    triangle = Mesh(np.eye(3), np.array([[0, 1, 2]]), views=counts)
+    page.show_mesh(triangle)
+    until(lambda: kind in [message["type"] for message in visitor.messages])
+
+
 def test_points_of_a_capture_are_shown_and_so_is_a_region_that_is_a_ball(subject):
     points = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
     model = SimpleNamespace(
@@ -85,6 +93,8 @@ def test_what_visitors_do_is_in_the_mailbox(visitor, page):
     visitor.set("crop y", [-0.5, 5.0])
     visitor.set("mesh", True)
     until(lambda: page.mailbox.mesh == MeshSettings(1.0, True))
+    visitor.set("views", True)
+    until(lambda: page.mailbox.mesh == MeshSettings(1.0, True, True))
     assert page.mailbox.visitors()[0].picture == "depth"
     assert page.mailbox.take_commands() == ["pause"]
     assert page.mailbox.box.low == pytest.approx((-1.1, -0.5, -1.1))

@@ -9,7 +9,7 @@ from systems.viewer import session as sessions
 from systems.viewer.pictures import RenderedPicture
 from systems.viewer.requests import CameraState, CropBox, Mailbox, MeshSettings
 from systems.viewer.session import Session
-from systems.viewer.surface import coarse_mesh
+from systems.viewer.surface import coarse_mesh, view_colors
 from utils.errors import DataError
 
 STEP = 0.05  # seconds of training
@@ -204,6 +204,19 @@ def test_the_mesh_follows_level_box_and_step(viewed):
     viewed.mailbox.set_shared(mesh=MeshSettings(shown=False))
     viewed.train(50)
     assert len(viewed.page.meshes) <= shown + 1
+
+
+def test_the_mesh_knows_which_photographs_see_it(viewed):
+    come(viewed, 1)
+    viewed.mailbox.set_shared(mesh=MeshSettings(views=True))
+    viewed.train(40)
+    mesh = viewed.page.meshes[-1]
+    assert mesh.views.shape == (len(mesh.vertices),)
+    assert mesh.views.max() > 1
+    colors = view_colors(np.array([0, 1, 20, 300]))
+    assert colors[0].argmax() == 0
+    assert colors[3].argmax() == 2
+    np.testing.assert_array_equal(colors[2], colors[3])
 
 
 def test_the_mesh_becomes_as_fine_as_there_is_time_for(viewed):

@@ -58,7 +58,7 @@ def test_the_page_shows_cameras_region_and_controls(visitor, subject):
 def test_a_mesh_is_shown_plain_or_in_the_colours_of_its_views(visitor, page, counts, kind):
     triangle = Mesh(np.eye(3), np.array([[0, 1, 2]]), views=counts)
     page.show_mesh(triangle)
-    until(lambda: kind in [message["type"] for message in visitor.messages])
+    assert visitor.wait_for(lambda message: message["type"] == kind)["name"] == "/mesh"
 
 
 def test_points_of_a_capture_are_shown_and_so_is_a_region_that_is_a_ball(subject):

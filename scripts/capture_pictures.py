@@ -35,6 +35,7 @@ SIZE = (480, 360)  # pixels of a frame
 RINGS = np.radians([16.0, 45.0])  # elevations of the cameras
 DISTANCE, TARGET = 2.7, np.array([0.0, 0.0, 0.42])  # of the cameras; in heights of the cow, which stands on z = 0
 WIDTH, COLORS = 1000, 200  # of the pictures for the page
+SHEETS, SHEET_HEIGHT = ("glossy",), 410  # sets whose masks are shown, pixels of the sheet from above: two rows
 MIN_HEIGHT = 0.03  # heights of the cow: points this high above the table belong to the cow
 MAX_ERROR = 0.02  # heights of the cow: points this close to its surface are true
 
@@ -106,13 +107,12 @@ def make_picture(name: str, target: Path) -> str:
         c2w = cameras(variant.num_views)
         write_video(video, (photograph(variant, camera, number) for number, camera in enumerate(c2w)), fps=4.0)
         prepare(CaptureOptions(source=video, root=out))
-        picture = read_image(out / "region.png")
+        picture, sheet = read_image(out / "region.png"), read_image(out / "masks.png")[:SHEET_HEIGHT]
         report = json.loads((out / "prepare" / "report.json").read_text(encoding="utf-8"))
         num_points, share = true_points(out, c2w)
-    picture = resize_area(picture, (WIDTH, round(picture.shape[0] * WIDTH / picture.shape[1])))
-    small = Image.fromarray(picture).quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    with replacing(target) as file:
-        small.save(file, optimize=True)
+    _write_small(picture, target)
+    if name in SHEETS:
+        _write_small(sheet, target.with_name(f"capture-masks-{name}.png"))
     poses = report["poses"]
     return (
         f"{name}: registered {poses['registered']} of {poses['frames']} frames, {poses['points']} points seen by "
@@ -120,6 +120,14 @@ def make_picture(name: str, target: Path) -> str:
         f"{report['region']['points_inside']} points in the sphere, {num_points} points of the cow, "
         f"{100.0 * share:.0f} % of these on its surface"
     )
+
+
+def _write_small(picture: np.ndarray, target: Path) -> None:
+    """Writes a picture (H, W, 3) as wide as the page, in few colours."""
+    picture = resize_area(np.ascontiguousarray(picture), (WIDTH, round(picture.shape[0] * WIDTH / picture.shape[1])))
+    small = Image.fromarray(picture).quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    with replacing(target) as file:
+        small.save(file, optimize=True)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,6 +12,7 @@ BACKGROUND, DOUBTFUL, UNKNOWN, OTHER = -5, -1, 0, 1  # votes: DOUBTFUL is backgr
 OBJECT = 2  # OTHER, and surely no support
 _TOLERANCE, _SPREAD_WEIGHT, _MAX_SPREAD = 0.1, 2.0, 0.1  # log colour: noise and vignette; glosses and misregistration
 _WINDOW = 4.0  # pixels, of the structure that is compared
+_FINE_SAMPLE, _SAMPLE_BLUR = 2.0, 0.5  # pixels, of samples whose picture is as sharp as a view; of larger ones
 _NOISE = 3.0  # grey levels after the blur of log_colors, three times what small sensors have: less is no structure
 _MOST = 0.5  # of the places around one, which speak for it
 _MIN_MATCH = 0.2  # correlation; newspapers gave 0.9 in the median, a box of their colours 0.05
@@ -44,24 +45,30 @@ def plane_evidence(
     )
     evidence[(foot & ~other) | ~known] = UNKNOWN
     if not turns:
-        evidence[(evidence == BACKGROUND) & _unlike(expected, log_image, evidence == BACKGROUND)] = UNKNOWN
+        within = evidence == BACKGROUND
+        evidence[within & _unlike(expected, log_image, within, picture.sample_pixels(model, view))] = UNKNOWN
     return evidence
 
 
-def _unlike(expected: np.ndarray, seen: np.ndarray, within: np.ndarray) -> np.ndarray:
+def _unlike(expected: np.ndarray, seen: np.ndarray, within: np.ndarray, sample: float) -> np.ndarray:
     """(H, W) bool: where most of the places around a pixel, of those `within` (H, W) bool, have another structure than
-    is expected, by the log colours (H, W, 3) of both: they do not correlate, and are not plain either."""
+    is expected, by the log colours (H, W, 3) of both: they do not correlate, and are not plain either.
 
-    def smooth(values: np.ndarray, scale: float = _WINDOW) -> np.ndarray:
+    sample: pixels of a sample of the picture, which has nothing finer: the view is blurred as far."""
+    coarse = max(sample / _FINE_SAMPLE, 1.0)
+
+    def smooth(values: np.ndarray, scale: float = coarse * _WINDOW) -> np.ndarray:
         return cv2.GaussianBlur(values.astype(np.float32), (0, 0), scale)
 
     grey = [image.mean(axis=-1) for image in (expected, seen)]
+    if coarse > 1.0:
+        grey[1] = smooth(grey[1], _SAMPLE_BLUR * sample)
     first, second = (image - smooth(image) for image in grey)
     powers = smooth(first * first), smooth(second * second)
     match = smooth(first * second) / np.sqrt(powers[0] * powers[1] + 1e-12)
     structured = np.sqrt(np.maximum(*powers)) > _NOISE * np.exp(-grey[1])
-    against = smooth((match < _MIN_MATCH) & structured & within, 2.0 * _WINDOW)
-    return against > _MOST * smooth(within, 2.0 * _WINDOW)
+    against = smooth((match < _MIN_MATCH) & structured & within, 2.0 * coarse * _WINDOW)
+    return against > _MOST * smooth(within, 2.0 * coarse * _WINDOW)
 
 
 def mask_evidence(turning: np.ndarray) -> np.ndarray:

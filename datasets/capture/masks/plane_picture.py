@@ -48,6 +48,14 @@ class PlanePicture:
         to_integers = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
         return to_integers @ model.camera(view).projection_matrix() @ self.to_world
 
+    def sample_pixels(self, model: SparseModel, view: int) -> float:
+        """How many pixels of a view a sample in the middle covers, along its longer side."""
+        middle = np.append(np.full(2, 0.5 * (len(self.texture) - 1)), 1.0)
+        matrix = self.homography(model, view)
+        x, y, depth = matrix @ middle
+        slope = (matrix[:2, :2] - np.outer([x / depth, y / depth], matrix[2, :2])) / depth
+        return float(np.linalg.norm(slope, 2))
+
     def seen_from(self, model: SparseModel, view: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log colours (H, W, 3), spread (H, W) and whether they are known (H, W), as one view would see the plane."""
         size = tuple(model.sizes[view].tolist())

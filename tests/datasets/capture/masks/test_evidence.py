@@ -55,6 +55,20 @@ def test_a_label_before_a_newspaper_is_not_taken_for_it(label):
     assert (evidence[outside] == BACKGROUND).mean() > 0.97
 
 
+def test_a_view_that_is_sharper_than_the_picture_shows_the_plane():
+    patches = cv2.GaussianBlur(print_like(1, 1.0) - 5.0, (0, 0), 10.0)
+    fine = print_like(0, 0.1) + 0.2 * patches / patches.std()
+    sharp, model = scene(fine)
+    num = SIDE // 8
+    half_off = np.array([[8.0, 0.0, 7.5], [0.0, 8.0, 3.5], [0.0, 0.0, 1.0]])  # poses err by half a sample
+    small = cv2.resize(fine, (num, num), interpolation=cv2.INTER_AREA)
+    spread, known = np.full((num, num), 0.1, np.float32), np.ones((num, num), bool)
+    coarse = PlanePicture(sharp.to_world @ half_off, small, spread, known, ~known, np.zeros((1, 3)))
+    assert coarse.sample_pixels(model, 0) == pytest.approx(8.0, rel=0.01)
+    evidence = plane_evidence(coarse, model, 0, sharp.seen_from(model, 0)[0])
+    assert (evidence[24:-24, 24:-24] == BACKGROUND).mean() > 0.97
+
+
 def test_a_plain_plane_is_background_by_its_colour():
     picture, model = scene(print_like(0, 0.0))
     noise = np.random.default_rng(2).normal(0.0, 0.01, (SIDE, SIDE, 3)).astype(np.float32)

@@ -3,7 +3,7 @@
 import os
 
 _SERIAL = 0.7  # seconds for an image that no second core shortens: mapping, bundle adjustment
-_IMAGE, _PAIR = 1.7, 0.13  # core seconds for an image (features, masks) and for a pair that is matched
+_IMAGE, _PAIR = 1.3, 0.13  # core seconds for an image (features, masks) and for a pair that is matched
 _PIXELS = 480_000  # of the images that were measured; features and matches grow with the area up to MAX_GROWTH
 _MAX_GROWTH = 2.0
 _ALL_PAIRS, _SOME_PAIRS = 80, 11  # images up to which photos are all paired; pairs of a frame of a video

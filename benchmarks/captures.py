@@ -138,7 +138,7 @@ def work(argv: list[str]) -> int:
     parser.add_argument("--config", default=CONFIG, help=f"what is trained (default: {CONFIG})")
     parser.add_argument("--name", default="captures", help="of the result")
     args = common.parse_with_overrides(parser, argv)
-    overrides = [*args.overrides, *(["trainer.max_steps=40"] if args.quick else [])]
+    overrides = [*args.overrides, *(["trainer.max_steps=40", "system.warmup_steps=10"] if args.quick else [])]
     result = Result("captures", args.name, common.chosen_device(args.device), args, argv)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="captures-") as folder:

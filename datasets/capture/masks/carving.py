@@ -58,7 +58,7 @@ class Hull:
 
 def carve(
     evidence: Sequence[np.ndarray], model: SparseModel, center: np.ndarray, radius: float,
-    axes: np.ndarray, floor: float | None, misses: float = 0.1,
+    axes: np.ndarray, floor: float | None, misses: float,
 ) -> Hull:  # fmt: skip
     """The voxels within `radius` of a point (3,), above the height `floor` along the last axis, that the views leave.
 

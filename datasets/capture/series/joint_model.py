@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pycolmap
 
+from datasets.capture.poses.robust_adjustment import adjust_robustly
 from datasets.capture.series.object_features import ObjectFeatures
 from datasets.geometry.agreement import fit_similarity
 
@@ -97,17 +98,7 @@ def as_joined(features: ObjectFeatures, joint: pycolmap.Reconstruction) -> Objec
 def adjust(joint: pycolmap.Reconstruction, first: ObjectFeatures, refine_focal: bool = False) -> None:
     """Bundle adjusts a joint model, in the frame of the cameras of the first series, and drops what does not fit."""
     before = first.c2w[:, :, 3]
-    options = pycolmap.BundleAdjustmentOptions()
-    options.print_summary = False
-    options.refine_focal_length = refine_focal
-    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-    options.ceres.solver_options.max_num_iterations = _ITERATIONS
-    options.ceres.solver_options.function_tolerance = 1e-6
-    config = pycolmap.BundleAdjustmentConfig()
-    for image_id in joint.reg_image_ids():
-        config.add_image(image_id)
-    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
-    pycolmap.create_default_bundle_adjuster(options, config, joint).solve()
+    adjust_robustly(joint, _ITERATIONS, refine_focal)
     side = max(max(camera.width, camera.height) for camera in joint.cameras.values())
     manager = pycolmap.ObservationManager(joint)
     manager.filter_all_points3D(_MAX_ERROR * side, _MIN_ANGLE)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
+from datasets.capture.poses.robust_adjustment import adjust_robustly
 from datasets.capture.poses.turntable.adjustment import MotionAdjustment, adjust, observations
 from datasets.capture.poses.turntable.motion import Motion, pixel_size, with_focal
 from datasets.capture.poses.turntable.rings import PairMatches, Ring
@@ -74,16 +75,7 @@ def _adjust_to_motion(
 def _with_free_poses(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
     """A copy in which the poses are free of the motion."""
     free = pycolmap.Reconstruction(model)
-    options = pycolmap.BundleAdjustmentOptions()
-    options.print_summary = False
-    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-    options.ceres.solver_options.max_num_iterations = _ITERATIONS
-    options.ceres.solver_options.function_tolerance = 1e-6
-    config = pycolmap.BundleAdjustmentConfig()
-    for image_id in free.reg_image_ids():
-        config.add_image(image_id)
-    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
-    pycolmap.create_default_bundle_adjuster(options, config, free).solve()
+    adjust_robustly(free, _ITERATIONS, refine_focal=True)
     free.update_point_3d_errors()
     return free
 

@@ -20,6 +20,7 @@ from datasets.geometry.normalise import (
     scene_from_world,
     upright_frame,
 )
+from datasets.lighting import LIGHTING_FILE, SceneLighting, read_lightings, scene_lighting
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import UnsplitFolderConfig
 from datasets.region import OBJECT_FILE, Region, read_region
@@ -151,6 +152,7 @@ class PosedLoader:
             world_from_scene=world @ np.linalg.inv(self.scene_from_world),
             points=self._points(),
             ground=self._ground(),
+            lighting=self._lighting([path.name for path in views]),
             orbit_views=config.n_test_traj_steps,
         )
         if posed.mask_folder is not None:
@@ -166,6 +168,15 @@ class PosedLoader:
         normal = linear @ region.ground.normal
         normal /= np.linalg.norm(normal)
         return np.append(normal, normal @ (linear @ region.ground.project(np.zeros(3)) + shift))
+
+    def _lighting(self, names: Sequence[str]) -> SceneLighting | None:
+        """The lightings of images with these names; None where the folder tells of none."""
+        path = self.root / LIGHTING_FILE
+        if not path.is_file():
+            return None
+        require_inside(self.root, [path], self.config.follow_links)
+        linear = self.scene_from_world[:3, :3]
+        return scene_lighting(read_lightings(path), names, linear / np.cbrt(np.linalg.det(linear)), path)
 
     def _points(self) -> np.ndarray | None:
         """(K, 3) float32 sparse points in the scene frame."""

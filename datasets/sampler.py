@@ -48,6 +48,7 @@ class RaySampler:
         self.counts = torch.from_numpy(scene.sizes.prod(axis=1)).to(self.device)  # (N,) pixels of each image
         self.heights = torch.from_numpy(scene.sizes[:, 1].copy()).to(self.device)  # (N,) pixels
         self.ends = self.photographs.starts + self.counts
+        self.lighting = None if scene.lighting is None else torch.from_numpy(scene.lighting.of_image).to(self.device)
         self._spreads: dict[int, Tensor] = {}
 
     @property
@@ -74,6 +75,12 @@ class RaySampler:
     def ground(self) -> np.ndarray | None:
         """(4,) what the object stands on, see `Scene.ground`."""
         return self.scene.ground
+
+    @property
+    def lamp_axes(self) -> Tensor | None:
+        """(G, 3) on the device, see `SceneLighting.axes`; None where lamps stand still in the scene."""
+        lighting = self.scene.lighting
+        return None if lighting is None else torch.from_numpy(lighting.axes).to(self.device)
 
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of an image."""
@@ -109,7 +116,7 @@ class RaySampler:
             random = torch.rand((num_rays, 2, 1, 2), generator=generator, device=self.device)
             shift = ((random + self.spread(per_pixel // 2)) % 1.0 - 0.5).flatten(0, 2)
             pixel, image = pixel.repeat_interleave(per_pixel), image.repeat_interleave(per_pixel)
-        batch = ops.rays_of_pixels(self.photographs, pixel, image, background, shift, backend=self.backend)
+        batch = self._look_up(pixel, image, background, shift)
         banded = self.mask_band > 0 and self.scene.has_alpha
         return replace(batch, in_band=self.band[pixel] if banded else None)
 
@@ -159,7 +166,14 @@ class RaySampler:
         pixel = torch.arange(start, start + width * height, device=self.device)
         shifts = None if shift is None else shift.to(self.device).expand(len(pixel), 2)
         image = torch.full_like(pixel, index)
-        return ops.rays_of_pixels(self.photographs, pixel, image, background, shifts, backend=self.backend)
+        return self._look_up(pixel, image, background, shifts)
+
+    def _look_up(self, pixel: Tensor, image: Tensor, background: Tensor, shift: Tensor | None) -> RayBatch:
+        """The batch of pixels (R,) and their images (R,), each ray in the lighting of its photograph."""
+        batch = ops.rays_of_pixels(self.photographs, pixel, image, background, shift, backend=self.backend)
+        if self.lighting is None:
+            return batch
+        return replace(batch, rays=replace(batch.rays, lighting=self.lighting[image]))
 
     def view(
         self,

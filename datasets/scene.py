@@ -5,6 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
+from datasets.lighting import SceneLighting
+
 SPLITS = ("train", "val", "test")
 
 
@@ -28,6 +30,7 @@ class Scene:
     far: float = float("inf")
     # (4,) float64 nx, ny, nz, d: the object stands on the plane n @ x = d, its normal to the cameras; None: unknown
     ground: np.ndarray | None = None
+    lighting: SceneLighting | None = None  # None: lamps stand still in the scene
     orbit_views: int = 0  # frames of the orbit video; 0: the video shows the test views
 
     def __len__(self) -> int:

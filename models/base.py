@@ -1,5 +1,6 @@
 """What systems know of a model: rays and a background go in, a `RenderOutput` comes out."""
 
+import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from models.occupancy import OccupancyGrid
 from utils.rays import Rays, RaySamples
 from utils.registry import build
 
+log = logging.getLogger(__name__)
 MIN_OPACITY = 1e-6  # below it, the depth of a ray fades to 0 instead of being blown up
 
 
@@ -82,6 +84,11 @@ class VolumeModel(nn.Module):
         return is_sdf(self.config.geometry)
 
     @property
+    def num_lightings(self) -> int:
+        """In how many lightings the photographs were taken of an object that was moved; 0: it was not."""
+        return 0
+
+    @property
     def num_rays(self) -> int:
         """Rays to draw for a training step; `within_budget` tells which of them fit the sample budget."""
         return self.config.max_train_num_rays if self.config.dynamic_ray_sampling else self.config.train_num_rays
@@ -144,6 +151,16 @@ class VolumeModel(nn.Module):
         self.occupancy.restrict(framed)
         if self.background is not None:
             self.background.limit_to_covered(count_views, self.config.grid_min_views)
+
+    def set_lamp_axes(self, axes: Tensor) -> None:
+        """Tells, before training, how the lightings of the photographs (G) go around the object.
+
+        axes: (G, 3), unit length in the scene frame, of the turn that lamps and camera make around the object together;
+        0 for lamps that stand still in the scene. Raises ConfigError if the model has another number of lightings."""
+        log.info(
+            "lighting.json is not used, since model.lightings is 0: lamps are taken to stand still in the scene, though"
+            " the object was moved between photographs"
+        )
 
     def occupancy_value(self, points: Tensor) -> Tensor:
         """(N,) opacity of one step around points (N, 3), for the occupancy grid."""

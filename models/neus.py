@@ -1,5 +1,7 @@
 """NeuS: volume rendering of a signed distance field (Wang et al. 2021, arXiv:2106.10689)."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -7,7 +9,9 @@ from torch.nn import functional as F
 from models import ops
 from models.base import RenderOutput, SampleValues, VolumeModel
 from models.configs import NeuSConfig
+from models.texture import Lighting
 from models.variance import Variance
+from utils.errors import ConfigError
 from utils.rays import Rays, RaySamples
 from utils.registry import build
 
@@ -20,8 +24,14 @@ class NeuS(VolumeModel):
     def __init__(self, config: NeuSConfig) -> None:
         super().__init__(config)
         self.texture = build(config.texture, config.geometry.feature_dim + 3, config.backend)
+        self.lighting = Lighting(config.lightings, config.geometry.feature_dim) if config.lightings else None
         self.variance = Variance(config.variance)
         self.register_buffer("anneal", torch.tensor(1.0), persistent=False)  # on the device: part of a captured step
+
+    @property
+    def num_lightings(self) -> int:
+        """See VolumeModel.num_lightings."""
+        return self.config.lightings
 
     def on_step(self, step: int) -> None:
         """Sets the open levels of the grids and the cosine annealing."""
@@ -53,7 +63,7 @@ class NeuS(VolumeModel):
         alpha, normal = ops.neus_alpha(
             sdf, gradient, rays.directions, packed, inv_s, self.anneal, backend=self.config.backend
         )
-        rgb = self.texture(rays.directions, packed, feature, normal)
+        rgb = self._colors(rays, packed, feature, normal)
         weights, opacity, rgb, normal_map, depth = self.composite(alpha, rgb, normal, packed)
         curvature = None
         if "curvature" in needs:
@@ -86,4 +96,26 @@ class NeuS(VolumeModel):
         """See VolumeModel.color."""
         _, gradient, feature, _ = self.geometry(points)
         normal = F.normalize(gradient, dim=-1, eps=1e-6)
-        return self.texture(-outward, None, feature, normal).clamp(0.0, 1.0)
+        rays = Rays(points + outward, -outward, *torch.zeros_like(points[:, :2]).unbind(1))
+        number = torch.zeros_like(rays.near, dtype=torch.int64)
+        seen = [replace(rays, lighting=number + i) for i in range(max(self.num_lightings, 1))]
+        return torch.stack([self._colors(one, None, feature, normal).clamp(0.0, 1.0) for one in seen]).mean(0)
+
+    def _colors(self, rays: Rays, packed: RaySamples | None, feature: Tensor, normal: Tensor) -> Tensor:
+        """(S, 3) rgb of samples with a feature (S, F) and a unit normal (S, 3), each ray in its lighting."""
+        directions = rays.directions
+        if self.lighting is not None:
+            directions, feature, normal = self.lighting(rays, packed, feature, normal)
+        return self.texture(directions, packed, feature, normal)
+
+    def set_lamp_axes(self, axes: Tensor) -> None:
+        """See VolumeModel.set_lamp_axes."""
+        if self.lighting is None:
+            super().set_lamp_axes(axes)
+        elif len(axes) != len(self.lighting):
+            raise ConfigError(
+                f"model.lightings: expected {len(axes)}, as many as the photographs were taken in, got "
+                f"{len(self.lighting)}. Set it so, or to 0 for lamps that stand still in the scene."
+            )
+        else:
+            self.lighting.axes.copy_(axes)

@@ -1,13 +1,14 @@
-"""Fields of colour."""
+"""Fields of colour, and the light that they are seen in."""
 
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models import ops
 from models.configs import ReflectedRadianceConfig, VolumeRadianceConfig
-from utils.rays import RaySamples
+from utils.rays import Rays, RaySamples
 from utils.registry import build
 
 
@@ -54,3 +55,50 @@ class ReflectedRadiance(VolumeRadiance):
     def _network_inputs(self, directions: Tensor, packed: RaySamples | None, inputs: tuple[Tensor, ...]) -> Tensor:
         mirrored = ops.reflected_harmonics(directions, inputs[-1], packed, *self.lobe, backend=self.backend)
         return ops.concat_columns((*inputs, mirrored), None, packed, backend=self.backend)
+
+
+class Lighting(nn.Module):
+    """What colours are to be seen in, for photographs of an object that was moved while the lamps stood still.
+
+    An object that turns before a camera at rest sees lamp and camera go around it together. In a frame that goes with
+    them shading is a function of normal and direction again, as it is in the scene's frame for a camera that moves.
+    Photographs between which the object was put down otherwise are lit differently in ways that no turn describes: each
+    such lighting adds a learned vector to the geometry feature (NeRF-W, arXiv:2008.02268, section 4.1, has one for each
+    photograph)."""
+
+    def __init__(self, num: int, feature_dim: int) -> None:
+        """num: of lightings, >= 1; with one, there is no vector to learn."""
+        super().__init__()
+        self.register_buffer("axes", torch.zeros(num, 3))
+        self.codes = nn.Parameter(torch.zeros(num, feature_dim)) if num > 1 else None
+
+    def __len__(self) -> int:
+        return len(self.axes)
+
+    def forward(
+        self, rays: Rays, packed: RaySamples | None, feature: Tensor, normal: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Directions (R, 3), features (S, F) and unit normals (S, 3) as a colour network is to read them.
+
+        packed: None if each ray is one sample. Differentiable in features, normals and the vectors."""
+        number = torch.zeros_like(rays.near, dtype=torch.int64) if rays.lighting is None else rays.lighting
+        frames = turned_frames(rays.directions, self.axes[number])
+        directions = (frames * rays.directions[:, None, :]).sum(-1)
+        if packed is not None:
+            frames, number = frames[packed.ray_indices], number[packed.ray_indices]
+        if self.codes is not None:
+            feature = feature + self.codes[number]
+        return directions, feature, (frames * normal[:, None, :]).sum(-1)
+
+
+def turned_frames(directions: Tensor, axes: Tensor) -> Tensor:
+    """(R, 3, 3) rotations from the scene into frames that go around an axis with the camera: their rows are the
+    direction to the camera, as far as it is across the axis, the one across both, and the axis.
+
+    directions: (R, 3), unit length, of rays; axes: (R, 3), unit length, or 0 for lamps that stand still in the scene,
+    which gives the identity. Along the axis itself no direction is across it: rows vanish."""
+    across = (directions * axes).sum(-1, keepdim=True) * axes - directions
+    towards = F.normalize(across, dim=-1, eps=1e-6)
+    turned = torch.stack([towards, torch.linalg.cross(axes, towards), axes], dim=1)
+    still = (axes == 0.0).all(-1)[:, None, None]
+    return torch.where(still, torch.eye(3, dtype=turned.dtype, device=turned.device), turned)

@@ -59,6 +59,7 @@ RESOLVERS = {  # what it gives, and an example that is computed when the documen
         "the fourth",
         "${%s:load/missing,true,base/object-alone,base/whole-scene}",
     ),
+    "count_lightings": ("how many lightings lighting.json in a folder tells of, 0 without one", "${%s:load/missing}"),
     "existing": ("a path where there is something, else `null`", "${%s:load/missing.ply}"),
 }
 

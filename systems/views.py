@@ -15,6 +15,9 @@ class TrainingViews(Protocol):
 
     capturable: bool  # whether a CUDA graph can capture `draw`
 
+    @property
+    def lamp_axes(self) -> Tensor | None: ...  # (G, 3), see VolumeModel.set_lamp_axes; None: lamps stand still
+
     def draw(
         self,
         num_rays: int,

@@ -18,12 +18,14 @@ class Rays:
     directions: Tensor  # (R, 3) float32, unit length
     near: Tensor  # (R,) float32, >= 0
     far: Tensor  # (R,) float32
+    lighting: Tensor | None = None  # (R,) int64, number of the lighting that a ray is seen in; None: the first
 
     def __len__(self) -> int:
         return self.origins.shape[0]
 
     def __getitem__(self, part: slice) -> "Rays":
-        return Rays(self.origins[part], self.directions[part], self.near[part], self.far[part])
+        lighting = None if self.lighting is None else self.lighting[part]
+        return Rays(self.origins[part], self.directions[part], self.near[part], self.far[part], lighting)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from datasets.capture.setup.record import SETUP_FILE, SETUP_MASK_FOLDER
 from datasets.capture.setup.stage import recognise_setup
 from datasets.capture.stage_runner import Stage, run_stages
 from datasets.capture.undistort import undistort_images
+from datasets.lighting import LIGHTING_FILE
 from datasets.region import OBJECT_FILE, REGION_FILE
 from utils.errors import CaptureError
 
@@ -59,10 +60,11 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
         ),
         Stage(
             "region",
-            (REGION_FILE, "region.ply", "region.png", POINTS_FILE),
+            (REGION_FILE, "region.ply", "region.png", POINTS_FILE, LIGHTING_FILE),
             partial(locate_object, options),
             {"roi": options.roi},
             (root / INTEREST_FILE,),
+            version=2,  # lighting.json
         ),
         Stage(
             "masks",

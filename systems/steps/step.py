@@ -72,6 +72,8 @@ class TrainingStep:
         self.points = None if no_points else views.sparse_points(experiment.model.radius)
         if self.points is None:
             self.losses.pop("sparse_points", None)
+        if views.lamp_axes is not None:
+            model.set_lamp_axes(views.lamp_axes)
         if experiment.model.grid_min_views:
             model.limit_to_covered(views.count_views)
         self.rates, self.ranks = LearningRates(optimizer), Ranks.joined()

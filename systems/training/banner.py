@@ -47,6 +47,8 @@ def announce(
     threads = "" if system.device.type == "cuda" else f", {torch.get_num_threads()} threads"
     log.info("experiment: %s, %s on %s", experiment.name, model, dataset)
     log.info("dataset:    %s; %s", describe_photographs(scenes), describe_extent(scenes))
+    if num := system.model.num_lightings:
+        log.info("light:      %s", describe_light(num))
     log.info("model:      %s, %s parameters", model, f"{size:,}")
     log.info("device:     %s%s", device_name(system.device), threads)
     log.info("steps:      %s", describe_work(mode, experiment, system.current_step))
@@ -68,6 +70,12 @@ def describe_extent(scenes: Mapping[str, SceneSplit]) -> str:
     """Whether masks, or alpha, tell the object from what lies around it."""
     masked = any(scene.has_alpha for scene in scenes.values())
     return "masks: the object alone is trained" if masked else "no masks: the whole scene is trained"
+
+
+def describe_light(num: int) -> str:
+    """How many lightings the photographs were taken in, of an object that was moved."""
+    how_often = "one lighting" if num == 1 else f"{num} lightings"
+    return f"lamps stood still while the object was moved: {how_often} of lighting.json"
 
 
 def describe_work(mode: str, experiment: Experiment, step: int) -> str:

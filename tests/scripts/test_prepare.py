@@ -13,6 +13,7 @@ from textured_scene import HEIGHT, WIDTH, orbit_of_cameras, render, render_all, 
 import launch
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.geometry.agreement import agreement
+from datasets.lighting import read_lightings
 from datasets.poses import look_at
 from scripts.compare_cameras import main as compare
 from scripts.prepare import main
@@ -111,6 +112,10 @@ def test_an_object_that_turns_before_a_still_wall_has_cameras_round_it(tmp_path)
     views = ColmapLoader(ColmapConfig(str(tmp_path / "out"))).posed.views
     assert len(views) == 18
     assert agreement(np.stack([view.c2w for view in views]), cameras).centre_errors.max() < 0.02
+    (lighting,) = read_lightings(tmp_path / "out/lighting.json")
+    assert sorted(lighting.images) == [view.image.name for view in views]
+    away = np.stack([view.c2w[:, 2] for view in views])  # an axis about which all cameras look down alike
+    assert np.ptp(away @ lighting.axis) < 0.05
 
 
 def test_photos_of_two_sizes_have_two_cameras(tmp_path):

@@ -4,6 +4,7 @@ Files merge left to right; `defaults: [base/neus, base/dtu]` names files (withou
 itself, sought beside it and then in `configs/`; a name may be computed, then from the keys that all other files and the
 command line set, and is left out where it comes to null. Interpolations are OmegaConf's, plus the resolvers below."""
 
+import json
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -31,6 +32,15 @@ def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
 def if_masks(root: str, applied: bool, then: Any, else_: Any) -> Any:
     """`then` where there are masks in a folder of photographs and they are to be applied, else `else_`."""
     return then if applied is True and (Path(root) / "masks").is_dir() else else_
+
+
+def count_lightings(root: str) -> int:
+    """How many lightings the file lighting.json in a folder of photographs tells of; 0 where it is none that can be
+    read, which the dataset then says."""
+    try:
+        return len(json.loads((Path(root) / "lighting.json").read_text(encoding="utf-8-sig"))["lightings"])
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return 0
 
 
 _ARITHMETIC = {
@@ -63,6 +73,7 @@ for _name, _function in _ARITHMETIC.items():
 OmegaConf.register_resolver("basename", lambda path: re.sub(r"[^\w.-]", "-", Path(path).name), replace=True)
 OmegaConf.register_resolver("if_equal", lambda one, other, then, else_: then if one == other else else_, replace=True)
 OmegaConf.register_resolver("if_masks", if_masks, replace=True)
+OmegaConf.register_resolver("count_lightings", count_lightings, replace=True)
 OmegaConf.register_resolver("existing", lambda path: path if Path(path).exists() else None, replace=True)
 
 

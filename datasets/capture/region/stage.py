@@ -8,14 +8,18 @@ from datasets.capture.region.choose_region import INTEREST_FILE, POINTS_FILE, ch
 from datasets.capture.region.picture import write_region_cloud, write_region_picture
 from datasets.capture.setup.record import is_turntable
 from datasets.capture.sparse_model import read_sparse_model
+from datasets.lighting import LIGHTING_FILE, Lighting, write_lightings
 from datasets.region import REGION_FILE, write_region
 from utils.mesh.ply import write_points
 
 
 def locate_object(options: CaptureOptions, working: Path) -> dict[str, Any]:
-    """Writes region.json, region.ply, region.png and sparse_points.ply from sparse/0; returns the report."""
-    model = read_sparse_model(options.root / "sparse" / "0")
-    region = choose_region(model, options.roi, options.root / INTEREST_FILE, is_turntable(options.root))
+    """Writes region.json, region.ply, region.png, sparse_points.ply and, of a turntable, lighting.json from sparse/0;
+    returns the report."""
+    model, turned = read_sparse_model(options.root / "sparse" / "0"), is_turntable(options.root)
+    region = choose_region(model, options.roi, options.root / INTEREST_FILE, turned)
+    if turned:
+        write_lightings([Lighting(tuple(model.names), region.up)], working / LIGHTING_FILE)
     write_region(region, working / REGION_FILE)
     write_region_cloud(region, model, working / "region.ply")
     write_region_picture(region, model, options.root / "images", working / "region.png")

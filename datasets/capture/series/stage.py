@@ -26,6 +26,7 @@ from datasets.capture.series.shared_points import share_points, shared_places
 from datasets.capture.series.similarity import TOLERANCE
 from datasets.capture.sparse_model import SparseModel, to_sparse_model
 from datasets.files.quiet_colmap import quiet
+from datasets.lighting import LIGHTING_FILE, Lighting, read_lightings, write_lightings
 from datasets.points.sift import MIN_MATCHES
 from datasets.region import OBJECT_FILE, REGION_FILE, Region, read_region, write_region
 from utils.errors import CaptureError
@@ -35,7 +36,7 @@ from utils.mesh.ply import write_points
 log = logging.getLogger(__name__)
 OUTPUTS = (
     *("images", "sparse", MASK_FOLDER, CONTACT_SHEET, OBJECT_FILE),
-    *(REGION_FILE, "region.ply", "region.png", POINTS_FILE),
+    *(REGION_FILE, "region.ply", "region.png", POINTS_FILE, LIGHTING_FILE),
 )
 _FEW_SHARED = 3 * MIN_MATCHES  # points of the object: fewer fix the motion, but none of them confirms it
 _MIN_SPREAD = 0.15  # of the object's radius, of the shared points across the line along which they lie: errors of the
@@ -83,6 +84,7 @@ def join_series(series: Sequence[PreparedSeries], working: Path) -> dict[str, An
         hull = together.hull()
     region = object_region(hull.hull, region)
     _write_region(region, model, masks, working)
+    write_lightings(_lightings(series, placed, names), working / LIGHTING_FILE)
     error = joint.compute_mean_reprojection_error()
     log.info(
         "  %d images of %d series; %d points of the object, %d of them seen in several series; reprojection error "
@@ -180,6 +182,20 @@ def _require_agreement(masks: JointMasks, folder: Path) -> JointHull:
             f"was joined wrongly, or masks are wrong: look at masks.png of each series, and correct masks/ there."
         )
     return found
+
+
+def _lightings(
+    series: Sequence[PreparedSeries], placed: Sequence[np.ndarray], names: Mapping[str, Mapping[str, str]]
+) -> list[Lighting]:
+    """One lighting for each series, since the object lay otherwise to the lamps; as its own file says, if it turned."""
+    lightings = []
+    for one, similarity in zip(series, placed, strict=True):
+        axis = None
+        if (path := one.root / LIGHTING_FILE).is_file() and (own := read_lightings(path)[0].axis) is not None:
+            axis = similarity[:3, :3] @ own
+            axis /= np.linalg.norm(axis)
+        lightings.append(Lighting(tuple(names[one.label].values()), axis))
+    return lightings
 
 
 def _write_region(region: Region, model: SparseModel, masks: Mapping[str, np.ndarray], working: Path) -> None:

@@ -1,5 +1,7 @@
 """Values of rays and of samples combined, in plain PyTorch: the specification of the fused kernels."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
     low, high = (-radius - rays.origins) * inverse, (radius - rays.origins) * inverse
     enter = torch.minimum(low, high).amax(dim=-1)
     leave = torch.maximum(low, high).amin(dim=-1)
-    return Rays(rays.origins, rays.directions, torch.maximum(rays.near, enter), torch.minimum(rays.far, leave))
+    return replace(rays, near=torch.maximum(rays.near, enter), far=torch.minimum(rays.far, leave))
 
 
 def sample_points(rays: Rays, packed: RaySamples) -> Tensor:

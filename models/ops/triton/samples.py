@@ -1,5 +1,7 @@
 """Values of rays and of samples combined on a GPU, in one kernel each instead of a gather and a copy per part."""
 
+from dataclasses import replace
+
 import torch
 import triton
 import triton.language as tl
@@ -31,7 +33,7 @@ def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
             R=R,
             BLOCK=BLOCK,
         )
-    return Rays(rays.origins, rays.directions, near, far)
+    return replace(rays, near=near, far=far)
 
 
 def sample_points(rays: Rays, packed: RaySamples) -> Tensor:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from systems.training.banner import describe_extent, describe_photographs, describe_work
+from systems.training.banner import describe_extent, describe_light, describe_photographs, describe_work
 
 
 class Split:
@@ -32,6 +32,11 @@ def test_masks_decide_what_is_trained() -> None:
     assert describe_extent(scenes) == "no masks: the whole scene is trained"
     scenes["train"].has_alpha = True
     assert describe_extent(scenes) == "masks: the object alone is trained"
+
+
+def test_light_is_told() -> None:
+    assert describe_light(1) == "lamps stood still while the object was moved: one lighting of lighting.json"
+    assert "2 lightings of" in describe_light(2)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from datasets.capture.series.stage import _doubts, join_series
 from datasets.capture.sparse_model import read_sparse_model
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.geometry.agreement import agreement
+from datasets.lighting import LIGHTING_FILE, Lighting, read_lightings, write_lightings
 from datasets.region import OBJECT_FILE, read_region
 from utils.errors import CaptureError
 
@@ -50,11 +51,28 @@ def test_series_are_joined(tmp_path):
     assert np.linalg.norm(region.center - STANDING[:3, 3]) < 0.1
     assert {path.name for path in out.iterdir()} == {
         *("images", "sparse", "masks", "masks.png", "object.json"),
-        *("region.json", "region.ply", "region.png", "sparse_points.ply"),
+        *("region.json", "region.ply", "region.png", "sparse_points.ply", "lighting.json"),
     }
+    lit, lit_otherwise = read_lightings(out / "lighting.json")
+    assert (list(lit.images), list(lit_otherwise.images)) == (standing.names, on_its_side.names)
+    assert lit.axis is None
     scene = ColmapLoader(ColmapConfig(str(out))).load("train")
     assert scene.has_alpha
     assert scene.ground is None
+
+
+def test_the_axis_of_a_turntable_is_kept_in_the_joint_frame(tmp_path):
+    standing = write_series(tmp_path / "series" / "a", "x_", STANDING, 1)
+    on_its_side = write_series(tmp_path / "series" / "b", "y_", lying(1.3), 2)
+    for one in (standing, on_its_side):
+        write_lightings([Lighting(tuple(one.names), np.array([0.0, 0.0, 1.0]))], one.root / LIGHTING_FILE)
+    out = working(tmp_path)
+    join_series([prepared(standing, "a"), prepared(on_its_side, "b")], out)
+    first, second = read_lightings(out / LIGHTING_FILE)
+    np.testing.assert_allclose(first.axis, [0.0, 0.0, 1.0], atol=1e-6)
+    object_to_world = [STANDING[:3, :3], lying(1.3)[:3, :3]]
+    expected = object_to_world[0] @ object_to_world[1].T @ [0.0, 0.0, 1.0]
+    np.testing.assert_allclose(second.axis, expected / np.linalg.norm(expected), atol=0.02)
 
 
 def test_names_get_the_label_where_two_series_share_them(tmp_path):

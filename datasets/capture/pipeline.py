@@ -50,6 +50,7 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
             partial(estimate_poses, options),
             {"camera": options.camera, "camera_model": options.camera_model},
             (root / "frames",),
+            version=2,  # principal points
         ),
         Stage(
             "undistort",

@@ -20,6 +20,7 @@ from datasets.capture.poses.fold_check import PoseCheck, check_poses
 from datasets.capture.poses.likely_split import UntruePosesError, likely_split
 from datasets.capture.poses.mapping import reconstruct, reconstruct_loosely, reconstruct_once, reconstruct_strictly
 from datasets.capture.poses.pairs import Pair, choose_pairs, choose_ring_pairs
+from datasets.capture.poses.robust_adjustment import PrincipalPoints, find_principal_points
 from datasets.capture.poses.turntable.solve import solve_turntable
 from datasets.capture.setup.record import LIKELY_TURNS, SETUP_MASK_FOLDER, Setup, read_setup
 from datasets.files.quiet_colmap import quiet
@@ -63,6 +64,7 @@ def estimate_poses(options: CaptureOptions, working: Path) -> dict[str, Any]:
         num_matches = read_num_matches(database, names)
         statistics = MatchStatistics(frames, is_video, [len(features) for features in descriptors], num_matches)
         solution = _solve(options, database, setup, statistics)
+        centres = find_principal_points(solution.models[0])
     for number, model in enumerate(solution.models):
         (target := folder / "models" / str(number)).mkdir(parents=True)
         model.write(target)
@@ -70,12 +72,26 @@ def estimate_poses(options: CaptureOptions, working: Path) -> dict[str, Any]:
         "models": len(solution.models),
         "method": solution.method,
         "check": solution.check.figures,
+        "principal_points": {
+            "found": centres.found,
+            "offsets": centres.offsets.tolist(),
+            "deviations": [[value if np.isfinite(value) else None for value in row] for row in centres.deviations],
+        },
     }
     _log_report(report, statistics)
+    log.info("  %s", _told_centres(centres))
     for warning in solution.check.warnings:
         log.warning("%s. Look at region.png: do the cameras go round the object as you did?", warning)
     (working / "poses.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     return report
+
+
+def _told_centres(centres: PrincipalPoints) -> str:
+    if not centres.found:
+        return "lens: these views do not tell the principal point, which is taken to be the middle of the images"
+    (x, y), worst = centres.offsets[0], centres.deviations.max()
+    others = f", and of {len(centres.offsets) - 1} more cameras" if len(centres.offsets) > 1 else ""
+    return f"lens: the principal point is {x:+.1f}, {y:+.1f} pixels off the middle{others}, known to {worst:.1f}"
 
 
 def _read_setup(root: Path, names: Sequence[str]) -> Setup:

@@ -86,8 +86,9 @@ class Lighting(nn.Module):
         directions = (frames * rays.directions[:, None, :]).sum(-1)
         if packed is not None:
             frames, number = frames[packed.ray_indices], number[packed.ray_indices]
-        if self.codes is not None:
-            feature = feature + self.codes[number]
+        if self.codes is not None:  # as a product: the gradient of a look-up would add all samples to few rows
+            which = number[:, None] == torch.arange(len(self), device=number.device)
+            feature = feature + which.to(feature.dtype) @ self.codes
         return directions, feature, (frames * normal[:, None, :]).sum(-1)
 
 

@@ -87,7 +87,7 @@ def _march(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
         packed = ops.march(rays, inputs.occupied, RADIUS, STEP, inputs.jitter, capacity, backend=backend)
         return tuple(vars(packed).values())
 
-    return Call(forward, (*vars(rays).values(), inputs.jitter, inputs.occupied))
+    return Call(forward, (rays.origins, rays.directions, rays.near, rays.far, inputs.jitter, inputs.occupied))
 
 
 def _hash(points: str, with_jacobian: bool, inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from systems.configs import Experiment
 from systems.runs import RunFolder
 from utils.config import schema
-from utils.config.compose import collect, resolve
+from utils.config.compose import COUNTS_IN_FOLDER, collect, resolve
 from utils.config.difference import disagreements, flatten, describe_changes
 from utils.config.sources import Source, plain
 from utils.config.text import as_yaml
@@ -111,7 +111,11 @@ class ConfigRecord:
             log.info("%s: no merged.yaml beside it, so what was computed from other keys stays", run.parsed_config)
         kept = {key: value for key, value in own.items() if key not in given}
         raw = "\n---\n".join(Path(path).read_text(encoding="utf-8") for path in paths)
-        return cls(run, raw, OmegaConf.to_yaml(merged), kept, schema.to_dict(experiment))
+        parsed = schema.to_dict(experiment)
+        for key, value in flatten(plain(merged)).items():
+            if isinstance(value, str) and value.startswith(COUNTS_IN_FOLDER):
+                OmegaConf.update(merged, key, flatten(parsed)[key])
+        return cls(run, raw, OmegaConf.to_yaml(merged), kept, parsed)
 
     def create(self) -> None:
         """Makes the folder of a new run; see `RunFolder.create`."""

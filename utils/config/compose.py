@@ -51,6 +51,7 @@ _ARITHMETIC = {
     "idiv": operator.floordiv,
     "calc_exp_lr_decay_rate": calc_exp_lr_decay_rate,
 }
+COUNTS_IN_FOLDER = "${count_lightings:"  # what it comes to shapes a model, so a run keeps what it began with
 _COMPUTES = re.compile(r"\$\{(" + "|".join(_ARITHMETIC) + "):")
 Keys = Callable[[], DictConfig]  # reads them only if it is called
 MAX_VALUES = 100_000  # of a YAML file, once its anchors are written out

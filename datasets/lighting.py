@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets.files.json_files import read_json, to_number
+from datasets.files.json_files import read_json, to_vector
+from datasets.geometry.normalise import move_direction
 from utils.errors import DataError
 from utils.files import replacing
 
@@ -58,15 +59,15 @@ def read_lightings(path: Path) -> tuple[Lighting, ...]:
 
 
 def scene_lighting(
-    lightings: Sequence[Lighting], names: Sequence[str], rotation: np.ndarray, path: Path
+    lightings: Sequence[Lighting], names: Sequence[str], scene_from_world: np.ndarray, path: Path
 ) -> SceneLighting:
-    """The lightings of images with these names; rotation: (3, 3), from the frame of the cameras to the scene's.
+    """The lightings of images with these names; scene_from_world: (4, 4) similarity from the frame of the cameras.
 
     Raises DataError for an image that no lighting has."""
     numbers = {name: number for number, one in enumerate(lightings) for name in one.images}
     if missing := [name for name in names if name not in numbers]:
         raise DataError(f"{path}: expected each image in a lighting, got none for {missing[0]}.{_REMEDY}")
-    axes = [np.zeros(3) if one.axis is None else rotation @ one.axis for one in lightings]
+    axes = [np.zeros(3) if one.axis is None else move_direction(one.axis, scene_from_world) for one in lightings]
     return SceneLighting(np.array(axes, np.float32), np.array([numbers[name] for name in names], np.int64))
 
 
@@ -77,9 +78,7 @@ def _lighting(value: Any, where: str) -> Lighting:
     axis = value.get("axis")
     if axis is None:
         return Lighting(tuple(images))
-    if not isinstance(axis, list) or len(axis) != 3:
-        raise DataError(f"{where}: expected axis to be null or three numbers, got {axis!r}.{_REMEDY}")
-    direction = np.array([to_number(part, "axis", where) for part in axis])
+    direction = to_vector(axis, "axis", where)
     if not (length := float(np.linalg.norm(direction))) > 0.0:
         raise DataError(f"{where}: expected axis to be a direction, got {axis!r}.{_REMEDY}")
     return Lighting(tuple(images), direction / length)

@@ -17,6 +17,7 @@ from datasets.geometry.normalise import (
     SparsePoints,
     UpMethod,
     move_cameras,
+    move_direction,
     scene_from_world,
     upright_frame,
 )
@@ -165,8 +166,7 @@ class PosedLoader:
         if region is None or region.ground is None:
             return None
         linear, shift = self.scene_from_world[:3, :3], self.scene_from_world[:3, 3]
-        normal = linear @ region.ground.normal
-        normal /= np.linalg.norm(normal)
+        normal = move_direction(region.ground.normal, self.scene_from_world)
         return np.append(normal, normal @ (linear @ region.ground.project(np.zeros(3)) + shift))
 
     def _lighting(self, names: Sequence[str]) -> SceneLighting | None:
@@ -175,8 +175,7 @@ class PosedLoader:
         if not path.is_file():
             return None
         require_inside(self.root, [path], self.config.follow_links)
-        linear = self.scene_from_world[:3, :3]
-        return scene_lighting(read_lightings(path), names, linear / np.cbrt(np.linalg.det(linear)), path)
+        return scene_lighting(read_lightings(path), names, self.scene_from_world, path)
 
     def _points(self) -> np.ndarray | None:
         """(K, 3) float32 sparse points in the scene frame."""

@@ -3,11 +3,10 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from datasets.files.json_files import read_json, to_number
+from datasets.files.json_files import read_json, to_number, to_vector
 from datasets.geometry.planes import Plane
 from utils.errors import ConfigError, DataError
 from utils.files import replacing
@@ -53,7 +52,7 @@ def read_region(path: Path) -> Region:
     values = read_json(path, "the JSON of a region", remedy)
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected an object with center, radius and up, got {type(values).__name__}.")
-    center, up = _vector(values, "center", path), _vector(values, "up", path)
+    center, up = (to_vector(values.get(key), key, str(path)) for key in ("center", "up"))
     radius = to_number(values.get("radius"), "radius", str(path))
     if radius <= 0.0:
         raise DataError(f"{path}: expected radius to be a length above 0, got {radius:g}.")
@@ -61,9 +60,9 @@ def read_region(path: Path) -> Region:
         raise DataError(f"{path}: expected up to be a direction, got {up.tolist()}.")
     ground = values.get("ground")
     if ground is not None:
-        if not isinstance(ground, dict) or not np.linalg.norm(_vector(ground, "normal", path)) > 0.0:
+        normal = to_vector(ground.get("normal"), "normal", str(path)) if isinstance(ground, dict) else np.zeros(3)
+        if not np.linalg.norm(normal) > 0.0:
             raise DataError(f"{path}: expected ground to be null or a plane with normal and offset, got {ground!r}.")
-        normal = _vector(ground, "normal", path)
         length = float(np.linalg.norm(normal))
         ground = Plane(normal / length, to_number(ground.get("offset"), "offset", str(path)) / length)
     return Region(center, radius, up / np.linalg.norm(up), ground, str(values.get("method", "by hand")))
@@ -82,10 +81,3 @@ def parse_roi(text: str) -> tuple[np.ndarray, float]:
             f"sparse_points.ply, for example --roi 0.1,-0.4,2.5,0.8."
         )
     return np.array(numbers[:3]), numbers[3]
-
-
-def _vector(values: dict[str, Any], key: str, path: Path) -> np.ndarray:
-    value = values.get(key)
-    if not isinstance(value, list) or len(value) != 3:
-        raise DataError(f"{path}: expected {key} to be three numbers, got {value!r}.")
-    return np.array([to_number(part, key, str(path)) for part in value])

@@ -226,8 +226,8 @@ class VolumeModelConfig:
 class NeuSConfig(VolumeModelConfig):
     """NeuS (Wang et al. 2021): volume rendering of a signed distance field."""
 
-    # in which the photographs were taken of an object that was moved before lamps at rest, as lighting.json of
-    # prepare.py says; 0: lamps stand still in the scene
+    # how many lighting.json of prepare.py tells of, where the object was moved and lamps stood still; 0: lamps stand
+    # still in the scene
     lightings: Annotated[int, Range(0, 64)] = 0
     cos_anneal_end: Step = 0  # step at which the rendered opacity depends fully on the angle of view
     variance: VarianceConfig = field(default_factory=VarianceConfig)

@@ -23,7 +23,7 @@ class Rays:
     def __len__(self) -> int:
         return self.origins.shape[0]
 
-    def __getitem__(self, part: slice) -> "Rays":
+    def __getitem__(self, part: slice | Tensor) -> "Rays":
         lighting = None if self.lighting is None else self.lighting[part]
         return Rays(self.origins[part], self.directions[part], self.near[part], self.far[part], lighting)
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from utils.config.schema import is_number
 from utils.errors import DataError
 
@@ -24,3 +26,10 @@ def to_number(value: Any, key: str, where: str) -> float:
     if not is_number(value):
         raise DataError(f"{where}: expected {key} to be a finite number, got {value!r}.")
     return float(value)
+
+
+def to_vector(value: Any, key: str, where: str) -> np.ndarray:
+    """(3,) float64 the value of a key. Raises DataError unless it is a list of three finite numbers."""
+    if not isinstance(value, list) or len(value) != 3:
+        raise DataError(f"{where}: expected {key} to be three numbers, got {value!r}.")
+    return np.array([to_number(part, key, where) for part in value])

@@ -66,6 +66,12 @@ def move_cameras(c2w: np.ndarray, similarity: np.ndarray) -> np.ndarray:
     return np.concatenate([rotation, position[:, :, None]], axis=2)
 
 
+def move_direction(direction: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+    """(3,) a direction (3,), turned by a similarity (4, 4); of unit length."""
+    turned = similarity[:3, :3] @ direction
+    return turned / np.linalg.norm(turned)
+
+
 def object_radius(positions: np.ndarray, sparse: SparsePoints | None, origin: np.ndarray) -> float:
     """Radius of the object around `origin` (3,), in the units of the cameras at `positions` (N, 3).
 

@@ -1,7 +1,7 @@
 """Pictures of the model from a visitor's camera, rendered like validation views at any size."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -85,7 +85,7 @@ def clip_to_box(rays: Rays, box: CropBox) -> Rays:
     first, second = ((corner - rays.origins) / rays.directions for corner in (low, high))
     near = torch.minimum(first, second).nan_to_num(nan=-torch.inf).amax(dim=1).clamp(min=0.0)
     far = torch.maximum(first, second).nan_to_num(nan=torch.inf).amin(dim=1)
-    return Rays(rays.origins, rays.directions, torch.maximum(rays.near, near), torch.minimum(rays.far, far))
+    return replace(rays, near=torch.maximum(rays.near, near), far=torch.minimum(rays.far, far))
 
 
 def _render(
@@ -93,7 +93,7 @@ def _render(
 ) -> dict[str, Tensor] | None:
     """What `render_rays` returns, with the background where rays miss the box; None if keep_going returned False."""
     hit = rays.near < rays.far
-    part = Rays(rays.origins[hit], rays.directions[hit], rays.near[hit], rays.far[hit])
+    part = rays[hit]
     size, parts = RAYS_PER_PART[rays.near.device.type], []
     for start in range(0, max(len(part), 1), size):
         if not keep_going():

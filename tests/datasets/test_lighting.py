@@ -65,7 +65,7 @@ def test_lightings_are_read_as_they_were_written(tmp_path):
         ({}, "a list of at least one, got None"),
         ({"lightings": []}, r"a list of at least one, got \[\]"),
         ({"lightings": [{"axis": None}]}, "lighting 0: expected images, a list of file names"),
-        ({"lightings": [{"images": ["a"], "axis": [0, 1]}]}, "lighting 0: expected axis to be null or three numbers"),
+        ({"lightings": [{"images": ["a"], "axis": [0, 1]}]}, "lighting 0: expected axis to be three numbers"),
         ({"lightings": [{"images": ["a"], "axis": [0, 0, 0]}]}, "expected axis to be a direction"),
         ({"lightings": [{"images": ["a"], "axis": [0, "x", 0]}]}, "expected axis to be a finite number"),
         ({"lightings": [{"images": ["a"]}, {"images": ["a"]}]}, "each image in one lighting, got a twice"),

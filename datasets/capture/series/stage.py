@@ -26,6 +26,7 @@ from datasets.capture.series.shared_points import share_points, shared_places
 from datasets.capture.series.similarity import TOLERANCE
 from datasets.capture.sparse_model import SparseModel, to_sparse_model
 from datasets.files.quiet_colmap import quiet
+from datasets.geometry.normalise import move_direction
 from datasets.lighting import LIGHTING_FILE, Lighting, read_lightings, write_lightings
 from datasets.points.sift import MIN_MATCHES
 from datasets.region import OBJECT_FILE, REGION_FILE, Region, read_region, write_region
@@ -192,8 +193,7 @@ def _lightings(
     for one, similarity in zip(series, placed, strict=True):
         axis = None
         if (path := one.root / LIGHTING_FILE).is_file() and (own := read_lightings(path)[0].axis) is not None:
-            axis = similarity[:3, :3] @ own
-            axis /= np.linalg.norm(axis)
+            axis = move_direction(own, similarity)
         lightings.append(Lighting(tuple(names[one.label].values()), axis))
     return lightings
 

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 
 from scripts.command_line import exit_code_of, make_parser
 from systems import schedules
-from systems.configs import Experiment, LossConfig, Weight
+from systems.configs import Experiment
+from systems.loss_config import LossConfig, Weight
 from utils import registry
 from utils.config import compose, schema
 from utils.config.limits import limits_of

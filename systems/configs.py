@@ -1,18 +1,18 @@
 """What an experiment can be told in YAML beside its dataset and model; free of torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
 from models.configs import is_sdf
+from systems.loss_config import LossConfig, Weight
 from systems.precedence import check_optimizer_args
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import registry
 from utils.config import compose, schema, switches
 from utils.config.limits import FolderName, Interval, OneOf, Range, Share, Step
-from utils.config.retired import RetiredKey
 from utils.config.schedule import Schedule
 from utils.config.schema import component
 from utils.errors import ConfigError
@@ -22,79 +22,9 @@ from utils.registry import register
 _FIELDLESS = NoBackgroundConfig, ColorBackgroundConfig  # backgrounds without samples
 _SDF_LOSSES = ("eikonal", "sparsity", "curvature", "ncc", "sparse_points")
 
-Weight = Annotated[Schedule, Range(0.0, 1e6)]
 Rate = Annotated[float, Range(0.0, 10.0)]  # of learning, or of decay
 Beta = Annotated[float, Range(0.0, below=1.0)]
 Eps = Annotated[float, Range(above=0.0, high=1.0)]
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Weights of the registered losses, `lambda_<name>`: a number or a schedule; 0 switches a loss off."""
-
-    weights: dict[str, Weight]
-    # sharpness of the sparsity loss, in 1 / scene unit
-    sparsity_scale: Annotated[float, Range(above=0.0, high=1e6)] = 1.0
-    sparse_points_num: Annotated[int, Range(1, 10**6)] = 1024  # of them in a step
-    ncc_rays: Annotated[int, Range(1, 10**6)] = 512  # of a step whose patches are compared, at most
-    ncc_patch: Annotated[int, Range(3, 101)] = 11  # pixels along the side of a patch, odd
-    ncc_views: Annotated[int, Range(1, 1000)] = 8  # neighbours of a photograph that its patches are compared with
-    # of these, the views that show a patch most alike count: others may not see it
-    ncc_best: Annotated[int, Range(1, 1000)] = 4
-    RETIRED: ClassVar[dict[str, RetiredKey]] = {
-        "lambda_normal_smooth": RetiredKey(
-            "a loss on normals of pixels side by side, which moved surfaces away from the truth", neutral=(0.0,)
-        ),
-        "normal_smooth_scale": RetiredKey("a setting of lambda_normal_smooth"),
-        "lambda_grid_tv": RetiredKey(
-            "a total variation of the hash grid, which made no surface better", neutral=(0.0,)
-        ),
-    }
-
-    def __post_init__(self) -> None:
-        if self.ncc_views < self.ncc_best:
-            raise ConfigError(
-                f"system.loss.ncc_views: expected at least {self.ncc_best} (system.loss.ncc_best), got "
-                f"{self.ncc_views}."
-            )
-        if self.ncc_patch % 2 == 0:
-            raise ConfigError(f"system.loss.ncc_patch: expected an odd number of pixels, got {self.ncc_patch}.")
-
-    @classmethod
-    def options(cls) -> dict[str, type]:
-        """The keys beside the weights, with their types."""
-        return {item.name: item.type for item in fields(cls) if item.name != "weights"}
-
-    @classmethod
-    def from_config(cls, value: Any, where: str) -> "LossConfig":
-        """Reads a block of `lambda_<name>: weight`. Raises ConfigError for a loss that does not exist."""
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where}: expected a block of lambda_<loss>: weight, got {schema.shown(value)}.")
-        known = [f"lambda_{name.replace('-', '_')}" for name in registry.names("loss")]
-        weights, options, settings = {}, {}, cls.options()
-        for key, item in value.items():
-            if key in settings:
-                options[key] = schema.convert(settings[key], item, f"{where}.{key}")
-            elif key in cls.RETIRED:
-                weightless = key.startswith("lambda_") and Schedule.from_config(item, f"{where}.{key}").is_zero
-                cls.RETIRED[key].check(0.0 if weightless else item, f"{where}.{key}")
-            elif key in known:
-                weights[key.removeprefix("lambda_")] = schema.convert(Weight, item, f"{where}.{key}")
-            else:
-                known += settings
-                hint = registry.nearest(str(key), known)
-                raise ConfigError(f"{where}.{key}: unknown loss.{hint} Known here: {', '.join(known)}.")
-        return cls(weights, **options)
-
-    def is_off(self, name: str) -> bool:
-        """Whether the weight of a loss is absent, or 0 at every step."""
-        weight = self.weights.get(name)
-        return weight is None or weight.is_zero
-
-    def to_config(self) -> dict[str, Any]:
-        """The YAML form that `from_config` reads back."""
-        weights = {f"lambda_{name}": weight.to_config() for name, weight in self.weights.items()}
-        return weights | {name: getattr(self, name) for name in self.options()}
 
 
 @dataclass(frozen=True)
@@ -111,7 +41,7 @@ class OptimizerArgs:
 
 @dataclass(frozen=True)
 class GroupArgs:
-    """What one part of the model (geometry, texture, variance, exposure) changes of `optimizer.args`."""
+    """What one part of the model (geometry, texture, variance, exposure, optics) changes of `optimizer.args`."""
 
     lr: Rate | None = None
     betas: tuple[Beta, Beta] | None = None
@@ -135,6 +65,11 @@ class SystemConfig:
     loss: LossConfig
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     exposure: bool = False  # learns a gain and an offset of each channel for each training image
+    vignette: bool = False  # learns how each camera darkens its corners; it takes images of one size and focal length
+    response: bool = False  # learns a curve of each channel of each camera, from colours of the scene to those it shows
+    # weight of the mean square of what these three learn, for what images do not tell. With 0.01, squared errors that
+    # weigh 10 and a mean squared colour of 0.1, gains fall 1 % short
+    photometric_prior: Weight = Schedule(((0, 0.01),))
     error_guided: Share = 0.0  # share of the rays that go where colours are most wrong, in cells of 16 x 16 pixels
     scheduler: SchedulerConfig = field(default_factory=lambda: SchedulerConfig(ConstantLR()))
     constant_steps: Step | None = None  # for interpolation in the scheduler

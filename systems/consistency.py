@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.base import RenderOutput
-from systems.configs import LossConfig
+from systems.loss_config import LossConfig
 from systems.losses import require
 from utils.cameras import plane_positions
 from utils.rays import Photographs, RayBatch, RaySamples, SourceViews

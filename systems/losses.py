@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from models import ops
 from models.base import RenderOutput
-from systems.configs import LossConfig
+from systems.loss_config import LossConfig
 from utils.errors import ConfigError
 from utils.rays import RayBatch
 from utils.registry import register
@@ -54,25 +54,56 @@ def require(value: T | None, name: str, what: str) -> T:
     return value
 
 
+def color_error(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """(R, 3) the rendered colour less that of the photograph, 0 and without a gradient where `_is_free`."""
+    error = out.rgb - batch.rgb
+    return error if config.saturated_level is None else torch.where(_is_free(error, batch, config), 0.0, error)
+
+
+def _is_free(error: Tensor, batch: RayBatch, config: LossConfig) -> Tensor:
+    """(R, 3) bool: a channel of the photograph from system.loss.saturated_level on says "at least this bright" and no
+    more, and the rendering is as bright or brighter."""
+    return (batch.rgb >= config.saturated_level) & (error >= 0.0)
+
+
 @register("loss", "rgb_mse")
 def rgb_mse(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean squared error of the colour. If the colour is a mean over several rays of a pixel, the variance of that mean
     is subtracted, since it would favour soft edges; so the loss may be below 0."""
-    squared = (out.rgb - batch.rgb).square()
-    return mean_over_colored((squared if out.rgb_variance is None else squared - out.rgb_variance).mean(-1), out)
+    error, variance = color_error(out, batch, config), out.rgb_variance
+    if variance is None:
+        return mean_over_colored(error.square().mean(-1), out)
+    if config.saturated_level is not None:
+        variance = torch.where(_is_free(out.rgb - batch.rgb, batch, config), 0.0, variance)
+    return mean_over_colored((error.square() - variance).mean(-1), out)
 
 
 @register("loss", "rgb_l1")
 def rgb_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean absolute error of the colour."""
-    return mean_over_colored((out.rgb - batch.rgb).abs().mean(-1), out)
+    return mean_over_colored(color_error(out, batch, config).abs().mean(-1), out)
 
 
 @register("loss", "rgb_smooth_l1")
 @register("loss", "rgb")
 def rgb_smooth_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Huber loss of the colour with the bend at 1 (the predecessor's loss for NeRF, there called `rgb`)."""
-    return mean_over_colored(F.smooth_l1_loss(out.rgb, batch.rgb, reduction="none").mean(-1), out)
+    error = color_error(out, batch, config)
+    return mean_over_colored(F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none").mean(-1), out)
+
+
+@register("loss", "rgb_robust")
+def rgb_robust(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
+    """The general robust loss of the colour (arXiv:1701.03077, eq. 1 and 8) in units of the squared error: that is what
+    it is for errors far below robust_scale; beyond it grows more slowly. robust_shape 1: pseudo-Huber (Charbonnier),
+    nearly the absolute error; 0: Cauchy; -2: Geman-McClure, where large errors hardly pull at all."""
+    scale, shape = config.robust_scale, config.robust_shape
+    squared = (color_error(out, batch, config) / scale).square()
+    if shape == 0.0:
+        cost = 2.0 * (0.5 * squared).log1p()
+    else:
+        cost = 2.0 * (2.0 - shape) / shape * ((squared / (2.0 - shape) + 1.0).pow(0.5 * shape) - 1.0)
+    return mean_over_colored(scale**2 * cost.mean(-1), out)
 
 
 @register("loss", "mask")

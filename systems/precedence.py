@@ -38,7 +38,9 @@ def _parts(experiment: Any) -> list[str]:
     behind = getattr(model, "background", None)
     names = [name for name in ("geometry", "texture", "variance") if hasattr(model, name)]
     names += [f"{name}_bg" for name in ("geometry", "texture") if hasattr(behind, name)]
-    return [*names, *(["exposure"] if experiment.system.exposure else [])]
+    system = experiment.system
+    learned = {"exposure": system.exposure, "optics": system.vignette or system.response}
+    return [*names, *(name for name, is_on in learned.items() if is_on)]
 
 
 def _is_own(value: Any, key: str) -> bool:

@@ -116,12 +116,15 @@ def check_fit(path: Path, state: Mapping[str, Tensor], module: nn.Module, change
     raise CheckpointError(f"{path}: belongs to another model: {problem}. {remedy}")
 
 
-def load_weights(path: Path, module: nn.Module, changed: Callable[[], str] = str) -> int:
+def load_weights(
+    path: Path, module: nn.Module, expect: Callable[[Mapping[str, Tensor]], None], changed: Callable[[], str] = str
+) -> int:
     """Puts the weights of a checkpoint into a system; returns their step. Raises CheckpointError.
 
-    changed: see `check_fit`."""
+    expect: called with the weights first, to make the parts whose shapes they tell; changed: see `check_fit`."""
     content = read_checkpoint(path)
     weights = weights_of(content)
+    expect(weights)
     check_fit(path, weights, module, changed)
     module.load_state_dict(weights)
     return content["global_step"]
@@ -131,7 +134,7 @@ def fit_training_state(state: dict[str, Tensor], module: nn.Module) -> None:
     """Makes what a checkpoint knows of the training images fit a module that goes on with the training.
 
     An error map begins anew if it is new, or if the images have other sizes. Raises CheckpointError if the exposures
-    are not those of the same images."""
+    are not those of the same images, or the vignettes and responses not those of the same cameras."""
     own = module.state_dict()
     name = "exposure.affine"
     before, after = (len(weights[name]) if name in weights else None for weights in (state, own))
@@ -141,8 +144,32 @@ def fit_training_state(state: dict[str, Tensor], module: nn.Module) -> None:
             f"system.exposure: the checkpoint has exposures of {there}, the training {here}. Keep system.exposure and "
             f"the training images as they were, or begin a new run with --resume_weights_only."
         )
+    _check_optics(state, own)
     is_map = {name for name in (*state, *own) if name.startswith("error_map.")}
     if any(name not in state or name not in own or state[name].shape != own[name].shape for name in is_map):
         for name in is_map:
             state.pop(name, None)
         state |= {name: own[name] for name in is_map if name in own}
+
+
+def _check_optics(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raises CheckpointError if a checkpoint and a module learn something else of cameras, or know other ones."""
+    name = "optics.cameras"
+    there, here = ({key: value for key, value in x.items() if key.startswith("optics.")} for x in (state, own))
+    alike = {key: value.shape for key, value in there.items()} == {key: value.shape for key, value in here.items()}
+    if not alike or (there and not torch.allclose(there[name].cpu(), here[name].cpu(), rtol=0.0, atol=0.5)):
+        raise CheckpointError(
+            f"system.vignette, system.response: the checkpoint has {_optics_told(there)}, the training "
+            f"{_optics_told(here)}. Keep both keys and the training images as they were, or begin a new run with "
+            f"--resume_weights_only."
+        )
+
+
+def _optics_told(optics: Mapping[str, Tensor]) -> str:
+    if not optics:
+        return "neither"
+    learned = " and ".join(part for part in ("vignette", "response") if f"optics.{part}" in optics)
+    cameras = optics["optics.cameras"]
+    width, height, focal = cameras[0, :3].tolist()
+    first = f"the first with {width:.0f} x {height:.0f} pixels and a focal length of {focal:.1f}"
+    return f"{learned} of {len(cameras)} cameras, {first}"

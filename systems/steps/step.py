@@ -10,9 +10,9 @@ from torch import Tensor
 
 from models.base import VolumeModel
 from models.configs import VolumeModelConfig
-from models.exposure import Exposure
+from models.photometry import Photometry
 from systems.configs import Experiment
-from systems.losses import rgb_mse
+from systems.losses import color_error, rgb_mse
 from systems.steps.error_map import ErrorMap
 from systems.steps.graphs import StepGraphs
 from systems.steps.optim import LearningRates
@@ -60,13 +60,17 @@ class TrainingStep:
         optimizer: torch.optim.Optimizer,
         device: torch.device,
         captured: bool,
-        exposure: Exposure | None = None,
+        photometry: Photometry | None = None,
         error_map: ErrorMap | None = None,
     ) -> None:
         self.model, self.experiment, self.views, self.optimizer = model, experiment, views, optimizer
-        self.device, self.captured, self.exposure, self.error_map = device, captured, exposure, error_map
-        self.losses = {name: registry.find("loss", name).target for name in experiment.system.loss.weights}
+        self.device, self.captured, self.photometry, self.error_map = device, captured, photometry, error_map
         config = experiment.system.loss
+        self.schedules = dict(config.weights)
+        self.losses = {name: registry.find("loss", name).target for name in self.schedules}
+        if photometry is not None:
+            self.schedules["photometric_prior"] = experiment.system.photometric_prior
+            self.losses["photometric_prior"] = lambda out, batch, config: photometry.prior()
         self.sources = None if config.is_off("ncc") else views.sources(config.ncc_views)
         no_points = config.is_off("sparse_points")
         self.points = None if no_points else views.sparse_points(experiment.model.radius)
@@ -106,8 +110,7 @@ class TrainingStep:
 
     def _weigh(self, step: int) -> tuple[str, ...]:
         """Puts the weights of this step on the device where they changed; returns the losses that have one."""
-        schedules = self.experiment.system.loss.weights
-        weights = {name: schedules[name].at(step) for name in self.losses}
+        weights = {name: self.schedules[name].at(step) for name in self.losses}
         for name, weight in weights.items():
             if name not in self._weights:
                 self._weights[name] = weight, torch.tensor(weight, device=self.device)
@@ -128,12 +131,13 @@ class TrainingStep:
         points = self._some_points() if "sparse_points" in names else None
         batch = replace(batch, sources=self.sources, points=points)
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
-        if self.exposure is not None:
-            out = replace(out, rgb=self.exposure(out, batch))
+        if self.photometry is not None:
+            out = replace(out, rgb=self.photometry(out.rgb, out.opacity, batch))
         if each > 1:
             batch, out = batch.by_pixel(each), out.by_pixel(each)
         if self.error_map is not None:
-            self.error_map.update(batch.pixel, batch.image, (out.rgb - batch.rgb).abs().mean(-1), out.within_budget)
+            error = color_error(out, batch, config).abs().mean(-1)
+            self.error_map.update(batch.pixel, batch.image, error, out.within_budget)
         found = {name: self.losses[name](out, batch, config) for name in names}
         terms = torch.stack(list(found.values()))
         loss = (terms * torch.stack([self._weights[name][1] for name in names])).sum()

@@ -52,7 +52,7 @@ class Job:
         torch.manual_seed(experiment.seed)
         system = registry.build(experiment.system, experiment, registry.build(experiment.model), self.run.save)
         if self.checkpoint is not None:
-            step = load_weights(self.checkpoint, system, self._changed)
+            step = load_weights(self.checkpoint, system, system.expect, self._changed)
             system.loaded_step = 0 if self.weights_only else step
         trainer = make_trainer(experiment, self.run, self.runs_dir, self.devices, self.interrupts)
         trainer.callbacks.extend(self.callbacks)

@@ -1,6 +1,8 @@
 """Renders views, puts them beside their photographs, and measures PSNR and SSIM."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from models.base import VolumeModel
 from models.inference import RaysAt, render_pixels
+from models.photometry import Photometry
 from utils.rays import RayBatch
 from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side
 
@@ -24,14 +27,20 @@ class RenderedView:
 
 
 def evaluate_view(
-    model: VolumeModel, batch: RayBatch, size: tuple[int, int], rays_at: RaysAt | None = None
+    model: VolumeModel,
+    batch: RayBatch,
+    size: tuple[int, int],
+    rays_at: RaysAt | None = None,
+    photometry: Photometry | None = None,
 ) -> RenderedView:
     """Renders all pixels of a photograph, size = (W, H), and compares them with it; where it has a mask, psnr_inside is
     that of the object's pixels alone.
 
-    rays_at: the rays at a shift from the pixel centres, for models that render several rays per pixel."""
+    rays_at: the rays at a shift from the pixel centres, for models that render several rays per pixel. photometry: what
+    its camera does to the colours."""
     width, height = size
-    images = _render(model, rays_at or (lambda shift: batch.rays), batch.background, size)
+    seen = None if photometry is None else partial(photometry, batch=batch)
+    images = _render(model, rays_at or (lambda shift: batch.rays), batch.background, size, seen)
     truth = batch.rgb.view(height, width, 3).cpu().numpy()
     parts = _parts(images, truth)
     metrics = image_metrics(images["rgb"], truth)
@@ -61,9 +70,18 @@ def psnr(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(peak_signal_noise_ratio(*pair, data_range=1.0))
 
 
-def _render(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int]) -> dict[str, np.ndarray]:
+def _render(
+    model: VolumeModel,
+    rays_at: RaysAt,
+    background: Tensor,
+    size: tuple[int, int],
+    seen: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> dict[str, np.ndarray]:
     width, height = size
     images = render_pixels(model, rays_at, background)
+    if seen is not None:
+        with torch.no_grad():
+            images["rgb"] = seen(images["rgb"], images["opacity"])
     return {name: image.view(height, width, *image.shape[1:]).cpu().numpy() for name, image in images.items()}
 
 

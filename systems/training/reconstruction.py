@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.base import VolumeModel
-from models.exposure import Exposure
+from models.photometry import Exposure, Optics, Photometry, cameras_of
 from models.slow_networks import warn_of_slow_networks
 from systems.configs import Experiment
 from systems.runs.board import Board
@@ -42,7 +43,8 @@ class ReconstructionSystem(pl.LightningModule):
         super().__init__()
         self.config, self.experiment, self.model, self.save_dir = config, experiment, model, save_dir
         self.exposure: Exposure | None = None  # of the training images; made by `setup`, which knows their number
-        self.error_map: ErrorMap | None = None  # likewise
+        self.optics: Optics | None = None  # of their cameras; likewise, or by `expect`
+        self.error_map: ErrorMap | None = None  # like the exposure
         check_parts(config, self._parts())
         self.frames: list[Path] = []
         self.shown_in_frames: tuple[str, ...] = ()  # names of the pictures in a frame, from left to right
@@ -75,8 +77,16 @@ class ReconstructionSystem(pl.LightningModule):
         views, config = self.data.views("train", self.device), self.config
         if config.exposure:
             self.exposure = Exposure(len(views)).to(self.device)
+        self.optics = None
+        if config.vignette or config.response:
+            self.optics = Optics(cameras_of(views.photographs, views.heights), config.vignette, config.response)
         if config.error_guided > 0.0:
             self.error_map = ErrorMap(config.error_guided, views.photographs, views.heights)
+
+    def expect(self, weights: Mapping[str, Tensor]) -> None:
+        """Makes the optics that weights are of, which held-out photographs are compared by."""
+        optics = Optics.like(weights)
+        self.optics = optics and optics.to(self.device)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Before the state of a checkpoint is loaded to go on with the training."""
@@ -84,8 +94,17 @@ class ReconstructionSystem(pl.LightningModule):
 
     def _parts(self) -> dict[str, list[torch.nn.Parameter]]:
         """Parameters by the names that `system.optimizer.params` uses."""
-        own = {"exposure": list(self.exposure.parameters()) if self.exposure else []} if self.config.exposure else {}
-        return self.model.parts() | own
+        own = {"exposure": self.exposure} if self.config.exposure else {}
+        own |= {"optics": self.optics} if self.config.vignette or self.config.response else {}
+        return self.model.parts() | {name: list(part.parameters()) if part else [] for name, part in own.items()}
+
+    def _photometry(self, split: str) -> Photometry | None:
+        """What the photographs of a split show of rendered colours; None: the colours as they are."""
+        exposure = self.exposure if split == "train" else None
+        if self.optics is None:
+            return None if exposure is None else Photometry(exposure)
+        views = self.data.views(split, self.device)
+        return Photometry(exposure, self.optics, self.optics.frames(views.photographs, views.heights))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; each step sets its learning rates."""
@@ -103,7 +122,7 @@ class ReconstructionSystem(pl.LightningModule):
         if self.uses_cuda_graph:
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
         step = self.model, self.experiment, views, optimizer, self.device, self.uses_cuda_graph
-        self.step = TrainingStep(*step, self.exposure, self.error_map)
+        self.step = TrainingStep(*step, self._photometry("train"), self.error_map)
         self.divergence = DivergenceMonitor(self, self.model, self.experiment.trainer.max_steps)
         self._last_rate = self.global_step - 1, time.perf_counter()
 
@@ -185,7 +204,8 @@ class ReconstructionSystem(pl.LightningModule):
     def _view(self, split: str, index: int) -> RenderedView:
         views, background = self.data.views(split, self.device), view_background(self.experiment.model, self.device)
         batch, size = views.image(index, background), views.size(index)
-        return evaluate_view(self.model, batch, size, lambda shift: views.image(index, background, shift).rays)
+        image = partial(views.image, index, background)
+        return evaluate_view(self.model, batch, size, lambda shift: image(shift).rays, self._photometry(split))
 
     def on_test_start(self) -> None:
         """Sets the model to its current step and drops the results of an earlier pass."""

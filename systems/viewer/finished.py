@@ -86,6 +86,6 @@ class FinishedRun:
         session.invalidate()
 
     def _load(self, step: int) -> None:
-        trained_steps = load_weights(self.checkpoints[step], self._system)
+        trained_steps = load_weights(self.checkpoints[step], self._system, self._system.expect)
         self._system.model.on_step(trained_steps)
         self._step = step

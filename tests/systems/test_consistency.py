@@ -13,8 +13,8 @@ from torch.testing import assert_close
 from datasets.geometry.neighbours import nearest_views
 from datasets.poses import look_at
 from models.base import RenderOutput, SampleValues
-from systems.configs import LossConfig
 from systems.consistency import correlation, first_crossings, grey_at, ncc
+from systems.loss_config import LossConfig
 from utils.cameras import Camera, pixel_rays
 from utils.errors import ConfigError
 from utils.rays import Photographs, RayBatch, RaySamples, SourceViews

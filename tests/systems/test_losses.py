@@ -1,12 +1,13 @@
 """Losses against values by hand; rays beyond the budget and padding count for nothing."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from models.base import RenderOutput, SampleValues
-from systems.configs import LossConfig
+from systems.loss_config import LossConfig
 from utils import registry
 from utils.errors import ConfigError
 from utils.rays import RayBatch, Rays, RaySamples
@@ -152,3 +153,71 @@ def test_an_edge_costs_nothing_though_few_rays_of_a_pixel_tell_where_it_runs() -
     assert loss("rgb_mse", pixels, truth) == pytest.approx(0.0, abs=0.002)
     elsewhere = replace(truth, rgb=torch.full((num, 3), share + 0.2))
     assert loss("rgb_mse", pixels, elsewhere) == pytest.approx(0.04, abs=0.004)
+
+
+def one_pixel(
+    rendered: list[float], photographed: list[float], config: LossConfig, name: str, variance: float | None = None
+) -> tuple[float, list[float]]:
+    """The loss of one pixel, and its gradient with respect to the rendered colour, in float64."""
+    out, batch = example()
+    rgb = torch.tensor([rendered] * 3, dtype=torch.float64, requires_grad=True)
+    spread = None if variance is None else torch.full_like(rgb, variance, requires_grad=True)
+    out = replace(out, rgb=rgb, rgb_variance=spread)
+    truth = replace(batch, rgb=torch.tensor([photographed] * 3, dtype=torch.float64))
+    value = registry.find("loss", name).target(out, truth, config)
+    value.backward()
+    return value.item(), rgb.grad.sum(0).tolist()
+
+
+COLOR_LOSSES = ["rgb_mse", "rgb_l1", "rgb_smooth_l1", "rgb_robust"]
+WHITE_LEVEL = LossConfig({}, saturated_level=0.996)
+
+
+@pytest.mark.parametrize("name", COLOR_LOSSES)
+def test_an_over_exposed_channel_pulls_only_what_is_darker(name: str) -> None:
+    photographed = [1.0, 254.0 / 255.0, 0.5]
+    brighter, gradient = one_pixel([1.3, 1.0, 0.5], photographed, WHITE_LEVEL, name)
+    assert (brighter, gradient) == (0.0, [0.0, 0.0, 0.0])
+    assert one_pixel([1.3, 1.0, 0.5], photographed, CONFIG, name)[0] > 0.0  # without the level
+    darker, gradient = one_pixel([0.9, 0.9, 0.5], photographed, WHITE_LEVEL, name)
+    plain = one_pixel([0.9, 0.9, 0.5], photographed, CONFIG, name)
+    assert (darker, gradient) == plain
+    assert darker > 0.0
+    assert max(gradient[:2]) < 0.0
+
+
+@pytest.mark.parametrize("name", COLOR_LOSSES)
+def test_a_channel_below_the_level_is_compared_as_ever(name: str) -> None:
+    for rendered in (0.8, 1.2):
+        found, expected = (
+            one_pixel([rendered] * 3, [253.0 / 255.0, 0.99, 0.9], config, name) for config in (WHITE_LEVEL, CONFIG)
+        )
+        assert found == expected
+
+
+def test_where_an_over_exposed_pixel_lets_all_pass_no_variance_is_taken_off() -> None:
+    """Else a wide spread of the rays of a pixel would be worth something."""
+    assert one_pixel([1.2] * 3, [1.0] * 3, WHITE_LEVEL, "rgb_mse", variance=0.3)[0] == 0.0
+    assert one_pixel([0.8] * 3, [1.0] * 3, WHITE_LEVEL, "rgb_mse", variance=0.3)[0] == pytest.approx(0.04 - 0.3)
+
+
+@pytest.mark.parametrize("shape", [1.0, 0.5, 0.0, -2.0, -10.0])
+def test_a_robust_loss_is_the_squared_error_for_small_ones_and_flatter_beyond(shape: float) -> None:
+    config = LossConfig({}, robust_scale=0.1, robust_shape=shape)
+    small, large = [0.5 + 1e-4] * 3, [0.9] * 3
+    assert one_pixel(small, [0.5] * 3, config, "rgb_robust")[0] == pytest.approx(1e-8, rel=1e-4)
+    value, gradient = one_pixel(large, [0.5] * 3, config, "rgb_robust")
+    by_hand = {1.0: 17**0.5 - 1.0, 0.0: math.log(9.0), -2.0: 2.0 * 16.0 / (16.0 + 4.0)}  # rho of errors of four scales
+    if shape in by_hand:
+        assert value == pytest.approx(2.0 * 0.01 * by_hand[shape])
+    assert 0.0 < sum(gradient) < 0.8
+
+
+@pytest.mark.parametrize("shape", [1.0, 0.0, -2.0])
+def test_gradients_of_the_robust_loss(shape: float) -> None:
+    out, batch = example()
+    config = LossConfig({}, robust_scale=0.2, robust_shape=shape, saturated_level=0.996)
+    truth = replace(batch, rgb=batch.rgb.double())
+    robust = registry.find("loss", "rgb_robust").target
+    rgb = (0.1 + 0.8 * torch.rand(3, 3, dtype=torch.float64)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda colors: robust(replace(out, rgb=colors), truth, config), rgb)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from systems.configs import GroupArgs, LossConfig, OptimizerArgs, OptimizerConfig, SystemConfig
+from systems.configs import GroupArgs, OptimizerArgs, OptimizerConfig, SystemConfig
+from systems.loss_config import LossConfig
 from systems.steps.optim import LearningRates, build_optimizer, restore_settings
 
 

@@ -133,6 +133,7 @@ REFUSED = [
     (["model.geometry.mlp_network_config.sphere_init_radius=0.1"], ["sphere_init_radius: is where a training starts"]),
     (["model.name=nerf"], ["model"]),
     (["system.exposure=true"], ["system.exposure"]),
+    (["system.vignette=true"], ["system.vignette, system.response: the checkpoint has neither, the training vignette"]),
     (["trainer.max_steps=10"], ["is at step 16, beyond trainer.max_steps=10", "--resume CKPT", "--test"]),
     (["name=other"], ["command line: name: names the folder of a new run", "--resume_weights_only"]),
     (["tag=other"], ["command line: tag: names the folder"]),

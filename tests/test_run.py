@@ -10,7 +10,7 @@ import torch
 import trimesh
 from shapes import ball
 from sphere_scene import RADIUS, write_sphere_scene
-from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, PROGRESSIVE, QUICK, SMALL
+from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, LIGHT, PROGRESSIVE, QUICK, SMALL
 
 import launch
 from utils.images import read_image
@@ -187,8 +187,8 @@ def test_variants_train(scene: Path, tmp_path: Path, variant: list[str]) -> None
 
 @pytest.mark.parametrize(
     "variant",
-    [[], PROGRESSIVE, LEVERS, LATE_LEVERS],
-    ids=["plain", "variant", "levers", "late levers"],
+    [[], PROGRESSIVE, LEVERS, LATE_LEVERS, LIGHT],
+    ids=["plain", "variant", "levers", "late levers", "light"],
 )
 def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path, variant: list[str]) -> None:
     steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10"]
@@ -219,6 +219,24 @@ def test_exposure_is_learned_resumed_and_left_out_of_tests(scene: Path, tmp_path
     assert run(scene, tmp_path, "--resume", str(found), "--validate") == 0
 
 
+def test_held_out_photographs_are_compared_as_their_camera_shows_them(scene: Path, tmp_path: Path) -> None:
+    """The vignette comes from the checkpoint, where no training image tells it."""
+    assert run(scene, tmp_path, "--train", *QUICK, *LIGHT, "trainer.max_steps=10", "system.warmup_steps=5") == 0
+    found = only(tmp_path, "exp/neus-demo/@*")
+    checkpoint = found / "ckpt/epoch=0-step=10.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    state = content["state_dict"]
+    assert state["optics.cameras"].shape == (1, 6)
+    assert min(state[name].abs().max() for name in ("optics.vignette", "optics.response")) > 1e-4
+    trained = json.loads((found / "save/metrics.json").read_text())["psnr"]
+    assert run(scene, tmp_path, "--resume", str(found), "--test") == 0
+    assert json.loads((found / "save/metrics.json").read_text())["psnr"] == pytest.approx(trained, abs=1e-6)
+    state["optics.vignette"].fill_(-1.0)
+    torch.save(content, checkpoint)
+    assert run(scene, tmp_path, "--resume", str(found), "--test") == 0
+    assert json.loads((found / "save/metrics.json").read_text())["psnr"] != pytest.approx(trained, abs=0.01)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records on a GPU only")
 @pytest.mark.parametrize(
@@ -231,8 +249,12 @@ def test_exposure_is_learned_resumed_and_left_out_of_tests(scene: Path, tmp_path
         ("neus-demo", [*PROGRESSIVE, f"{GRID}.update_steps=20"]),
         ("neus-demo", LEVERS),
         ("neus-demo", LATE_LEVERS),
+        ("neus-demo", LIGHT),
     ],
-    ids=["neus", "nerf", "neus-background", "nerf-background", "neus-variant", "neus-levers", "neus-late-levers"],
+    ids=[
+        *("neus", "nerf", "neus-background", "nerf-background", "neus-variant", "neus-levers", "neus-late-levers"),
+        "neus-light",
+    ],
 )
 def test_captured_and_eager_steps_give_the_same_results(
     scene: Path, tmp_path: Path, config: str, variant: list[str]

@@ -157,7 +157,7 @@ def _check_optics(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Non
     name = "optics.cameras"
     there, here = ({key: value for key, value in x.items() if key.startswith("optics.")} for x in (state, own))
     alike = {key: value.shape for key, value in there.items()} == {key: value.shape for key, value in here.items()}
-    if not alike or (there and not torch.allclose(there[name].cpu(), here[name].cpu(), rtol=0.0, atol=0.5)):
+    if not alike or (there and not torch.allclose(there[name].cpu(), here[name].cpu(), rtol=0.0, atol=0.5)):  # pixels
         raise CheckpointError(
             f"system.vignette, system.response: the checkpoint has {_optics_told(there)}, the training "
             f"{_optics_told(here)}. Keep both keys and the training images as they were, or begin a new run with "
@@ -172,4 +172,4 @@ def _optics_told(optics: Mapping[str, Tensor]) -> str:
     cameras = optics["optics.cameras"]
     width, height, focal = cameras[0, :3].tolist()
     first = f"the first with {width:.0f} x {height:.0f} pixels and a focal length of {focal:.1f}"
-    return f"{learned} of {len(cameras)} cameras, {first}"
+    return f"{learned} of {len(cameras)} {'camera' if len(cameras) == 1 else 'cameras'}, {first}"

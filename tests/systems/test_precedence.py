@@ -62,9 +62,12 @@ def test_a_setting_that_parts_follow_is_taken(tmp_path: Path) -> None:
     assert set(rates(read_experiment([foreign(tmp_path)], both)).values()) == {0.25}
 
 
-def test_a_setting_that_one_part_follows_names_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("part", ["exposure", "vignette", "response"])
+def test_a_setting_that_one_part_follows_names_the_others(
+    tmp_path: Path, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
     path = foreign(tmp_path)
-    read_experiment([path], ["system.exposure=true", f"{ARGS}.lr=0.5"])
+    read_experiment([path], [f"system.{part}=true", f"{ARGS}.lr=0.5"])
     (record,) = caplog.records
     assert record.getMessage() == (
         f"{ARGS}.lr=0.5 has no effect on the parts that set their own: {PARAMS}.geometry.lr, {PARAMS}.texture.lr, "

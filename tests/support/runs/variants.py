@@ -40,3 +40,12 @@ LATE_LEVERS = [  # for surfaces, from the middle of a short run on
     "system.error_guided=0.5",
     "model.grid_min_views=2",
 ]
+LIGHT = [  # all that is learned of cameras, and the losses that bear with what they cannot show
+    "system.exposure=true",
+    "system.vignette=true",
+    "system.response=true",
+    "system.optimizer.params.optics.lr=0.02",
+    "system.loss.saturated_level=0.9",
+    "system.loss.lambda_rgb_robust=1",
+    "system.error_guided=0.5",
+]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from systems.runs.checkpoints import read_checkpoint, read_newest, write_checkpoint
+from systems.runs.checkpoints import fit_training_state, read_checkpoint, read_newest, write_checkpoint
 from utils.errors import CheckpointError
 
 CONTENT = {"state_dict": {"a": torch.arange(50.0), "b": torch.ones(3, 2)}, "global_step": 7}
@@ -104,3 +104,28 @@ def test_the_newest_that_is_whole_is_used(file: Path, caplog: pytest.LogCaptureF
     assert [record.getMessage().count(".ckpt") for record in caplog.records] == [2, 2]
     with pytest.raises(CheckpointError):
         read_newest(newer)
+
+
+def optics(width: float, *learned: str, cameras: int = 1) -> torch.nn.Module:
+    """What a training knows of its cameras."""
+    system, part = torch.nn.Module(), torch.nn.Module()
+    part.register_buffer("cameras", torch.tensor([[width, 30.0, 50.0, 50.0, 20.0, 15.0]] * cameras))
+    for name in learned:
+        part.register_parameter(name, torch.nn.Parameter(torch.zeros(cameras, 3)))
+    system.optics = part
+    return system
+
+
+def test_a_training_goes_on_with_the_vignettes_of_the_same_cameras_alone() -> None:
+    module = optics(40.0, "vignette")
+    fit_training_state(optics(40.0, "vignette").state_dict(), module)
+    told = "vignette of 1 camera, the first with 40 x 30 pixels"
+    for other, what in (
+        (optics(80.0, "vignette"), "vignette of 1 camera, the first with 80 x 30 pixels"),
+        (optics(40.0, "vignette", cameras=2), "vignette of 2 cameras"),
+        (optics(40.0, "vignette", "response"), "vignette and response of 1 camera"),
+        (torch.nn.Module(), "has neither"),
+    ):
+        with pytest.raises(CheckpointError, match=what) as refused:
+            fit_training_state(other.state_dict(), module)
+        assert told in str(refused.value)

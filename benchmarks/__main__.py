@@ -23,7 +23,7 @@ def first_sentence(text: str) -> str:
 
 def main() -> None:
     for name, sentence in commands().items():
-        print(f"python -m {name:<24} {sentence}")
+        print(f"python -m {name:<33} {sentence}")
     print("Each one has --help. Results: benchmarks/results, read by people in docs/benchmarks.md.")
 
 

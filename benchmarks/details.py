@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.tables import HELD, HELD_PARTS, UNKNOWN, Json, number, table, timing
+from benchmarks.truth.table import table_of
 
 SHOWN_KERNELS = 10
 
@@ -45,6 +46,15 @@ def captures(result: Json) -> Iterator[str]:
     names += ("components", "watertight", "unseen_area_share", "prepare_seconds", "launch_seconds")
     rows = [[str(row["set"]), *(number(row.get(name)) for name in names[1:])] for row in result["rows"]]
     yield table([name.replace("_", " ") for name in names], rows)
+
+
+def photographs_with_truth(result: Json) -> Iterator[str]:
+    masks = "Sets are trained with their true masks. " if result["true_masks"] else ""
+    yield (
+        f"{masks}Medians over the runs that are done, with largest less smallest in brackets; everything in a mesh's "
+        "file counts."
+    )
+    yield table_of(result["rows"])
 
 
 def training(result: Json) -> Iterator[str]:

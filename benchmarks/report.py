@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.common import RESULTS, run_command
-from benchmarks.details import captures, folded_sets, long_work, operations, run_of_launch, training
+from benchmarks.details import (
+    captures,
+    folded_sets,
+    long_work,
+    operations,
+    photographs_with_truth,
+    run_of_launch,
+    training,
+)
 from benchmarks.tables import UNKNOWN, Json, floors, number, predecessor, source, table, timing, trainings
 from utils.errors import ConfigError, DataError
 from utils.files import replacing
@@ -35,6 +43,7 @@ python -m benchmarks.memory --config configs/neus-blender.yaml dataset.scene=non
 python -m benchmarks.processes --config configs/neus-blender.yaml dataset.scene=lego --gpus 0 0,1
 python -m benchmarks.folded_sets
 python -m benchmarks.captures SET ...
+python -m benchmarks.photographs_with_truth --work WORK SCENE ...
 python -m benchmarks.report
 ```"""
 DETAILS_HEADER = """# All figures
@@ -162,6 +171,7 @@ DETAILED: Sequence[Section] = (
     ("train", "Training", training),
     ("load", "Long work", long_work),
     ("captures", "Captures", captures),
+    ("photographs_with_truth", "Levers on photographs with truth", photographs_with_truth),
     ("folded_sets", "Folded poses", folded_sets),
     (None, "Runs of launch.py", run_of_launch),
 )

@@ -14,13 +14,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 
 from scripts.command_line import exit_code_of, make_parser
 from systems.runs import written_under
-from systems.sweep.execution import Execution
+from systems.sweep.execution import run_tasks
 from systems.sweep.plan import Sweep, Task, make_tasks, read_sweep
 from systems.sweep.pool import RayPool
 from systems.sweep.results import TaskResult, result_of, results_table, write_results
 from systems.sweep.status import TaskState, TaskStatus, commands, status_of
 from utils.errors import InputError
-from utils.interrupts import Interrupts, Stopped
 from utils.text_table import format_table
 
 log = logging.getLogger("photosurf")
@@ -67,26 +66,14 @@ def run_sweep(sweep: Sweep, tasks: Sequence[Task], args: argparse.Namespace) -> 
     for task in tasks:
         if task not in left and (reason := statuses[task.name].reason):
             log.info("%s %s: %s", statuses[task.name].state, task.name, reason)
-    signum = run_tasks(left, statuses, args) if left else None
+    signum = None
+    if left:
+        pool = RayPool(args.address, args.gpus, args.jobs)
+        signum = run_tasks(left, statuses, pool, args.exp_dir, args.runs_dir)
     show_results(sweep.name, [result_of(task, statuses[task.name]) for task in tasks], args.exp_dir / sweep.name)
     if signum is not None:
         return 128 + signum
     return int(any(status.state is not TaskState.DONE for status in statuses.values()))
-
-
-def run_tasks(left: Sequence[Task], statuses: dict[str, TaskStatus], args: argparse.Namespace) -> int | None:
-    """Runs tasks and updates their statuses; returns the signal that stopped it, None if none did."""
-    pool, interrupts = RayPool(args.address, args.gpus, args.jobs), Interrupts()
-    try:
-        log.info("running on %s, %d at a time", "GPUs" if pool.on_gpu else "the CPU", pool.slots)
-        with interrupts:
-            interrupts.keep()  # Ray has installed its own handler
-            Execution(pool, args.exp_dir, args.runs_dir, interrupts).run(left, statuses)
-    except Stopped as stop:  # the second signal
-        return stop.signum
-    finally:
-        pool.close()
-    return interrupts.received
 
 
 def show_results(name: str, results: Sequence[TaskResult], folder: Path) -> None:

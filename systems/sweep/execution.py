@@ -24,7 +24,7 @@ from systems.sweep.status import (
     record_failure,
 )
 from utils.eta import format_duration
-from utils.interrupts import Interrupts
+from utils.interrupts import Interrupts, Stopped
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
@@ -42,6 +42,8 @@ class Pool(Protocol):
     def poll(self, seconds: float) -> Sequence[TaskStarted | TaskEnded]: ...
 
     def stop(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -120,3 +122,20 @@ def status_after(task: Task, event: TaskEnded) -> TaskStatus:
     if code == 0 and is_complete(task):
         return TaskStatus(TaskState.DONE)
     return TaskStatus(TaskState.FAILED, f"{record_failure(task, code)} ({log_path(task)})")
+
+
+def run_tasks(
+    tasks: Sequence[Task], statuses: dict[str, TaskStatus], pool: Pool, exp_dir: Path, runs_dir: Path
+) -> int | None:
+    """Runs tasks, updates their statuses and closes the pool; returns the signal that stopped it, None if none did."""
+    interrupts = Interrupts()
+    try:
+        log.info("running on %s, %d at a time", "GPUs" if pool.on_gpu else "the CPU", pool.slots)
+        with interrupts:
+            interrupts.keep()  # Ray has installed its own handler
+            Execution(pool, exp_dir, runs_dir, interrupts).run(tasks, statuses)
+    except Stopped as stop:  # the second signal
+        return stop.signum
+    finally:
+        pool.close()
+    return interrupts.received

@@ -21,6 +21,7 @@ from utils.errors import ConfigError
 DEFAULT_VARIANT = "default"  # used if a sweep names no variants; not part of the names of tasks
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)  # valid folder names
 _PLACEHOLDER = re.compile(r"(?<!\$)\{(\w*)\}")  # {scene}, but not ${model.radius}
+_Paths = str | tuple[str, ...]
 _FIXED = ("name", "trial_name")  # keys by which a run's folder is found again
 
 
@@ -72,13 +73,15 @@ def _as_argument(value: Any, key: str) -> str:
 
 @dataclass(frozen=True)
 class Scenes:
-    """Names of scenes, and the overrides of each."""
+    """Names of scenes, the overrides of each, and the configs of those that have their own."""
 
     overrides: dict[str, Overrides]
+    configs: dict[str, _Paths] = field(default_factory=dict)  # in place of those of the sweep
 
     @classmethod
     def from_config(cls, value: Any, where: str) -> "Scenes":
-        """Reads a list of names, or a block of names and overrides. Raises ConfigError."""
+        """Reads a list of names, or a block of names and overrides, with `config` among them. Raises ConfigError."""
+        configs: dict[str, _Paths] = {}
         if isinstance(value, list):
             names = schema.convert(tuple[str, ...], value, where)
             scenes = dict.fromkeys(names, Overrides())
@@ -86,19 +89,24 @@ class Scenes:
                 twice = next(name for name in names if names.count(name) > 1)
                 raise ConfigError(f"{where}: expected each scene once, got {twice} twice. Remove one of them.")
         elif isinstance(value, dict):
-            scenes = {str(name): Overrides.from_config(item, f"{where}.{name}") for name, item in value.items()}
+            blocks = {str(name): dict(item) if isinstance(item, dict) else item for name, item in value.items()}
+            for name, item in blocks.items():
+                if isinstance(item, dict) and "config" in item:
+                    configs[name] = schema.convert(_Paths, item.pop("config"), f"{where}.{name}.config")
+            scenes = {name: Overrides.from_config(item, f"{where}.{name}") for name, item in blocks.items()}
         else:
             raise ConfigError(f"{where}: expected a list of names, or a block of names with keys; got {value!r}.")
         if not scenes:
             raise ConfigError(f"{where}: expected at least one scene, got none.")
-        return cls(scenes)
+        return cls(scenes, configs)
 
 
 @dataclass(frozen=True)
 class Variant:
     """One way to train."""
 
-    config: str | tuple[str, ...] | None = None  # replaces those of the sweep; None keeps them
+    config: _Paths | None = None  # replaces those of the sweep and of scenes; None keeps them
+    presets: tuple[str, ...] = ()  # files that are merged after the configs
     overrides: Overrides = field(default_factory=Overrides)
 
 
@@ -107,7 +115,7 @@ class Sweep:
     """The content of SWEEP.yaml: every scene is trained with every variant and every seed."""
 
     name: str  # folder of its runs in exp/ and runs/
-    config: str | tuple[str, ...]  # one or more files, merged in order
+    config: _Paths  # one or more files, merged in order
     scenes: Scenes
     overrides: Overrides = field(default_factory=Overrides)  # of all tasks
     variants: dict[str, Variant] = field(default_factory=lambda: {DEFAULT_VARIANT: Variant()})
@@ -185,8 +193,8 @@ def _tasks(sweep: Sweep, overrides: Sequence[str], exp_dir: Path) -> Iterator[Ta
         parts += [variant_name] if variant_name != DEFAULT_VARIANT else []
         parts += [f"seed{seed}"] if seed is not None else []
         name = "-".join(parts)
-        paths = variant.config or sweep.config
-        configs = (paths,) if isinstance(paths, str) else paths
+        paths = variant.config or sweep.scenes.configs.get(scene, sweep.config)
+        configs = (*((paths,) if isinstance(paths, str) else paths), *variant.presets)
         try:
             layers = sweep.overrides, scene_overrides, variant.overrides
             arguments = [argument for layer in layers for argument in layer.arguments(scene)]

@@ -7,11 +7,14 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Variables of torchrun and srun, which may have started Ray; a task must not take itself for one of their processes.
 _LAUNCHER_VARIABLES = "SLURM_", "WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK"
+
+ENDED = "# ended after "  # begins the line of the log behind the output of a command; its seconds follow
 
 
 class Runner:
@@ -52,11 +55,15 @@ class Runner:
                         return -signal.SIGTERM
                     file.write(f"$ {shlex.join(command)}\n".encode())
                     file.flush()
+                    started = time.monotonic()
                     self._process = subprocess.Popen(
                         command, cwd=folder, env=full_env, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                         start_new_session=True,
                     )  # fmt: skip
-                if code := self._process.wait():
+                code, seconds = self._process.wait(), time.monotonic() - started
+                file.write(f"{ENDED}{seconds:.1f} s\n".encode())
+                file.flush()
+                if code:
                     return code
         return 0
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,12 +15,14 @@ from systems.configs import read_experiment
 from systems.report.metric_labels import text_of
 from systems.runs.recorded_config import read_applied
 from systems.sweep.plan import Task
+from systems.sweep.runner import ENDED
 from utils.config import schema
 from utils.config.difference import disagreements
 from utils.errors import ConfigError
 from utils.files import replacing
 from utils.registry import ROOT
 
+_LAUNCH = str(ROOT / "launch.py")
 _MAX_KEYS = 3  # changed settings that a message lists
 
 
@@ -141,7 +144,7 @@ def commands(task: Task, gpu: str, exp_dir: Path, runs_dir: Path) -> list[list[s
         else:
             what = ["--config", *task.configs, "--train", *task.overrides]
         folders = ["--exp_dir", str(exp_dir), "--runs_dir", str(runs_dir)]
-        left.append([sys.executable, str(ROOT / "launch.py"), *what, "--gpu", gpu, *folders])
+        left.append([sys.executable, _LAUNCH, *what, "--gpu", gpu, *folders])
     if task.evaluate:
         files = ["--pred", str(task.run.path), "--out", str(evaluation_path(task))]
         left.append([sys.executable, str(ROOT / "scripts" / "evaluate.py"), *task.evaluate, *files])
@@ -179,6 +182,25 @@ def last_error(log: Path) -> str:
     """Why the last attempt in a log ended: its last line that begins with `error: `, or else its last line."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     start = max((index for index, line in enumerate(lines) if line.startswith("$ ")), default=-1)
-    lines = lines[start + 1 :]
+    lines = [line for line in lines[start + 1 :] if not line.startswith(ENDED)]
     errors = [line for line in lines if line.startswith("error: ")]
     return (errors or lines or ["it ended without a message"])[-1].removeprefix("error: ")
+
+
+def launch_seconds(task: Task) -> float | None:
+    """Seconds that launch.py took in all its attempts, of the whole process; None where the log does not tell."""
+    found, command = [], ""
+    try:
+        lines = log_path(task).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("$ "):
+            if command:
+                return None  # the one before was killed together with what watched it
+            command = line
+        elif line.startswith(ENDED) and command:
+            if f" {shlex.quote(_LAUNCH)} " in command:
+                found.append(float(line.removeprefix(ENDED).removesuffix(" s")))
+            command = ""
+    return sum(found) if found else None

@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.__main__ import commands, main
 
-NAMES = ["captures", "export", "folded_sets", "memory", "ops", "processes", "report", "scenes.hard", "train"]
+NAMES = ["captures", "export", "folded_sets", "memory", "ops"]
+NAMES += ["photographs_with_truth", "processes", "report", "scenes.hard", "train"]
 
 
 def test_every_command_is_listed_in_one_line(capsys: pytest.CaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """Draws triangle meshes on a CPU: a z-buffer for the visible surface, cameras on a circle around it, and shading."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numba
@@ -29,6 +30,21 @@ def orbit_views(
     coloring: "normal" shows the direction of the surface in the mesh's frame, "shaded" a grey material lit from the
     camera, "vertex" and "texture" the mesh's own colours; smooth: interpolate vertex normals instead of one normal per
     face."""
+    turns = np.arange(num_views) * (2 * np.pi / num_views)
+    return _views_from([_look_at_center(turn, np.radians(20.0), up) for turn in turns], mesh, size, coloring, smooth)
+
+
+def six_sides(mesh: Mesh, size: int, coloring: Coloring = "shaded") -> list[np.ndarray]:
+    """Pictures as those of `orbit_views`, from +x, +y, -x, -y, +z and -z: four sides, the top and the bottom."""
+    quarter = 0.5 * np.pi
+    directions = [*((turn * quarter, 0.0) for turn in range(4)), (0.0, quarter), (0.0, -quarter)]
+    return _views_from([_look_at_center(*direction, "z") for direction in directions], mesh, size, coloring, True)
+
+
+def _views_from(
+    rotations: Sequence[np.ndarray], mesh: Mesh, size: int, coloring: Coloring, smooth: bool
+) -> list[np.ndarray]:
+    """A picture for each rotation (3, 3) of a camera that looks at the middle of the mesh, as in `orbit_views`."""
     assert coloring != "vertex" or mesh.colors is not None, "a mesh without colours has none to show"
     assert coloring != "texture" or mesh.texture is not None, "a mesh without a texture has none to show"
     used = mesh.vertices[mesh.faces].reshape(-1, 3)
@@ -37,8 +53,7 @@ def orbit_views(
     normals = mesh.normals if mesh.normals is not None else vertex_normals(mesh)
     distance = reach * np.hypot(FOCAL, 1.0)  # the bounding sphere just fits
     pictures = []
-    for azimuth in np.arange(num_views) * (2 * np.pi / num_views):
-        world_from_camera = _look_at_center(azimuth, np.radians(20.0), up)
+    for world_from_camera in rotations:
         points = (mesh.vertices - center) @ world_from_camera + [0.0, 0.0, distance]
         pixels = np.empty_like(points)
         pixels[:, :2] = (points[:, :2] / points[:, 2:] * FOCAL + 1.0) * (0.5 * size)

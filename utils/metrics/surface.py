@@ -46,9 +46,9 @@ def compare_meshes(predicted: Mesh, true: Mesh, how: Comparison | None = None) -
     accuracy and completeness are the mean distances from the prediction to the truth and back, chamfer is their mean,
     chamfer_permille that in thousandths of the truth's box diagonal. precision and recall are the shares of these
     distances below a threshold, fscore is their harmonic mean. normal_consistency is the mean |cosine| between the
-    normals of neighbours, over both directions. noise_floor is what accuracy would be of a perfect mesh, from how far
-    apart points lie. With culling, true points that no camera sees are not asked for, but stay for the prediction to
-    be near to. Raises DataError where culling leaves nothing."""
+    normals of neighbours, over both directions, normal_degrees the mean angle between them. noise_floor is what
+    accuracy would be of a perfect mesh, from how far apart points lie. With culling, true points that no camera sees
+    are not asked for, but stay for the prediction to be near to. Raises DataError where culling leaves nothing."""
     how = how or Comparison()
     diagonal = box_diagonal(true)
     generators = [np.random.default_rng([how.seed, k]) for k in range(5)]
@@ -62,6 +62,7 @@ def compare_meshes(predicted: Mesh, true: Mesh, how: Comparison | None = None) -
     again = sample_surface(true, min(how.samples, _NOISE_SAMPLES), generators[4])
     figures = _figures(there / unit, back / unit, diagonal / unit)
     figures["normal_consistency"] = float(0.5 * (cosine_there.mean() + cosine_back.mean()))
+    figures["normal_degrees"] = float(0.5 * (_degrees(cosine_there).mean() + _degrees(cosine_back).mean()))
     figures["noise_floor"] = float(_distances(tree, again)[0].mean() / unit)
     figures |= {"units": "true box diagonals" if how.per_diagonal else "scene units", "true_box_diagonal": diagonal}
     figures |= {"samples_predicted": len(there), "samples_true": len(back)}
@@ -143,6 +144,10 @@ def _nearest(
     own = _unit_normals(mesh, points.faces)
     other = _unit_normals(target, targets.faces[index])
     return distances, np.abs((own * other).sum(axis=1))
+
+
+def _degrees(cosine: np.ndarray) -> np.ndarray:
+    return np.degrees(np.arccos(cosine.clip(max=1.0)))
 
 
 def _unit_normals(mesh: Mesh, faces: np.ndarray) -> np.ndarray:

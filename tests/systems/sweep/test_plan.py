@@ -46,6 +46,18 @@ def test_one_variant_adds_nothing_to_names_and_scenes_have_keys_of_their_own(tmp
     assert {name: task.experiment.model.radius for name, task in tasks.items()} == {"cow": 1.2, "pig": 1.1}
 
 
+def test_scenes_have_configs_of_their_own_and_presets_come_behind_them(tmp_path):
+    scenes = "scenes:\n  cow: {config: configs/neus-blender.yaml, dataset.scene: x, system.warmup_steps: 50}\n  pig:\n"
+    text = TEXT.replace("scenes: [cow, pig]\n", scenes)
+    text = text.replace("plain: {}", "plain: {}\n  draft: {presets: [configs/quality/draft.yaml]}")
+    configs = {name: task.configs for name, task in tasks_of(write_sweep(tmp_path, text=text)).items()}
+    assert configs["cow-plain"] == ("configs/neus-blender.yaml",)
+    assert configs["cow-draft"] == ("configs/neus-blender.yaml", "configs/quality/draft.yaml")
+    assert configs["pig-draft"] == ("configs/neus-demo.yaml", "configs/quality/draft.yaml")
+    text = text.replace("config: configs/neus-blender.yaml,", "config: {a: 1},")
+    assert "scenes.cow.config: expected" in refusal(write_sweep(tmp_path, text=text))
+
+
 @pytest.mark.parametrize(
     ("value", "read"),
     [("'24'", "24"), ("a b", "a b"), ("'null'", "null"), ("'{scene}_b'", "cow_b"), ("'[1'", "[1"), ("'a=b'", "a=b")],

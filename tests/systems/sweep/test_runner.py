@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from systems.sweep.runner import Runner
+from systems.sweep.runner import ENDED, Runner
 
 WAIT = "import time; print('here', flush=True); time.sleep(60)"
 
@@ -33,7 +33,8 @@ def test_commands_run_one_after_the_other_until_one_fails(tmp_path):
     assert run(Runner(), tmp_path, "print('one')", "import os; print(os.getcwd())") == 0
     assert run(Runner(), tmp_path, "import sys; sys.exit('two')", "print('three')") == 1
     lines = (tmp_path / "run" / "log").read_text().splitlines()
-    assert [line for line in lines if not line.startswith("$ ")] == ["one", str(tmp_path), "two"]
+    assert [line for line in lines if line[0] not in "$#"] == ["one", str(tmp_path), "two"]
+    assert sum(line.startswith(ENDED) for line in lines) == 3
     assert sum(line.startswith(f"$ {sys.executable} -c") for line in lines) == 3
 
 
@@ -47,7 +48,7 @@ def test_threads_share_the_cores_unless_told_otherwise(tmp_path):
     assert run(Runner(), tmp_path, show, side_by_side=1000) == 0
     assert run(Runner(), tmp_path, show, env={"OMP_NUM_THREADS": "5"}, side_by_side=1000) == 0
     lines = (tmp_path / "run" / "log").read_text().splitlines()
-    assert [line for line in lines if not line.startswith("$ ")] == ["1 1", "5 1"]
+    assert [line for line in lines if line[0] not in "$#"] == ["1 1", "5 1"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals that end a process with a negative code")

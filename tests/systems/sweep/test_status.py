@@ -15,10 +15,12 @@ from systems.sweep.status import (
     commands,
     evaluation_path,
     last_error,
+    launch_seconds,
     log_path,
     record_failure,
     status_of,
 )
+from utils.registry import ROOT
 
 
 @pytest.fixture
@@ -125,3 +127,22 @@ def test_an_evaluation_follows_and_is_made_up_for(task, tmp_path):
 def test_the_last_error_of_the_last_attempt(tmp_path, text, expected):
     (tmp_path / "log").write_text(text, encoding="utf-8")
     assert last_error(tmp_path / "log") == expected
+
+
+def test_the_seconds_of_launches_are_those_of_all_attempts_without_the_evaluation(task):
+    launch, evaluate = (f"$ python {ROOT / name} --x" for name in ("launch.py", "scripts/evaluate.py"))
+    log_path(task).parent.mkdir(parents=True)
+    assert launch_seconds(task) is None
+    log_path(task).write_text(f"{launch}\nsaved\n# ended after 20.5 s\n{launch}\n# ended after 30.0 s\n")
+    assert launch_seconds(task) == 50.5
+    with log_path(task).open("a", encoding="utf-8") as file:
+        file.write(f"{evaluate}\nfigures\n# ended after 7.0 s\n")
+    assert launch_seconds(task) == 50.5
+    log_path(task).write_text(f"{launch}\n{launch}\n# ended after 30.0 s\n")  # the first one never ended
+    assert launch_seconds(task) is None
+
+
+def test_the_line_of_the_end_is_not_the_error(task):
+    log_path(task).parent.mkdir(parents=True)
+    log_path(task).write_text("$ python launch.py\nKilled\n# ended after 3.0 s\n", encoding="utf-8")
+    assert last_error(log_path(task)) == "Killed"

@@ -1,10 +1,12 @@
 """The z-buffer agrees with a slow per-pixel ray test; orbit views look where they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from utils.mesh import Mesh
-from utils.mesh.rasterise import orbit_views, visible_faces
+from utils.mesh.rasterise import orbit_views, six_sides, visible_faces
 
 
 def slow_visible(pixels, faces, size):
@@ -51,12 +53,15 @@ def test_neighbouring_faces_leave_no_gap():
     assert (visible_faces(grid, faces, (20, 20))[0] >= 0).all()
 
 
-@pytest.mark.parametrize(("up", "first", "second"), [("z", 0, 1), ("y", 2, 0)])
-def test_views_look_from_where_they_say(up, first, second):
+def cube():
     corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
-    cube = Mesh(corners, np.array([f for a, b, c, d in quads for f in ((a, b, c), (a, c, d))]))
-    views = orbit_views(cube, 4, 64, "normal", up, smooth=False)
+    return Mesh(corners, np.array([f for a, b, c, d in quads for f in ((a, b, c), (a, c, d))]))
+
+
+@pytest.mark.parametrize(("up", "first", "second"), [("z", 0, 1), ("y", 2, 0)])
+def test_views_look_from_where_they_say(up, first, second):
+    views = orbit_views(cube(), 4, 64, "normal", up, smooth=False)
     for view, axis, value in zip(views, (first, second, first, second), (255, 255, 0, 0), strict=True):
         assert view.shape == (64, 64, 3)
         color = view[36, 32]
@@ -65,6 +70,16 @@ def test_views_look_from_where_they_say(up, first, second):
         assert (view[0] == 255).all()
     top = views[0][15, 32]  # from slightly above
     assert top["xyz".index(up)] == 255
+
+
+def test_six_sides_are_each_seen_once_and_head_on():
+    box = cube()
+    sides = [(0, 255), (1, 255), (0, 0), (1, 0), (2, 255), (2, 0)]  # axis, and the colour of its sense
+    colors = np.where(box.vertices > 0.5, 255, 0).astype(np.uint8)
+    for view, (axis, value) in zip(six_sides(replace(box, colors=colors), 64, "vertex"), sides, strict=True):
+        inside = view[16:48, 16:48]  # of a face all of which has one place along its axis
+        assert (inside[..., axis] == value).all()
+        assert (view[[0, -1]] == 255).all()
 
 
 def test_picture_is_not_mirrored():

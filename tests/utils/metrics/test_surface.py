@@ -5,7 +5,7 @@ import pytest
 from shapes import ball, camera, grid
 
 from utils.errors import DataError
-from utils.mesh import Mesh, join
+from utils.mesh import Mesh, join, transform
 from utils.mesh.measures import face_areas
 from utils.metrics.sampling import sample_surface
 from utils.metrics.surface import Comparison, Culling, box_diagonal, compare_meshes
@@ -38,6 +38,13 @@ def test_a_larger_sphere_is_as_far_as_its_radius():
     assert found["fscore_1pct"] == 0.0
     assert found["normal_consistency"] > 0.99
     assert (found["predicted_mesh"]["components"], found["true_mesh"]["holes"]) == (1, 0)
+
+
+def test_the_angle_between_normals_is_that_of_a_turned_sheet():
+    sheet, turn = grid(4), np.eye(4)
+    turn[1:3, 1:3] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
+    found = compare_meshes(transform(sheet, turn), sheet, Comparison(FEW))
+    assert found["normal_degrees"] == pytest.approx(np.degrees(0.1), rel=1e-6)
 
 
 def test_shares_of_the_diagonal_do_not_depend_on_the_unit():

@@ -67,7 +67,7 @@ def chosen_sweep(args: argparse.Namespace) -> tuple[Sweep, dict[str, Path]]:
         raise ConfigError(f"{args.sweep}: evaluate: this benchmark judges by the truth in each folder. Leave it out.")
     variants = {name: lever for name, lever in sweep.variants.items() if name in (args.levers or sweep.variants)}
     name = "-".join([sweep.name, *["true-masks"] * args.true_masks, *["quick"] * args.quick])
-    return replace(sweep, name=name, variants=variants), folders
+    return replace(sweep, name=name, variants=variants, seeds=tuple(args.seeds or ()) or sweep.seeds), folders
 
 
 def place_of(scene: Path, args: argparse.Namespace) -> Place:
@@ -132,6 +132,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="keeps what is made; the same command goes on there")
     parser.add_argument("--sweep", type=Path, default=SWEEP, metavar="YAML", help="scenes, levers (variants), seeds")
     parser.add_argument("--levers", nargs="+", metavar="NAME", help="only these levers of the sweep")
+    parser.add_argument("--seeds", type=common.whole_number(0), nargs="+", metavar="N", help="in place of the sweep's")
     parser.add_argument(
         "--prepared", type=Path, action="append", default=[], metavar="FOLDER",
         help="what prepare.py made of the set of the same name; may be given several times",

@@ -148,10 +148,10 @@ def test_what_is_done_is_taken_up_and_what_failed_is_named(tmp_path, folders, po
 
 def test_a_set_that_cannot_be_prepared_stops_no_other(tmp_path, folders, pools, capsys):
     (tmp_path / "cup/gt_cameras.json").write_text("{}", encoding="utf-8")
-    assert work(argv(tmp_path, *folders[:2], "--levers", "none")) == 1
+    assert work(argv(tmp_path, *folders[:2], "--levers", "none", "--seeds", "1", "2", "3")) == 1
     out = capsys.readouterr().out
     assert re.search(r"^- cup: .*gt_cameras\.json: expected cameras", out, re.MULTILINE)
-    assert "| sphere | none | 2 of 2 |" in out
+    assert "| sphere | none | 3 of 3 |" in out
 
 
 def test_true_masks_are_runs_of_their_own(tmp_path, folders, pools):

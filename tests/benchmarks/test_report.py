@@ -114,6 +114,17 @@ def test_figures_stand_beside_floors_and_predecessor() -> None:
     assert "Ours have not been measured" not in short.split("## Against instant-nsr-pl")[0]
 
 
+def test_levers_stand_with_what_failed() -> None:
+    run = {"task": "cow-none-seed1", "seed": 1, "state": "done"}
+    lost = {"task": "cow-none-seed2", "seed": 2, "state": "failed", "reason": "too dark"}
+    row = {"scene": "cow", "lever": "none", "done": 1, "of": 2, "runs": [run, lost], "median": {"psnr": 31.5}}
+    result = {**EXPORT, "benchmark": "photographs_with_truth", "true_masks": True, "rows": [row | {"spread": {}}]}
+    text = benchmark.details({"photographs.json": result})
+    assert "| cow | none | 1 of 2 | 31.5 |" in text.splitlines()
+    assert "- cow-none-seed2: failed: too dark" in text.splitlines()
+    assert "Sets are trained with their true masks." in text
+
+
 def test_only_trainings_that_compute_the_same_stand_beside_the_predecessor() -> None:
     def of(**changed: Any) -> dict[str, Any]:
         return {**TRAIN, "config": {**TRAIN["config"], **changed}}

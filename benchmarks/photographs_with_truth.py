@@ -61,6 +61,8 @@ def chosen_sweep(args: argparse.Namespace) -> tuple[Sweep, dict[str, Path]]:
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder.")
         folders[folder.name] = folder
+    if unknown := [path for path in args.prepared if path.name not in folders or not path.is_dir()]:
+        raise ConfigError(f"--prepared {unknown[0]}: expected a folder with the name of a set that is given as well.")
     if unknown := [lever for lever in args.levers or () if lever not in sweep.variants]:
         raise ConfigError(f"--levers {unknown[0]}: {args.sweep} has {', '.join(sweep.variants)}.")
     if sweep.evaluate:
@@ -75,7 +77,7 @@ def place_of(scene: Path, args: argparse.Namespace) -> Place:
     truth = scene / "gt_mesh.ply" if (scene / "gt_mesh.ply").is_file() else None
     if not needs_preparing(scene):
         return Place(scene, truth, None)
-    given = next((path.resolve() for path in args.prepared if path.name == scene.name), None)
+    given = next((path for path in args.prepared if path.name == scene.name), None)
     found = prepared_set(scene, args.work / "prepared", given, args.true_masks)
     return Place(found.root, truth if found.similarity is not None else None, found)
 
@@ -144,7 +146,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args = common.parse_with_overrides(parser, argv)
     if args.device not in (None, "cpu", "cuda"):
         raise ConfigError(f"--device {args.device}: expected cpu or cuda; CUDA_VISIBLE_DEVICES chooses among GPUs.")
-    args.work = args.work.resolve()
+    args.work, args.prepared = args.work.resolve(), [path.resolve() for path in args.prepared]
     args.overrides += QUICK if args.quick else ()
     return args
 

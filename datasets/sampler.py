@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from datasets.geometry.coverage import count_views
-from datasets.geometry.neighbours import nearest_views
 from datasets.masks import outline_band
 from datasets.options import Placement
 from datasets.placement import place_pixels
 from datasets.points.object_points import object_points
 from datasets.scene import Scene
+from datasets.sources import source_views
 from models import ops
 from utils.cameras import Camera, pixel_rays, spread_in_pixel
 from utils.errors import DataError
@@ -137,21 +137,13 @@ class RaySampler:
         return count_views(points, reach, self.photographs, self.heights)
 
     def sources(self, num: int) -> SourceViews:
-        """The photographs with up to `num` neighbours of each. Raises DataError where a GPU cannot read them."""
-        pixels = self.photographs.pixels
-        if pixels.device.type != self.device.type:
-            raise DataError(
-                f"{self.scene.name}: system.loss.lambda_ncc needs the pixels in the memory of the GPU, but they are in "
-                f"the host's. Set dataset.pixels_on=device, shrink the images with dataset.img_downscale, or set "
-                f"lambda_ncc to 0."
-            )
+        """The photographs with up to `num` neighbours of each. Raises DataError where there is only one."""
         if len(self) < 2:
             raise DataError(
                 f"{self.scene.name}: system.loss.lambda_ncc compares photographs, and there is only one to train on. "
                 f"Add views, or set lambda_ncc to 0."
             )
-        neighbours = torch.from_numpy(nearest_views(self.scene.c2w, num)).to(self.device)
-        return SourceViews(self.photographs, self.heights, neighbours)
+        return source_views(self.photographs, self.heights, self.scene.c2w, num)
 
     def sparse_points(self, radius: float) -> Tensor | None:
         """(K, 3) points on the object, None where there are none; see `object_points`."""

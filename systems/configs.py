@@ -196,11 +196,6 @@ class Experiment:
                 "system.loss.lambda_distortion_bg: needs a learned background (model.background.name=learned), got "
                 f"model.background.name={registry.name_of(behind)}. Set it to 0."
             )
-        if getattr(self.model, "rays_per_pixel", 1) > 1 and not self.system.loss.is_off("ncc"):
-            raise ConfigError(
-                "system.loss.lambda_ncc: compares patches around rays through the centres of pixels, got "
-                f"model.rays_per_pixel={self.model.rays_per_pixel}. Set model.rays_per_pixel to 1, or lambda_ncc to 0."
-            )
         geometry = getattr(self.model, "geometry", None)
         for name in _SDF_LOSSES:
             if geometry is not None and not is_sdf(geometry) and not self.system.loss.is_off(name):

@@ -23,9 +23,10 @@ class LossConfig:
     sparse_points_num: Annotated[int, Range(1, 10**6)] = 1024  # of them in a step
     ncc_rays: Annotated[int, Range(1, 10**6)] = 512  # of a step whose patches are compared, at most
     ncc_patch: Annotated[int, Range(3, 101)] = 11  # pixels along the side of a patch, odd
-    ncc_views: Annotated[int, Range(1, 1000)] = 8  # neighbours of a photograph that its patches are compared with
+    ncc_stride: Annotated[int, Range(1, 50)] = 2  # of these, every so many-th row and column is read
+    ncc_views: Annotated[int, Range(1, 1000)] = 4  # neighbours of a photograph that its patches are compared with
     # of these, the views that show a patch most alike count: others may not see it
-    ncc_best: Annotated[int, Range(1, 1000)] = 4
+    ncc_best: Annotated[int, Range(1, 1000)] = 2
     # a channel of an image from here on is over-exposed, and colour losses count only what is rendered darker; null: no
     # channel is
     saturated_level: Annotated[float, Range(above=0.0, high=1.0)] | None = None
@@ -50,6 +51,11 @@ class LossConfig:
             )
         if self.ncc_patch % 2 == 0:
             raise ConfigError(f"system.loss.ncc_patch: expected an odd number of pixels, got {self.ncc_patch}.")
+        if 2 * self.ncc_stride >= self.ncc_patch:
+            raise ConfigError(
+                f"system.loss.ncc_stride: expected less than half of system.loss.ncc_patch ({self.ncc_patch}), so that "
+                f"a patch has three rows, got {self.ncc_stride}."
+            )
 
     @classmethod
     def options(cls) -> dict[str, type]:

@@ -65,11 +65,14 @@ class Photographs:
 
 @dataclass(frozen=True)
 class SourceViews:
-    """Photographs, and for each its neighbours: those that see the object from a similar side."""
+    """Photographs, and for each its neighbours: those that see the object from a side that is neither too close nor too
+    far. All but the photographs' own pixels lie on the device."""
 
-    photographs: Photographs  # pixels on the device
+    photographs: Photographs
     heights: Tensor  # (N,) int64, of the images in pixels
-    neighbours: Tensor  # (N, K) int64, K photographs other than the one of the row, the nearest first
+    neighbours: Tensor  # (N, K) int64, K photographs, or that of the row itself where fewer are of use
+    grey: Tensor  # (P,) uint8, of the photographs' pixels, at least 1; 0 where one does not count: mask, over-exposure
+    noise: Tensor  # (N,) float32 > 0, standard deviation of the noise of grey in [0, 1]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from models.ops import contraction
 from models.ops.backends import BACKENDS, module, uses_triton
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
+from models.ops.patches import PatchSpec, compare_patches
 from models.ops.reference import rays as reference_rays
 from models.ops.reference import shading as reference_shading
 from utils.rays import Photographs, RayBatch, Rays, RaySamples
@@ -18,9 +19,11 @@ __all__ = [
     "BACKENDS",
     "GridSpec",
     "Layers",
+    "PatchSpec",
     "alpha_from_density",
     "clip_rays_to_ball",
     "clip_rays_to_box",
+    "compare_patches",
     "composite",
     "concat_columns",
     "contract",

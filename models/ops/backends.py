@@ -17,7 +17,7 @@ from utils.errors import ConfigError
 BACKENDS = ("auto", "reference", "numba", "triton", "tinycudann")
 FAMILIES = {
     "numba": ("hash", "rays"),
-    "triton": ("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp"),
+    "triton": ("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp", "patches"),
     "tinycudann": ("hash", "mlp"),
 }  # those with kernels of their own
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the CPU, slowly: for tests

@@ -171,15 +171,22 @@ def test_drawing_never_reads_from_the_device(per_image):
     assert batch.mask.shape == batch.rays.far.shape == (16,)
 
 
-def test_sources_are_the_other_views_by_angle_and_those_too_close_come_last():
+def test_nearest_views_are_sorted_by_angle_and_those_too_close_come_last():
     turn = np.radians([0.0, 1.0, 20.0, 50.0, 90.0])
     c2w = np.zeros((5, 3, 4), np.float32)
     c2w[:, 0, 3], c2w[:, 1, 3] = 2.0 * np.cos(turn), 3.0 * np.sin(turn)
     assert nearest_views(c2w, 3)[0].tolist() == [2, 3, 4]
     assert nearest_views(c2w, 9)[0].tolist() == [2, 3, 4, 1]
-    sources = RaySampler(make_scene(), "cpu").sources(8)
-    assert [set(row) | {n} for n, row in enumerate(sources.neighbours.tolist())] == [{0, 1, 2}] * 3
+
+
+def test_sources_are_other_views_and_all_photographs_in_grey():
+    sampler = RaySampler(make_scene(), "cpu")
+    sources = sampler.sources(8)
+    assert sources.neighbours.shape == (3, 8)
+    assert all(set(row) - {n} for n, row in enumerate(sources.neighbours.tolist()))
     assert sources.heights.tolist() == SIZES[:, 1].tolist()
+    assert len(sources.grey) == len(sampler.photographs.pixels)
+    assert len(sources.noise) == 3
 
 
 def test_sources_are_refused_where_there_are_none():

@@ -10,16 +10,17 @@ from analytic_shapes import cameras_around
 from torch import Tensor
 from torch.testing import assert_close
 
-from datasets.geometry.neighbours import nearest_views
 from datasets.poses import look_at
+from datasets.sources import source_views
 from models.base import RenderOutput, SampleValues
-from systems.consistency import correlation, first_crossings, grey_at, ncc
+from models.ops import PatchSpec
+from systems.consistency import NO_SCORE, Crossings, first_crossings, homographies, ncc, patch_errors
 from systems.loss_config import LossConfig
 from utils.cameras import Camera, pixel_rays
 from utils.errors import ConfigError
-from utils.rays import Photographs, RayBatch, RaySamples, SourceViews
+from utils.rays import Photographs, RayBatch, RaySamples
 
-CONFIG = LossConfig({}, ncc_rays=300, ncc_patch=7, ncc_views=4, ncc_best=2)
+CONFIG = LossConfig({}, ncc_rays=300, ncc_patch=7, ncc_stride=1, ncc_views=4, ncc_best=2)
 SIZE, SAMPLES = 96, 32
 Field = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # points and a parameter -> sdf and gradient
 
@@ -101,7 +102,7 @@ def batch_of(shape: Shape, per_image: int = 16, pixels: np.ndarray | None = None
         0.0,
         9.0,
     )
-    sources = SourceViews(photographs, torch.full((num,), SIZE), torch.from_numpy(nearest_views(c2w, CONFIG.ncc_views)))
+    sources = source_views(photographs, torch.full((num,), SIZE), c2w, CONFIG.ncc_views)
     image = torch.arange(num).repeat_interleave(per_image)
     within = torch.randint(30, 66, (len(image), 2))
     pixel = image * count + within[:, 0] * SIZE + within[:, 1]
@@ -187,8 +188,74 @@ def test_there_is_nothing_to_compare_without_contrast_and_without_a_crossing() -
     assert float(loss(shape, flat, shape.truth + 0.1)) == 0.0
     pixels = batch.sources.photographs.pixels
     masked = torch.cat([pixels, torch.zeros_like(pixels[:, :1])], dim=1)
-    sources = replace(batch.sources, photographs=replace(batch.sources.photographs, pixels=masked))
-    assert float(loss(shape, replace(batch, sources=sources), shape.truth + 0.1)) == 0.0
+    assert float(loss(shape, batch_of(shape, pixels=masked.numpy()), shape.truth + 0.1)) == 0.0
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_neither_gain_nor_offset_of_a_photograph_moves_the_surface(name: str) -> None:
+    shape = SHAPES[name]()
+    pixels = np.concatenate([photograph(shape, camera) for camera in shape.cameras])
+    of_image = np.repeat(np.arange(len(shape.cameras)), SIZE * SIZE)
+    gains, offsets = np.random.default_rng(3).uniform((0.4, 0.0), (0.8, 40.0), (len(shape.cameras), 2)).T
+    dimmed = (pixels * gains[of_image, None] + offsets[of_image, None]).round().astype(np.uint8)
+    batch = batch_of(shape, pixels=dimmed)
+    found = [float(loss(shape, batch, shape.truth + offset)) for offset in (0.0, 0.01, -0.01)]
+    assert found[0] < 0.04
+    assert 2.0 * found[0] < min(found[1:])
+
+
+def test_noise_pulls_less_than_texture() -> None:
+    """A photograph's own noise tells how much of a patch's contrast is texture."""
+    shape = plane()
+    batch = batch_of(
+        shape, pixels=np.random.default_rng(0).normal(90, 6, (6 * SIZE * SIZE, 1)).round().astype(np.uint8).repeat(3, 1)
+    )
+    crossings = first_crossings(rendered(shape, batch, torch.tensor(shape.truth)).samples, 300)
+    spec = PatchSpec(11, 2)
+    assert_close(batch.sources.noise, torch.full((6,), 6.0 / 255.0), rtol=0.1, atol=0.0)
+    assert float(patch_errors(crossings, batch, spec)[1].max()) == 0.0
+    quiet = replace(batch, sources=replace(batch.sources, noise=torch.full((6,), 0.25 * 6.0 / 255.0)))
+    errors, texture = patch_errors(crossings, quiet, spec)
+    assert_close(texture[errors < NO_SCORE].mean().float(), torch.tensor(0.75), rtol=0.0, atol=0.04)  # 1 - (2 / 4)^2
+
+
+def test_what_is_seen_from_behind_or_at_a_grazing_angle_is_not_compared() -> None:
+    """A plane under one camera that looks straight down and others that look at it ever more from the side."""
+    angles = torch.tensor([0.0, 40.0, 76.0, 80.0, 120.0], dtype=torch.float64).deg2rad()
+    c2w = torch.eye(3, 4, dtype=torch.float64).repeat(5, 1, 1)
+    c2w[:, 0, 3], c2w[:, 2, 3] = angles.sin(), angles.cos()
+    image, others = torch.arange(5), torch.arange(5).roll(-1)[:, None]
+    up = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64).expand(5, 3)
+    crossings = Crossings(image, torch.ones(5, dtype=torch.bool), torch.zeros(5, 3, dtype=torch.float64), up)
+    assert homographies(crossings, c2w, image, others)[1][:, 0].tolist() == [True, True, False, False, False]
+    assert homographies(crossings, c2w, others[:, 0], image[:, None])[1][:, 0].tolist() == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_gradients_reach_the_cameras() -> None:
+    shape = plane()
+    batch = batch_of(shape, per_image=4)
+    c2w = batch.sources.photographs.c2w.double().requires_grad_()
+    moved = replace(batch.sources, photographs=replace(batch.sources.photographs, c2w=c2w))
+    loss(shape, replace(batch, sources=moved), shape.truth + 0.01).backward()
+    assert c2w.grad.isfinite().all()
+    assert float(c2w.grad.abs().amax((1, 2)).min()) > 0.0
+
+
+def test_of_several_rays_of_a_pixel_the_first_is_followed() -> None:
+    shape = sphere()
+    batch = batch_of(shape)
+    every = torch.arange(len(batch.rays)).repeat_interleave(3)
+    spread = replace(batch, rays=batch.rays[every], image=batch.image[every], pixel=batch.pixel[every])
+    out = rendered(shape, spread, torch.tensor(shape.truth + 0.01, dtype=torch.float64))
+    twisted = torch.where((out.samples.packed.ray_indices % 3 == 0), out.samples.sdf, out.samples.sdf + 0.02)
+    value = ncc(replace(out, samples=replace(out.samples, sdf=twisted)), spread.by_pixel(3), CONFIG)
+    assert_close(value, loss(shape, batch, shape.truth + 0.01))
 
 
 def test_a_batch_of_padding_alone_gives_zero_and_no_gradient() -> None:
@@ -213,41 +280,17 @@ def test_crossings_are_the_first_of_rays_and_lie_between_adjoining_samples() -> 
         torch.ones(4, dtype=torch.bool), torch.tensor(10),
     )  # fmt: skip
     sdf = torch.tensor([3.0, -1.0, 1.0, -1.0, -1.0, 2.0, 1.0, -1.0, 1.0, -3.0, -9.0])
-    gradient = torch.tensor([0.0, 0.0, 2.0]).expand(11, 3)
-    found = first_crossings(packed, sdf, gradient, 3)
+    gradient, points = torch.tensor([0.0, 0.0, 2.0]).expand(11, 3), packed.t_mids[:, None] * torch.ones(3)
+    found = first_crossings(SampleValues(packed, points, sdf, sdf, gradient), 3)
     assert found.usable.tolist() == [True, True, False]  # ray 1 comes from within, ray 2 has a gap
-    assert found.ray[:2].tolist() == [0, 3]
-    assert_close(found.distance[:2], torch.tensor([2.25, 1.75]))
+    assert found.entry[:2].tolist() == [0, 3]
+    assert_close(found.points[:2], torch.tensor([[2.25], [1.75]]).expand(2, 3))
     assert_close(found.normal[:2], torch.tensor([[0.0, 0.0, 1.0]]).expand(2, 3))
 
 
-def test_grey_between_pixels_is_linear_and_stays_within_its_image() -> None:
-    pixels = torch.tensor([[0], [50], [100], [150], [255], [255]], dtype=torch.uint8).expand(6, 3)
-    photographs = Photographs(
-        pixels, torch.tensor([0, 4]), torch.tensor([2, 2]), torch.zeros(2, 3, 4), torch.zeros(2, 4), 0.0, 1.0
-    )
-    sources = SourceViews(photographs, torch.tensor([2, 1]), torch.tensor([[1], [0]]))
-    xy = torch.tensor([[0.5, 0.5], [1.0, 0.5], [1.0, 1.0], [1.5, 9.0]], dtype=torch.float64)
-    grey, opaque = grey_at(sources, torch.zeros(4, dtype=torch.int64), xy)
-    assert_close(grey * 255.0, torch.tensor([0.0, 25.0, 75.0, 150.0], dtype=torch.float64))
-    assert opaque.all()
-
-
-def test_correlation_knows_neither_brightness_nor_contrast() -> None:
-    a, ones = torch.rand(5, 49, dtype=torch.float64), torch.ones(5, 49, dtype=torch.float64)
-    assert_close(correlation(a, 0.3 * a + 0.2, ones)[0], ones[:, 0], atol=1e-3, rtol=0)
-    assert (correlation(a, -a, ones)[0] < -0.99).all()
-
-
-def test_pixels_beside_the_mask_do_not_count() -> None:
-    a, b = torch.rand(2, 5, 49, dtype=torch.float64)
-    weights = (torch.arange(49) < 30).double().expand(5, 49)
-    assert_close(correlation(a, b, weights)[0], correlation(a[:, :30], b[:, :30], weights[:, :30])[0])
-    spoiled = torch.where(weights > 0, a, 7.0)
-    assert_close(correlation(spoiled, b, weights)[0], correlation(a, b, weights)[0])
-
-
-@pytest.mark.parametrize(("option", "value"), [("ncc_patch", 10), ("ncc_patch", 1), ("ncc_rays", 0), ("ncc_views", 3)])
+@pytest.mark.parametrize(
+    ("option", "value"), [("ncc_patch", 10), ("ncc_patch", 1), ("ncc_rays", 0), ("ncc_views", 1), ("ncc_stride", 6)]
+)
 def test_options_that_mean_nothing_are_refused(option: str, value: int) -> None:
     with pytest.raises(ConfigError, match=rf"system\.loss\.{option}: "):
         LossConfig.from_config({option: value}, "system.loss")

@@ -14,10 +14,11 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from models.ops import GridSpec
+from models.ops import GridSpec, PatchSpec
 from models.ops.layers import Layers
 from models.ops.triton import hash as triton_hash
 from models.ops.triton import mlp as triton_mlp
+from models.ops.triton import patches as triton_patches
 from models.ops.triton import pixels as triton_pixels
 from models.ops.triton import rays as triton_rays
 from models.ops.triton import reflection as triton_reflection
@@ -25,7 +26,7 @@ from models.ops.triton import samples as triton_samples
 from models.ops.triton import sdf as triton_sdf
 from models.ops.triton import shading as triton_shading
 from models.ops.triton import unbounded as triton_unbounded
-from utils.rays import Photographs, Rays, RaySamples
+from utils.rays import Photographs, Rays, RaySamples, SourceViews
 
 R, S = 64, 1024
 launch = JITFunction.run
@@ -98,6 +99,13 @@ def main() -> None:
     photographs = Photographs(torch.zeros(99, 4, dtype=torch.uint8), *cameras, 0.1, 9.0)
     triton_pixels.rays_of_pixels(photographs, lengths, lengths, torch.ones(3))
     triton_pixels.rays_of_pixels(photographs, lengths, lengths, torch.ones(3), torch.zeros(len(lengths), 2))
+    views = SourceViews(photographs, lengths, lengths[:, None], photographs.pixels[:, 0].contiguous(), torch.ones(R))
+    homography = torch.eye(3).repeat(R, 4, 1, 1).requires_grad_()
+    for patch in (PatchSpec(11, 2), PatchSpec(11)):
+        compared = triton_patches.compare_patches(
+            homography, lengths, lengths, lengths[:, None].expand(R, 4), views, patch
+        )
+        differentiate(compared[:1], homography)
     triton_samples.concat_columns((torch.rand(S, 13), torch.rand(S, 3)), harmonics, packed)
     mirrored = triton_reflection.reflected_harmonics(rays.directions, gradient, packed, 4, 0.3)
     differentiate((mirrored,), gradient)

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 
 from benchmarks.sphere import RADIUS, STEP, Inputs
 from models import ops
+from models.base import RenderOutput, SampleValues
 from systems.configs import LossConfig, SystemConfig
+from systems.consistency import ncc
 from systems.steps.optim import LearningRates, build_optimizer
+from utils.rays import RayBatch
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def cases() -> list[Case]:
         Case("neus_alpha", "shading", _neus_alpha),
         Case("density_alpha", "shading", _density_alpha),
         Case("composite", "rays", _composite),
+        Case("ncc", None, _ncc),
         Case("adamw", None, _adamw),
     ]
 
@@ -176,6 +180,20 @@ def _composite(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
         (alpha, values, packed.ray_start, packed.ray_count),
         (alpha, values),
     )
+
+
+def _ncc(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """The loss on patches at its default sizes: reads SDF, gradient, place, both ends and ray index of each sample; the
+    pixels of the patches are few beside them. The backward writes the gradients of SDF and gradient."""
+    packed, config = inputs.packed, LossConfig({})
+    sdf, gradient = inputs.sdf.clone().requires_grad_(), inputs.gradient.clone().requires_grad_()
+    points = (inputs.points - 0.5) * (2.0 * RADIUS)
+    samples = SampleValues(packed, points, torch.zeros_like(inputs.sdf), sdf, gradient)
+    colour, zeros = torch.zeros_like(inputs.rays.origins), torch.zeros_like(inputs.rays.near)
+    out = RenderOutput(colour, zeros, zeros, colour, packed.within_budget, samples)
+    batch = RayBatch(inputs.rays, colour, None, colour[0], inputs.image, inputs.pixel, inputs.sources)
+    read = (points, packed.t_starts, packed.t_ends, packed.ray_indices)
+    return Call(lambda: (ncc(out, batch, config),), (sdf, gradient, *read), (sdf, gradient))
 
 
 def _adamw(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from models.base import RenderOutput, SampleValues
 from models.ops import PatchSpec, compare_patches
@@ -26,7 +25,7 @@ class Crossings:
     entry: Tensor  # (n,) int64, of the batch, which has one for each pixel
     usable: Tensor  # (n,) bool, False beyond the rays that cross the surface; values there are finite but meaningless
     points: Tensor  # (n, 3) scene units
-    normal: Tensor  # (n, 3) unit length, outward
+    normal: Tensor  # (n, 3) outward, of any length: that of the gradient
 
 
 @register("loss", "ncc")
@@ -71,7 +70,7 @@ def first_crossings(samples: SampleValues, num: int, per_pixel: int = 1) -> Cros
     share = torch.where(usable, outside / torch.where(usable, outside - inside, 1.0), 0.5)
     points = torch.lerp(*samples.points[both].to(sdf.dtype), share[:, None])
     slopes = samples.gradient.index_select(0, both.flatten()).to(sdf.dtype).view(2, -1, 3)
-    return Crossings(entry, usable, points, F.normalize(torch.lerp(*slopes, share[:, None]), dim=-1, eps=1e-6))
+    return Crossings(entry, usable, points, torch.lerp(*slopes, share[:, None]))
 
 
 def patch_errors(crossings: Crossings, batch: RayBatch, spec: PatchSpec) -> tuple[Tensor, Tensor]:
@@ -99,10 +98,11 @@ def homographies(crossings: Crossings, c2w: Tensor, image: Tensor, neighbours: T
     neighbour by that in the camera itself."""
     own, other = c2w[image], c2w[neighbours]
     points, normal = crossings.points, crossings.normal
-    height = (normal * (own[..., 3] - points)).sum(-1)  # of the camera over the plane
-    front = height > MIN_FACING * (own[..., 3] - points).norm(dim=-1)
-    away = other[..., 3] - points[:, None]
-    seen = front[:, None] & ((away * normal[:, None]).sum(-1) > MIN_FACING * away.norm(dim=-1))
+    height = (normal * (own[..., 3] - points)).sum(-1)  # of the camera over the plane, by the length of the normal
+    with torch.no_grad():
+        least, away = MIN_FACING * normal.norm(dim=-1), other[..., 3] - points[:, None]
+        front = height > least * (own[..., 3] - points).norm(dim=-1)
+        seen = front[:, None] & ((away * normal[:, None]).sum(-1) > least[:, None] * away.norm(dim=-1))
     back = other[..., :3].transpose(-1, -2)  # from the scene to the neighbour
     turn = _apply(back[..., None, :, :], own[:, None, :, :3].transpose(-1, -2)).transpose(-1, -2)  # A
     shift = _apply(back, own[:, None, :, 3] - other[..., 3])  # b

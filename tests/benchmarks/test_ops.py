@@ -34,6 +34,7 @@ def test_every_operation_backend_and_pass_has_a_row(content: dict) -> None:
                 assert ("hash_features", points, backend, step) in found
     for op in ("sdf_mlp_with_gradient 35-64-13", "mlp 32-64-16", "mlp 32-64-64-3", "neus_alpha", "composite"):
         assert {(op, "rays", "reference", "forward"), (op, "rays", "reference", "backward")} <= found
+    assert {("ncc", "rays", "torch", "forward"), ("ncc", "rays", "torch", "backward")} <= found
     for row in (("march", "numba"), ("march", "reference"), ("spherical_harmonics", "reference"), ("adamw", "torch")):
         assert (row[0], "rays", row[1], "forward") in found
     assert not any(row[2] == "triton" for row in found)  # its interpreter would be timed

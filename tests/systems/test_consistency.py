@@ -285,7 +285,7 @@ def test_crossings_are_the_first_of_rays_and_lie_between_adjoining_samples() -> 
     assert found.usable.tolist() == [True, True, False]  # ray 1 comes from within, ray 2 has a gap
     assert found.entry[:2].tolist() == [0, 3]
     assert_close(found.points[:2], torch.tensor([[2.25], [1.75]]).expand(2, 3))
-    assert_close(found.normal[:2], torch.tensor([[0.0, 0.0, 1.0]]).expand(2, 3))
+    assert_close(found.normal[:2], torch.tensor([[0.0, 0.0, 2.0]]).expand(2, 3))
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,9 @@ def test_a_capture_is_trained_as_its_masks_tell(name: str, tmp_path: Path) -> No
     assert isinstance(alone.model.background, NoBackgroundConfig)
     assert alone.dataset.apply_mask
     assert not alone.system.loss.is_off("mask")
+    half, patches = alone.trainer.max_steps // 2, alone.system.loss.weights["ncc"]
+    assert (patches.at(half - 1), patches.at(half), patches.at(2 * half)) == (0.0, 0.2, 0.2)
+    assert scene.system.loss.is_off("ncc")
     assert read("dataset.apply_mask=false") == scene
     assert isinstance(read("model.background.name=color").model.background, ColorBackgroundConfig)
 

@@ -1,5 +1,6 @@
 """Turns a scene into rays: random training batches, whole images, and views from any camera."""
 
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 
@@ -57,6 +58,13 @@ class RaySampler:
         on_gpu = self.photographs.pixels.device.type == "cuda"
         return on_gpu or ops.uses_triton(self.backend, self.photographs.c2w)
 
+    def with_cameras(self, c2w: Tensor, intrinsics: Tensor) -> "RaySampler":
+        """The same pixels seen by other cameras: c2w (N, 3, 4) and intrinsics (N, 4) as in `Photographs`."""
+        other = copy(self)
+        other.scene = replace(self.scene, c2w=c2w.cpu().numpy(), intrinsics=intrinsics.cpu().numpy())
+        other.photographs = replace(self.photographs, c2w=c2w, intrinsics=intrinsics)
+        return other
+
     @cached_property
     def band(self) -> Tensor:
         """(P,) bool on the device, see `outline_band`; computed for the first batch, since whole views need none."""
@@ -70,6 +78,11 @@ class RaySampler:
 
     def __len__(self) -> int:
         return len(self.scene)
+
+    @property
+    def image_names(self) -> tuple[str, ...]:
+        """The file names of the photographs."""
+        return self.scene.image_names
 
     @property
     def ground(self) -> np.ndarray | None:

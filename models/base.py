@@ -175,12 +175,14 @@ class VolumeModel(nn.Module):
     ) -> RenderOutput:
         """Renders rays over a background (3,), amid a learned background if there is one.
 
-        generator: given in training; then samples are jittered and limited to the budget. needs: see `shade`."""
-        out = self.shade(rays, self.march(rays, generator), generator, needs)
+        generator: given in training; then samples are jittered and limited to the budget. needs: see `shade`.
+        Differentiable in origins and directions as far as the foreground goes: where samples lie along a ray, and what
+        a background shows, moves no camera."""
+        out = self.shade(rays, self.march(rays.detached(), generator), generator, needs)
         if self.background is None:
             return replace(out, rgb=over_background(out.rgb, out.opacity, background))
         seen = self.background(
-            rays, out.rgb, out.opacity, out.within_budget, background, generator, self.config.randomized
+            rays.detached(), out.rgb, out.opacity, out.within_budget, background, generator, self.config.randomized
         )
         normal = None if out.normal is None else out.normal * seen.front_transmittance[:, None]
         opacity, within_budget = out.opacity * seen.front_transmittance, out.within_budget & seen.within_budget

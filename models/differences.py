@@ -33,3 +33,13 @@ def central_differences(values: Tensor, taps: Tensor, eps: float | Tensor) -> tu
     fits = torch.minimum(before, behind) > least
     rise, fall = (above - middle) / behind.clamp(min=least), (middle - below) / before.clamp(min=least)
     return gradient, (2.0 * fits * (rise - fall) / span).sum(dim=1)
+
+
+def follow(own: Tensor, points: Tensor, values: Tensor, taps: Tensor, eps: float | Tensor) -> Tensor:
+    """Outputs own (S, C) of a field at points (S, 3), differentiable in the points too, by the differences of its
+    values (S, 7, C) at `tap_points` (S, 7, 3), which themselves are constants."""
+    if not points.requires_grad:
+        return own
+    slopes = [central_differences(column, taps, eps)[0] for column in values.unbind(-1)]  # each (S, 3)
+    away = points - points.detach()
+    return own + torch.stack([(away * slope).sum(-1) for slope in slopes], dim=-1)

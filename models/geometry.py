@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models import ops
 from models.configs import VolumeDensityConfig, VolumeSDFConfig
-from models.differences import NUM_TAPS, central_differences, tap_points
+from models.differences import NUM_TAPS, central_differences, follow, tap_points
 from utils.registry import build
 
 
@@ -29,7 +30,8 @@ class _VolumeField(nn.Module):
 
 
 class VolumeSDF(_VolumeField):
-    """Signed distance in scene units, negative inside; differentiable in the parameters, not in the points."""
+    """Signed distance in scene units, negative inside; differentiable in the parameters. In `forward`, value and
+    feature are differentiable in the points too, and the gradient is not."""
 
     def sdf(self, points: Tensor) -> Tensor:
         """(S,) signed distances of scene points (S, 3)."""
@@ -79,7 +81,8 @@ class VolumeSDF(_VolumeField):
         out = out.unflatten(0, (-1, NUM_TAPS))
         values = out[:, :, 0]
         gradient, laplacian = central_differences(values, taps, eps)
-        return values[:, 0] * self.radius, 0.5 * gradient, out[:, 0], 0.25 / self.radius * laplacian
+        own = follow(out[:, 0], unit, out.detach(), taps, eps)
+        return own[:, 0] * self.radius, 0.5 * gradient, own, 0.25 / self.radius * laplacian
 
 
 class _TruncatedExp(torch.autograd.Function):
@@ -97,14 +100,22 @@ class _TruncatedExp(torch.autograd.Function):
 
 
 class VolumeDensity(_VolumeField):
-    """Density per scene unit, >= 0; differentiable in the parameters, not in the points."""
+    """Density per scene unit, >= 0; differentiable in the parameters and, in `forward`, in the points."""
 
     def forward(self, points: Tensor, count: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """density (S,) and feature (S, feature_dim) of scene points (S, 3); `count` as for an SDF."""
-        feature = self.network(self.encoding(self.unit_cube(points), count), count)
+        feature = self.network(self._encoded(self.unit_cube(points), count), count)
         raw = feature[:, 0].float() + self.config.density_bias
         density = _TruncatedExp.apply(raw) if self.config.density_activation == "trunc_exp" else F.softplus(raw)
         return density, feature
+
+    def _encoded(self, unit: Tensor, count: Tensor | None) -> Tensor:
+        """(S, output_dim) of points (S, 3) in [0, 1]; where these need a gradient, by the Jacobian of the encoding."""
+        if not unit.requires_grad:
+            return self.encoding(unit, count)
+        features, jacobian = self.encoding.encode(unit.detach(), count)
+        features = ops.follow_points(features, unit, jacobian)
+        return torch.cat([unit * 2.0 - 1.0, features], dim=-1) if self.encoding.include_xyz else features
 
     def density(self, points: Tensor) -> Tensor:
         """(S,) densities of scene points (S, 3)."""

@@ -82,7 +82,7 @@ class Lighting(nn.Module):
 
         packed: None if each ray is one sample. Differentiable in features, normals and the vectors."""
         number = torch.zeros_like(rays.near, dtype=torch.int64) if rays.lighting is None else rays.lighting
-        frames = turned_frames(rays.directions, self.axes[number])
+        frames = turned_frames(rays.directions.detach(), self.axes[number])  # of the light, which moves no camera
         directions = (frames * rays.directions[:, None, :]).sum(-1)
         if packed is not None:
             frames, number = frames[packed.ray_indices], number[packed.ray_indices]

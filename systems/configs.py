@@ -70,6 +70,9 @@ class SystemConfig:
     # weight of the mean square of what these three learn, for what images do not tell. With 0.01, squared errors that
     # weigh 10 and a mean squared colour of 0.1, gains fall 1 % short
     photometric_prior: Weight = Schedule(((0, 0.01),))
+    # learning rate of corrections of the training cameras, six numbers for each and a focal length for each lens, in
+    # radians and shares of their distance: a number or a schedule, which replaces system.scheduler; 0: they stay
+    refine_poses: Annotated[Schedule, Range(0.0, 1.0)] = Schedule(((0, 0.0),))
     error_guided: Share = 0.0  # share of the rays that go where colours are most wrong, in cells of 16 x 16 pixels
     scheduler: SchedulerConfig = field(default_factory=lambda: SchedulerConfig(ConstantLR()))
     constant_steps: Step | None = None  # for interpolation in the scheduler

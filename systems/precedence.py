@@ -40,6 +40,7 @@ def _parts(experiment: Any) -> list[str]:
     names += [f"{name}_bg" for name in ("geometry", "texture") if hasattr(behind, name)]
     system = experiment.system
     learned = {"exposure": system.exposure, "optics": system.vignette or system.response}
+    learned["poses"] = not system.refine_poses.is_zero
     return [*names, *(name for name, is_on in learned.items() if is_on)]
 
 

@@ -24,6 +24,7 @@ ROOMS = {  # each room, and the rooms that its files may import from besides its
     "models.ops.triton": "utils models.ops models.ops.reference",
     "models.ops.tinycudann": "utils models.ops models.ops.reference",
     "models": "utils utils.config models.ops",
+    "models.photographs": "utils models",
     "datasets.geometry": "utils",
     "datasets.files": f"{UTILS} datasets.geometry",
     "datasets.points": f"{UTILS} datasets {FILES}",
@@ -35,10 +36,11 @@ ROOMS = {  # each room, and the rooms that its files may import from besides its
         for number, stage in enumerate(STAGES)
     },
     "systems": "utils utils.config models models.ops",
-    "systems.steps": "utils models systems",
+    "systems.steps": "utils models models.photographs systems",
     "systems.runs": "utils utils.config utils.mesh systems systems.steps",
     "systems.export": "utils utils.mesh utils.metrics models systems systems.runs",
-    "systems.training": f"{UTILS} models models.ops systems systems.steps systems.runs systems.export",
+    "systems.training": f"{UTILS} models models.photographs models.ops systems systems.steps systems.runs "
+    "systems.export",
     "systems.report": "utils utils.config utils.mesh systems systems.runs",
     "systems.sweep": "utils utils.config systems systems.runs systems.report",
     "systems.viewer": "utils utils.mesh models systems systems.steps systems.runs systems.export systems.training "

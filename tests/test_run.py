@@ -10,7 +10,7 @@ import torch
 import trimesh
 from shapes import ball
 from sphere_scene import RADIUS, write_sphere_scene
-from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, LIGHT, PROGRESSIVE, QUICK, SMALL
+from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, LIGHT, POSES, PROGRESSIVE, QUICK, SMALL
 
 import launch
 from utils.images import read_image
@@ -187,8 +187,8 @@ def test_variants_train(scene: Path, tmp_path: Path, variant: list[str]) -> None
 
 @pytest.mark.parametrize(
     "variant",
-    [[], PROGRESSIVE, LEVERS, LATE_LEVERS, LIGHT],
-    ids=["plain", "variant", "levers", "late levers", "light"],
+    [[], PROGRESSIVE, LEVERS, LATE_LEVERS, LIGHT, POSES],
+    ids=["plain", "variant", "levers", "late levers", "light", "poses"],
 )
 def test_resume_after_half_the_steps_equals_the_whole_run(scene: Path, tmp_path: Path, variant: list[str]) -> None:
     steps = ["--train", "trainer.max_steps=20", "system.warmup_steps=5", "checkpoint.every_n_train_steps=10"]
@@ -237,6 +237,26 @@ def test_held_out_photographs_are_compared_as_their_camera_shows_them(scene: Pat
     assert json.loads((found / "save/metrics.json").read_text())["psnr"] != pytest.approx(trained, abs=0.01)
 
 
+def test_corrected_cameras_are_written_and_used_again(scene: Path, tmp_path: Path) -> None:
+    steps = ["--train", *QUICK, *POSES, "trainer.max_steps=20", "system.warmup_steps=5"]
+    assert run(scene, tmp_path, *steps) == 0
+    found = only(tmp_path, "exp/neus-demo/@*")
+    report = json.loads((found / "save/metrics.json").read_text())
+    assert report["cameras"]["turn_degrees"] > 1e-4
+    assert len(report["cameras"]["focal_factors"]) == 1
+    written = json.loads((found / "save/transforms.json").read_text())["frames"]
+    given = json.loads((scene / "transforms_train.json").read_text())["frames"]
+    moved = [
+        np.abs(np.array(a["transform_matrix"]) - np.array(b["transform_matrix"])).max()
+        for a, b in zip(written, given, strict=True)
+    ]
+    assert 1e-6 < max(moved) < 0.05
+    (found / "save/transforms.json").unlink()
+    assert run(scene, tmp_path, "--resume", str(found), "--test") == 0
+    assert json.loads((found / "save/transforms.json").read_text())["frames"] == written
+    assert run(scene, tmp_path, *steps, "--resume", str(found), "system.refine_poses=0") == 2
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records on a GPU only")
 @pytest.mark.parametrize(
@@ -250,10 +270,11 @@ def test_held_out_photographs_are_compared_as_their_camera_shows_them(scene: Pat
         ("neus-demo", LEVERS),
         ("neus-demo", LATE_LEVERS),
         ("neus-demo", LIGHT),
+        ("neus-demo", POSES),
     ],
     ids=[
         *("neus", "nerf", "neus-background", "nerf-background", "neus-variant", "neus-levers", "neus-late-levers"),
-        "neus-light",
+        *("neus-light", "neus-poses"),
     ],
 )
 def test_captured_and_eager_steps_give_the_same_results(

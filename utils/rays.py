@@ -23,6 +23,10 @@ class Rays:
     def __len__(self) -> int:
         return self.origins.shape[0]
 
+    def detached(self) -> "Rays":
+        """The same rays; no gradient flows through these to a camera."""
+        return replace(self, origins=self.origins.detach(), directions=self.directions.detach())
+
     def __getitem__(self, part: slice | Tensor) -> "Rays":
         lighting = None if self.lighting is None else self.lighting[part]
         return Rays(self.origins[part], self.directions[part], self.near[part], self.far[part], lighting)

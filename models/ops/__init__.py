@@ -11,6 +11,7 @@ from models.ops.backends import BACKENDS, module, uses_triton
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
 from models.ops.patches import PatchSpec, compare_patches
+from models.ops.reference import mlp as reference_mlp
 from models.ops.reference import rays as reference_rays
 from models.ops.reference import shading as reference_shading
 from utils.rays import Photographs, RayBatch, Rays, RaySamples
@@ -29,6 +30,7 @@ __all__ = [
     "contract",
     "density_alpha",
     "distortion",
+    "follow_points",
     "hash_encode",
     "hash_features",
     "march",
@@ -178,7 +180,9 @@ def uncontract(points: Tensor) -> Tensor:
 
 
 def sample_points(rays: Rays, packed: RaySamples, *, backend: str = "auto") -> Tensor:
-    """(S, 3) middles of the intervals in scene units; padding lies on the first ray. Not differentiable."""
+    """(S, 3) middles of the intervals in scene units; padding lies on the first ray.
+
+    Differentiable in origins and directions; distances along the rays are constants."""
     return module("samples", backend, packed.t_starts).sample_points(rays, packed)
 
 
@@ -187,7 +191,7 @@ def concat_columns(
 ) -> Tensor:
     """(S, C) float32: the columns of parts (S, c) or (S,), one after the other, followed by those of `per_ray`.
 
-    per_ray: (R, c), each sample takes the row of its ray; (S, c) if packed is None. Differentiable in the parts."""
+    per_ray: (R, c), each sample takes the row of its ray; (S, c) if packed is None. Differentiable in all."""
     return module("samples", backend, parts[0]).concat_columns(parts, per_ray, packed)
 
 
@@ -224,7 +228,7 @@ def neus_alpha(
 
     sdf: (S,) at the middles of the intervals and gradient: (S, 3) there, in scene units; directions: (R, 3), unit
     length; inv_s: () > 0; anneal: () in [0, 1], see `reference_shading.annealed_cosine`. The opacity of padding is 0.
-    Differentiable, once, in sdf, gradient and inv_s, through both outputs."""
+    Differentiable, once, in sdf, gradient, directions and inv_s, through both outputs."""
     return module("shading", backend, sdf).neus_alpha(sdf, gradient, directions, packed, inv_s, anneal)
 
 
@@ -240,7 +244,7 @@ def spherical_harmonics(directions: Tensor, degree: int, *, backend: str = "auto
 
     directions: (S, 3), unit length; not normalised here. Returns (S, degree^2), column l^2 + l + m, with the
     Condon-Shortley sign (-1)^m: 0.282, -0.489 y, 0.489 z, -0.489 x, 1.093 xy, ... as NeRF codes use it.
-    Differentiable in the reference; not where a fused kernel computes it."""
+    Differentiable, once."""
     return module("shading", backend, directions).spherical_harmonics(directions, degree)
 
 
@@ -278,8 +282,16 @@ def sdf_mlp_with_gradient(
     points: (S, 3) in [0, 1], with respect to which the gradient is taken; features: (S, K) of them; jacobian:
     (S, K, 3), d feature / d point. The network reads the features; if it takes K + 3 inputs, first the position
     2 points - 1.
-    Differentiable, once, in features, jacobian and layers, through all three."""
+    Differentiable, once, in features, jacobian and layers, through all three; in the points too, as if the features
+    followed these by the Jacobian, but the Jacobian did not: so cameras that the points come from are moved by what is
+    seen, and neither by normals nor by the length of the gradient through second derivatives of the encoding."""
     return module("mlp", backend, features).sdf_mlp_with_gradient(points, features, jacobian, layers)
+
+
+def follow_points(features: Tensor, points: Tensor, jacobian: Tensor) -> Tensor:
+    """Features (S, K) of points (S, 3), differentiable in these too, by the Jacobian (S, K, 3), which does not follow
+    them. One implementation for all backends."""
+    return reference_mlp.follow_points(features, points, jacobian)
 
 
 def alpha_from_density(density: Tensor, dt: Tensor | float) -> Tensor:

@@ -134,7 +134,8 @@ def fit_training_state(state: dict[str, Tensor], module: nn.Module) -> None:
     """Makes what a checkpoint knows of the training images fit a module that goes on with the training.
 
     An error map begins anew if it is new, or if the images have other sizes. Raises CheckpointError if the exposures
-    are not those of the same images, or the vignettes and responses not those of the same cameras."""
+    are not those of the same images, the vignettes and responses not those of the same cameras, or the corrections of
+    cameras not those of the same poses."""
     own = module.state_dict()
     name = "exposure.affine"
     before, after = (len(weights[name]) if name in weights else None for weights in (state, own))
@@ -145,11 +146,27 @@ def fit_training_state(state: dict[str, Tensor], module: nn.Module) -> None:
             f"the training images as they were, or begin a new run with --resume_weights_only."
         )
     _check_optics(state, own)
+    _check_poses(state, own)
     is_map = {name for name in (*state, *own) if name.startswith("error_map.")}
     if any(name not in state or name not in own or state[name].shape != own[name].shape for name in is_map):
         for name in is_map:
             state.pop(name, None)
         state |= {name: own[name] for name in is_map if name in own}
+
+
+def _check_poses(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raises CheckpointError if only one of a checkpoint and a module corrects cameras, or both do it for others."""
+    there, here = (x.get("poses.given") for x in (state, own))
+    if there is None and here is None:
+        return
+    alike = there is not None and here is not None and there.shape == here.shape
+    if not alike or not torch.allclose(there.cpu(), here.cpu(), rtol=0.0, atol=1e-4):
+        told = ["none" if cameras is None else f"those of {len(cameras)} cameras" for cameras in (there, here)]
+        raise CheckpointError(
+            f"system.refine_poses: the checkpoint has corrections of cameras, {told[0]}, for {told[1]} of the training, "
+            f"or their poses were others. Keep system.refine_poses and the dataset as they were, or begin a new run "
+            f"with --resume_weights_only."
+        )
 
 
 def _check_optics(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:

@@ -101,10 +101,14 @@ class LearningRates:
             group["capturable"] = on_gpu
             group["lr"] = self._rates[index] if on_gpu else float(group["lr"])
 
-    def set(self, factor: float) -> None:
-        """Every group's own learning rate times a factor, the value of `system.scheduler` at a step."""
+    def set(self, factor: float, own: Mapping[str, float]) -> None:
+        """Every group's own learning rate times a factor, the value of `system.scheduler` at a step; own: the rates at
+        that step of groups with a schedule of their own, by name."""
         if self._rates is not None:
             torch.mul(self._initial, factor, out=self._rates)
-            return
-        for group in self._groups:
-            group["lr"] = group["initial_lr"] * factor
+        for index, group in enumerate(self._groups):
+            rate = own.get(group.get("name"))
+            if self._rates is None:
+                group["lr"] = group["initial_lr"] * factor if rate is None else rate
+            elif rate is not None:
+                self._rates[index].fill_(rate)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from models.base import VolumeModel
 from models.configs import VolumeModelConfig
-from models.photometry import Photometry
+from models.photographs.photometry import Photometry
+from models.photographs.poses import CameraCorrections
 from systems.configs import Experiment
 from systems.losses import color_error, rgb_mse
 from systems.steps.error_map import ErrorMap
@@ -19,6 +20,7 @@ from systems.steps.optim import LearningRates
 from systems.steps.ranks import Ranks
 from systems.views import TrainingViews
 from utils import registry
+from utils.rays import RayBatch
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0, "random": 1.0}  # what a view is compared over
 
@@ -62,9 +64,11 @@ class TrainingStep:
         captured: bool,
         photometry: Photometry | None = None,
         error_map: ErrorMap | None = None,
+        poses: CameraCorrections | None = None,
     ) -> None:
         self.model, self.experiment, self.views, self.optimizer = model, experiment, views, optimizer
         self.device, self.captured, self.photometry, self.error_map = device, captured, photometry, error_map
+        self.poses, self.moving = poses, False
         config = experiment.system.loss
         self.schedules = dict(config.weights)
         self.losses = {name: registry.find("loss", name).target for name in self.schedules}
@@ -90,7 +94,9 @@ class TrainingStep:
         # Random numbers depend on seed and step alone: a resumed run draws what the whole run drew.
         seed = self.experiment.seed * 1_000_003 + step
         self.generator.manual_seed(seed)
-        self.rates.set(self.experiment.system.scheduler.at(step))
+        rate = self.experiment.system.refine_poses.at(step)
+        self.rates.set(self.experiment.system.scheduler.at(step), {"poses": rate})
+        self.moving = self.poses is not None and rate > 0.0
         self.model.on_step(step)
         due = self.model.occupancy_due(step)
         if due is not None:
@@ -99,7 +105,7 @@ class TrainingStep:
             self.generator.manual_seed(self.ranks.seed(seed))
         names = self._weigh(step)
         whole = self._optimised if self.captured else self._loss
-        return self._run((names, self.model.graph_key), partial(whole, names))
+        return self._run((names, self.moving, self.model.graph_key), partial(whole, names))
 
     def _run(self, key: Hashable, function: Callable[[], Any]) -> Any:
         return self._graphs.run(key, function) if self.captured else function()
@@ -129,7 +135,7 @@ class TrainingStep:
         each = self.experiment.model.rays_per_pixel
         batch = self.views.draw(self.model.num_rays // each, background, self.generator, self.error_map, each)
         points = self._some_points() if "sparse_points" in names else None
-        batch = replace(batch, sources=self.sources, points=points)
+        batch = self._corrected(replace(batch, sources=self.sources, points=points))
         out = self.model.render(batch.rays, background, self.generator, frozenset(names))
         if self.photometry is not None:
             out = replace(out, rgb=self.photometry(out.rgb, out.opacity, batch))
@@ -145,6 +151,16 @@ class TrainingStep:
             mse = found["rgb_mse"].detach() if "rgb_mse" in found else rgb_mse(out, batch, config)
             inv_s = None if out.inv_s is None else out.inv_s.detach()
         return Figures(names, loss, terms.detach(), mse, out.within_budget.sum(), out.samples.packed.num_samples, inv_s)
+
+    def _corrected(self, batch: RayBatch) -> RayBatch:
+        """The batch as the corrected cameras took it; no gradient reaches them while they stay."""
+        if self.poses is None:
+            return batch
+        with torch.set_grad_enabled(self.moving):
+            sources = batch.sources
+            if sources is not None:
+                sources = replace(sources, photographs=self.poses.corrected(sources.photographs))
+            return replace(batch, rays=self.poses(batch.rays, batch.image), sources=sources)
 
     def _some_points(self) -> Tensor:
         """(K, 3) sparse points, drawn with replacement."""

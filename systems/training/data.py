@@ -1,5 +1,6 @@
 """What the Lightning module needs of `trainer.datamodule`, as protocols: it knows no dataset."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,8 @@ class Views(TrainingViews, PosedViews, Protocol):
     photographs: Photographs
     heights: Tensor  # (N,) int64, of the images in pixels
 
+    @property
+    def image_names(self) -> tuple[str, ...]: ...
     def image(self, index: int, background: Tensor, shift: Tensor | None = None) -> RayBatch: ...
     def size(self, index: int) -> tuple[int, int]: ...
 
@@ -29,4 +32,10 @@ class Data(Protocol):
     true_mesh: Mesh | None  # in world coordinates
 
     def views(self, split: str, device: torch.device) -> Views: ...
+    def correct_cameras(
+        self,
+        device: torch.device,
+        corrected: Callable[[Photographs], Photographs],
+        others: Callable[[Photographs, Tensor], Photographs],
+    ) -> None: ...
     def orbit(self, index: int, device: torch.device, shift: Tensor | None = None) -> tuple[Rays, tuple[int, int]]: ...

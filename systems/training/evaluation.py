@@ -11,7 +11,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from models.base import VolumeModel
 from models.inference import RaysAt, render_pixels
-from models.photometry import Photometry
+from models.photographs.photometry import Photometry
 from utils.rays import RayBatch
 from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side
 

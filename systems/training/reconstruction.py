@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from models.base import VolumeModel
-from models.photometry import Exposure, Optics, Photometry, cameras_of
 from models.slow_networks import warn_of_slow_networks
 from systems.configs import Experiment
 from systems.runs.board import Board
@@ -27,6 +26,7 @@ from systems.steps.readout import Readout
 from systems.steps.step import Figures, TrainingStep, view_background
 from systems.training.data import Data
 from systems.training.evaluation import RenderedView, evaluate_view, render_view
+from systems.training.photographs import correct_cameras, keep_cameras, learned_parts, new_parts, parts_like, photometry
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
 from utils.images import read_image, write_png
@@ -42,9 +42,8 @@ class ReconstructionSystem(pl.LightningModule):
     def __init__(self, config: Any, experiment: Experiment, model: VolumeModel, save_dir: Path) -> None:
         super().__init__()
         self.config, self.experiment, self.model, self.save_dir = config, experiment, model, save_dir
-        self.exposure: Exposure | None = None  # of the training images; made by `setup`, which knows their number
-        self.optics: Optics | None = None  # of their cameras; likewise, or by `expect`
-        self.error_map: ErrorMap | None = None  # like the exposure
+        self.learned: dict[str, torch.nn.Module] = {}  # of the training images, beside the model: see `setup`, `expect`
+        self.error_map: ErrorMap | None = None  # of the training images; made by `setup`, which knows their number
         check_parts(config, self._parts())
         self.frames: list[Path] = []
         self.shown_in_frames: tuple[str, ...] = ()  # names of the pictures in a frame, from left to right
@@ -75,18 +74,20 @@ class ReconstructionSystem(pl.LightningModule):
         if stage != "fit":
             return
         views, config = self.data.views("train", self.device), self.config
-        if config.exposure:
-            self.exposure = Exposure(len(views)).to(self.device)
-        self.optics = None
-        if config.vignette or config.response:
-            self.optics = Optics(cameras_of(views.photographs, views.heights), config.vignette, config.response)
+        self._learn(new_parts(config, views))
         if config.error_guided > 0.0:
             self.error_map = ErrorMap(config.error_guided, views.photographs, views.heights)
 
     def expect(self, weights: Mapping[str, Tensor]) -> None:
-        """Makes the optics that weights are of, which held-out photographs are compared by."""
-        optics = Optics.like(weights)
-        self.optics = optics and optics.to(self.device)
+        """Makes the parts that weights are of, for held-out photographs and for the cameras of an export."""
+        self._learn(parts_like(weights))
+
+    def _learn(self, parts: Mapping[str, torch.nn.Module]) -> None:
+        for name in self.learned:
+            delattr(self, name)
+        self.learned = {name: part.to(self.device) for name, part in parts.items()}
+        for name, part in self.learned.items():
+            self.add_module(name, part)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Before the state of a checkpoint is loaded to go on with the training."""
@@ -94,17 +95,8 @@ class ReconstructionSystem(pl.LightningModule):
 
     def _parts(self) -> dict[str, list[torch.nn.Parameter]]:
         """Parameters by the names that `system.optimizer.params` uses."""
-        own = {"exposure": self.exposure} if self.config.exposure else {}
-        own |= {"optics": self.optics} if self.config.vignette or self.config.response else {}
-        return self.model.parts() | {name: list(part.parameters()) if part else [] for name, part in own.items()}
-
-    def _photometry(self, split: str) -> Photometry | None:
-        """What the photographs of a split show of rendered colours; None: the colours as they are."""
-        exposure = self.exposure if split == "train" else None
-        if self.optics is None:
-            return None if exposure is None else Photometry(exposure)
-        views = self.data.views(split, self.device)
-        return Photometry(exposure, self.optics, self.optics.frames(views.photographs, views.heights))
+        own = {name: self.learned.get(name, torch.nn.Module()) for name in learned_parts(self.config)}
+        return self.model.parts() | {name: list(part.parameters()) for name, part in own.items()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; each step sets its learning rates."""
@@ -122,7 +114,9 @@ class ReconstructionSystem(pl.LightningModule):
         if self.uses_cuda_graph:
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
         step = self.model, self.experiment, views, optimizer, self.device, self.uses_cuda_graph
-        self.step = TrainingStep(*step, self._photometry("train"), self.error_map)
+        self.step = TrainingStep(
+            *step, photometry(self.learned, views, True), self.error_map, self.learned.get("poses")
+        )
         self.divergence = DivergenceMonitor(self, self.model, self.experiment.trainer.max_steps)
         self._last_rate = self.global_step - 1, time.perf_counter()
 
@@ -205,11 +199,14 @@ class ReconstructionSystem(pl.LightningModule):
         views, background = self.data.views(split, self.device), view_background(self.experiment.model, self.device)
         batch, size = views.image(index, background), views.size(index)
         image = partial(views.image, index, background)
-        return evaluate_view(self.model, batch, size, lambda shift: image(shift).rays, self._photometry(split))
+        return evaluate_view(
+            self.model, batch, size, lambda shift: image(shift).rays, photometry(self.learned, views, False)
+        )
 
     def on_test_start(self) -> None:
-        """Sets the model to its current step and drops the results of an earlier pass."""
+        """Sets the model and the cameras to the current step; drops the results of an earlier pass."""
         self.model.on_step(self.current_step)
+        correct_cameras(self.learned, self.data, self.device)
         self.frames, self.view_metrics, self.shown_in_frames = [], [], ()
 
     on_validation_start = on_predict_start = on_test_start
@@ -283,6 +280,7 @@ class ReconstructionSystem(pl.LightningModule):
         except ReconstructionError as error:
             self.failure, mesh = error, {"error": str(error)}
         self.report["mesh"] = mesh
+        self.report |= keep_cameras(self.learned, self.data, self.device, self.save_dir)
         if self.data.true_mesh is not None and self.failure is None:
             self.report |= compare_with_truth([self.save_dir / name for name in mesh["files"]], self.data.true_mesh)
         self.board.show_config(self.current_step)

@@ -2,12 +2,13 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from systems.configs import Experiment
 from systems.export.exporter import LoadViews
@@ -35,24 +36,26 @@ class FinishedRun:
         checkpoints: dict[int, Path],
         chosen: int,
         device: torch.device,
-        scene: ViewerScene,
+        correct: Callable[[Mapping[str, nn.Module]], None],
+        scene: Callable[[], ViewerScene],
         views: LoadViews,
         precision: Callable[[], AbstractContextManager],
         world_from_scene: np.ndarray,
     ) -> None:
-        """checkpoints: by step, in ascending order; chosen: the step that is shown first; the rest as in `ViewedModel`.
+        """checkpoints: by step, in ascending order; chosen: the step that is shown first; correct: gives the
+        photographs the cameras of a checkpoint, see `correct_cameras`; scene: loads them; the rest as in `ViewedModel`.
 
         Raises CheckpointError if the first checkpoint does not fit the model."""
         self.checkpoints, self.mailbox = checkpoints, Mailbox(checkpoint=list(checkpoints).index(chosen))
         model = registry.build(experiment.model)
         self._system: ReconstructionSystem = registry.build(experiment.system, experiment, model, run.save)
         self._system.to(device)
-        self._step = chosen
+        self._step, self._correct = chosen, correct
         self._load(chosen)
         self.viewed = ViewedModel(
             model=model,
             experiment=experiment,
-            scene=scene,
+            scene=scene(),
             views=views,
             save_dir=run.save,
             world_from_scene=world_from_scene,
@@ -88,4 +91,5 @@ class FinishedRun:
     def _load(self, step: int) -> None:
         trained_steps = load_weights(self.checkpoints[step], self._system, self._system.expect)
         self._system.model.on_step(trained_steps)
+        self._correct(self._system.learned)
         self._step = step

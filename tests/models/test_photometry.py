@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from models.photometry import Exposure, Optics, Photometry, cameras_of, respond
+from models.photographs.photometry import Exposure, Optics, Photometry, cameras_of, respond
 from utils.rays import Photographs, RayBatch
 
 WHITE = torch.ones(3)

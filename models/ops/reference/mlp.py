@@ -21,7 +21,7 @@ def sdf_mlp_with_gradient(
     """Distance, outputs and gradient as in `models.ops.sdf_mlp_with_gradient`.
 
     The gradient is an expression of first-order operations, so that one backward pass differentiates it too."""
-    K = features.shape[1]
+    K, features = features.shape[1], follow_points(features, points, jacobian)
     with_position = layers.weights[0].shape[1] > K
     x = torch.cat([points * 2.0 - 1.0, features], dim=-1) if with_position else features
     slopes = []
@@ -40,3 +40,11 @@ def sdf_mlp_with_gradient(
         gradient = gradient + 2.0 * cotangent[..., :3]
     out = F.linear(x, layers.weights[-1], layers.biases[-1])
     return out[:, 0], out, gradient
+
+
+def follow_points(features: Tensor, points: Tensor, jacobian: Tensor) -> Tensor:
+    """The features (S, K), differentiable in the points (S, 3) by the Jacobian (S, K, 3), which itself does not follow
+    them: no second derivative moves a point."""
+    if not points.requires_grad:
+        return features
+    return features + torch.einsum("sd,skd->sk", points - points.detach(), jacobian.detach())

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.reference import reflection as reference_reflection
-from models.ops.triton.shading import SAMPLES_BLOCK, factor, store_harmonics, store_vector, vector, weight_of_lobe
+from models.ops.triton.harmonics import harmonics_gradient, store_harmonics
+from models.ops.triton.lanes import SAMPLES_BLOCK, store_vector, vector
 from utils.rays import RaySamples
 
 
@@ -121,39 +122,13 @@ def _reflect_backward(
     DEGREE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Gradient of the normal, through that of the reflected direction by the derivatives of `store_harmonics`.
-
-    Of (x + iy)^m the derivative by x is m (x + iy)^(m-1), by y that times i."""
+    """Gradient of the normal, through that of the reflected direction."""
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     exists = i < S
     mirrored = _mirror(normal, row_stride, column_stride, directions, ray_indices, i, exists)
     nx, ny, nz, dx, dy, dz, towards, x, y, z = mirrored
     first = grad + i * grad_row
-    gx, gy, gz = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
-    cosine, sine = tl.full((BLOCK,), 1.0, tl.float32), tl.zeros((BLOCK,), tl.float32)
-    lower_cosine, lower_sine = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)  # of m - 1
-    sectoral = tl.full((BLOCK,), 1.0, tl.float32)
-    for m in tl.static_range(DEGREE):
-        below, legendre = tl.zeros((BLOCK,), tl.float32), sectoral
-        slope_below, slope = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)  # by z
-        for order in tl.static_range(m, DEGREE):
-            column = first + (1 + order * (order + 1)) * grad_column
-            weight = factor(order, m) * weight_of_lobe(order, roughness)
-            if m == 0:
-                gz += weight * slope * tl.load(column, mask=exists, other=0.0).to(tl.float32)
-            else:
-                real = weight * tl.load(column + m * grad_column, mask=exists, other=0.0).to(tl.float32)
-                imaginary = weight * tl.load(column - m * grad_column, mask=exists, other=0.0).to(tl.float32)
-                gx += m * legendre * (real * lower_cosine + imaginary * lower_sine)
-                gy += m * legendre * (imaginary * lower_cosine - real * lower_sine)
-                gz += slope * (real * cosine + imaginary * sine)
-            step = order + 1 - m
-            above = ((2 * order + 1) / step) * z * legendre - ((order + m) / step) * below
-            slope_above = ((2 * order + 1) / step) * (legendre + z * slope) - ((order + m) / step) * slope_below
-            below, legendre, slope_below, slope = legendre, above, slope, slope_above
-        lower_cosine, lower_sine = cosine, sine
-        cosine, sine = x * cosine - y * sine, x * sine + y * cosine
-        sectoral *= -(2 * m + 1)
+    gx, gy, gz = harmonics_gradient(first + grad_column, grad_column, exists, x, y, z, roughness, DEGREE)
     along = 2.0 * (gx * nx + gy * ny + gz * nz) + tl.load(first, mask=exists, other=0.0).to(tl.float32)
     twice = 2.0 * towards
     store_vector(grad_normal, i, exists, twice * gx - along * dx, twice * gy - along * dy, twice * gz - along * dz)

@@ -12,6 +12,7 @@ from models.ops.reference import samples as reference_samples
 from utils.rays import Rays, RaySamples
 
 BLOCK = 256  # samples of a program that reads points
+RAY_BLOCK = 32  # samples of a ray at a time, of a program that sums over it
 PASS = tl.constexpr(tl.PropagateNan.ALL)  # as torch does: a bad ray must not look like a good one
 ELEMENTS = 4096  # of a program that concatenates columns
 
@@ -38,32 +39,69 @@ def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
 
 def sample_points(rays: Rays, packed: RaySamples) -> Tensor:
     """Points as in `models.ops.sample_points`."""
-    S = packed.t_starts.shape[0]
-    points = packed.t_starts.new_empty(S, 3)
-    if S:
-        _sample_points[(triton.cdiv(S, BLOCK),)](
-            origins=rays.origins.contiguous(),
-            directions=rays.directions.contiguous(),
-            t_starts=packed.t_starts,
+    return _SamplePoints.apply(rays.origins.contiguous(), rays.directions.contiguous(), packed)
+
+
+class _SamplePoints(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, origins: Tensor, directions: Tensor, packed: RaySamples) -> Tensor:
+        S = packed.t_starts.shape[0]
+        points = packed.t_starts.new_empty(S, 3)
+        if S:
+            _sample_points[(triton.cdiv(S, BLOCK),)](
+                origins=origins,
+                directions=directions,
+                t_starts=packed.t_starts,
+                t_ends=packed.t_ends,
+                ray_indices=packed.ray_indices,
+                points=points,
+                S=S,
+                BLOCK=BLOCK,
+            )
+        ctx.packed = packed
+        return points
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        wants_origins, wants_directions, _ = ctx.needs_input_grad
+        origins = sum_over_rays(grad, ctx.packed) if wants_origins else None
+        return origins, sum_over_rays(grad, ctx.packed, by_distance=True) if wants_directions else None, None
+
+
+def sum_over_rays(values: Tensor, packed: RaySamples, by_distance: bool = False) -> Tensor:
+    """(R, C) sums of values (S, C) over the samples of each ray, in an order that does not change from run to run;
+    padding does not count. by_distance: each value times the middle of its interval."""
+    R, C = packed.ray_start.shape[0], values.shape[1]
+    sums = torch.empty(R, C, device=values.device)
+    if R:
+        _sum_over_rays[(R,)](
+            values=values,
+            row_stride=values.stride(0),
+            column_stride=values.stride(1),
+            t_starts=packed.t_starts if by_distance else None,
             t_ends=packed.t_ends,
-            ray_indices=packed.ray_indices,
-            points=points,
-            S=S,
-            BLOCK=BLOCK,
+            ray_start=packed.ray_start,
+            ray_count=packed.ray_count,
+            sums=sums,
+            C=C,
+            WIDTH=triton.next_power_of_2(C),
+            BLOCK=RAY_BLOCK,
+            num_warps=1,
         )
-    return points
+    return sums
 
 
 def concat_columns(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: RaySamples | None) -> Tensor:
     """Columns as in `models.ops.concat_columns`."""
-    if packed is None or (per_ray is not None and per_ray.requires_grad):
+    if packed is None:
         return reference_samples.concat_columns(parts, per_ray, packed)
-    return _ConcatColumns.apply(per_ray, packed.ray_indices, *parts)
+    return _ConcatColumns.apply(per_ray, packed, *parts)
 
 
 class _ConcatColumns(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, per_ray: Tensor | None, ray_indices: Tensor, *parts: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, per_ray: Tensor | None, packed: RaySamples, *parts: Tensor) -> Tensor:
+        ray_indices, ctx.packed = packed.ray_indices, packed
         ctx.widths = [part.shape[1] if part.ndim == 2 else None for part in parts]
         columns = [(part, part.stride(0), part.stride(1) if part.ndim == 2 else 0) for part in parts]
         widths = [width or 1 for width in ctx.widths]
@@ -91,7 +129,8 @@ class _ConcatColumns(torch.autograd.Function):
         for width in ctx.widths:
             grads.append(grad[:, start] if width is None else grad[:, start : start + width])
             start += width or 1
-        return None, None, *grads
+        of_rays = sum_over_rays(grad[:, start:], ctx.packed) if ctx.needs_input_grad[0] else None
+        return of_rays, None, *grads
 
 
 @triton.jit
@@ -120,6 +159,38 @@ def _sample_points(origins, directions, t_starts, t_ends, ray_indices, points, S
         origin = tl.load(origins + 3 * ray + axis, inside, other=0.0)
         direction = tl.load(directions + 3 * ray + axis, inside, other=0.0)
         tl.store(points + 3 * s + axis, origin + mid * direction, inside)
+
+
+@triton.jit
+def _sum_over_rays(
+    values,
+    row_stride,
+    column_stride,
+    t_starts,
+    t_ends,
+    ray_start,
+    ray_count,
+    sums,
+    C: tl.constexpr,
+    WIDTH: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """One warp per ray, which takes a block of samples at a time; WIDTH is C rounded up to a power of two."""
+    ray = tl.program_id(0).to(tl.int64)
+    start, count = tl.load(ray_start + ray), tl.load(ray_count + ray).to(tl.int32)
+    lane, channel = tl.arange(0, BLOCK), tl.arange(0, WIDTH)
+    summed = tl.zeros((BLOCK, WIDTH), tl.float32)
+    first = 0
+    while first < count:
+        i, inside = start + first + lane, first + lane < count
+        cell = inside[:, None] & (channel < C)[None, :]
+        value = tl.load(values + i[:, None] * row_stride + channel[None, :] * column_stride, mask=cell, other=0.0)
+        if t_starts is not None:
+            mid = 0.5 * (tl.load(t_starts + i, inside, other=0.0) + tl.load(t_ends + i, inside, other=0.0))
+            value = value * mid[:, None]
+        summed += value.to(tl.float32)
+        first += BLOCK
+    tl.store(sums + ray * C + channel, tl.sum(summed, 0), mask=channel < C)
 
 
 @triton.jit

@@ -25,6 +25,7 @@ from models.ops.triton.tiles import (
     output_layer,
     partial_gradients,
     store_tile,
+    store_to_inputs,
     sum_gradients,
     tile_shape,
     transposed,
@@ -48,7 +49,7 @@ def sdf_mlp_with_gradient(
 
 
 class _SDFWithGradient(torch.autograd.Function):
-    """First order in features, Jacobian and layers; the backward pass computes the hidden layer again."""
+    """First order in points, features, Jacobian and layers; the backward pass computes the hidden layer again."""
 
     @staticmethod
     def forward(
@@ -91,7 +92,8 @@ class _SDFWithGradient(torch.autograd.Function):
         points, features, jacobian, *layers = ctx.saved_tensors
         S = features.shape[0]
         grad_sdf = None if grad_sdf is None else grad_sdf.contiguous()
-        _, wants_features, wants_jacobian, *_ = ctx.needs_input_grad
+        wants_points, wants_features, wants_jacobian, *_ = ctx.needs_input_grad
+        grad_points = torch.empty_like(points) if wants_points else None
         grad_features = torch.empty_like(features) if wants_features else None
         grad_jacobian = torch.empty_like(jacobian) if wants_jacobian and grad_gradient is not None else None
         partial = partial_gradients(S, layers)
@@ -103,6 +105,7 @@ class _SDFWithGradient(torch.autograd.Function):
             grad_sdf=grad_sdf,
             grad_value=transposed(grad_value),
             grad_gradient=transposed(grad_gradient),
+            grad_points=grad_points,
             grad_features=transposed(grad_features),
             grad_jacobian=_planes(grad_jacobian),
             partial=partial,
@@ -111,7 +114,7 @@ class _SDFWithGradient(torch.autograd.Function):
             **ctx.shape,
             **launch_options(BACKWARD, ctx.shape["HIDDEN"]),
         )
-        return None, grad_features, grad_jacobian, None, None, *sum_gradients(partial, layers)
+        return grad_points, grad_features, grad_jacobian, None, None, *sum_gradients(partial, layers)
 
 
 @triton.jit
@@ -231,6 +234,7 @@ def _backward(
     grad_sdf,
     grad_value,
     grad_gradient,
+    grad_points,
     grad_features,
     grad_jacobian,
     partial,
@@ -274,13 +278,12 @@ def _backward(
             if SOFTPLUS:
                 grad_pre += to_weighted * w_sdf * (slope * (1.0 - slope) * BETA)
         sum_w1 = multiply_add(grad_pre, tl.trans(x), sum_w1, BACKWARD)
-        # The bias counts as an input of 1 behind the position.
         position = 2.0 * load_tile((points, 1, 3), outputs, samples, 3, S) - 1.0
-        position = tl.where(outputs[:, None] < 3, position, 1.0)
+        position = tl.where(outputs[:, None] < 3, position, 1.0)  # the bias counts as an input of 1 behind it
         sum_position = multiply_add(grad_pre, tl.trans(position), sum_position, BACKWARD)
-        if grad_features is not None:
+        if (grad_features is not None) or (grad_points is not None):
             grad_x = multiply(tl.trans(w1_tile), grad_pre, BACKWARD)
-            store_tile(grad_features, grad_x, columns, samples, K, S)
+            store_to_inputs(grad_features, grad_points, grad_x, grad_pre, jacobian, w1, samples, S, EXTRA, K)
         start += tl.num_programs(0) * BLOCK
     row = partial + tl.program_id(0) * total
     _store_sums(row, sum_w1, sum_position, sum_w2, sum_sdf, sum_b2, K, D, EXTRA, b1 is not None)

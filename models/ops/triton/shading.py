@@ -1,6 +1,4 @@
-"""Opacity of samples and directional harmonics on a GPU: one sample per lane, each value read once."""
-
-import math
+"""Opacity of samples on a GPU: one sample per lane, each value read once."""
 
 import torch
 import triton
@@ -8,13 +6,14 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from models.ops.reference import shading as reference_shading
 from models.ops.triton.density import density_alpha
+from models.ops.triton.harmonics import spherical_harmonics
+from models.ops.triton.lanes import SAMPLES_BLOCK, store_vector, vector
+from models.ops.triton.samples import sum_over_rays
 from utils.rays import RaySamples
 
 __all__ = ["density_alpha", "neus_alpha", "spherical_harmonics"]
 
-SAMPLES_BLOCK = 128  # of one program, a lane each: with more, loads and stores would differ in layout
 MIN_LENGTH = tl.constexpr(1e-6)  # of a gradient; a shorter one is not stretched to a unit normal
 SOFTENING = tl.constexpr(1e-5)  # of the quotient in eq. 13, as in the reference
 
@@ -24,24 +23,6 @@ def neus_alpha(
 ) -> tuple[Tensor, Tensor]:
     """Opacity and normal as in `models.ops.neus_alpha`, both float32 and zero on padding."""
     return _NeusAlpha.apply(sdf, gradient, inv_s, directions.contiguous(), packed, anneal)
-
-
-def spherical_harmonics(directions: Tensor, degree: int) -> Tensor:
-    """Harmonics as in `models.ops.spherical_harmonics`, float32; those to be differentiated are the reference's."""
-    if directions.requires_grad:
-        return reference_shading.spherical_harmonics(directions, degree)
-    S = directions.shape[0]
-    basis = torch.empty(S, degree**2, device=directions.device)
-    _harmonics[(triton.cdiv(S, SAMPLES_BLOCK),)](
-        directions=directions,
-        row_stride=directions.stride(0),
-        column_stride=directions.stride(1),
-        S=S,
-        basis=basis,
-        DEGREE=degree,
-        BLOCK=SAMPLES_BLOCK,
-    )
-    return basis
 
 
 class _NeusAlpha(torch.autograd.Function):
@@ -79,7 +60,7 @@ class _NeusAlpha(torch.autograd.Function):
             normal=normal,
             BLOCK=SAMPLES_BLOCK,
         )
-        ctx.names = tuple(inputs)
+        ctx.names, ctx.packed = tuple(inputs), packed
         ctx.save_for_backward(*inputs.values())
         ctx.set_materialize_grads(False)
         return alpha, normal
@@ -93,6 +74,8 @@ class _NeusAlpha(torch.autograd.Function):
         grad_alpha, grad_normal = (None if grad is None else grad.contiguous() for grad in grad_outputs)
         grad_sdf = torch.empty(S, dtype=sdf.dtype, device=sdf.device)
         grad_gradient = torch.empty(S, 3, dtype=gradient.dtype, device=sdf.device)
+        wants_directions = ctx.needs_input_grad[3] and grad_alpha is not None
+        by_direction = torch.empty(S, 3, device=sdf.device) if wants_directions else None
         # of inv_s, a sum for each program: without atomics it is the same to the bit in each run
         partial = torch.empty(num_programs, device=sdf.device)
         _neus_alpha_backward[(num_programs,)](
@@ -105,32 +88,13 @@ class _NeusAlpha(torch.autograd.Function):
             grad_normal=grad_normal,
             grad_sdf=grad_sdf,
             grad_gradient=grad_gradient,
+            by_direction=by_direction,
             grad_inv_s=partial,
             BLOCK=SAMPLES_BLOCK,
         )
         grad_inv_s = partial.sum().view_as(inv_s) if ctx.needs_input_grad[2] else None
-        return grad_sdf, grad_gradient, grad_inv_s, None, None, None
-
-
-@triton.jit
-def vector(pointer, row, mask, row_stride, column_stride):
-    """The three components of rows (BLOCK,) of a matrix, zero where masked."""
-    x = pointer + row * row_stride
-    y = x + column_stride
-    z = y + column_stride
-    return (
-        tl.load(x, mask=mask, other=0.0).to(tl.float32),
-        tl.load(y, mask=mask, other=0.0).to(tl.float32),
-        tl.load(z, mask=mask, other=0.0).to(tl.float32),
-    )
-
-
-@triton.jit
-def store_vector(pointer, row, mask, x, y, z):
-    """Writes rows (BLOCK,) of a contiguous (., 3)."""
-    tl.store(pointer + row * 3, x, mask=mask)
-    tl.store(pointer + row * 3 + 1, y, mask=mask)
-    tl.store(pointer + row * 3 + 2, z, mask=mask)
+        grad_directions = sum_over_rays(by_direction, ctx.packed) if wants_directions else None
+        return grad_sdf, grad_gradient, grad_inv_s, grad_directions, None, None
 
 
 @triton.jit
@@ -214,6 +178,7 @@ def _neus_alpha_backward(
     grad_normal,
     grad_sdf,
     grad_gradient,
+    by_direction,
     grad_inv_s,
     BLOCK: tl.constexpr,
 ):
@@ -240,6 +205,8 @@ def _neus_alpha_backward(
         by_inv_s = by_before * (distance - half) + by_after * (distance + half)
         by_slope = (by_after - by_before) * sharpness * 0.5 * dt
         by_cosine = by_slope * (tl.where(cosine < 1.0, 0.5 - 0.5 * share, 0.0) + tl.where(cosine < 0.0, share, 0.0))
+        if by_direction is not None:
+            store_vector(by_direction, i, exists, by_cosine * nx, by_cosine * ny, by_cosine * nz)
         gx, gy, gz = gx + by_cosine * dx, gy + by_cosine * dy, gz + by_cosine * dz
     along = tl.where(length > MIN_LENGTH, gx * nx + gy * ny + gz * nz, 0.0)
     tl.store(grad_sdf + i, by_sdf, mask=exists)
@@ -247,48 +214,3 @@ def _neus_alpha_backward(
         grad_gradient, i, exists, (gx - along * nx) / length, (gy - along * ny) / length, (gz - along * nz) / length
     )
     tl.store(grad_inv_s + tl.program_id(0), tl.sum(by_inv_s, 0))
-
-
-@triton.constexpr_function
-def factor(order: int, m: int) -> float:
-    """Norm of the harmonics of an order and +-m, as in the reference."""
-    norm = (2 * order + 1) / (4.0 * math.pi) * math.factorial(order - m) / math.factorial(order + m)
-    return math.sqrt(norm if m == 0 else 2.0 * norm)
-
-
-@triton.jit
-def _harmonics(directions, row_stride, column_stride, S, basis, DEGREE: tl.constexpr, BLOCK: tl.constexpr):
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    exists = i < S
-    x, y, z = vector(directions, i, exists, row_stride, column_stride)
-    store_harmonics(basis + i * (DEGREE * DEGREE), exists, x, y, z, None, DEGREE)
-
-
-@triton.jit
-def weight_of_lobe(order: tl.constexpr, roughness):
-    """What a lobe leaves of the harmonics of an order; None: all."""
-    return 1.0 if roughness is None else tl.exp(-0.5 * order * (order + 1) * roughness)
-
-
-@triton.jit
-def store_harmonics(first, exists, x, y, z, roughness, DEGREE: tl.constexpr):
-    """The recursion of `reference_shading.spherical_harmonics`, unrolled; one column after the other is written.
-
-    first: (BLOCK,) where those of each direction begin; each order has the weight of a lobe of some roughness."""
-    sine = tl.zeros_like(x)
-    cosine, sectoral = sine + 1.0, sine + 1.0
-    for m in tl.static_range(DEGREE):
-        below, legendre = tl.zeros_like(x), sectoral
-        for order in tl.static_range(m, DEGREE):
-            column = first + order * (order + 1)
-            scaled = factor(order, m) * weight_of_lobe(order, roughness) * legendre
-            if m == 0:
-                tl.store(column, scaled, mask=exists)
-            else:
-                tl.store(column + m, scaled * cosine, mask=exists)
-                tl.store(column - m, scaled * sine, mask=exists)
-            step = order + 1 - m  # a constant, as is what it divides
-            above = ((2 * order + 1) / step) * z * legendre - ((order + m) / step) * below
-            below, legendre = legendre, above
-        cosine, sine = x * cosine - y * sine, x * sine + y * cosine
-        sectoral *= -(2 * m + 1)

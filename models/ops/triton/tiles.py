@@ -166,3 +166,21 @@ def output_layer(hidden, weight, bias, D: tl.constexpr, HIDDEN: tl.constexpr, PR
     if bias is not None:
         out += tl.load(bias + outputs, mask=outputs < D, other=0.0)[:, None]
     return out
+
+
+@triton.jit
+def store_to_inputs(
+    grad_features, grad_points, grad_x, grad_pre, jacobian, w1, samples, S, EXTRA: tl.constexpr, K: tl.constexpr
+):
+    """Writes the gradients of features, grad_x (INPUTS, BLOCK), and of points (S, 3), each unless it is None: that of
+    the points through the features by the Jacobian, a plane for each axis, and through the position, which the first
+    layer reads in front of these, to its units grad_pre (HIDDEN, BLOCK)."""
+    columns, units = tl.arange(0, grad_x.shape[0]), tl.arange(0, grad_pre.shape[0])
+    if grad_features is not None:
+        store_tile(grad_features, grad_x, columns, samples, K, S)
+    if grad_points is not None:
+        for axis in tl.static_range(3):
+            component = tl.sum(grad_x * load_tile(jacobian[axis], columns, samples, K, S), 0)
+            if EXTRA:
+                component += 2.0 * tl.sum(grad_pre * tl.load(w1 + units * (EXTRA + K) + axis)[:, None], 0)
+            tl.store(grad_points + samples * 3 + axis, component, mask=samples < S)

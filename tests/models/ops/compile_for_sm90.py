@@ -90,11 +90,17 @@ def main() -> None:
     differentiate(triton_rays.composite(alpha, values, packed), alpha, values)
     sdf, gradient = torch.rand(S, requires_grad=True), torch.rand(S, 3, requires_grad=True)
     inv_s = torch.tensor(3.0, requires_grad=True)
-    shaded = triton_shading.neus_alpha(sdf, gradient, rays.directions, packed, inv_s, torch.tensor(1.0))
-    differentiate(shaded, sdf, gradient, inv_s)
-    harmonics = triton_shading.spherical_harmonics(rays.directions, 4)
+    for cameras_move in (False, True):
+        directions = rays.directions.clone().requires_grad_(cameras_move)
+        own = (sdf, gradient, inv_s, *[directions] * cameras_move)
+        differentiate(triton_shading.neus_alpha(sdf, gradient, directions, packed, inv_s, torch.tensor(1.0)), *own)
+    harmonics = triton_shading.spherical_harmonics(directions, 4)
+    differentiate((harmonics,), directions)
+    harmonics = harmonics.detach()
     triton_samples.clip_rays_to_box(rays, 1.5)
-    triton_samples.sample_points(rays, packed)
+    origins = rays.origins.clone().requires_grad_()
+    moving = Rays(origins, directions, rays.near, rays.far)
+    differentiate((triton_samples.sample_points(moving, packed),), origins, directions)
     cameras = lengths, lengths, torch.zeros(R, 3, 4), torch.ones(R, 4)
     photographs = Photographs(torch.zeros(99, 4, dtype=torch.uint8), *cameras, 0.1, 9.0)
     triton_pixels.rays_of_pixels(photographs, lengths, lengths, torch.ones(3))
@@ -112,12 +118,18 @@ def main() -> None:
     triton_reflection.reflected_harmonics(torch.randn(S, 3), gradient.half(), None, 4, 0.3)
     triton_samples.concat_columns((values, mirrored), None, packed)
 
+    compile_networks(points, count)
+
+
+def compile_networks(points: torch.Tensor, count: torch.Tensor) -> None:
+    """Calls the networks for points (S, 3) that stay, and for some that move."""
     features = torch.randn(32, S).t().requires_grad_()
     jacobian = torch.randn(3, 32, S).permute(2, 1, 0).requires_grad_()
     for allow_fp16 in (True, False):
         head = network(35, 64, 13, bias=True, softplus=True, allow_fp16=allow_fp16)
-        made = triton_sdf.sdf_mlp_with_gradient(points, features, jacobian, head)
-        differentiate(made, features, jacobian, *head.weights, *head.biases)
+        for moving in ([], [points.clone().requires_grad_()]):
+            made = triton_sdf.sdf_mlp_with_gradient(*(moving or [points]), features, jacobian, head)
+            differentiate(made, *moving, features, jacobian, *head.weights, *head.biases)
         for dims, bias in (((32, 64, 16), False), ((32, 64, 64, 3), True)):
             layers = network(*dims, bias=bias, softplus=False, allow_fp16=allow_fp16)
             x = torch.randn(S, dims[0], requires_grad=True)

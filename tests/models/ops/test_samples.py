@@ -14,9 +14,16 @@ def test_points_are_the_middles_of_their_intervals(backend, device, packed_from)
     packed = packed_from(COUNTS, CAPACITY)
     origins, directions = torch.randn(2, len(COUNTS), 3, device=device)
     near = torch.zeros(len(COUNTS), device=device)
-    points = sample_points(Rays(origins, directions, near, near + 9.0), packed, backend=backend)
+    ends = [x.clone().requires_grad_() for x in (origins, directions)]
+    points = sample_points(Rays(*ends, near, near + 9.0), packed, backend=backend)
     middles = 0.5 * (packed.t_starts + packed.t_ends)
-    assert_close(points, origins[packed.ray_indices] + directions[packed.ray_indices] * middles[:, None])
+    exact = [x.double().requires_grad_() for x in (origins, directions)]
+    expected = exact[0][packed.ray_indices] + exact[1][packed.ray_indices] * middles.double()[:, None]
+    assert_close(points.double(), expected, atol=1e-6, rtol=1e-6)
+    upstream = torch.randn(CAPACITY, 3, device=device) * packed.valid[:, None]  # padding has no gradient
+    found = torch.autograd.grad(points, ends, upstream)
+    for a, b in zip(found, torch.autograd.grad(expected, exact, upstream.double()), strict=True):
+        assert_close(a.double(), b, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("with_rays", [True, False])
@@ -28,14 +35,14 @@ def test_joined_columns_and_their_gradients(backend, device, packed_from, with_r
         torch.randn(CAPACITY, 3, device=device).half(),
     )
     half.requires_grad_()
-    per_ray = torch.randn(len(COUNTS), 6, device=device) if with_rays else None
+    per_ray = torch.randn(len(COUNTS), 6, device=device, requires_grad=True) if with_rays else None
     result = concat_columns((wide, line, half), per_ray, packed, backend=backend)
     expected = torch.cat([wide, line[:, None], half.float()], dim=-1)
     if with_rays:
         expected = torch.cat([expected, per_ray[packed.ray_indices]], dim=-1)
     assert torch.equal(result, expected)
-    upstream = torch.randn_like(result)
-    inputs = (wide, line, half)
+    upstream = torch.randn_like(result) * packed.valid[:, None]
+    inputs = (wide, line, half, per_ray)[: 4 if with_rays else 3]
     for a, b in zip(
         torch.autograd.grad(result, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
     ):

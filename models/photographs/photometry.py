@@ -83,10 +83,8 @@ class Optics(nn.Module):
 
     def frames(self, photographs: Photographs, heights: Tensor) -> Frames:
         """The frames of photographs with heights (N,), in training or held out."""
-        rows = _rows(photographs, heights)
-        distance, nearest = torch.cdist(rows, self.cameras, p=torch.inf).min(dim=-1)
-        cameras = torch.where(distance < SAME_CAMERA, nearest, len(self.cameras))
-        half_diagonals = 0.5 * rows[:, :2].norm(dim=-1)
+        cameras = nearest_camera(photographs, heights, self.cameras)
+        half_diagonals = 0.5 * torch.stack([photographs.widths, heights], dim=-1).to(self.cameras.dtype).norm(dim=-1)
         return Frames(photographs.starts, photographs.widths, photographs.intrinsics[:, 2:], half_diagonals, cameras)
 
     def forward(self, light: Tensor, cover: Tensor, batch: RayBatch, frames: Frames) -> Tensor:
@@ -122,6 +120,12 @@ def _rows(photographs: Photographs, heights: Tensor) -> Tensor:
     """(N, 6) width, height, fx, fy, cx, cy of photographs with heights (N,)."""
     sizes = torch.stack([photographs.widths, heights], dim=-1).to(photographs.intrinsics.dtype)
     return torch.cat([sizes, photographs.intrinsics], dim=-1)
+
+
+def nearest_camera(photographs: Photographs, heights: Tensor, cameras: Tensor) -> Tensor:
+    """(N,) int64: the row of cameras (C, 6), see `cameras_of`, that took each photograph; C if none of them did."""
+    distance, nearest = torch.cdist(_rows(photographs, heights), cameras, p=torch.inf).min(dim=-1)
+    return torch.where(distance < SAME_CAMERA, nearest, len(cameras))
 
 
 def cameras_of(photographs: Photographs, heights: Tensor) -> Tensor:

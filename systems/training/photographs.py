@@ -1,0 +1,106 @@
+"""What a training learns of its photographs beside the model: exposures, optics, corrections of the cameras."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.photographs.photometry import Exposure, Optics, Photometry, cameras_of
+from models.photographs.poses import CameraCorrections
+from systems.training.data import Data, Views
+from utils.rays import Photographs
+
+_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # from its axes (y up, z to the viewer) to ours
+_CAMERAS = "transforms.json"
+log = logging.getLogger(__name__)
+NAMES = ("exposure", "optics", "poses")  # of the parts, in a state dict and in system.optimizer.params
+
+
+def learned_parts(config: Any) -> list[str]:
+    """The names of the parts that the config of a system asks for."""
+    asked = config.exposure, config.vignette or config.response, not config.refine_poses.is_zero
+    return [name for name, is_asked in zip(NAMES, asked, strict=True) if is_asked]
+
+
+def new_parts(config: Any, views: Views) -> dict[str, nn.Module]:
+    """Those parts for the training photographs, as they are before the first step."""
+    photographs, heights = views.photographs, views.heights
+    makers = {
+        "exposure": lambda: Exposure(len(views)),
+        "optics": lambda: Optics(cameras_of(photographs, heights), config.vignette, config.response),
+        "poses": lambda: CameraCorrections.of(photographs, heights),
+    }
+    return {name: makers[name]() for name in learned_parts(config)}
+
+
+def parts_like(weights: Mapping[str, Tensor]) -> dict[str, nn.Module]:
+    """The parts that the weights of a checkpoint are of, for a test pass or an export."""
+    found = {"optics": Optics.like(weights), "poses": CameraCorrections.like(weights)}
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def photometry(parts: Mapping[str, nn.Module], views: Views, with_exposure: bool) -> Photometry | None:
+    """What the photographs of views show of rendered colours; None: the colours as they are."""
+    exposure, optics = parts.get("exposure") if with_exposure else None, parts.get("optics")
+    if optics is None:
+        return None if exposure is None else Photometry(exposure)
+    return Photometry(exposure, optics, optics.frames(views.photographs, views.heights))
+
+
+def keep_cameras(parts: Mapping[str, nn.Module], data: Data, device: torch.device, save: Path) -> dict[str, Any]:
+    """Writes the corrected training cameras into save/transforms.json; what the metrics say of them, {} if none are."""
+    if (poses := parts.get("poses")) is None:
+        return {}
+    found = poses.summary()
+    lenses = ", ".join(f"{factor:.5f}" for factor in found["focal_factors"])
+    log.info(
+        "the training cameras were corrected: medians are %.3f degrees and %.3f %% of their distance from each other; "
+        "focal lengths times %s. They are in %s",
+        found["turn_degrees"],
+        100.0 * found["shift_share"],
+        lenses,
+        save / _CAMERAS,
+    )
+    _write_cameras(save / _CAMERAS, data.views("train", device), data.world_from_scene)
+    return {"cameras": {**found, "file": _CAMERAS}}
+
+
+def _write_cameras(path: Path, views: Views, world_from_scene: np.ndarray) -> None:
+    """Writes the cameras of views, in the user's coordinates, as a transforms.json of OpenGL cameras.
+
+    world_from_scene: (4, 4) similarity."""
+    scale = np.cbrt(np.linalg.det(world_from_scene[:3, :3]))
+    frames = []
+    for index, name in enumerate(views.image_names):
+        camera, matrix = views.camera(index), np.eye(4)
+        matrix[:3] = world_from_scene[:3, :3] @ camera.c2w
+        matrix[:3, :3] /= scale
+        matrix[:3, 3] += world_from_scene[:3, 3]
+        lens = dict(zip(("fl_x", "fl_y", "cx", "cy"), camera.intrinsics.tolist(), strict=True))
+        size = dict(zip(("w", "h"), camera.size, strict=True))
+        frames.append({"file_path": name, **size, **lens, "transform_matrix": (matrix @ _OPENGL).tolist()})
+    path.write_text(json.dumps({"frames": frames}, indent=1), encoding="utf-8")
+
+
+@torch.no_grad()
+def correct_cameras(parts: Mapping[str, nn.Module], data: Data, device: torch.device) -> None:
+    """From now on the photographs have the cameras that were learned: all of the training, others their lenses."""
+    poses: CameraCorrections | None = parts.get("poses")
+    if poses is None:
+        return
+
+    def corrected(photographs: Photographs) -> Photographs:
+        if poses.fits(photographs):
+            return poses.corrected(photographs)
+        log.warning(
+            "the corrected cameras of the checkpoint are not used: they are of other photographs, or of other cameras, "
+            "than the dataset has"
+        )
+        return photographs
+
+    data.correct_cameras(device, corrected, poses.others)

@@ -32,7 +32,7 @@ def load_trained(path: Path, overrides: Sequence[str], device: torch.device) -> 
         raise CheckpointError(f"--resume {path}: no config/parsed.yaml beside it. Give a run's folder under exp/.")
     experiment = read_experiment([run.parsed_config], overrides)
     system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
-    step = load_weights(checkpoint, system)
+    step = load_weights(checkpoint, system, system.expect)
     system.model.on_step(step)
     return experiment, system.model.to(device), step
 

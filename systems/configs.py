@@ -41,7 +41,7 @@ class OptimizerArgs:
 
 @dataclass(frozen=True)
 class GroupArgs:
-    """What one part of the model (geometry, texture, variance, exposure, optics) changes of `optimizer.args`."""
+    """What one part of the model (geometry, texture, variance, exposure, optics, poses) changes of `optimizer.args`."""
 
     lr: Rate | None = None
     betas: tuple[Beta, Beta] | None = None
@@ -181,6 +181,13 @@ class Experiment:
             raise ConfigError(
                 "system.error_guided: draws rays from all images, but model.batch_image_sampling=false wants those of "
                 "a step from one. Set it to true, or system.error_guided to 0."
+            )
+
+        poses = self.system.optimizer.params.get("poses")
+        if poses is not None and poses.lr is not None:
+            raise ConfigError(
+                "system.optimizer.params.poses.lr: has no effect, since system.refine_poses is the learning rate of "
+                "the cameras, a number or a schedule. Set that instead."
             )
 
     def _check_steps(self) -> None:

@@ -63,6 +63,11 @@ def refused(capsys: pytest.CaptureFixture, tmp_path: Path, *argv: str) -> str:
             [*DEMO, "--train", "system.error_guided=0.5", "model.batch_image_sampling=false"],
             ["system.error_guided", "batch_image_sampling=false"],
         ),
+        (
+            [*DEMO, "--train", "system.refine_poses=1e-4", "system.optimizer.params.poses.lr=1e-3"],
+            ["system.optimizer.params.poses.lr", "system.refine_poses"],
+        ),
+        ([*DEMO, "--train", "system.optimizer.params.poses.lr=1e-3"], ["poses", "no effect"]),
         ([*DEMO, "--train", "trainer.val_check_interval=.inf"], ["val_check_interval", "whole number"]),
         ([*DEMO, "--train", "system.loss.lambda_mask=.nan"], ["lambda_mask", "schedule"]),
         ([*DEMO, "--train", "model.backend=tinycudann"], ["model.backend=tinycudann", "GPU", "--gpu"]),

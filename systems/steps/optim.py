@@ -101,13 +101,13 @@ class LearningRates:
             group["capturable"] = on_gpu
             group["lr"] = self._rates[index] if on_gpu else float(group["lr"])
 
-    def set(self, factor: float, own: Mapping[str, float]) -> None:
+    def set(self, factor: float, own: Mapping[str, float] | None = None) -> None:
         """Every group's own learning rate times a factor, the value of `system.scheduler` at a step; own: the rates at
         that step of groups with a schedule of their own, by name."""
         if self._rates is not None:
             torch.mul(self._initial, factor, out=self._rates)
         for index, group in enumerate(self._groups):
-            rate = own.get(group.get("name"))
+            rate = (own or {}).get(group.get("name"))
             if self._rates is None:
                 group["lr"] = group["initial_lr"] * factor if rate is None else rate
             elif rate is not None:

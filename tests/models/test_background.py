@@ -13,10 +13,12 @@ from models import ops
 from models.background import _put
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
 from models.inference import render_rays
+from systems.loss_config import LossConfig
 from systems.losses import distortion_bg, rgb_mse
 from utils.rays import RayBatch, Rays
 
 COLOR = (0.2, 0.5, 0.9)
+LOSSES = LossConfig({})
 
 
 def batch_of(rays: Rays, rgb: Tensor) -> RayBatch:
@@ -151,7 +153,7 @@ def test_gradients_reach_its_parameters(name: str, device: torch.device, color: 
     generator = torch.Generator(device).manual_seed(0)
     out = model.render(rays, color, generator)
     batch = batch_of(rays, torch.rand(len(rays), 3, device=device))
-    (rgb_mse(out, batch, None) + distortion_bg(out, batch, None)).backward()
+    (rgb_mse(out, batch, LOSSES) + distortion_bg(out, batch, LOSSES)).backward()
     parts = model.parts()
     assert {"geometry_bg", "texture_bg"} <= parts.keys()
     assert "background" not in parts
@@ -169,7 +171,7 @@ def test_rays_beyond_either_budget_leave_the_losses(device: torch.device, color:
     assert 0 < out.within_budget.sum() < len(rays)
     assert (packed.ray_count[out.within_budget & (out.opacity < 0.999)] > 0).all()
     truth = torch.where(out.within_budget[:, None], out.rgb.detach(), 9.0)  # wrong only where nothing counts
-    assert rgb_mse(out, batch_of(rays, truth), None) == 0.0
+    assert rgb_mse(out, batch_of(rays, truth), LOSSES) == 0.0
     lost = out.samples.packed.within_budget.clone()
     lost[3:] = False
     model.march = lambda rays, generator: replace(out.samples.packed, within_budget=lost)
@@ -183,7 +185,7 @@ def test_all_rays_count_in_the_colour(device: torch.device, color: Tensor) -> No
     model.occupancy.occupied.fill_(False)
     out = model.render(rays, color)
     assert not out.samples.packed.ray_count.any()
-    assert_close(rgb_mse(out, batch_of(rays, out.rgb.detach() + 0.5), None).item(), 0.25)
+    assert_close(rgb_mse(out, batch_of(rays, out.rgb.detach() + 0.5), LOSSES).item(), 0.25)
 
 
 def test_its_occupancy_follows_its_density(device: torch.device) -> None:

@@ -19,6 +19,8 @@ COMPANIONS = {  # what must go with a number at one of its bounds, since other k
     "num_samples_per_ray_bg": {"learned_background": True},
     "ncc_views": {"ncc_best": 1},
     "ncc_best": {"ncc_views": 1000},
+    "ncc_patch": {"ncc_stride": 1},
+    "ncc_stride": {"ncc_patch": 101},
 }
 
 

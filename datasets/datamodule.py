@@ -1,6 +1,6 @@
 """Hands a dataset's splits to Lightning; reads images once per split and draws rays on the device."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from datasets.sampler import RaySampler
 from datasets.scene import Scene
 from utils.errors import DataError
 from utils.mesh import Mesh
-from utils.rays import Photographs, Rays
+from utils.rays import Corrections, Rays
 from utils.registry import build
 
 DEFAULT_ORBIT = 60  # frames, where the dataset sets none
@@ -56,46 +56,30 @@ class SceneData(pl.LightningDataModule):
         self.true_mesh = _read_true_mesh(common.gt_mesh)
         loader = build(config)
         self.scene = cache(loader.load)
-        self._corrected: dict[
-            int, Scene
-        ] = {}  # scenes with other cameras than they were loaded with, by the id of these
         self._samplers: dict[tuple[int, torch.device], RaySampler] = {}
+        self.correct_cameras(None)
         self.orbit_path = cache(self._orbit_path)
 
     def views(self, split: str, device: torch.device) -> RaySampler:
         """The views of a split for a device; splits of the same scene share them."""
         scene = self.scene(split)
-        scene = self._corrected.get(id(scene), scene)
         if split == "train":
             check_band(scene, self._options["mask_band"])
-        return self._sampler(scene, device)
-
-    def _sampler(self, scene: Scene, device: torch.device) -> RaySampler:
         key = id(scene), device
         if key not in self._samplers:
             self._samplers[key] = RaySampler(scene, device, **self._options)
-        return self._samplers[key]
+        if self._corrections is None:
+            return self._samplers[key]
+        if key not in self._corrected:
+            loaded, is_training = self._samplers[key], scene is self.scene("train")
+            seen = self._corrections(loaded.photographs, loaded.heights, is_training)
+            self._corrected[key] = loaded.with_cameras(seen.c2w, seen.intrinsics)
+        return self._corrected[key]
 
-    def correct_cameras(
-        self,
-        device: torch.device,
-        corrected: Callable[[Photographs], Photographs],
-        others: Callable[[Photographs, torch.Tensor], Photographs],
-    ) -> None:
-        """Gives photographs other cameras than they were loaded with, in all splits of their scene and on all devices:
-        those of the training `corrected` ones, those of other scenes `others`, given their heights (N,) too."""
-        for scene in self._corrected.values():
-            self._samplers.pop((id(scene), device), None)
-        self._corrected, training = {}, self.scene("train")
-        for scene in (training, self.scene("val"), self.scene("test")):
-            if id(scene) in self._corrected:
-                continue
-            views = self._sampler(scene, device)
-            photographs = views.photographs
-            seen = corrected(photographs) if scene is training else others(photographs, views.heights)
-            own = views.with_cameras(seen.c2w, seen.intrinsics)
-            self._corrected[id(scene)] = own.scene
-            self._samplers[id(own.scene), device] = own
+    def correct_cameras(self, corrections: Corrections | None) -> None:
+        """Gives photographs, from now on, other cameras than they were loaded with; None: those again."""
+        self._corrections = corrections
+        self._corrected: dict[tuple[int, torch.device], RaySampler] = {}
 
     @property
     def world_from_scene(self) -> np.ndarray:

@@ -6,7 +6,6 @@ import argparse
 import logging
 import sys
 import threading
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
@@ -61,7 +60,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     check_backend(experiment.model.backend, device)
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
-    from systems.training.photographs import correct_cameras
+    from systems.training.photographs import corrections_of
     from systems.viewer.finished import FinishedRun
 
     checkpoints = checkpoints_beside(checkpoint)
@@ -73,7 +72,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
         checkpoints=checkpoints,
         chosen=next(step for step, path in checkpoints.items() if path == checkpoint),
         device=device,
-        correct=partial(correct_cameras, data=data, device=device),
+        correct=lambda learned: data.correct_cameras(corrections_of(learned)),
         scene=lambda: data.views("train", device).scene,
         views=lambda split: data.views(split, device),
         precision=trainer.precision_plugin.val_step_context,

@@ -80,6 +80,16 @@ class SystemConfig:
     final_lr_share: Annotated[float, Range(above=0.0, high=1.0)] | None = None
     warmup_steps: Step | None = None  # likewise
 
+    @property
+    def learned_parts(self) -> list[str]:
+        """What is learned of photographs beside the model, by the names of a state dict and of `optimizer.params`."""
+        asked = {
+            "exposure": self.exposure,
+            "optics": self.vignette or self.response,
+            "poses": not self.refine_poses.is_zero,
+        }
+        return [name for name, is_asked in asked.items() if is_asked]
+
 
 @register("system", "neus-system", builds="systems.training.reconstruction:ReconstructionSystem")
 @dataclass(frozen=True)

@@ -38,10 +38,7 @@ def _parts(experiment: Any) -> list[str]:
     behind = getattr(model, "background", None)
     names = [name for name in ("geometry", "texture", "variance") if hasattr(model, name)]
     names += [f"{name}_bg" for name in ("geometry", "texture") if hasattr(behind, name)]
-    system = experiment.system
-    learned = {"exposure": system.exposure, "optics": system.vignette or system.response}
-    learned["poses"] = not system.refine_poses.is_zero
-    return [*names, *(name for name, is_on in learned.items() if is_on)]
+    return [*names, *experiment.system.learned_parts]
 
 
 def _is_own(value: Any, key: str) -> bool:

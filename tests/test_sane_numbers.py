@@ -1,5 +1,6 @@
 """A run in which NaN comes up, or memory runs out, goes on from its last good state, and says so."""
 
+import json
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,22 @@ def test_nan_takes_the_run_back_to_its_last_good_state(
     found = weights(run_in(tmp_path))
     assert all(torch.isfinite(value).all() for value in found.values())
     assert "going on from step 8" in (run_in(tmp_path) / "save/metrics.json").read_text()
+
+
+def test_a_training_that_begins_anew_corrects_the_cameras_that_were_given(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those that a validation pass before the NaN was shown by."""
+    seen = strike(monkeypatch, 6, poison)
+    moving = ["system.refine_poses=0.01", "trainer.val_check_interval=5", "checkpoint.every_n_train_steps=16"]
+    assert start(scene, tmp_path, *moving) == 0
+    assert seen.count(0) == 2
+    found = weights(run_in(tmp_path))
+    assert found["poses.turns"].abs().max() > 1e-3
+    frames = json.loads((scene / "transforms_train.json").read_text())["frames"]
+    given = torch.tensor([frame["transform_matrix"] for frame in frames])
+    opencv = torch.cat([given[:, :3, :1], -given[:, :3, 1:3], given[:, :3, 3:]], dim=-1)
+    assert torch.allclose(found["poses.given"], opencv, atol=1e-5)
 
 
 def test_nan_before_the_first_checkpoint_begins_anew(

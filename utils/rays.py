@@ -67,6 +67,11 @@ class Photographs:
     far: float
 
 
+# Takes photographs with their heights (N,), and whether they are those of the training; returns them with the cameras
+# that were learned.
+Corrections = Callable[[Photographs, Tensor, bool], Photographs]
+
+
 @dataclass(frozen=True)
 class SourceViews:
     """Photographs, and for each its neighbours: those that see the object from a side that is neither too close nor too

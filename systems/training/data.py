@@ -1,6 +1,5 @@
 """What the Lightning module needs of `trainer.datamodule`, as protocols: it knows no dataset."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from systems.views import PosedViews, TrainingViews
 from utils.mesh import Mesh
-from utils.rays import Photographs, RayBatch, Rays
+from utils.rays import Corrections, Photographs, RayBatch, Rays
 
 
 class Views(TrainingViews, PosedViews, Protocol):
@@ -32,10 +31,5 @@ class Data(Protocol):
     true_mesh: Mesh | None  # in world coordinates
 
     def views(self, split: str, device: torch.device) -> Views: ...
-    def correct_cameras(
-        self,
-        device: torch.device,
-        corrected: Callable[[Photographs], Photographs],
-        others: Callable[[Photographs, Tensor], Photographs],
-    ) -> None: ...
+    def correct_cameras(self, corrections: Corrections | None) -> None: ...
     def orbit(self, index: int, device: torch.device, shift: Tensor | None = None) -> tuple[Rays, tuple[int, int]]: ...

@@ -13,18 +13,11 @@ from torch import Tensor, nn
 from models.photographs.photometry import Exposure, Optics, Photometry, cameras_of
 from models.photographs.poses import CameraCorrections
 from systems.training.data import Data, Views
-from utils.rays import Photographs
+from utils.rays import Corrections, Photographs
 
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # from its axes (y up, z to the viewer) to ours
 _CAMERAS = "transforms.json"
 log = logging.getLogger(__name__)
-NAMES = ("exposure", "optics", "poses")  # of the parts, in a state dict and in system.optimizer.params
-
-
-def learned_parts(config: Any) -> list[str]:
-    """The names of the parts that the config of a system asks for."""
-    asked = config.exposure, config.vignette or config.response, not config.refine_poses.is_zero
-    return [name for name, is_asked in zip(NAMES, asked, strict=True) if is_asked]
 
 
 def new_parts(config: Any, views: Views) -> dict[str, nn.Module]:
@@ -35,7 +28,7 @@ def new_parts(config: Any, views: Views) -> dict[str, nn.Module]:
         "optics": lambda: Optics(cameras_of(photographs, heights), config.vignette, config.response),
         "poses": lambda: CameraCorrections.of(photographs, heights),
     }
-    return {name: makers[name]() for name in learned_parts(config)}
+    return {name: makers[name]() for name in config.learned_parts}
 
 
 def parts_like(weights: Mapping[str, Tensor]) -> dict[str, nn.Module]:
@@ -87,14 +80,17 @@ def _write_cameras(path: Path, views: Views, world_from_scene: np.ndarray) -> No
     path.write_text(json.dumps({"frames": frames}, indent=1), encoding="utf-8")
 
 
-@torch.no_grad()
-def correct_cameras(parts: Mapping[str, nn.Module], data: Data, device: torch.device) -> None:
-    """From now on the photographs have the cameras that were learned: all of the training, others their lenses."""
+def corrections_of(parts: Mapping[str, nn.Module]) -> Corrections | None:
+    """The cameras that were learned, as `Data.correct_cameras` takes them: all of those of the training, of others the
+    lenses; None if there are none."""
     poses: CameraCorrections | None = parts.get("poses")
     if poses is None:
-        return
+        return None
 
-    def corrected(photographs: Photographs) -> Photographs:
+    @torch.no_grad()
+    def corrected(photographs: Photographs, heights: Tensor, is_training: bool) -> Photographs:
+        if not is_training:
+            return poses.others(photographs, heights)
         if poses.fits(photographs):
             return poses.corrected(photographs)
         log.warning(
@@ -103,4 +99,4 @@ def correct_cameras(parts: Mapping[str, nn.Module], data: Data, device: torch.de
         )
         return photographs
 
-    data.correct_cameras(device, corrected, poses.others)
+    return corrected

@@ -26,7 +26,7 @@ from systems.steps.readout import Readout
 from systems.steps.step import Figures, TrainingStep, view_background
 from systems.training.data import Data
 from systems.training.evaluation import RenderedView, evaluate_view, render_view
-from systems.training.photographs import correct_cameras, keep_cameras, learned_parts, new_parts, parts_like, photometry
+from systems.training.photographs import corrections_of, keep_cameras, new_parts, parts_like, photometry
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
 from utils.images import read_image, write_png
@@ -73,6 +73,7 @@ class ReconstructionSystem(pl.LightningModule):
         """Makes the parts that depend on the training images; only training needs them."""
         if stage != "fit":
             return
+        self.data.correct_cameras(None)  # as an attempt before this one may have left them
         views, config = self.data.views("train", self.device), self.config
         self._learn(new_parts(config, views))
         if config.error_guided > 0.0:
@@ -95,7 +96,7 @@ class ReconstructionSystem(pl.LightningModule):
 
     def _parts(self) -> dict[str, list[torch.nn.Parameter]]:
         """Parameters by the names that `system.optimizer.params` uses."""
-        own = {name: self.learned.get(name, torch.nn.Module()) for name in learned_parts(self.config)}
+        own = {name: self.learned.get(name, torch.nn.Module()) for name in self.config.learned_parts}
         return self.model.parts() | {name: list(part.parameters()) for name, part in own.items()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -206,7 +207,7 @@ class ReconstructionSystem(pl.LightningModule):
     def on_test_start(self) -> None:
         """Sets the model and the cameras to the current step; drops the results of an earlier pass."""
         self.model.on_step(self.current_step)
-        correct_cameras(self.learned, self.data, self.device)
+        self.data.correct_cameras(corrections_of(self.learned))
         self.frames, self.view_metrics, self.shown_in_frames = [], [], ()
 
     on_validation_start = on_predict_start = on_test_start

@@ -43,7 +43,7 @@ class FinishedRun:
         world_from_scene: np.ndarray,
     ) -> None:
         """checkpoints: by step, in ascending order; chosen: the step that is shown first; correct: gives the
-        photographs the cameras of a checkpoint, see `correct_cameras`; scene: loads them; the rest as in `ViewedModel`.
+        photographs the cameras of a checkpoint, see `corrections_of`; scene: loads them; the rest as in `ViewedModel`.
 
         Raises CheckpointError if the first checkpoint does not fit the model."""
         self.checkpoints, self.mailbox = checkpoints, Mailbox(checkpoint=list(checkpoints).index(chosen))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.base import MIN_OPACITY
+from models.photographs.lookup import rows_of
 from utils.rays import Photographs, RayBatch
 
 SAME_CAMERA = 0.5  # pixels by which sizes and intrinsics of one camera's photographs differ at most
@@ -31,7 +32,7 @@ class Exposure(nn.Module):
         """(R, 3) colours over black as the photographs image (R,) show them, from those of the mean exposure.
 
         cover: (R, 1) in [0, 1], the share of a pixel that is exposed."""
-        gain, offset = self.centred[image].unbind(dim=1)
+        gain, offset = rows_of(self.centred, image).unbind(dim=1)
         return light * gain.exp() + cover * offset
 
     def prior(self) -> Tensor:
@@ -95,9 +96,10 @@ class Optics(nn.Module):
         if self.vignette is not None:
             squared = frames.squared_radius(batch.pixel, batch.image)
             powers = torch.stack([squared, squared.square(), squared.pow(3)], dim=-1)
-            light = light * (powers * _with_unknown(self.vignette)[camera]).sum(dim=-1, keepdim=True).exp()
+            light = light * (powers * rows_of(_with_unknown(self.vignette), camera)).sum(dim=-1, keepdim=True).exp()
         if self.response is not None:
-            light = cover * respond(light / cover.clamp(min=MIN_OPACITY), _with_unknown(self.response)[camera].tanh())
+            curve = rows_of(_with_unknown(self.response), camera).tanh()
+            light = cover * respond(light / cover.clamp(min=MIN_OPACITY), curve)
         return light
 
     def prior(self) -> Tensor:

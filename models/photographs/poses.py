@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.photographs.lookup import rows_of
 from models.photographs.photometry import cameras_of, nearest_camera
 from utils.rays import Photographs, Rays
 
@@ -55,10 +56,10 @@ class CameraCorrections(nn.Module):
         """Rays (R) of photographs (R,) int64 as the corrected cameras send them; differentiable in the corrections."""
         ahead = self.given[image, :, 2]
         along = (rays.directions * ahead).sum(-1, keepdim=True) * ahead
-        narrower = (-self.log_focal[self.lens[image]]).exp()[:, None]
+        narrower = (-rows_of(self.log_focal, self.lens[image])).exp()[:, None]
         directions = F.normalize(along + narrower * (rays.directions - along), dim=-1)
-        origins = rays.origins + self.free_shifts[image]
-        return replace(rays, origins=origins, directions=turn(self.turns[image], directions))
+        origins = rays.origins + rows_of(self.free_shifts, image)
+        return replace(rays, origins=origins, directions=turn(rows_of(self.turns, image), directions))
 
     def corrected(self, photographs: Photographs) -> Photographs:
         """These photographs with corrected cameras; differentiable in the corrections."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from models.photographs.lookup import rows_of
 from models.photographs.photometry import Exposure, Optics, Photometry, cameras_of, respond
 from utils.rays import Photographs, RayBatch
 
@@ -243,3 +244,11 @@ def test_a_checkpoint_tells_which_optics_to_make() -> None:
             name: value.shape for name, value in state.items()
         }
     assert Optics.like({"exposure.affine": torch.zeros(4, 2, 3)}) is None
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 3), (7, 2, 3)])
+def test_rows_that_are_looked_up_are_those_of_an_index_gradients_too(shape):
+    table = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    index = torch.tensor([3, 3, 0, 6, 3])
+    torch.testing.assert_close(rows_of(table, index), table[index])
+    assert torch.autograd.gradcheck(lambda given: rows_of(given, index), table)

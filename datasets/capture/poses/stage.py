@@ -21,6 +21,7 @@ from datasets.capture.poses.likely_split import UntruePosesError, likely_split
 from datasets.capture.poses.mapping import reconstruct, reconstruct_loosely, reconstruct_once, reconstruct_strictly
 from datasets.capture.poses.pairs import Pair, choose_pairs, choose_ring_pairs
 from datasets.capture.poses.robust_adjustment import PrincipalPoints, find_principal_points
+from datasets.capture.poses.turntable.keeping import keep_to_motion
 from datasets.capture.poses.turntable.solve import solve_turntable
 from datasets.capture.setup.record import LIKELY_TURNS, SETUP_MASK_FOLDER, Setup, read_setup
 from datasets.files.quiet_colmap import quiet
@@ -159,14 +160,19 @@ def _methods(
     """Ways to poses, the first choice first; each gives models, the largest first."""
     if setup.kind == "turntable":
         return {
-            "COLMAP": partial(reconstruct_once, database, images, num),
+            "COLMAP": lambda: _held(reconstruct_once(database, images, num), database, setup),
             "turntable": lambda: list(filter(None, [solve_turntable(database, setup.positions)])),
-            "COLMAP with lower thresholds": partial(reconstruct_loosely, database, images, num),
+            "COLMAP with lower thresholds": lambda: _held(reconstruct_loosely(database, images, num), database, setup),
         }
     return {
         "COLMAP": partial(reconstruct, database, images, num),
         "COLMAP with many matches": partial(reconstruct_strictly, database, images, num),
     }
+
+
+def _held(models: list[pycolmap.Reconstruction], database: Path, setup: Setup) -> list[pycolmap.Reconstruction]:
+    """The models, the largest of them held to the motion of the turntable."""
+    return [keep_to_motion(model, database, setup.positions) for model in models[:1]] + models[1:]
 
 
 def _advice(setup: Setup) -> str:

@@ -14,6 +14,7 @@ _ITERATIONS = 25
 _ENOUGH = 1e-5  # share by which the cost falls, below which the adjustment ends
 _SHIFTS = np.radians(0.5), np.radians(0.02)  # how far photos are off even steps, one deviation: at first, and at least
 _LENS = 0.2  # and coefficients of the lens off 0
+_ERROR = 0.15  # of a feature's size, one deviation: how far it lies off in a photo; on turntables of scanned objects
 _DELTA = 1e-6  # of the numerical derivatives
 
 
@@ -24,20 +25,32 @@ class Observations:
     photo: np.ndarray  # (O,) over all rings
     point: np.ndarray  # (O,)
     xy: np.ndarray  # (O, 2) pixels
+    size: np.ndarray  # (O,) pixels, the scale of the feature
     point_ids: np.ndarray  # (P,) of the reconstruction
+
+    def of_long_tracks(self) -> tuple["Observations", np.ndarray]:
+        """The half of the observations whose points most photos see, and the indices of these points (P',): what few
+        see may be a highlight, an outline or a wrong match."""
+        seen_by = np.bincount(self.point, minlength=len(self.point_ids))[self.point]
+        kept = seen_by >= np.median(seen_by)
+        points, point = np.unique(self.point[kept], return_inverse=True)
+        return Observations(self.photo[kept], point, self.xy[kept], self.size[kept], self.point_ids[points]), points
 
 
 def observations(model: pycolmap.Reconstruction, rings: Sequence[Ring]) -> Observations:
     """All observations of the photos of some rings."""
     ids = [image_id for ring in rings for image_id in ring.image_ids]
-    photo, point, xy = [], [], []
+    sizes = [values for ring in rings for values in ring.sizes]
+    photo, point, xy, size = [], [], [], []
     for number, image_id in enumerate(ids):
-        seen = [(p.point3D_id, *p.xy) for p in model.images[image_id].points2D if p.has_point3D()]
+        features = model.images[image_id].points2D
+        seen = [(i, p.point3D_id, *p.xy) for i, p in enumerate(features) if p.has_point3D()]
         photo += [number] * len(seen)
-        point += [row[0] for row in seen]
-        xy += [row[1:] for row in seen]
+        point += [row[1] for row in seen]
+        xy += [row[2:] for row in seen]
+        size += sizes[number][[row[0] for row in seen]].tolist()
     point_ids, point = np.unique(np.array(point, np.int64), return_inverse=True)
-    return Observations(np.array(photo, int), point, np.array(xy).reshape(-1, 2), point_ids)
+    return Observations(np.array(photo, int), point, np.array(xy).reshape(-1, 2), np.array(size), point_ids)
 
 
 class MotionAdjustment:
@@ -55,6 +68,7 @@ class MotionAdjustment:
         shifts: np.ndarray | None,
     ) -> None:
         self.rings, self.motion, self.camera, self.seen = rings, motion, camera, seen
+        self.errors = _ERROR * np.maximum(seen.size, 1.0)[:, None]  # (O, 1) pixels, one deviation
         self.ring = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
         self.index = np.concatenate([np.arange(len(ring)) for ring in rings])
         extra = np.array(camera.params)[list(camera.extra_params_idxs())]
@@ -74,6 +88,10 @@ class MotionAdjustment:
         self.precision = np.zeros(len(self.vector))
         self.precision[1 : self.tilts.start] = _LENS**-2
         self.precision[self.places.stop :] = self.deviation(shifts) ** -2
+
+    def hold_lens(self) -> None:
+        """Keeps the focal length and the coefficients of the lens as they are."""
+        self.free[: self.tilts.start] = False
 
     @staticmethod
     def deviation(shifts: np.ndarray | None) -> float:
@@ -106,11 +124,12 @@ class MotionAdjustment:
         return self.moved(vector).poses(self.rings, self.ring, self.index, self.shifts(vector))
 
     def residuals(self, vector: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """(O, 2) pixels."""
+        """(O, 2) in deviations: large features lie less exactly, and where shading passes over them they err to one
+        side, which makes focal lengths short."""
         rotations, offsets = self.poses(vector)
         seen = np.einsum("nij,nj->ni", rotations[self.seen.photo], points[self.seen.point]) + offsets[self.seen.photo]
         seen[:, 2] = np.maximum(seen[:, 2], 1e-3)
-        return self.lens(vector).img_from_cam(seen) - self.seen.xy
+        return (self.lens(vector).img_from_cam(seen) - self.seen.xy) / self.errors
 
     def jacobians(self, vector: np.ndarray, points: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(O, 2, K) derivatives by the columns of the cameras, and (O, 2, 3) by the points; all rings at once, since an
@@ -132,7 +151,7 @@ class MotionAdjustment:
 
 
 def robust_cost(residuals: np.ndarray) -> float:
-    """The Cauchy cost, at a scale of one pixel, of residuals (O, 2)."""
+    """The Cauchy cost, at a scale of one deviation, of residuals (O, 2)."""
     return float(np.log1p(np.square(residuals).sum(axis=1)).sum())
 
 

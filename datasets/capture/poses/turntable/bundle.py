@@ -40,7 +40,7 @@ def adjusted_reconstructions(
     size = pixel_size(next(iter(model.cameras.values())))
     for error in _ERRORS:
         _filter(model, max(error * size, _ERRORS[-1]))
-        motion, shifts = _adjust_to_motion(model, rings, motion, shifts)
+        motion, shifts = adjust_to_motion(model, rings, motion, shifts)
     _filter(model, _ERRORS[-1])
     return model, _with_free_poses(model)
 
@@ -51,15 +51,19 @@ def _filter(model: pycolmap.Reconstruction, error: float) -> None:
     manager.filter_observations_with_negative_depth()
 
 
-def _adjust_to_motion(
+def adjust_to_motion(
     model: pycolmap.Reconstruction, rings: Sequence[Ring], motion: Motion, shifts: np.ndarray | None
 ) -> tuple[Motion, np.ndarray]:
     """Moves cameras and points to where they fit best on the motion; the motion, and by how much photos are off even
-    steps."""
+    steps. The lens is that of the points that most photos see."""
     seen = observations(model, rings)
-    camera = next(iter(model.cameras.values()))
-    problem = MotionAdjustment(rings, motion, camera, seen, shifts)
-    vector, points = adjust(problem, np.stack([model.points3D[i].xyz for i in seen.point_ids.tolist()]))
+    places = np.stack([model.points3D[i].xyz for i in seen.point_ids.tolist()])
+    long, chosen = seen.of_long_tracks()
+    first = MotionAdjustment(rings, motion, next(iter(model.cameras.values())), long, shifts)
+    vector, places[chosen] = adjust(first, places[chosen])
+    problem = MotionAdjustment(rings, first.moved(vector), first.lens(vector), seen, first.shifts(vector))
+    problem.hold_lens()
+    vector, points = adjust(problem, places)
     for point_id, xyz in zip(seen.point_ids.tolist(), points, strict=True):
         model.points3D[point_id].xyz = xyz
     for camera_id in model.cameras:

@@ -12,7 +12,8 @@ from datasets.capture.poses.turntable.rings import MIN_MATCHES, PairMatches, Rin
 log = logging.getLogger(__name__)
 _AGREEING = 0.4  # share of the matches, at least: wrong pitches, steps and places left 0.15 to 0.39, true ones 0.6
 _CLOSED = 0.6  # of the matches across the poorest other gap between two photos: half turns had 0.4, closed ones 0.86
-_UNEVEN = 0.25  # of a step: how far steps may be off even ones, in the median
+UNEVEN = 0.25  # of a step: how far steps may be off even ones, in the median
+FREE_BETTER = 1.25  # times the error of free poses, up to which the motion holds: they fit wrong matches too
 _MIN_POINTS, _MAX_ERROR = 50, 1.5  # of the reconstruction; pixels, the mean reprojection error
 
 
@@ -63,7 +64,7 @@ def doubt(model: pycolmap.Reconstruction, rings: Sequence[Ring]) -> str | None:
         off = np.degrees(np.abs(_uneven(model, ring)))
         step = np.degrees(ring.step)
         log.debug("ring %d: steps off by %.2f degrees in the median, %.2f at most", number, np.median(off), off.max())
-        if np.median(off) > _UNEVEN * step or off.max() > step:
+        if np.median(off) > UNEVEN * step or off.max() > step:
             return (
                 f"with free poses, the steps of camera position {number} are {np.median(off):.1f} degrees off even "
                 f"ones of {step:.1f}, and {off.max():.1f} at most"

@@ -19,6 +19,7 @@ class Ring:
 
     image_ids: tuple[int, ...]
     keypoints: tuple[np.ndarray, ...]  # (K, 2) float64 pixels of each photo
+    sizes: tuple[np.ndarray, ...]  # (K,) pixels, the scale of each feature
     descriptors: tuple[np.ndarray, ...]  # (K, 128) float32 of norm 1
 
     def __len__(self) -> int:
@@ -54,10 +55,22 @@ def read_rings(database: Path, positions: Sequence[Sequence[str]]) -> tuple[list
             images = [opened.read_image_with_name(name) for name in names]
             cameras |= {image.camera_id: opened.read_camera(image.camera_id) for image in images}
             ids = tuple(image.image_id for image in images)
-            keypoints = tuple(np.asarray(opened.read_keypoints(i), np.float64)[:, :2] for i in ids)
+            keypoints = [np.asarray(opened.read_keypoints(i), np.float64) for i in ids]
             descriptors = tuple(_unit(np.asarray(opened.read_descriptors(i).data, np.float32)) for i in ids)
-            rings.append(Ring(ids, keypoints, descriptors))
+            places, sizes = (tuple(part(rows) for rows in keypoints) for part in (_places, _sizes))
+            rings.append(Ring(ids, places, sizes, descriptors))
     return rings, list(cameras.values())
+
+
+def _places(keypoints: np.ndarray) -> np.ndarray:
+    return keypoints[:, :2]
+
+
+def _sizes(keypoints: np.ndarray) -> np.ndarray:
+    """(K,) the scales of keypoints (K, 4) with a scale and a turn, or (K, 6) with an affine shape; 1 without either."""
+    if keypoints.shape[1] == 6:
+        return np.sqrt(np.abs(keypoints[:, 2] * keypoints[:, 5] - keypoints[:, 3] * keypoints[:, 4]))
+    return keypoints[:, 2] if keypoints.shape[1] == 4 else np.ones(len(keypoints))
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pycolmap
 
 from datasets.capture.poses.turntable.bundle import adjusted_reconstructions
-from datasets.capture.poses.turntable.checks import connected_rings, doubt, ring_holds
+from datasets.capture.poses.turntable.checks import FREE_BETTER, connected_rings, doubt, ring_holds
 from datasets.capture.poses.turntable.fit import agreeing, fit, fit_sense, thinned
 from datasets.capture.poses.turntable.joining import across, join_rings
 from datasets.capture.poses.turntable.motion import Motion
@@ -21,7 +21,6 @@ _SENSE_IN_DOUBT = 1.05  # the cost of the other sense, as a factor, up to which 
 _AGREES = 2.0  # pixels off the epipolar line, here as below of a photo with 800 on its longer side
 _FIT_ERRORS, _FIT_MATCHES = (12.0, 4.0), 40  # pixels that matches may be off before each joint fit; matches of a pair
 _TRACK_ERROR = 4.0  # pixels off the epipolar line, of matches that become points
-_FREE_BETTER = 1.25  # times the error of free poses, up to which the motion holds: they fit wrong matches too
 
 
 def solve_turntable(database: Path, positions: Sequence[Sequence[str]]) -> pycolmap.Reconstruction | None:
@@ -76,7 +75,7 @@ def _solve(database: Path, positions: Sequence[Sequence[str]]) -> pycolmap.Recon
     )
     errors = [either.compute_mean_reprojection_error() for either in (model, free)]
     log.debug("errors of %.3f pixels with the motion, %.3f with free poses", *errors)
-    return model if errors[0] < _FREE_BETTER * errors[1] else free
+    return model if errors[0] < FREE_BETTER * errors[1] else free
 
 
 def _fit_closed(

@@ -134,8 +134,9 @@ class GatedRadianceConfig(ReflectedRadianceConfig):
     """Colour of a point that may be shiny or matt: it sees a mixture of the reflected direction and the direction of
     view, by a share that each point learns as its last geometry feature (after Wang et al. 2023). For SDFs."""
 
-    # share of the reflected direction, where the last feature is 0, as it is on the surface at first
-    reflected_at_start: Annotated[float, Range(above=0.0, below=1.0)] = 0.5
+    # share of the reflected direction where the last feature is 0, as it is on the surface at first; from a small one a
+    # mirror may never be found, since the colours first learn what the direction of view tells
+    reflected_at_start: Annotated[float, Range(above=0.0, below=1.0)] = 0.8
 
     def __post_init__(self) -> None:
         if self.input_feature_dim < 5:

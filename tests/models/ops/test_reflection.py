@@ -41,7 +41,7 @@ def test_a_reflection_keeps_length_and_angle() -> None:
     assert_close(reflect(-reflected, normal)[0], -view)  # light takes the same way back
 
 
-@pytest.mark.parametrize("backend", ["reference", "triton"])
+@pytest.mark.parametrize("backend", ["reference", "numba", "triton"], indirect=True)
 def test_columns_are_features_normal_cosine_and_the_harmonics_of_a_lobe(backend: str, device: torch.device) -> None:
     directions, normal, packed = samples(device)
     feature, used = torch.randn(S, 5, device=device), S - PADDING
@@ -56,7 +56,7 @@ def test_columns_are_features_normal_cosine_and_the_harmonics_of_a_lobe(backend:
     assert_close(found[:, 13:], math.exp(-1.2) * harmonics[:, 4:], atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("backend", ["reference", "triton"])
+@pytest.mark.parametrize("backend", ["reference", "numba", "triton"], indirect=True)
 def test_a_share_mixes_harmonics_of_the_way_back_and_of_the_reflection(backend: str, device: torch.device) -> None:
     """All of the one, all of the other, and a quarter by the last feature and the offset together."""
     directions, normal, packed = samples(device)
@@ -98,12 +98,13 @@ def test_the_reference_has_the_gradients_of_differences(degree: int, offset: flo
     )
 
 
+@pytest.mark.parametrize("backend", ["numba", "triton"], indirect=True)
 @pytest.mark.parametrize("roughness", [0.0, 0.31])
 @pytest.mark.parametrize("degree", [1, 2, 4, 5])
 @pytest.mark.parametrize("by_ray", [True, False])
 @pytest.mark.parametrize("offset", [None, 0.0, -1.5])
 def test_the_kernel_has_values_and_gradients_of_float64(
-    device: torch.device, degree: int, roughness: float, by_ray: bool, offset: float | None
+    backend: str, device: torch.device, degree: int, roughness: float, by_ray: bool, offset: float | None
 ) -> None:
     directions, normal, packed = samples(device)
     feature, used = 3.0 * torch.randn(S, 5, device=device), slice(None, S - PADDING if by_ray else None)
@@ -113,10 +114,10 @@ def test_the_kernel_has_values_and_gradients_of_float64(
     if by_ray:
         upstream[used.stop :] = 0.0
     found = []
-    for backend, dtype in (("triton", torch.float32), ("reference", torch.float64)):
+    for name, dtype in ((backend, torch.float32), ("reference", torch.float64)):
         leaves = [x.detach().to(dtype).requires_grad_() for x in (feature, normal, given)]
         by_columns = [x.t().contiguous().t() for x in leaves[:2]]  # as what an SDF gives may lie
-        out = reflected_columns(*by_columns, leaves[2], packed, spec, backend=backend)
+        out = reflected_columns(*by_columns, leaves[2], packed, spec, backend=name)
         gradients = torch.autograd.grad(out, leaves, upstream.to(dtype))
         found.append((out[used].detach().double(), [gradient.double() for gradient in gradients]))
     (out, gradients), (expected, by_autograd) = found
@@ -140,7 +141,7 @@ def test_nothing_of_padding_is_read_or_learned(device: torch.device, offset: flo
     assert by_direction.isfinite().all()
 
 
-@pytest.mark.parametrize("backend", ["reference", "triton"])
+@pytest.mark.parametrize("backend", ["reference", "numba", "triton"], indirect=True)
 def test_a_bad_sample_stays_visible(backend: str, device: torch.device) -> None:
     directions, normal, packed = samples(device)
     feature = torch.randn(S, 4, device=device)
@@ -156,7 +157,7 @@ def test_more_features_than_a_kernel_has_are_the_references(device: torch.device
     assert_close(reflected_columns(*given, backend="triton"), reflected_columns(*given, backend="reference"))
 
 
-@pytest.mark.parametrize("backend", ["reference", "triton"])
+@pytest.mark.parametrize("backend", ["reference", "numba", "triton"], indirect=True)
 def test_no_samples_are_no_columns_lost(backend: str, device: torch.device) -> None:
     feature, empty = (torch.zeros(0, num, device=device, requires_grad=True) for num in (5, 3))
     out = reflected_columns(feature, empty, empty.detach(), None, MirrorSpec(4, 0.3), backend=backend)

@@ -59,6 +59,8 @@ def cases() -> list[Case]:
         Case("sdf_mlp_with_gradient 35-64-13", "mlp", _sdf_mlp_with_gradient, halves=True),
         Case("mlp 32-64-16", "mlp", partial(_mlp, (32, 64, 16)), halves=True),
         Case("spherical_harmonics", "shading", _spherical_harmonics),
+        Case("reflected_columns", "reflection", partial(_reflected_columns, 12, None)),
+        Case("reflected_columns, mixed", "reflection", partial(_reflected_columns, 13, 0.0)),
         Case("mlp 32-64-64-3", "mlp", partial(_mlp, (32, 64, 64, 3)), halves=True),
         Case("neus_alpha", "shading", _neus_alpha),
         Case("density_alpha", "shading", _density_alpha),
@@ -138,6 +140,20 @@ def _sdf_mlp_with_gradient(inputs: Inputs, spec: ops.GridSpec, backend: str) -> 
 def _spherical_harmonics(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
     """Reads directions; writes 16 values for each. No backward: the directions are data."""
     return Call(lambda: (ops.spherical_harmonics(inputs.directions, 4, backend=backend),), (inputs.directions,))
+
+
+def _reflected_columns(width: int, offset: float | None, inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Reads features, normals and the ray index of each sample, and the directions of the rays; writes 32 values for
+    each sample. The backward writes the gradients of features and normals."""
+    packed, mirror = inputs.packed, ops.MirrorSpec(4, 0.31, offset)
+    feature = _random((len(inputs.points), width), inputs).requires_grad_()
+    normal = nn.functional.normalize(inputs.gradient, dim=-1).requires_grad_()
+    given = feature, normal, inputs.rays.directions
+    return Call(
+        lambda: (ops.reflected_columns(*given, packed, mirror, backend=backend),),
+        (*given, packed.ray_indices),
+        (feature, normal),
+    )
 
 
 def _neus_alpha(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:

@@ -1,5 +1,7 @@
 """Fields of colour, and the light that they are seen in."""
 
+import math
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models import ops
-from models.configs import ReflectedRadianceConfig, VolumeRadianceConfig
+from models.configs import GatedRadianceConfig, ReflectedRadianceConfig, VolumeRadianceConfig
 from utils.rays import Rays, RaySamples
 from utils.registry import build
 
@@ -50,11 +52,28 @@ class ReflectedRadiance(VolumeRadiance):
 
     def __init__(self, config: ReflectedRadianceConfig, input_dim: int, backend: str = "auto") -> None:
         super().__init__(config, input_dim, backend)
-        self.lobe = self.encoding.degree, config.roughness
+        self.mirror = ops.MirrorSpec(self.encoding.degree, config.roughness)
 
     def _network_inputs(self, directions: Tensor, packed: RaySamples | None, inputs: tuple[Tensor, ...]) -> Tensor:
-        mirrored = ops.reflected_harmonics(directions, inputs[-1], packed, *self.lobe, backend=self.backend)
-        return ops.concat_columns((*inputs, mirrored), None, packed, backend=self.backend)
+        feature, normal = inputs
+        return ops.reflected_columns(feature, normal, directions, packed, self.mirror, backend=self.backend)
+
+
+class GatedRadiance(ReflectedRadiance):
+    """As ReflectedRadiance, but each point has a learned share g in [0, 1] of the reflected direction, by which its
+    harmonics and those of the direction to the camera are mixed: (1 - g) Y(v) + g Y(r). UniSDF (arXiv:2312.13285) mixes
+    the colours of two networks by such a weight; here one network reads what is mixed.
+
+    Where nothing mirrors g may fall to 0: colours are then those of VolumeRadiance, and no noise of the reflection
+    reaches the normal. g is the last geometry feature, which the network does not read as such, so it has as many
+    inputs as that of VolumeRadiance, and any material of a scene may have its own."""
+
+    num_own = 0  # the cosine takes the place of the share
+
+    def __init__(self, config: GatedRadianceConfig, input_dim: int, backend: str = "auto") -> None:
+        super().__init__(config, input_dim, backend)
+        share = config.reflected_at_start
+        self.mirror = replace(self.mirror, offset=math.log(share / (1.0 - share)))
 
 
 class Lighting(nn.Module):

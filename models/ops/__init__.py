@@ -10,6 +10,7 @@ from models.ops import contraction
 from models.ops.backends import BACKENDS, module, uses_triton
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
+from models.ops.mirrors import MirrorSpec
 from models.ops.patches import PatchSpec, compare_patches
 from models.ops.reference import mlp as reference_mlp
 from models.ops.reference import rays as reference_rays
@@ -20,6 +21,7 @@ __all__ = [
     "BACKENDS",
     "GridSpec",
     "Layers",
+    "MirrorSpec",
     "PatchSpec",
     "alpha_from_density",
     "clip_rays_to_ball",
@@ -40,7 +42,7 @@ __all__ = [
     "neus_alpha",
     "normalized_distances",
     "rays_of_pixels",
-    "reflected_harmonics",
+    "reflected_columns",
     "sample_points",
     "sdf_mlp_with_gradient",
     "spherical_harmonics",
@@ -248,23 +250,22 @@ def spherical_harmonics(directions: Tensor, degree: int, *, backend: str = "auto
     return module("shading", backend, directions).spherical_harmonics(directions, degree)
 
 
-def reflected_harmonics(
-    directions: Tensor,
+def reflected_columns(
+    feature: Tensor,
     normal: Tensor,
+    directions: Tensor,
     packed: RaySamples | None,
-    degree: int,
-    roughness: float,
+    spec: MirrorSpec,
     *,
     backend: str = "auto",
 ) -> Tensor:
-    """Cosine between the normal and the way back to the camera, and harmonics of the direction in which the view is
-    reflected there, as a lobe sees them: those of order l times exp(-roughness l (l + 1) / 2) (Ref-NeRF,
-    arXiv:2112.03907, eq. 4 and 8, with 1 / kappa = roughness).
+    """What a colour network reads of a surface that mirrors: features, normal, its cosine with the way back, and
+    harmonics of the reflected view (Ref-NeRF, arXiv:2112.03907, eq. 4 and 8), or of it and the way back, mixed.
 
-    directions: (R, 3), unit length, one for the samples of each ray; (S, 3) where packed is None; normal: (S, 3), unit
-    length; roughness >= 0, a mirror's is 0. Returns (S, 1 + degree^2). Differentiable, once, in the normal."""
-    implementation = module("reflection", backend, normal)
-    return implementation.reflected_harmonics(directions, normal, packed, degree, roughness)
+    feature: (S, F), the last being a share and no column if `spec` has an offset; normal: (S, 3), unit length;
+    directions: (R, 3), unit length, one for the samples of each ray; (S, 3) where packed is None. Returns
+    (S, F + 4 + degree^2) float32, or one column less. Differentiable, once, in feature, normal and directions."""
+    return module("reflection", backend, normal).reflected_columns(feature, normal, directions, packed, spec)
 
 
 def mlp(x: Tensor, layers: Layers, count: Tensor | None = None, *, backend: str = "auto") -> Tensor:

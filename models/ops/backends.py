@@ -16,7 +16,7 @@ from utils.errors import ConfigError
 
 BACKENDS = ("auto", "reference", "numba", "triton", "tinycudann")
 FAMILIES = {
-    "numba": ("hash", "rays"),
+    "numba": ("hash", "rays", "reflection"),
     "triton": ("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp", "patches"),
     "tinycudann": ("hash", "mlp"),
 }  # those with kernels of their own

@@ -1,23 +1,37 @@
-"""Harmonics of reflected directions in plain PyTorch: the specification of the fused kernels."""
+"""What a colour network reads of a surface that mirrors, in plain PyTorch: the specification of the fused kernels."""
 
 import math
 
 import torch
 from torch import Tensor
 
+from models.ops.mirrors import MirrorSpec
 from models.ops.reference.shading import spherical_harmonics
 from utils.rays import RaySamples
 
 
-def reflected_harmonics(
-    directions: Tensor, normal: Tensor, packed: RaySamples | None, degree: int, roughness: float
+def reflected_columns(
+    feature: Tensor, normal: Tensor, directions: Tensor, packed: RaySamples | None, spec: MirrorSpec
 ) -> Tensor:
-    """Cosine and harmonics as in `models.ops.reflected_harmonics`."""
+    """Columns as in `models.ops.reflected_columns`."""
     views = directions if packed is None else directions[packed.ray_indices]
     reflected, cosine = reflect(views, normal)
-    orders = spherical_harmonics(reflected, degree).split([2 * order + 1 for order in range(degree)], dim=-1)
-    lobe = [math.exp(-0.5 * roughness * order * (order + 1)) * columns for order, columns in enumerate(orders)]
-    return torch.cat([cosine[:, None], *lobe], dim=-1)
+    harmonics = _of_lobe(spherical_harmonics(reflected, spec.degree), spec)
+    if spec.offset is not None:
+        seen = spherical_harmonics(-directions, spec.degree)
+        share = torch.sigmoid(feature[:, -1:].to(harmonics.dtype) + spec.offset)
+        feature = feature[:, :-1]
+        harmonics = torch.lerp(seen if packed is None else seen[packed.ray_indices], harmonics, share)
+    columns = feature, normal, cosine[:, None], harmonics
+    dtype = torch.promote_types(normal.dtype, torch.float32)
+    return torch.cat([part.to(dtype) for part in columns], dim=-1)
+
+
+def _of_lobe(harmonics: Tensor, spec: MirrorSpec) -> Tensor:
+    """Those of directions (S, degree^2) as means over a lobe around each (Ref-NeRF, arXiv:2112.03907, eq. 8)."""
+    orders = harmonics.split([2 * order + 1 for order in range(spec.degree)], dim=-1)
+    weights = [math.exp(-0.5 * spec.roughness * order * (order + 1)) for order in range(spec.degree)]
+    return torch.cat([weight * columns for weight, columns in zip(weights, orders, strict=True)], dim=-1)
 
 
 def reflect(directions: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:

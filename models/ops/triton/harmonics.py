@@ -67,7 +67,9 @@ def _harmonics(directions, row_stride, column_stride, S, basis, DEGREE: tl.const
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     exists = i < S
     x, y, z = vector(directions, i, exists, row_stride, column_stride)
-    store_harmonics(basis + i * (DEGREE * DEGREE), exists, x, y, z, None, DEGREE)
+    found = harmonics(x, y, z, None, DEGREE)
+    for index in tl.static_range(DEGREE * DEGREE):
+        tl.store(basis + i * (DEGREE * DEGREE) + column_of(index, DEGREE), found[index], mask=exists)
 
 
 @triton.jit
@@ -76,28 +78,34 @@ def weight_of_lobe(order: tl.constexpr, roughness):
     return 1.0 if roughness is None else tl.exp(-0.5 * order * (order + 1) * roughness)
 
 
-@triton.jit
-def store_harmonics(first, exists, x, y, z, roughness, DEGREE: tl.constexpr):
-    """The recursion of `reference_shading.spherical_harmonics`, unrolled; one column after the other is written.
+@triton.constexpr_function
+def column_of(index: int, degree: int) -> int:
+    """The column that entry `index` of what `harmonics` returns belongs to."""
+    pairs = [(order, m) for m in range(degree) for order in range(m, degree)]
+    return [order * (order + 1) + side * m for order, m in pairs for side in ((1, -1) if m else (1,))][index]
 
-    first: (BLOCK,) where those of each direction begin; each order has the weight of a lobe of some roughness."""
+
+@triton.jit
+def harmonics(x, y, z, roughness, DEGREE: tl.constexpr):
+    """The recursion of `reference_shading.spherical_harmonics`, unrolled; each order has the weight of a lobe of some
+    roughness. A tuple of DEGREE^2 (BLOCK,), in the order of the recursion: see `column_of`."""
+    found = ()
     sine = tl.zeros_like(x)
     cosine, sectoral = sine + 1.0, sine + 1.0
     for m in tl.static_range(DEGREE):
         below, legendre = tl.zeros_like(x), sectoral
         for order in tl.static_range(m, DEGREE):
-            column = first + order * (order + 1)
             scaled = factor(order, m) * weight_of_lobe(order, roughness) * legendre
             if m == 0:
-                tl.store(column, scaled, mask=exists)
+                found += (scaled,)
             else:
-                tl.store(column + m, scaled * cosine, mask=exists)
-                tl.store(column - m, scaled * sine, mask=exists)
+                found += (scaled * cosine, scaled * sine)
             step = order + 1 - m  # a constant, as is what it divides
             above = ((2 * order + 1) / step) * z * legendre - ((order + m) / step) * below
             below, legendre = legendre, above
         cosine, sine = x * cosine - y * sine, x * sine + y * cosine
         sectoral *= -(2 * m + 1)
+    return found
 
 
 @triton.jit
@@ -116,14 +124,15 @@ def _harmonics_backward(
     i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     exists = i < S
     x, y, z = vector(directions, i, exists, row_stride, column_stride)
-    gx, gy, gz = harmonics_gradient(grad + i * grad_row, grad_column, exists, x, y, z, None, DEGREE)
+    _, gx, gy, gz = harmonics_gradient(grad + i * grad_row, grad_column, exists, x, y, z, None, DEGREE)
     store_vector(grad_directions, i, exists, gx, gy, gz)
 
 
 @triton.jit
 def harmonics_gradient(first, column_stride, exists, x, y, z, roughness, DEGREE: tl.constexpr):
-    """Gradient of directions, by the derivatives of `store_harmonics`, from that of the harmonics, which begins at
-    first (BLOCK,). Of (x + iy)^m the derivative by x is m (x + iy)^(m-1), by y that times i."""
+    """Sum of the harmonics times their gradients, which begin at first (BLOCK,), and the gradient of the directions by
+    the derivatives of `harmonics`. Of (x + iy)^m the derivative by x is m (x + iy)^(m-1), by y that times i."""
+    total = tl.zeros_like(x)
     gx, gy, gz = tl.zeros_like(x), tl.zeros_like(x), tl.zeros_like(x)
     cosine, sine = tl.zeros_like(x) + 1.0, tl.zeros_like(x)
     lower_cosine, lower_sine = tl.zeros_like(x), tl.zeros_like(x)  # of m - 1
@@ -135,13 +144,17 @@ def harmonics_gradient(first, column_stride, exists, x, y, z, roughness, DEGREE:
             column = first + order * (order + 1) * column_stride
             weight = factor(order, m) * weight_of_lobe(order, roughness)
             if m == 0:
-                gz += weight * slope * tl.load(column, mask=exists, other=0.0).to(tl.float32)
+                real = weight * tl.load(column, mask=exists, other=0.0).to(tl.float32)
+                total += legendre * real
+                gz += slope * real
             else:
                 real = weight * tl.load(column + m * column_stride, mask=exists, other=0.0).to(tl.float32)
                 imaginary = weight * tl.load(column - m * column_stride, mask=exists, other=0.0).to(tl.float32)
                 gx += m * legendre * (real * lower_cosine + imaginary * lower_sine)
                 gy += m * legendre * (imaginary * lower_cosine - real * lower_sine)
-                gz += slope * (real * cosine + imaginary * sine)
+                turned = real * cosine + imaginary * sine
+                total += legendre * turned
+                gz += slope * turned
             step = order + 1 - m
             above = ((2 * order + 1) / step) * z * legendre - ((order + m) / step) * below
             slope_above = ((2 * order + 1) / step) * (legendre + z * slope) - ((order + m) / step) * slope_below
@@ -149,4 +162,4 @@ def harmonics_gradient(first, column_stride, exists, x, y, z, roughness, DEGREE:
         lower_cosine, lower_sine = cosine, sine
         cosine, sine = x * cosine - y * sine, x * sine + y * cosine
         sectoral *= -(2 * m + 1)
-    return gx, gy, gz
+    return total, gx, gy, gz

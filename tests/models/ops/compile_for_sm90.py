@@ -14,7 +14,7 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from models.ops import GridSpec, PatchSpec
+from models.ops import GridSpec, MirrorSpec, PatchSpec
 from models.ops.layers import Layers
 from models.ops.triton import hash as triton_hash
 from models.ops.triton import mlp as triton_mlp
@@ -113,12 +113,29 @@ def main() -> None:
         )
         differentiate(compared[:1], homography)
     triton_samples.concat_columns((torch.rand(S, 13), torch.rand(S, 3)), harmonics, packed)
-    mirrored = triton_reflection.reflected_harmonics(rays.directions, gradient, packed, 4, 0.3)
-    differentiate((mirrored,), gradient)
-    triton_reflection.reflected_harmonics(torch.randn(S, 3), gradient.half(), None, 4, 0.3)
-    triton_samples.concat_columns((values, mirrored), None, packed)
+    compile_reflections(packed)
 
     compile_networks(points, count)
+
+
+def compile_reflections(packed: RaySamples) -> None:
+    """Calls what a mirror's colours read, with and without a gate, for cameras that stay and that move."""
+    for offset, width, half, moves, by_ray in (
+        (None, 12, False, False, True),
+        (0.0, 13, False, False, True),
+        (0.0, 13, True, True, True),
+        (None, 12, True, True, False),
+    ):
+        dtype = torch.float16 if half else torch.float32
+        feature, normal = torch.randn(S, width, dtype=dtype, requires_grad=True), torch.randn(S, 3, requires_grad=True)
+        directions = torch.randn(R if by_ray else S, 3, requires_grad=moves)
+        spec = MirrorSpec(4, 0.3, offset)
+        columns = triton_reflection.reflected_columns(feature, normal, directions, packed if by_ray else None, spec)
+        differentiate((columns,), feature, normal, *[directions] * moves)
+    x = columns.detach().requires_grad_()
+    for allow_fp16 in (True, False):
+        layers = network(32, 64, 64, 3, bias=False, softplus=False, allow_fp16=allow_fp16)
+        differentiate((triton_mlp.mlp(x, layers, packed.num_samples),), x, *layers.weights)
 
 
 def compile_networks(points: torch.Tensor, count: torch.Tensor) -> None:

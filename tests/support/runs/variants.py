@@ -49,7 +49,9 @@ LIGHT = [  # all that is learned of cameras, and the losses that bear with what 
     "system.loss.lambda_rgb_robust=1",
     "system.error_guided=0.5",
 ]
-POSES = [  # cameras that move from some step on, and stay from another, while patches are compared
+# cameras that move from some step on, and stay from another, while patches are compared and points may mirror
+POSES = [
     "system.refine_poses=[[6,0.],[6,1.e-4],[16,1.e-5],[16,0.]]",
     "system.loss.lambda_ncc=0.1",
+    "model.texture.name=volume-gated-radiance",
 ]

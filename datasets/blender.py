@@ -9,8 +9,10 @@ from typing import Annotated
 import numpy as np
 
 from datasets.assemble import WarnOnce, choose_views, load_photos, require_folder
+from datasets.files.frames import name_unused_keys, usable_frames
 from datasets.files.inside import require_inside
-from datasets.files.transforms_json import find_image, read_frames, read_intrinsics, read_pose
+from datasets.files.transforms_json import read_frames, read_intrinsics, read_pose
+from datasets.files.unused import Unused
 from datasets.options import FolderConfig
 from datasets.scene import Scene
 from utils.config.limits import Length, Range
@@ -49,6 +51,7 @@ class BlenderLoader:
         self.config = config
         self.root = Path(config.root_dir)
         self._warn_once = WarnOnce(self.root)
+        self._unused = Unused(self.root)
         self._scene = cache(self._load)
 
     def load(self, split: str) -> Scene:
@@ -62,11 +65,13 @@ class BlenderLoader:
         config = self.config
         require_inside(self.root, [file], config.follow_links)
         meta, frames = read_frames(file)
+        name_unused_keys(self._unused, file, meta, frames, splits_in_files=True)
+        self._unused.files([f"transforms_{name}.json" for name in self._splits])
+        frames, paths = usable_frames(self.root, file, frames, meta, self._warn_once)
         if held is not None:
             chosen = choose_views(len(frames), config.holdout, "an evaluation", held, self._warn_once)
-            frames = [frames[i] for i in chosen]
+            frames, paths = [frames[i] for i in chosen], [paths[i] for i in chosen]
         wheres = [f"{file}, frame '{frame.get('file_path')}'" for frame in frames]
-        paths = [find_image(self.root, frame, where) for frame, where in zip(frames, wheres, strict=True)]
         require_inside(self.root, paths, config.follow_links)
         c2w = np.stack([read_pose(frame, where) for frame, where in zip(frames, wheres, strict=True)])
         photos = load_photos(paths, read_image, config.resolution)
@@ -89,14 +94,16 @@ class BlenderLoader:
             orbit_views=config.n_test_traj_steps,
         )
 
+    @property
+    def _splits(self) -> tuple[str, str, str]:
+        """The x of transforms_x.json of train, val and test."""
+        return self.config.train_split, self.config.val_split, self.config.test_split
+
     def _file(self, split: str) -> tuple[Path, bool]:
         """The JSON file of a split, and whether to divide its views into train and held-out ones."""
         require_folder(self.root, "transforms_train.json and its images")
-        files = {
-            "train": self.root / f"transforms_{self.config.train_split}.json",
-            "val": self.root / f"transforms_{self.config.val_split}.json",
-            "test": self.root / f"transforms_{self.config.test_split}.json",
-        }
+        names = zip(("train", "val", "test"), self._splits, strict=True)
+        files = {split: self.root / f"transforms_{name}.json" for split, name in names}
         has_evaluation = files["val"].is_file() or files["test"].is_file()
         if split != "train" and has_evaluation:
             if files[split].is_file():

@@ -1,6 +1,7 @@
 """Loads COLMAP folders: images/, sparse/ with a text or binary model, and masks/ if there are any."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pycolmap
 from datasets.assemble import list_images, natural_key, require_folder
 from datasets.files.colmap_sizes import check_sizes
 from datasets.files.inside import require_inside
+from datasets.files.names import match_names
 from datasets.geometry.lens import lens_of
 from datasets.geometry.normalise import SparsePoints
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
@@ -29,23 +31,45 @@ class ColmapLoader(PosedLoader):
         folder = self.root / self.config.images_dir
         model = self._largest_model()
         files = {path.relative_to(folder).as_posix(): path for path in list_images(folder, deep=True)}
-        registered = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(image.name))
-        missing = [image.name for image in registered if image.name not in files]
-        if missing:
-            raise DataError(
-                f"{folder}: no file for {len(missing)} of the {len(registered)} registered images of the model, first "
-                f"'{missing[0]}'. Put the images there that you ran COLMAP on, or set dataset.images_dir."
-            )
-        left_out = sorted(files.keys() - {image.name for image in registered})
+        images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(image.name))
+        found = self._files_of([image.name for image in images], files, folder)
+        registered = [image for image in images if image.name in found]
+        left_out = sorted(files.keys() - set(found.values()))
         if left_out:
             log.warning(
                 "%s: leaving out %d of %d images, which the model did not register, first %s",
                 *(folder, len(left_out), len(files), left_out[0]),
             )
-        masks, mask_folder = self.masks_in_folder([files[image.name] for image in registered], folder)
-        views = [_view(model, image, files[image.name], masks) for image in registered]
+        paths = [files[found[image.name]] for image in registered]
+        masks, mask_folder = self.masks_in_folder(paths, folder)
+        views = [_view(model, image, path, masks) for image, path in zip(registered, paths, strict=True)]
+        mask = "" if mask_folder is None else mask_folder.name
+        self.unused.files(["sparse", Path(self.config.images_dir).parts[0], mask])
         used = tuple(view for view in views if not masks or view.mask is not None)
         return PosedPhotos(used, _sparse(model), None, mask_folder)
+
+    def _files_of(self, names: list[str], files: Mapping[str, Path], folder: Path) -> dict[str, str]:
+        """The file, relative to `folder`, of each registered image that has one; says which are left out.
+
+        Raises DataError where most have none."""
+        found = match_names(names, files, by_tail=True)
+        missing = [name for name in names if name not in found]
+        if 2 * len(missing) > len(names):
+            raise DataError(
+                f"{folder}: no file for {len(missing)} of the {len(names)} registered images of the model, first "
+                f"'{missing[0]}'. Put the images there that you ran COLMAP on, or set dataset.images_dir."
+            )
+        if missing:
+            self._warn_once(
+                f"leaving out {len(missing)} of the {len(names)} registered images of the model, which have no file in "
+                f"{folder.name}/, first '{missing[0]}'"
+            )
+        if moved := [name for name in found if found[name] != name]:
+            log.info(
+                "%s: %d of %d names of the model are written as another machine has them, such as '%s'; read as %s",
+                *(folder, len(moved), len(names), moved[0], found[moved[0]]),
+            )
+        return found
 
     def _largest_model(self) -> pycolmap.Reconstruction:
         """The model with most registered images among sparse/, its sub-folders and the folder itself."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from datasets.assemble import WarnOnce, choose_views, list_images, load_photos, require_folder
 from datasets.files.inside import require_inside
-from datasets.files.neus_cameras import read_neus_cameras
+from datasets.files.neus_cameras import name_unused_arrays, read_neus_cameras
+from datasets.files.unused import Unused
 from datasets.geometry.projection import fit_to_images
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import UnsplitFolderConfig
@@ -41,6 +42,7 @@ class DTULoader:
         self.config = config
         self.root = Path(config.root_dir)
         self._warn_once = WarnOnce(self.root)
+        self._unused = Unused(self.root)
         self.masks = cache(self._masks)
         self._scene = cache(self._load)
 
@@ -68,6 +70,8 @@ class DTULoader:
         files = [*(images[i] for i in chosen), *(masks.get(images[i]) for i in chosen), self.cameras_path]
         require_inside(self.root, files, config.follow_links)
         cameras = read_neus_cameras(self.cameras_path)
+        name_unused_arrays(self._unused, self.cameras_path)
+        self._unused.files(["image", self.cameras_path.name, self._mask_folder.name if masks else ""])
         camera_of = self._camera_of_each(images, len(cameras.c2w))
         photos = load_photos(
             [images[i] for i in chosen],
@@ -88,7 +92,7 @@ class DTULoader:
             orbit_views=config.n_test_traj_steps,
         )
         if masks:
-            check_masks(scene, self.root / "mask")
+            check_masks(scene, self._mask_folder)
         return scene
 
     def _camera_of_each(self, images: tuple[Path, ...], num_cameras: int) -> list[int]:
@@ -105,9 +109,15 @@ class DTULoader:
         log.info("%s: %d of %d cameras have an image; pairing them by number", self.root, len(images), num_cameras)
         return numbers
 
+    @property
+    def _mask_folder(self) -> Path:
+        """mask/, or masks/ where there is no mask/."""
+        folder, other = self.root / "mask", self.root / "masks"
+        return other if other.is_dir() and not folder.is_dir() else folder
+
     def _masks(self, images: tuple[Path, ...]) -> dict[Path, Path]:
         """The masks of the images, by image; empty where there is no folder of masks."""
-        folder = self.root / "mask"
+        folder = self._mask_folder
         if not self.config.apply_mask:
             return {}
         if not folder.is_dir():

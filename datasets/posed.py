@@ -1,7 +1,7 @@
 """Photographs with cameras in an arbitrary world frame (COLMAP, transforms.json): from views to a scene."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets.assemble import WarnOnce, choose_views, load_photos
 from datasets.files.inside import require_inside
+from datasets.files.unused import Unused
 from datasets.geometry.lens import Lens
 from datasets.geometry.normalise import (
     CentreMethod,
@@ -27,9 +28,11 @@ from datasets.options import UnsplitFolderConfig
 from datasets.region import OBJECT_FILE, Region, read_region
 from datasets.scene import Scene
 from utils.config.limits import Range
+from utils.errors import DataError
 from utils.images import read_image
 
 log = logging.getLogger(__name__)
+MASK_FOLDERS = ("masks", "mask")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class PosedPhotos:
     sparse: SparsePoints | None = None
     user_from_world: np.ndarray | None = None  # (4, 4) similarity from the cameras' frame to that of exported meshes
     mask_folder: Path | None = None
+    splits: Mapping[str, frozenset[Path]] | None = None  # the images of "train", "val" and "test", where a file says so
+    # centre (3,) and radius of the object in the frame of the cameras, where the file of the cameras says so
+    sphere: tuple[np.ndarray, float] | None = None
 
 
 class PosedLoader:
@@ -74,6 +80,7 @@ class PosedLoader:
         self.config = config
         self.root = Path(config.root_dir)
         self._warn_once = WarnOnce(self.root)
+        self.unused = Unused(self.root)
         self._scene = cache(self._load)
 
     def read(self) -> PosedPhotos:
@@ -81,9 +88,10 @@ class PosedLoader:
         raise NotImplementedError
 
     def masks_in_folder(self, images: Sequence[Path], image_root: Path) -> tuple[dict[Path, Path], Path | None]:
-        """The masks in masks/ by their images, and that folder; empty and None without the folder or apply_mask."""
-        folder = self.root / "masks"
-        if not self.config.apply_mask or not folder.is_dir():
+        """The masks in masks/, or in mask/ where there is no masks/, by their images, and that folder; empty and None
+        without such a folder or without apply_mask."""
+        folder = next((folder for name in MASK_FOLDERS if (folder := self.root / name).is_dir()), None)
+        if not self.config.apply_mask or folder is None:
             return {}, None
         return pair_masks(images, image_root, folder), folder
 
@@ -110,7 +118,7 @@ class PosedLoader:
         if masked and (self.root / OBJECT_FILE).is_file():
             name = OBJECT_FILE
         if name is None or (name == PosedConfig.region_file and not (self.root / name).is_file()):
-            return None
+            return self._region_of_sphere()
         require_inside(self.root, [self.root / name], self.config.follow_links)
         region = read_region(self.root / name)
         log.info(
@@ -119,9 +127,42 @@ class PosedLoader:
         )
         return region
 
+    def _region_of_sphere(self) -> Region | None:
+        """The sphere that the file of the cameras gives; None, which is said, where a key says otherwise."""
+        if self.posed.sphere is None:
+            return None
+        (center, radius), config = self.posed.sphere, self.config
+        c2w = np.stack([view.c2w for view in self.posed.views])
+        inside = np.mean(np.linalg.norm(c2w[:, :, 3] - center, axis=1) < radius)
+        told = "the sphere of sphere_center and sphere_radius"
+        if config.region_file is None or config.center_est_method != PosedConfig.center_est_method:
+            self._warn_once(f"{told} is not used, since dataset.region_file or dataset.center_est_method is set")
+            return None
+        if inside > 0.5:
+            self._warn_once(
+                f"{told} is not used, since {inside:.0%} of the cameras stand in it: it is not the object's"
+            )
+            return None
+        log.info(
+            "%s: the object is %s, of radius %.4g around (%.4g, %.4g, %.4g); not with dataset.region_file=null",
+            *(self.root, told, radius, *center),
+        )
+        upright = scene_from_world(
+            c2w, self.posed.sparse, config.up_est_method, config.center_est_method, config.object_radius
+        )
+        return Region(
+            center, radius, upright[2, :3] / np.linalg.norm(upright[2, :3]), None, "sphere of the cameras' file"
+        )
+
     def load(self, split: str) -> Scene:
         """The scene of "train", "val" or "test"; masks are its alpha. Raises DataError."""
         config, num_views = self.config, len(self.posed.views)
+        if (splits := self.posed.splits) is not None:
+            name = getattr(config, f"{split}_split")
+            listed = tuple(i for i, view in enumerate(self.posed.views) if view.image in splits[name])
+            if not listed:
+                raise DataError(f"{self.root}: no view is left of the list of {name} images. Set dataset.holdout=7.")
+            return self._scene(listed)
         chosen = choose_views(num_views, config.holdout, split, config.is_held_out(split), self._warn_once)
         return self._scene(tuple(chosen))
 

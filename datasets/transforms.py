@@ -1,17 +1,23 @@
 """Loads a transforms.json of instant-ngp or nerfstudio, with lens distortion, masks and a sparse point cloud."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from datasets.assemble import require_folder
+from datasets.files.frames import SPHERE_KEYS, SPLIT_KEYS, local_names, name_unused_keys, split_images, usable_frames
 from datasets.files.inside import require_inside
-from datasets.files.transforms_json import find_file, find_image, read_frames, read_lens, read_matrix, read_pose
+from datasets.files.json_files import to_number, to_vector
+from datasets.files.names import is_absolute
+from datasets.files.transforms_json import MissingFileError, find_file, read_frames, read_lens, read_matrix, read_pose
 from datasets.geometry.normalise import SparsePoints
+from datasets.options import HOLDOUT
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.config.schema import is_number
 from utils.errors import DataError
@@ -39,7 +45,12 @@ class TransformsLoader(PosedLoader):
             raise DataError(f"{path}: no such file. Set dataset.root_dir to its folder, or dataset.file to its name.")
         require_inside(self.root, [path], config.follow_links)
         meta, frames = read_frames(path)
-        frames, images = self._with_image(frames, path)
+        name_unused_keys(self.unused, path, meta, frames, splits_in_files=False)
+        frames, images = usable_frames(self.root, path, frames, meta, self._warn_once)
+        splits = self._splits(path, meta, frames, images)
+        if splits is not None:
+            listed = [any(image in split for split in splits.values()) for image in images]
+            frames, images = list(compress(frames, listed)), list(compress(images, listed))
         wheres = [f"{path}, frame '{frame.get('file_path')}'" for frame in frames]
         masks, folder = self._masks(frames, wheres, images)
         views = [
@@ -47,31 +58,29 @@ class TransformsLoader(PosedLoader):
             for image, frame, where in zip(images, frames, wheres, strict=True)
             if not masks or image in masks
         ]
-        return PosedPhotos(tuple(views), self._sparse(meta, path), _user_from_file(meta, path), folder)
+        used = [config.file, Path(str(meta.get("ply_file_path"))).name]
+        self.unused.files([*used, *_first_folders([*images, *masks.values()], self.root)])
+        return PosedPhotos(
+            *(tuple(views), self._sparse(meta, path), _user_from_file(meta, path), folder, splits, _sphere(meta, path))
+        )
 
-    def _with_image(self, frames: list[dict[str, Any]], path: Path) -> tuple[list[dict[str, Any]], list[Path]]:
-        """The frames whose image exists, and their images; warns of the others. Raises DataError where none exists."""
-        complete, images, error = [], [], None
-        for frame in frames:
-            try:
-                images.append(find_image(self.root, frame, str(path)))
-                complete.append(frame)
-            except DataError as missing:
-                error = error or missing
-        if error and not complete:
-            raise error
-        if error:
-            self._warn_once(
-                f"leaving out {len(frames) - len(complete)} of {len(frames)} frames, which have no image ({error})"
-            )
-        return complete, images
+    def _splits(
+        self, path: Path, meta: dict[str, Any], frames: list[dict[str, Any]], images: list[Path]
+    ) -> dict[str, frozenset[Path]] | None:
+        """The images of each split, where the file lists them and dataset.holdout is left at its default."""
+        if self.config.holdout == HOLDOUT:
+            return split_images(path, meta, frames, images, self._warn_once)
+        if any(meta.get(key) for key in SPLIT_KEYS):
+            self._warn_once(f"dataset.holdout is set, so {', '.join(SPLIT_KEYS)} of {path.name} are not used")
+        return None
 
     def _masks(
         self, frames: list[dict[str, Any]], wheres: list[str], images: list[Path]
     ) -> tuple[dict[Path, Path], Path | None]:
         """The masks that frames name, else those in masks/, by their images; and their folder."""
+        local = local_names(self.root, frames, "mask_path") if self.config.apply_mask else {}
         named = {
-            image: find_file(self.root, frame["mask_path"], "mask_path", where)
+            image: find_file(self.root, local.get(frame["mask_path"], frame["mask_path"]), "mask_path", where)
             for image, frame, where in zip(images, frames, wheres, strict=True)
             if frame.get("mask_path") and self.config.apply_mask
         }
@@ -87,10 +96,40 @@ class TransformsLoader(PosedLoader):
         """The point cloud of ply_file_path, as nerfstudio writes it; it has no track lengths."""
         if not meta.get("ply_file_path"):
             return None
-        cloud = find_file(self.root, meta["ply_file_path"], "ply_file_path", str(path))
+        name = meta["ply_file_path"]
+        if (
+            isinstance(name, str)
+            and is_absolute(name)
+            and (self.root / name.replace("\\", "/").split("/")[-1]).is_file()
+        ):
+            name = name.replace("\\", "/").split("/")[-1]  # of another machine
+        try:
+            cloud = find_file(self.root, name, "ply_file_path", str(path))
+        except MissingFileError:
+            self._warn_once(
+                f"no file for ply_file_path '{name}' of {path.name}, so the size of the object is a guess, without its "
+                f"points. Copy the file there, or set dataset.object_radius"
+            )
+            return None
         require_inside(self.root, [cloud], self.config.follow_links)
         points = read_vertices(cloud)
         return SparsePoints(points, np.ones(len(points), dtype=np.int64)) if len(points) else None
+
+
+def _first_folders(paths: Iterable[Path], root: Path) -> set[str]:
+    """The names in `root` of the files, or of the folders in it that hold them."""
+    return {Path(os.path.relpath(path, root)).parts[0] for path in paths}
+
+
+def _sphere(meta: dict[str, Any], path: Path) -> tuple[np.ndarray, float] | None:
+    """Centre (3,) and radius of the sphere around the object, as neuralangelo writes it; None without both keys."""
+    if any(meta.get(key) is None for key in SPHERE_KEYS):
+        return None
+    centre, radius = (meta[key] for key in SPHERE_KEYS)
+    found = to_vector(centre, SPHERE_KEYS[0], str(path)), to_number(radius, SPHERE_KEYS[1], str(path))
+    if found[1] <= 0.0:
+        raise DataError(f"{path}: expected {SPHERE_KEYS[1]} to be a length above 0, got {radius!r}.")
+    return found
 
 
 def _user_from_file(meta: dict[str, Any], path: Path) -> np.ndarray | None:

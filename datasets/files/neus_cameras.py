@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.files.unused import Unused, kinds_of_keys
 from datasets.geometry.projection import decompose, scale_since_calibration
 from utils.errors import DataError
+
+_KNOWN = ("camera_mat_*", "camera_mat_inv_*", "world_mat_inv_*", "scale_mat_inv_*")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ def read_neus_cameras(path: Path) -> NeusCameras:
     # the calibration put pixel centres on integers
     intrinsics[:, 2:] += 0.5 * scale_since_calibration(intrinsics, str(path))
     return NeusCameras(np.stack(c2w), intrinsics, scale_mat)
+
+
+def name_unused_arrays(unused: Unused, path: Path) -> None:
+    """Names the kinds of arrays in a file that `read_neus_cameras` does not read, such as camera_mat_i."""
+    with zipfile.ZipFile(path) as file:
+        found = kinds_of_keys(name.removesuffix(".npy") for name in file.namelist())
+    unused.keys(path, found, ("world_mat_*", "scale_mat_*"), _KNOWN)
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -8,12 +8,21 @@ from typing import Any
 import numpy as np
 
 from datasets.files.json_files import read_json, to_number
+from datasets.files.names import is_absolute
 from datasets.geometry.lens import Lens
 from utils.errors import DataError
 
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 _DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
+LENS_KEYS = (  # of a frame or the file
+    *("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", "camera_model", "is_fisheye"),
+    *_DISTORTION,
+)
 _MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "OPENCV_FISHEYE", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV")
+
+
+class MissingFileError(DataError):
+    """A file that a frame names is not there."""
 
 
 def read_frames(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -29,18 +38,20 @@ def read_frames(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return meta, frames
 
 
-def find_image(root: Path, frame: dict[str, Any], where: str) -> Path:
-    """The image file of a frame: as written, with an extension added, or with its extension in the other case."""
-    return find_file(root, frame.get("file_path"), "file_path", where)
+def find_file(root: Path, name: Any, key: str, where: Path | str) -> Path:
+    """A file below `root` that `key` names: as written, with an extension added, or its extension in the other case.
 
-
-def find_file(root: Path, name: Any, key: str, where: str) -> Path:
-    """A file below `root` that `key` names, see `find_image`. Raises DataError."""
+    Raises DataError."""
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: expected {key} to be a path, got {name!r}.")
     # compares the path as written; `require_inside` checks where links lead once all files are known
     base = os.path.abspath(root)
     path = os.path.normpath(os.path.join(base, name.replace("\\", "/")))
+    if not Path(path).is_relative_to(base) and is_absolute(name) and not os.path.exists(name):
+        raise MissingFileError(
+            f"{where}: no file for {key} '{name}', a path of another machine: none in {root} ends like it, or several "
+            f"do. Add it, or write the path relative to the folder."
+        )
     if not Path(path).is_relative_to(base):
         raise DataError(f"{where}: {key} '{name}' leaves the dataset folder {root}. Write it relative to the folder.")
     stem, suffix = os.path.splitext(path)
@@ -49,7 +60,7 @@ def find_file(root: Path, name: Any, key: str, where: str) -> Path:
     for candidate in candidates:
         if os.path.isfile(candidate):
             return Path(candidate)
-    raise DataError(
+    raise MissingFileError(
         f"{where}: no file for {key} '{name}'. Tried {path} as written and with {', '.join(_EXTENSIONS)} added. "
         f"Add it, or remove the frame."
     )

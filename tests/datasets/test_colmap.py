@@ -126,8 +126,9 @@ def test_bad_folders_are_refused(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         load(tmp_path / "nowhere")
     write_colmap(tmp_path, CAMERAS, IMAGES)
-    (tmp_path / "images/004.png").unlink()
-    with pytest.raises(DataError, match=r"no file for 1 of the 9 registered images of the model, first '004\.png'"):
+    for i in range(3, 9):
+        (tmp_path / f"images/{i:03d}.png").unlink()
+    with pytest.raises(DataError, match=r"no file for 6 of the 9 registered images of the model, first '003\.png'"):
         load(tmp_path)
     with pytest.raises(DataError, match=r"photos: no such folder"):
         load(tmp_path, images_dir="photos")

@@ -194,7 +194,7 @@ def test_masks_that_cannot_be_meant_are_refused(dtu_root, change, message):
 
 
 def test_without_a_folder_of_masks_the_images_are_used_whole_and_that_is_said_once(dtu_root, caplog):
-    (dtu_root / "mask").rename(dtu_root / "masks")
+    (dtu_root / "mask").rename(dtu_root / "others")
     loader = DTULoader(DTUConfig(str(dtu_root)))
     assert not loader.load("train").has_alpha
     loader.load("test")

@@ -31,7 +31,8 @@ def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
 
 def if_masks(root: str, applied: bool, then: Any, else_: Any) -> Any:
     """`then` where there are masks in a folder of photographs and they are to be applied, else `else_`."""
-    return then if applied is True and (Path(root) / "masks").is_dir() else else_
+    has_masks = any((Path(root).expanduser() / name).is_dir() for name in ("masks", "mask"))
+    return then if applied is True and has_masks else else_
 
 
 def count_lightings(root: str) -> int:

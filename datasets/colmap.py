@@ -12,7 +12,7 @@ from datasets.assemble import list_images, natural_key, require_folder
 from datasets.files.colmap_sizes import check_sizes
 from datasets.files.inside import require_inside
 from datasets.files.names import match_names
-from datasets.geometry.lens import lens_of
+from datasets.geometry.lens import check_focal_lengths, lens_of
 from datasets.geometry.normalise import SparsePoints
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.errors import DataError
@@ -105,12 +105,18 @@ class ColmapConfig(PosedConfig):
 def _read_model(path: Path) -> pycolmap.Reconstruction:
     check_sizes(path)
     try:
-        return pycolmap.Reconstruction(str(path))
+        model = pycolmap.Reconstruction(str(path))
     except (ValueError, RuntimeError, IndexError) as error:
         raise DataError(
             f"{path}: expected a COLMAP model (cameras, images and points3D), got files that cannot be read ({error}). "
             f"Copy it again, or run COLMAP's mapper again."
         ) from error
+    for number in sorted({image.camera_id for image in model.images.values()}):
+        camera = model.cameras[number]
+        focal = [camera.params[index] for index in camera.focal_length_idxs()]
+        if focal:
+            check_focal_lengths(focal[0], focal[-1], f"{path}, camera {number}")
+    return model
 
 
 def _view(model: pycolmap.Reconstruction, image: pycolmap.Image, path: Path, masks: dict[Path, Path]) -> View:

@@ -142,7 +142,7 @@ def _user_from_file(meta: dict[str, Any], path: Path) -> np.ndarray | None:
     scale = meta.get("applied_scale", 1.0)
     if not is_number(scale) or scale <= 0.0:
         raise DataError(f"{path}: expected applied_scale to be a number above 0, got {scale!r}.")
-    applied[:3] *= scale
-    if abs(np.linalg.det(applied[:3, :3])) < 1e-12:
+    if np.linalg.cond(applied[:3, :3]) > 1e6:  # whatever its scale
         raise DataError(f"{path}: expected applied_transform to be invertible, got a singular matrix.")
+    applied[:3] *= scale
     return np.linalg.inv(applied)

@@ -2,23 +2,23 @@
 
 import math
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from datasets.files.json_files import read_json, to_number
+from datasets.files.lens_models import COEFFICIENTS, distortion, lens_kind
 from datasets.files.names import is_absolute
-from datasets.geometry.lens import Lens
+from datasets.geometry.lens import Lens, check_focal_lengths
 from utils.errors import DataError
 
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
-_DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 LENS_KEYS = (  # of a frame or the file
     *("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", "camera_model", "is_fisheye"),
-    *_DISTORTION,
+    *COEFFICIENTS,
 )
-_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "OPENCV_FISHEYE", "SIMPLE_RADIAL", "RADIAL", "FULL_OPENCV")
 
 
 class MissingFileError(DataError):
@@ -107,7 +107,7 @@ def read_intrinsics(meta: dict[str, Any], frame: dict[str, Any], size: tuple[int
     lens = read_lens(meta, frame, where, size)
     if lens.model != "PINHOLE":
         raise DataError(
-            f"{where}: expected a pinhole camera, got lens distortion ({', '.join(_DISTORTION)}). Undistort the "
+            f"{where}: expected a pinhole camera, got a lens with distortion ({lens.model}). Undistort the "
             f"images, or set dataset.name=transforms, which undistorts them."
         )
     return np.array(lens.params)
@@ -116,14 +116,9 @@ def read_intrinsics(meta: dict[str, Any], frame: dict[str, Any], size: tuple[int
 def read_lens(meta: dict[str, Any], frame: dict[str, Any], where: str, size: tuple[int, int]) -> Lens:
     """The camera model of a frame for an image of `size` (width, height); see `read_intrinsics`.
 
-    Distortion is OpenCV's (k1, k2, p1, p2, and k3, k4 of its rational model), or that of its fisheye where
-    camera_model or is_fisheye say so. Raises DataError."""
+    Distortion is that of camera_model or is_fisheye, see `distortion`. Raises DataError."""
     values = {**meta, **frame}
-    kind = values.get("camera_model") or ("OPENCV_FISHEYE" if values.get("is_fisheye") else "OPENCV")
-    if kind not in _MODELS:
-        raise DataError(
-            f"{where}: expected camera_model to be one of {', '.join(_MODELS)}, got {kind!r}. Export pinhole images."
-        )
+    kind = lens_kind(values, where)
     width, height = _number(values, "w", size[0], where), _number(values, "h", size[1], where)
     if min(width, height) <= 0 or abs(width * size[1] / (height * size[0]) - 1.0) > 0.01:
         raise DataError(
@@ -138,18 +133,11 @@ def read_lens(meta: dict[str, Any], frame: dict[str, Any], where: str, size: tup
         )
     focal_x = focal_y if focal_x is None else focal_x
     focal_y = focal_x if focal_y is None else focal_y
-    if min(focal_x, focal_y) <= 0:
-        raise DataError(f"{where}: expected positive focal lengths, got fl_x {focal_x:g}, fl_y {focal_y:g}.")
+    check_focal_lengths(focal_x, focal_y, where)
     centre_x, centre_y = _number(values, "cx", width / 2, where), _number(values, "cy", height / 2, where)
     intrinsics = np.array([focal_x, focal_y, centre_x, centre_y]) * np.tile([size[0] / width, size[1] / height], 2)
-    k1, k2, k3, k4, p1, p2 = (_number(values, key, 0.0, where) for key in _DISTORTION)
-    if kind == "OPENCV_FISHEYE":
-        return Lens("OPENCV_FISHEYE", size, (*intrinsics, k1, k2, k3, k4))
-    if not any((k1, k2, k3, k4, p1, p2)):
-        return Lens("PINHOLE", size, tuple(intrinsics))
-    if k3 or k4:
-        return Lens("FULL_OPENCV", size, (*intrinsics, k1, k2, p1, p2, k3, k4, 0.0, 0.0))
-    return Lens("OPENCV", size, (*intrinsics, k1, k2, p1, p2))
+    model, coefficients = distortion(kind, values, partial(_value, values, where), where)
+    return Lens(model, size, (*intrinsics, *coefficients))
 
 
 def _focal(values: dict[str, Any], key: str, length: float, where: str) -> float | None:
@@ -160,6 +148,10 @@ def _focal(values: dict[str, Any], key: str, length: float, where: str) -> float
     if not 0.0 < angle < math.pi:
         raise DataError(f"{where}: expected {key} between 0 and pi radians, got {angle:g}. Is it in degrees?")
     return 0.5 * length / math.tan(0.5 * angle)
+
+
+def _value(values: dict[str, Any], where: str, key: str, default: float | None) -> float | None:
+    return _number(values, key, default, where)
 
 
 def _number(values: dict[str, Any], key: str, default: float | None, where: str) -> float | None:

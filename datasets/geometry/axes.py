@@ -3,16 +3,26 @@
 import numpy as np
 
 _MIN_SPREAD = 0.03  # mean square of a coordinate of unit vectors; below it counts as 0: 10 degrees
+FAR = 30.0  # spreads of the cameras from which on the origin of their frame says nothing of the scene
 
 
 def focus_point(c2w: np.ndarray) -> np.ndarray:
-    """(3,) the point nearest to all optical axes of cameras (N, 3, 4), in the least-squares sense.
+    """(3,) float64 the point nearest to all optical axes of cameras (N, 3, 4), in the least-squares sense.
 
-    Where the axes do not determine it (one camera, parallel cameras) it is the point nearest to the scene's origin."""
-    axes = c2w[:, :, 2]
+    It moves with the cameras, however far from the origin they are. Where the axes do not determine it (one camera,
+    parallel cameras) it is the point nearest to the origin, or, where the origin is farther from the cameras than
+    FAR times their spread, nearest to the point that lies their spread ahead of them."""
+    axes, positions = c2w[:, :, 2].astype(np.float64), c2w[:, :, 3].astype(np.float64)
+    mean = positions.mean(axis=0)
+    offsets = positions - mean
+    spread = float(np.sqrt(np.square(offsets).sum(axis=1).mean()))
+    expected = -mean
+    if spread > 0.0 and np.linalg.norm(mean) > FAR * spread:
+        expected = spread * axes.mean(axis=0)
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    system = across.sum(axis=0) + 1e-6 * len(c2w) * np.eye(3)
-    return np.linalg.solve(system, np.einsum("nij,nj->i", across, c2w[:, :, 3]))
+    pull = 1e-6 * len(c2w)
+    target = np.einsum("nij,nj->i", across, offsets) + pull * expected
+    return mean + np.linalg.solve(across.sum(axis=0) + pull * np.eye(3), target)
 
 
 def mean_up(c2w: np.ndarray) -> np.ndarray:

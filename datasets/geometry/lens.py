@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from datasets.geometry.eighth_order import EIGHTH_ORDER, undistortion
 from utils.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE")
 class Lens:
     """A camera model of COLMAP; pixel centres at +1/2."""
 
-    model: str  # PINHOLE, OPENCV, ...
+    model: str  # PINHOLE, OPENCV, ..., or EIGHTH_ORDER, which COLMAP does not have
     size: tuple[int, int]  # width and height of the images that the parameters are for
     params: tuple[float, ...]  # in pixels, in the order of the model
 
@@ -38,7 +39,10 @@ class Lens:
         if self.model in PINHOLES:
             focal = self.params[:-2] * (2 if self.model == "SIMPLE_PINHOLE" else 1)
             return image, np.array([*focal, *self.params[-2:]]) * np.tile(factors, 2)
-        remap, intrinsics = _undistortion(self, size)
+        try:
+            remap, intrinsics = _undistortion(self, size)
+        except ValueError as error:
+            raise DataError(f"{where}: {error}") from None
         if remap is None:
             return image, intrinsics
         return cv2.remap(image, remap, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), intrinsics
@@ -57,6 +61,17 @@ class Lens:
         return pycolmap.Camera(model=self.model, width=self.size[0], height=self.size[1], params=list(self.params))
 
 
+def check_focal_lengths(focal_x: float, focal_y: float, where: str) -> None:
+    """Raises DataError unless both are above 0: the rays that a negative one means depend on who wrote it."""
+    if min(focal_x, focal_y) > 0.0:
+        return
+    turned = "turned by 180 degrees" if max(focal_x, focal_y) < 0.0 else "mirrored"
+    raise DataError(
+        f"{where}: expected focal lengths above 0, got {focal_x:g} and {focal_y:g} pixels. Write them without the "
+        f"minus sign if the pictures are upright and the poses those of the format (with it, pictures are {turned})."
+    )
+
+
 def lens_of(camera: "pycolmap.Camera") -> Lens:
     """The lens of a camera of COLMAP."""
     return Lens(camera.model_name, (camera.width, camera.height), tuple(camera.params.tolist()))
@@ -65,6 +80,9 @@ def lens_of(camera: "pycolmap.Camera") -> Lens:
 @lru_cache(maxsize=8)  # the images of a scene share few cameras; a map is as large as an image
 def _undistortion(lens: Lens, size: tuple[int, int]) -> tuple[np.ndarray | None, np.ndarray]:
     """The map (h, w, 2) from the pinhole's pixels to the lens's, None if they are the same; and its intrinsics."""
+    if lens.model == EIGHTH_ORDER:
+        factors = np.array(size) / lens.size
+        return undistortion(np.array(lens.params) * [*factors, *factors, *np.ones(6)], size)
     import pycolmap
 
     camera = lens.camera()

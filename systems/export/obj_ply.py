@@ -17,8 +17,7 @@ MATERIAL = "surface"
 def write_obj(mesh: Mesh, path: Path) -> None:
     """Writes Wavefront OBJ text: `v x y z [r g b]` with colours in [0, 1], `vn`, and `f` with indices from one. A mesh
     with a texture has `vt` coordinates, a PNG and an MTL file beside the OBJ, and no vertex colours."""
-    digits = 12 if ply.needs_doubles(mesh) else 8
-    vertices, decimals = mesh.vertices, [_decimals(mesh.vertices, digits)] * 3
+    vertices, decimals = mesh.vertices, [_decimals(mesh)] * 3
     columns, separators = [mesh.faces], [" "]
     if mesh.texture is not None:
         columns.append(mesh.texture.corners)
@@ -60,7 +59,13 @@ def write_ply(mesh: Mesh, path: Path) -> None:
     ply.write_ply(mesh, path)
 
 
-def _decimals(values: np.ndarray, digits: int) -> int:
-    """How many decimals give the largest of the values `digits` significant digits."""
-    largest = np.abs(values).max(initial=0.0)
-    return int(np.clip(digits - 1 - np.floor(np.log10(largest)), 0, 15)) if largest > 0.0 else 0
+def _decimals(mesh: Mesh) -> int:
+    """How many decimals positions have: eight significant digits of the largest, and more where they lie far from the
+    origin, down to a ten-millionth of the mesh's extent or what a double tells."""
+    largest = np.abs(mesh.vertices).max(initial=0.0)
+    if not largest > 0.0:
+        return 0
+    digits = 8.0
+    if ply.needs_doubles(mesh):
+        digits = 8.0 + np.ceil(np.log10(largest / max(np.ptp(mesh.vertices, axis=0).max(), 1e-30)))
+    return int(np.clip(min(digits, 16.0) - 1 - np.floor(np.log10(largest)), 0, 15))

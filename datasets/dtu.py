@@ -10,6 +10,7 @@ import numpy as np
 from datasets.assemble import WarnOnce, choose_views, list_images, load_photos, require_folder
 from datasets.files.inside import require_inside
 from datasets.files.neus_cameras import read_neus_cameras
+from datasets.files.orientation import CameraShape, orientation_of, say_orientations
 from datasets.geometry.projection import fit_to_images
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import UnsplitFolderConfig
@@ -69,12 +70,15 @@ class DTULoader:
         require_inside(self.root, files, config.follow_links)
         cameras = read_neus_cameras(self.cameras_path)
         camera_of = self._camera_of_each(images, len(cameras.c2w))
+        index, paths = [camera_of[i] for i in chosen], [images[i] for i in chosen]
+        shapes = [CameraShape(tuple(2.0 * centre), by_centre=True) for centre in cameras.intrinsics[index, 2:]]
+        orientations = {path: orientation_of(path, shape, True) for path, shape in zip(paths, shapes, strict=True)}
+        say_orientations(orientations, self._warn_once)
         photos = load_photos(
-            [images[i] for i in chosen],
-            lambda path: read_masked(path, masks.get(path)),
+            paths,
+            lambda path: read_masked(path, masks.get(path), orientations[path]),
             config.resolution,
         )
-        index = [camera_of[i] for i in chosen]
         scene = Scene(
             name=config.scene or self.root.resolve().name,
             pixels=photos.pixels,

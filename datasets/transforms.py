@@ -10,7 +10,15 @@ import numpy as np
 
 from datasets.assemble import require_folder
 from datasets.files.inside import require_inside
-from datasets.files.transforms_json import find_file, find_image, read_frames, read_lens, read_matrix, read_pose
+from datasets.files.transforms_json import (
+    find_file,
+    find_image,
+    read_frames,
+    read_lens,
+    read_matrix,
+    read_pose,
+    read_shape,
+)
 from datasets.geometry.normalise import SparsePoints
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.config.schema import is_number
@@ -43,7 +51,10 @@ class TransformsLoader(PosedLoader):
         wheres = [f"{path}, frame '{frame.get('file_path')}'" for frame in frames]
         masks, folder = self._masks(frames, wheres, images)
         views = [
-            View(image, read_pose(frame, where), partial(read_lens, meta, frame, where), masks.get(image))
+            View(
+                *(image, read_pose(frame, where), partial(read_lens, meta, frame, where), masks.get(image)),
+                read_shape(meta, frame, where),
+            )
             for image, frame, where in zip(images, frames, wheres, strict=True)
             if not masks or image in masks
         ]

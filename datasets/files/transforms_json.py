@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from datasets.files.json_files import read_json, to_number
+from datasets.files.orientation import CameraShape
 from datasets.geometry.lens import Lens
 from utils.errors import DataError
 
@@ -139,6 +140,18 @@ def read_lens(meta: dict[str, Any], frame: dict[str, Any], where: str, size: tup
     if k3 or k4:
         return Lens("FULL_OPENCV", size, (*intrinsics, k1, k2, p1, p2, k3, k4, 0.0, 0.0))
     return Lens("OPENCV", size, (*intrinsics, k1, k2, p1, p2))
+
+
+def read_shape(meta: dict[str, Any], frame: dict[str, Any], where: str) -> CameraShape | None:
+    """The images that the camera of a frame is for, by w and h or else by its principal point; None without these.
+
+    Raises DataError."""
+    values = {**meta, **frame}
+    for names, factor in ((("w", "h"), 1.0), (("cx", "cy"), 2.0)):
+        numbers = [_number(values, name, None, where) for name in names]
+        if None not in numbers:
+            return CameraShape((factor * numbers[0], factor * numbers[1]), names[0] == "cx")
+    return None
 
 
 def _focal(values: dict[str, Any], key: str, length: float, where: str) -> float | None:

@@ -75,15 +75,15 @@ def _concatenate(parts: list[np.ndarray], channels: int) -> np.ndarray:
 
 
 class WarnOnce:
-    """Logs warnings about a file or folder, each text only once, however many splits are loaded."""
+    """Logs about a file or folder, each text only once, however many splits are loaded."""
 
     def __init__(self, where: Path) -> None:
         self._where, self._logged = where, set()
 
-    def __call__(self, text: str) -> None:
-        """Logs a warning, unless the same text was logged before."""
+    def __call__(self, text: str, level: int = logging.WARNING) -> None:
+        """Logs a warning, or at another level, unless the same text was logged before."""
         if text not in self._logged:
-            log.warning("%s: %s", self._where, text)
+            log.log(level, "%s: %s", self._where, text)
         self._logged.add(text)
 
 

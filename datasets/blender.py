@@ -11,7 +11,8 @@ import numpy as np
 from datasets.assemble import WarnOnce, choose_views, load_photos, require_folder
 from datasets.files.frames import name_unused_keys, usable_frames
 from datasets.files.inside import require_inside
-from datasets.files.transforms_json import read_frames, read_intrinsics, read_pose
+from datasets.files.orientation import orientation_of, say_orientations
+from datasets.files.transforms_json import read_frames, read_intrinsics, read_pose, read_shape
 from datasets.files.unused import Unused
 from datasets.options import FolderConfig
 from datasets.scene import Scene
@@ -74,7 +75,10 @@ class BlenderLoader:
         wheres = [f"{file}, frame '{frame.get('file_path')}'" for frame in frames]
         require_inside(self.root, paths, config.follow_links)
         c2w = np.stack([read_pose(frame, where) for frame, where in zip(frames, wheres, strict=True)])
-        photos = load_photos(paths, read_image, config.resolution)
+        shapes = [read_shape(meta, frame, where) for frame, where in zip(frames, wheres, strict=True)]
+        orientations = {path: orientation_of(path, shape) for path, shape in zip(paths, shapes, strict=True)}
+        say_orientations(orientations, self._warn_once)
+        photos = load_photos(paths, lambda path: read_image(path, orientations[path].applied), config.resolution)
         if photos.pixels.shape[1] == 4 and not photos.pixels[:, 3].any():
             raise DataError(
                 f"{file}: all {len(frames)} images are fully transparent (alpha 0 everywhere), so there is nothing to "

@@ -12,6 +12,7 @@ from datasets.assemble import list_images, natural_key, require_folder
 from datasets.files.colmap_sizes import check_sizes
 from datasets.files.inside import require_inside
 from datasets.files.names import match_names
+from datasets.files.orientation import CameraShape
 from datasets.geometry.lens import check_focal_lengths, lens_of
 from datasets.geometry.normalise import SparsePoints
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
@@ -121,7 +122,9 @@ def _read_model(path: Path) -> pycolmap.Reconstruction:
 
 def _view(model: pycolmap.Reconstruction, image: pycolmap.Image, path: Path, masks: dict[Path, Path]) -> View:
     lens = lens_of(model.cameras[image.camera_id])
-    return View(path, image.cam_from_world().inverse().matrix(), lambda size: lens, masks.get(path))
+    return View(
+        path, image.cam_from_world().inverse().matrix(), lambda size: lens, masks.get(path), CameraShape(lens.size)
+    )
 
 
 def _sparse(model: pycolmap.Reconstruction) -> SparsePoints | None:

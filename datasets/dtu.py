@@ -10,8 +10,10 @@ import numpy as np
 from datasets.assemble import WarnOnce, choose_views, list_images, load_photos, require_folder
 from datasets.files.inside import require_inside
 from datasets.files.neus_cameras import name_unused_arrays, read_neus_cameras
+from datasets.files.orientation import CameraShape, Orientation, orientation_of, say_orientations
 from datasets.files.unused import Unused
-from datasets.geometry.projection import fit_to_images
+from datasets.geometry.projection import CamerasFor, fit_to_images
+from datasets.geometry.silhouettes import told_by_masks
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import UnsplitFolderConfig
 from datasets.scene import Scene
@@ -19,6 +21,7 @@ from utils.errors import DataError
 from utils.registry import register
 
 log = logging.getLogger(__name__)
+MAX_TOLD_BY = 64  # masks that tell whether images were cropped or resized
 
 
 @register("dataset", "dtu", builds="datasets.dtu:DTULoader")
@@ -27,6 +30,9 @@ class DTUConfig(UnsplitFolderConfig):
     """A folder in the NeuS layout."""
 
     cameras_file: str = "cameras_sphere.npz"  # if it is missing, cameras.npz of the IDR layout
+    # what the cameras are for: "images", those on disk as they are, cropped or not; "resized": images of another size,
+    # a whole multiple or fraction; "auto": the first where the principal point is near the centre, else as masks tell
+    cameras_for: CamerasFor = "auto"
 
 
 @register("dataset", "bmvs", builds="datasets.dtu:DTULoader")
@@ -73,19 +79,31 @@ class DTULoader:
         name_unused_arrays(self._unused, self.cameras_path)
         self._unused.files(["image", self.cameras_path.name, self._mask_folder.name if masks else ""])
         camera_of = self._camera_of_each(images, len(cameras.c2w))
+        index, paths = [camera_of[i] for i in chosen], [images[i] for i in chosen]
+        orientations = self._orientations(images, cameras.intrinsics[camera_of])
+        say_orientations(orientations, self._warn_once)
         photos = load_photos(
-            [images[i] for i in chosen],
-            lambda path: read_masked(path, masks.get(path)),
+            paths,
+            lambda path: read_masked(path, masks.get(path), orientations[path]),
             config.resolution,
         )
-        index = [camera_of[i] for i in chosen]
+
+        def tell(factor: float) -> CamerasFor:
+            some = [i for i, path in enumerate(images) if path in masks]
+            some = some[:: len(some) // MAX_TOLD_BY + 1]
+            alphas = [read_masked(images[i], masks[images[i]], orientations[images[i]])[..., 3] > 127 for i in some]
+            rows = [camera_of[i] for i in some]
+            return told_by_masks(alphas, cameras.c2w[rows], cameras.intrinsics[rows], factor) if some else "auto"
+
         scene = Scene(
             name=config.scene or self.root.resolve().name,
             pixels=photos.pixels,
             sizes=photos.sizes,
             c2w=cameras.c2w[index].astype(np.float32),
             intrinsics=photos.scale_intrinsics(
-                fit_to_images(cameras.intrinsics[index], photos.disk_sizes, str(self.cameras_path))
+                fit_to_images(
+                    *(cameras.intrinsics[index], photos.disk_sizes, str(self.cameras_path)), config.cameras_for, tell
+                )
             ),
             image_names=tuple(images[i].name for i in chosen),
             world_from_scene=cameras.world_from_scene,
@@ -94,6 +112,12 @@ class DTULoader:
         if masks:
             check_masks(scene, self._mask_folder)
         return scene
+
+    def _orientations(self, images: tuple[Path, ...], intrinsics: np.ndarray) -> dict[Path, Orientation]:
+        """How the photographs are used, by the principal points of their cameras."""
+        require_inside(self.root, images, self.config.follow_links)
+        shapes = [CameraShape(tuple(2.0 * centre), by_centre=True) for centre in intrinsics[:, 2:]]
+        return {path: orientation_of(path, shape, True) for path, shape in zip(images, shapes, strict=True)}
 
     def _camera_of_each(self, images: tuple[Path, ...], num_cameras: int) -> list[int]:
         """Index of each image's camera: its position in the sorted folder, or its number where images are missing."""

@@ -3,16 +3,21 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
 
 from datasets.assemble import list_images
+from datasets.files.mask_levels import mask_levels
+from datasets.files.orientation import Orientation, orientation_of, orientation_of_mask
 from datasets.scene import Scene
 from utils.errors import DataError
 from utils.images import read_image
 
 log = logging.getLogger(__name__)
+_LOCK, _SAID = Lock(), set()  # how the masks of which folders were read, as far as it was said
+_LOSSY = (".jpg", ".jpeg", ".webp")
 
 
 def pair_masks(images: Sequence[Path], image_root: Path, folder: Path) -> dict[Path, Path]:
@@ -50,17 +55,16 @@ def pair_masks(images: Sequence[Path], image_root: Path, folder: Path) -> dict[P
     return paired
 
 
-def read_masked(image_path: Path, mask_path: Path | None) -> np.ndarray:
-    """(H, W, 3) uint8 image, or (H, W, 4) with its mask as alpha. Raises DataError."""
-    image = read_image(image_path)[..., :3]
+def read_masked(
+    image_path: Path, mask_path: Path | None, orientation: Orientation | None = None, turns: bool = True
+) -> np.ndarray:
+    """(H, W, 3) uint8 image, or (H, W, 4) with its mask as alpha. Raises DataError.
+
+    orientation: how the pixels of the image are used, None: turned by their own tag; turns: see `orientation_of`."""
+    image = read_image(image_path, orientation and orientation.applied)[..., :3]
     if mask_path is None:
         return image
-    alpha = read_mask(mask_path)
-    if alpha.shape != image.shape[:2]:
-        raise DataError(
-            f"{mask_path}: expected the size of {image_path.name}, {image.shape[1]}x{image.shape[0]}, got "
-            f"{alpha.shape[1]}x{alpha.shape[0]}. Resize the mask, or set dataset.apply_mask=false."
-        )
+    alpha = mask_of_image(mask_path, image, image_path, orientation, turns)
     if not alpha.any():
         raise DataError(
             f"{mask_path}: expected a mask that is white on the object, got one that is black everywhere. Correct it, "
@@ -69,13 +73,43 @@ def read_masked(image_path: Path, mask_path: Path | None) -> np.ndarray:
     return np.dstack([image, alpha])
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """(H, W) uint8: 255 on the object, 0 around it, from an image that is white there, or opaque. Raises DataError."""
-    mask = read_image(path)
-    alpha = mask[..., :3].max(axis=2)
-    if mask.shape[2] == 4:
-        alpha = np.minimum(alpha, mask[..., 3])
-    return alpha * 255 if alpha.max() == 1 else alpha  # 0 and 1 instead of 0 and 255
+def mask_of_image(
+    mask_path: Path, image: np.ndarray, image_path: Path, orientation: Orientation | None = None, turns: bool = True
+) -> np.ndarray:
+    """(H, W) uint8, as `read_mask`, of an image (H, W, C) that was read as `orientation` says. Raises DataError for
+    another size."""
+    size = image.shape[1], image.shape[0]
+    photo = orientation or orientation_of(image_path, None, turns=True)
+    alpha = read_mask(mask_path, orientation_of_mask(mask_path, size, photo, turns))
+    if alpha.shape != image.shape[:2]:
+        raise DataError(
+            f"{mask_path}: expected the size of {image_path.name}, {size[0]}x{size[1]}, got "
+            f"{alpha.shape[1]}x{alpha.shape[0]}. Resize the mask, or set dataset.apply_mask=false."
+        )
+    return alpha
+
+
+def read_mask(path: Path, orientation: int | None = None) -> np.ndarray:
+    """(H, W) uint8: 255 on the object, 0 around it, see `mask_levels`; how masks are read is said once for a folder.
+
+    orientation: see `read_image`. Raises DataError where it is not clear what carries the object."""
+    try:
+        levels = mask_levels(read_image(path, orientation), path.suffix.lower() in _LOSSY)
+    except ValueError as error:
+        raise DataError(
+            f"{path}: expected a mask whose alpha varies, or that is black around the object and white on it, got "
+            f"{error}. Make it black and white or give it alpha, or set dataset.apply_mask=false."
+        ) from None
+    _say_once(path.parent, levels.said)
+    return levels.alpha
+
+
+def _say_once(folder: Path, said: str) -> None:
+    with _LOCK:  # masks are read in threads
+        if (folder, said) in _SAID:
+            return
+        _SAID.add((folder, said))
+    log.info("%s: masks are read %s", folder, said)
 
 
 def check_masks(scene: Scene, folder: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets.assemble import WarnOnce, choose_views, load_photos
 from datasets.files.inside import require_inside
+from datasets.files.orientation import CameraShape, orientation_of, say_orientations
 from datasets.files.unused import Unused
 from datasets.geometry.lens import Lens
 from datasets.geometry.normalise import (
@@ -58,6 +59,7 @@ class View:
     c2w: np.ndarray  # (3, 4) float64, OpenCV
     lens: Callable[[tuple[int, int]], Lens]  # from the size of the image
     mask: Path | None = None
+    shape: CameraShape | None = None  # of the images that the camera is for, where the file tells it
 
 
 @dataclass(frozen=True)
@@ -172,10 +174,15 @@ class PosedLoader:
         files = [path for view in views.values() for path in (view.image, view.mask)]
         require_inside(self.root, files, config.follow_links)
         intrinsics: dict[Path, np.ndarray] = {}
+        orientations = {path: orientation_of(path, view.shape) for path, view in views.items()}
+        say_orientations(orientations, self._warn_once)
 
         def read(path: Path) -> np.ndarray:
-            view = views[path]
-            image = read_image(path) if view.mask is None else read_masked(path, view.mask)
+            view, orientation = views[path], orientations[path]
+            if view.mask is None:
+                image = read_image(path, orientation.applied)
+            else:
+                image = read_masked(path, view.mask, orientation, turns=False)
             image = image if config.apply_mask else image[..., :3]
             lens = view.lens((image.shape[1], image.shape[0]))
             image, intrinsics[path] = lens.undistort(np.ascontiguousarray(image), str(path))

@@ -15,7 +15,15 @@ from datasets.files.frames import SPHERE_KEYS, SPLIT_KEYS, local_names, name_unu
 from datasets.files.inside import require_inside
 from datasets.files.json_files import to_number, to_vector
 from datasets.files.names import is_absolute
-from datasets.files.transforms_json import MissingFileError, find_file, read_frames, read_lens, read_matrix, read_pose
+from datasets.files.transforms_json import (
+    MissingFileError,
+    find_file,
+    read_frames,
+    read_lens,
+    read_matrix,
+    read_pose,
+    read_shape,
+)
 from datasets.geometry.normalise import SparsePoints
 from datasets.options import HOLDOUT
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
@@ -54,7 +62,10 @@ class TransformsLoader(PosedLoader):
         wheres = [f"{path}, frame '{frame.get('file_path')}'" for frame in frames]
         masks, folder = self._masks(frames, wheres, images)
         views = [
-            View(image, read_pose(frame, where), partial(read_lens, meta, frame, where), masks.get(image))
+            View(
+                *(image, read_pose(frame, where), partial(read_lens, meta, frame, where), masks.get(image)),
+                read_shape(meta, frame, where),
+            )
             for image, frame, where in zip(images, frames, wheres, strict=True)
             if not masks or image in masks
         ]

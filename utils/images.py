@@ -12,28 +12,85 @@ from utils.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _ORIENTATION = 0x0112  # the EXIF tag
+_TURNS = {  # what makes pixels upright, by the value of the tag
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # what a file is read as, whatever its name says
 MAX_PIXELS = 2**27  # of an image, 134 million: a file of few bytes may announce any number
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own bound, of which it warns
 
 
-def read_image(path: Path | str) -> np.ndarray:
+def read_image(path: Path | str, orientation: int | None = None) -> np.ndarray:
     """(H, W, 3) or, when the file carries alpha, (H, W, 4) uint8; sRGB, straight alpha, EXIF rotation applied.
 
-    Greyscale becomes RGB and 16 bits become 8. Raises DataError for a missing, truncated or unreadable file and,
-    before it is decoded, for one of more than MAX_PIXELS."""
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such image. Check the path, or whether the copy of the dataset is complete.")
+    orientation: a value of the EXIF tag, 1 to 8, that is applied to the pixels as stored in place of the file's own; 1
+    leaves them as they are. Greyscale becomes RGB and 16 bits become 8. Raises DataError for a missing, truncated or
+    unreadable file and, before it is decoded, for one of more than MAX_PIXELS."""
+    _require_file(path)
     try:
         with Image.open(path, formats=_FORMATS) as file:
             if file.width * file.height > MAX_PIXELS:
                 raise ValueError(f"{file.width}x{file.height} pixels are more than {MAX_PIXELS}")
-            return _to_uint8(ImageOps.exif_transpose(file))
+            if orientation is None:
+                return _to_uint8(ImageOps.exif_transpose(file))
+            return _to_uint8(_turn(_as_stored(file), orientation))
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
         raise DataError(
             f"{path}: expected a complete image file, got one that cannot be decoded ({error}). "
             f"Copy the file again, or convert it to PNG."
         ) from error
+
+
+def _require_file(path: Path | str) -> None:
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such image. Check the path, or whether the copy of the dataset is complete.")
+
+
+def stored_size(path: Path | str) -> tuple[tuple[int, int], int]:
+    """Width and height of the pixels of an image as stored, and its EXIF orientation, 1 to 8; decodes nothing.
+
+    Raises DataError for a missing file and for one that is no image."""
+    _require_file(path)
+    try:
+        with Image.open(path, formats=_FORMATS) as file:
+            tag = _tag(file)
+            # Pillow announces a TIFF at the size that it will turn it to
+            turned = file.format == "TIFF" and tag >= 5
+            return (file.height, file.width) if turned else file.size, tag
+    except Exception as error:
+        raise DataError(
+            f"{path}: expected an image file, got one that cannot be read ({error}). Copy the file again, or convert "
+            f"it to PNG."
+        ) from error
+
+
+def _tag(file: Image.Image) -> int:
+    tag = file.getexif().get(_ORIENTATION, 1)
+    return tag if tag in _TURNS else 1
+
+
+def _as_stored(file: Image.Image) -> Image.Image:
+    """The pixels of a file in the order in which it holds them; Pillow turns those of a TIFF as it decodes them."""
+    tag = _tag(file)
+    file.load()
+    return _turn(file, inverse_orientation(tag)) if file.format == "TIFF" else file
+
+
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    method = _TURNS[orientation]
+    return image if method is None else image.transpose(method)
+
+
+def inverse_orientation(orientation: int) -> int:
+    """The EXIF orientation, 1 to 8, that takes upright pixels back to those that were stored with `orientation`."""
+    return {6: 8, 8: 6}.get(orientation, orientation)
 
 
 def _to_uint8(image: Image.Image) -> np.ndarray:

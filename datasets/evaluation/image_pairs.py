@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.assemble import list_images
+from datasets.files.orientation import CameraShape, orientation_of
 from utils.errors import DataError
 from utils.images import read_image
 
@@ -27,7 +28,10 @@ def read_pair(predicted: Path, true: Path, background: float) -> tuple[np.ndarra
     """Both images as (H, W, 3) float32 in [0, 1]; transparent pixels show a grey `background` in [0, 1].
 
     Raises DataError where their sizes differ."""
-    images = [_opaque(read_image(path), background) for path in (predicted, true)]
+    rendered = read_image(predicted)
+    shape = CameraShape((rendered.shape[1], rendered.shape[0]))  # a rendering has the pixels that its camera means
+    photograph = read_image(true, orientation_of(true, shape).applied)
+    images = [_opaque(image, background) for image in (rendered, photograph)]
     if images[0].shape != images[1].shape:
         sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images]
         raise DataError(

@@ -11,6 +11,7 @@ import numpy as np
 from datasets.files.json_files import read_json, to_number
 from datasets.files.lens_models import COEFFICIENTS, distortion, lens_kind
 from datasets.files.names import is_absolute
+from datasets.files.orientation import CameraShape
 from datasets.geometry.lens import Lens, check_focal_lengths
 from utils.errors import DataError
 
@@ -138,6 +139,18 @@ def read_lens(meta: dict[str, Any], frame: dict[str, Any], where: str, size: tup
     intrinsics = np.array([focal_x, focal_y, centre_x, centre_y]) * np.tile([size[0] / width, size[1] / height], 2)
     model, coefficients = distortion(kind, values, partial(_value, values, where), where)
     return Lens(model, size, (*intrinsics, *coefficients))
+
+
+def read_shape(meta: dict[str, Any], frame: dict[str, Any], where: str) -> CameraShape | None:
+    """The images that the camera of a frame is for, by w and h or else by its principal point; None without these.
+
+    Raises DataError."""
+    values = {**meta, **frame}
+    for names, factor in ((("w", "h"), 1.0), (("cx", "cy"), 2.0)):
+        numbers = [_number(values, name, None, where) for name in names]
+        if None not in numbers:
+            return CameraShape((factor * numbers[0], factor * numbers[1]), names[0] == "cx")
+    return None
 
 
 def _focal(values: dict[str, Any], key: str, length: float, where: str) -> float | None:

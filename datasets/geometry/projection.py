@@ -1,11 +1,14 @@
 """Projection matrices: decomposed into pose and intrinsics, and the intrinsics scaled to the images."""
 
 import logging
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
 from utils.errors import DataError
 
+CamerasFor = Literal["auto", "images", "resized"]
 log = logging.getLogger(__name__)
 # an off-centre principal point looks like a small change of size, so only whole factors can be inferred with certainty
 _FACTORS = tuple(factor for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 16) for factor in (float(n), 1.0 / n))
@@ -33,6 +36,12 @@ def scale_since_calibration(intrinsics: np.ndarray, where: str) -> float:
     return scale
 
 
+def _is_dtu(intrinsics: np.ndarray) -> bool:
+    """Whether intrinsics (N, 4) are those of DTU's camera at any size, in either convention of pixels."""
+    ratio = np.median(intrinsics, axis=0) / _DTU_CAMERA
+    return bool(np.abs(ratio / np.median(ratio) - 1.0).max() < 2e-3)
+
+
 def decompose(projection: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
     """c2w (3, 4) and fx, fy, cx, cy (4,) of a projection matrix (3, 4) ~ K [R | t], of any scale and sign.
 
@@ -54,23 +63,40 @@ def decompose(projection: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarra
     return c2w, calibration[[0, 1, 0, 1], [0, 1, 2, 2]]
 
 
-def fit_to_images(intrinsics: np.ndarray, sizes: np.ndarray, where: str) -> np.ndarray:
+def fit_to_images(
+    intrinsics: np.ndarray,
+    sizes: np.ndarray,
+    where: str,
+    cameras_for: CamerasFor = "auto",
+    tell: Callable[[float], CamerasFor] = lambda factor: "auto",
+) -> np.ndarray:
     """(N, 4) intrinsics for images of `sizes` (N, 2) on disk, from those of the size that the file was made for.
 
-    The file does not contain that size, but its principal points are near the image centre. Raises DataError when
-    they fit neither the images nor images resized by a common whole factor; logs a warning when it rescales them."""
+    The file does not contain that size. A principal point near the image centre is for these images; one elsewhere
+    is that of cropped images, or of images that were resized by a common whole factor since, which `tell` decides for
+    the factor. Raises DataError where nothing tells, and where no whole factor fits; logs a warning when it rescales
+    them."""
     ratio = np.median(2.0 * intrinsics[:, 2:] / sizes, axis=0)
-    if np.abs(ratio - 1.0).max() <= _MAX_OFF_CENTRE:
+    if cameras_for == "images" or (cameras_for == "auto" and np.abs(ratio - 1.0).max() <= _MAX_OFF_CENTRE):
         return intrinsics
-    factor = min(_FACTORS, key=lambda f: float(np.abs(ratio / f - 1.0).max()))
+    factor = min((1.0, *_FACTORS), key=lambda f: float(np.abs(ratio / f - 1.0).max()))
     width, height = sizes[0]
-    if np.abs(ratio / factor - 1.0).max() > _MAX_OFF_CENTRE_SCALED:
+    fits = np.abs(ratio / factor - 1.0).max() <= _MAX_OFF_CENTRE_SCALED
+    if fits and cameras_for == "auto":
+        cameras_for = "resized" if _is_dtu(intrinsics) else tell(factor)
+    if not fits or cameras_for == "auto":
         centre = np.median(intrinsics[:, 2:], axis=0)
+        also = f", but at that of images resized by {1.0 / factor:g}" if fits else ""
         raise DataError(
             f"{where}: its principal point ({centre[0]:.1f}, {centre[1]:.1f}) is not near the centre of the images "
-            f"({width}x{height}), nor of images resized by a whole factor. Use the images for which the cameras were "
-            f"made, and set dataset.img_downscale to train on smaller ones."
+            f"({width}x{height}){also}. If they were cropped and the cameras are for them as they are, set "
+            f"dataset.cameras_for=images; if they were resized by a whole factor after the cameras were made, "
+            f"{'dataset.cameras_for=resized' if fits else 'use the images of before, with dataset.img_downscale'}."
         )
+    if cameras_for == "images":
+        log.info("%s: the masks tell that the images were cropped and that the cameras are for them as they are", where)
+    if factor == 1.0 or cameras_for == "images":
+        return intrinsics
     log.warning(
         "%s: made for images of about %dx%d, but those on disk have %dx%d; dividing the intrinsics by %g",
         *(where, round(width * factor), round(height * factor), width, height, factor),

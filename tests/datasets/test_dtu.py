@@ -8,7 +8,7 @@ from datasets.dtu import DTUConfig, DTULoader
 from datasets.files.neus_cameras import read_neus_cameras
 from utils import registry
 from utils.errors import ConfigError, DataError
-from utils.images import write_png
+from utils.images import read_image, write_png
 
 
 def load(root, split="train", **options):
@@ -80,6 +80,33 @@ def test_cameras_of_another_resolution_are_rescaled(dtu_root, factor, caplog):
     edit(dtu_root, resize)
     np.testing.assert_allclose(load(dtu_root).intrinsics, expected, rtol=1e-4)
     assert caplog.text.count("dividing the intrinsics by") == 1
+
+
+def crop(root, left: int, top: int, right: int, bottom: int) -> None:
+    """Cuts images and masks, and moves the principal points of the cameras along."""
+    for path in [*(root / "image").iterdir(), *(root / "mask").iterdir()]:
+        write_png(path, read_image(path)[top:bottom, left:right])
+    shift = np.eye(4)
+    shift[:2, 2] = -left, -top
+    edit(root, lambda arrays: arrays.update({f"world_mat_{i}": shift @ arrays[f"world_mat_{i}"] for i in range(9)}))
+
+
+@pytest.mark.parametrize("box", [(0, 0, 17, 13), (0, 0, 20, 24), (9, 7, 32, 24), (8, 6, 24, 18)])
+def test_crops_load_with_a_key(dtu_root, box, caplog):
+    expected = load(dtu_root).intrinsics - [0, 0, box[0], box[1]]
+    crop(dtu_root, *box)
+    np.testing.assert_allclose(load(dtu_root, cameras_for="images").intrinsics, expected, rtol=1e-5, atol=1e-4)
+    assert "dividing" not in caplog.text
+
+
+def test_masks_tell_crops_from_resized_images_and_without_them_the_keys_are_named(dtu_root):
+    crop(dtu_root, 0, 0, 16, 12)  # the principal point lies in the corner, as that of images twice as large
+    kept, halved = (load(dtu_root, cameras_for=meant).intrinsics for meant in ("images", "resized"))
+    np.testing.assert_allclose(halved, kept / 2)
+    np.testing.assert_allclose(load(dtu_root).intrinsics, kept)
+    message = r"principal point \(16.0, 12.0\).*resized by 0.5.*cameras_for=images.*cameras_for=resized"
+    with pytest.raises(DataError, match=message):
+        load(dtu_root, apply_mask=False)
 
 
 def test_downscaled_images_scale_the_intrinsics(dtu_root):

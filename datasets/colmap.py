@@ -8,6 +8,7 @@ import numpy as np
 import pycolmap
 
 from datasets.assemble import list_images, natural_key, require_folder
+from datasets.files.colmap_cameras import check_cameras, read_names
 from datasets.files.colmap_sizes import check_sizes
 from datasets.files.inside import require_inside
 from datasets.geometry.lens import lens_of
@@ -79,14 +80,19 @@ class ColmapConfig(PosedConfig):
 
 
 def _read_model(path: Path) -> pycolmap.Reconstruction:
+    check_cameras(path)
     check_sizes(path)
     try:
-        return pycolmap.Reconstruction(str(path))
+        model = pycolmap.Reconstruction(str(path))
     except (ValueError, RuntimeError, IndexError) as error:
         raise DataError(
             f"{path}: expected a COLMAP model (cameras, images and points3D), got files that cannot be read ({error}). "
             f"Copy it again, or run COLMAP's mapper again."
         ) from error
+    for number, name in read_names(path).items():
+        if model.exists_image(number):
+            model.images[number].name = name
+    return model
 
 
 def _view(model: pycolmap.Reconstruction, image: pycolmap.Image, path: Path, masks: dict[Path, Path]) -> View:

@@ -1,6 +1,5 @@
 """Loads scenes in the NeuS layout (DTU, BlendedMVS, your own): image/, mask/ and cameras_sphere.npz; or IDR's."""
 
-import logging
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -9,15 +8,13 @@ import numpy as np
 
 from datasets.assemble import WarnOnce, choose_views, list_images, load_photos, require_folder
 from datasets.files.inside import require_inside
-from datasets.files.neus_cameras import read_neus_cameras
+from datasets.files.neus_cameras import NeusCameras, read_neus_cameras
+from datasets.files.neus_pairing import pair_cameras
 from datasets.geometry.projection import fit_to_images
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import UnsplitFolderConfig
 from datasets.scene import Scene
-from utils.errors import DataError
 from utils.registry import register
-
-log = logging.getLogger(__name__)
 
 
 @register("dataset", "dtu", builds="datasets.dtu:DTULoader")
@@ -42,6 +39,7 @@ class DTULoader:
         self.root = Path(config.root_dir)
         self._warn_once = WarnOnce(self.root)
         self.masks = cache(self._masks)
+        self.camera_of = cache(lambda images: pair_cameras(images, self.cameras.numbers, self.cameras_path))
         self._scene = cache(self._load)
 
     @cached_property
@@ -53,22 +51,27 @@ class DTULoader:
         self._warn_once(f"no {path.name}, so the cameras come from {idr.name}")
         return idr
 
+    @cached_property
+    def cameras(self) -> NeusCameras:
+        """All cameras of the file. Raises DataError."""
+        require_inside(self.root, [self.cameras_path], self.config.follow_links)
+        return read_neus_cameras(self.cameras_path)
+
     def load(self, split: str) -> Scene:
         """The scene of "train", "val" or "test"; masks are its alpha. Raises DataError."""
         config = self.config
         require_folder(self.root, f"image/, mask/ and {config.cameras_file}")
         images = tuple(list_images(self.root / "image"))
-        masks = self.masks(images)
-        used = [i for i, image in enumerate(images) if not masks or image in masks]
+        masks, camera_of = self.masks(images), self.camera_of(images)
+        used = [i for i, image in enumerate(images) if (not masks or image in masks) and camera_of[i] is not None]
         chosen = choose_views(len(used), config.holdout, split, config.is_held_out(split), self._warn_once)
         return self._scene(images, tuple(used[i] for i in chosen))
 
     def _load(self, images: tuple[Path, ...], chosen: tuple[int, ...]) -> Scene:
         config, masks = self.config, self.masks(images)
-        files = [*(images[i] for i in chosen), *(masks.get(images[i]) for i in chosen), self.cameras_path]
+        files = [*(images[i] for i in chosen), *(masks.get(images[i]) for i in chosen)]
         require_inside(self.root, files, config.follow_links)
-        cameras = read_neus_cameras(self.cameras_path)
-        camera_of = self._camera_of_each(images, len(cameras.c2w))
+        cameras, camera_of = self.cameras, self.camera_of(images)
         photos = load_photos(
             [images[i] for i in chosen],
             lambda path: read_masked(path, masks.get(path)),
@@ -90,20 +93,6 @@ class DTULoader:
         if masks:
             check_masks(scene, self.root / "mask")
         return scene
-
-    def _camera_of_each(self, images: tuple[Path, ...], num_cameras: int) -> list[int]:
-        """Index of each image's camera: its position in the sorted folder, or its number where images are missing."""
-        if len(images) == num_cameras:
-            return list(range(num_cameras))
-        numbers = [int(path.stem) if path.stem.isdigit() else num_cameras for path in images]
-        if len(images) > num_cameras or max(numbers) >= num_cameras or len(set(numbers)) < len(numbers):
-            raise DataError(
-                f"{self.cameras_path}: expected one world_mat_i for each image, got {num_cameras} for {len(images)} "
-                f"images in {self.root / 'image'}. Remove the images that have no camera. Images may only be missing "
-                f"if their names are the numbers of their cameras (000.png is i = 0)."
-            )
-        log.info("%s: %d of %d cameras have an image; pairing them by number", self.root, len(images), num_cameras)
-        return numbers
 
     def _masks(self, images: tuple[Path, ...]) -> dict[Path, Path]:
         """The masks of the images, by image; empty where there is no folder of masks."""

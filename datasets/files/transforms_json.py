@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from datasets.files.json_files import read_json, to_number
-from datasets.geometry.lens import Lens
+from datasets.geometry.lens import Lens, refuse_panorama
 from utils.errors import DataError
 
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
@@ -109,6 +109,7 @@ def read_lens(meta: dict[str, Any], frame: dict[str, Any], where: str, size: tup
     camera_model or is_fisheye say so. Raises DataError."""
     values = {**meta, **frame}
     kind = values.get("camera_model") or ("OPENCV_FISHEYE" if values.get("is_fisheye") else "OPENCV")
+    refuse_panorama(kind, where)
     if kind not in _MODELS:
         raise DataError(
             f"{where}: expected camera_model to be one of {', '.join(_MODELS)}, got {kind!r}. Export pinhole images."

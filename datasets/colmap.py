@@ -9,6 +9,7 @@ import numpy as np
 import pycolmap
 
 from datasets.assemble import list_images, natural_key, require_folder
+from datasets.files.colmap_cameras import check_cameras, read_names
 from datasets.files.colmap_sizes import check_sizes
 from datasets.files.inside import require_inside
 from datasets.files.names import match_names
@@ -104,6 +105,7 @@ class ColmapConfig(PosedConfig):
 
 
 def _read_model(path: Path) -> pycolmap.Reconstruction:
+    check_cameras(path)
     check_sizes(path)
     try:
         model = pycolmap.Reconstruction(str(path))
@@ -112,6 +114,9 @@ def _read_model(path: Path) -> pycolmap.Reconstruction:
             f"{path}: expected a COLMAP model (cameras, images and points3D), got files that cannot be read ({error}). "
             f"Copy it again, or run COLMAP's mapper again."
         ) from error
+    for number, name in read_names(path).items():
+        if model.exists_image(number):
+            model.images[number].name = name
     for number in sorted({image.camera_id for image in model.images.values()}):
         camera = model.cameras[number]
         focal = [camera.params[index] for index in camera.focal_length_idxs()]

@@ -1,6 +1,5 @@
 """Loads scenes in the NeuS layout (DTU, BlendedMVS, your own): image/, mask/ and cameras_sphere.npz; or IDR's."""
 
-import logging
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -9,7 +8,8 @@ import numpy as np
 
 from datasets.assemble import WarnOnce, choose_views, list_images, load_photos, require_folder
 from datasets.files.inside import require_inside
-from datasets.files.neus_cameras import name_unused_arrays, read_neus_cameras
+from datasets.files.neus_cameras import NeusCameras, name_unused_arrays, read_neus_cameras
+from datasets.files.neus_pairing import pair_cameras
 from datasets.files.orientation import CameraShape, Orientation, orientation_of, say_orientations
 from datasets.files.unused import Unused
 from datasets.geometry.projection import CamerasFor, fit_to_images
@@ -17,10 +17,8 @@ from datasets.geometry.silhouettes import told_by_masks
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import UnsplitFolderConfig
 from datasets.scene import Scene
-from utils.errors import DataError
 from utils.registry import register
 
-log = logging.getLogger(__name__)
 MAX_TOLD_BY = 64  # masks that tell whether images were cropped or resized
 
 
@@ -50,6 +48,7 @@ class DTULoader:
         self._warn_once = WarnOnce(self.root)
         self._unused = Unused(self.root)
         self.masks = cache(self._masks)
+        self.camera_of = cache(lambda images: pair_cameras(images, self.cameras.numbers, self.cameras_path))
         self._scene = cache(self._load)
 
     @cached_property
@@ -61,26 +60,33 @@ class DTULoader:
         self._warn_once(f"no {path.name}, so the cameras come from {idr.name}")
         return idr
 
+    @cached_property
+    def cameras(self) -> NeusCameras:
+        """All cameras of the file. Raises DataError."""
+        require_inside(self.root, [self.cameras_path], self.config.follow_links)
+        return read_neus_cameras(self.cameras_path)
+
     def load(self, split: str) -> Scene:
         """The scene of "train", "val" or "test"; masks are its alpha. Raises DataError."""
         config = self.config
         require_folder(self.root, f"image/, mask/ and {config.cameras_file}")
         images = tuple(list_images(self.root / "image"))
-        masks = self.masks(images)
-        used = [i for i, image in enumerate(images) if not masks or image in masks]
+        masks, camera_of = self.masks(images), self.camera_of(images)
+        used = [i for i, image in enumerate(images) if (not masks or image in masks) and camera_of[i] is not None]
         chosen = choose_views(len(used), config.holdout, split, config.is_held_out(split), self._warn_once)
         return self._scene(images, tuple(used[i] for i in chosen))
 
     def _load(self, images: tuple[Path, ...], chosen: tuple[int, ...]) -> Scene:
         config, masks = self.config, self.masks(images)
-        files = [*(images[i] for i in chosen), *(masks.get(images[i]) for i in chosen), self.cameras_path]
+        files = [*(images[i] for i in chosen), *(masks.get(images[i]) for i in chosen)]
         require_inside(self.root, files, config.follow_links)
-        cameras = read_neus_cameras(self.cameras_path)
+        cameras, camera_of = self.cameras, self.camera_of(images)
         name_unused_arrays(self._unused, self.cameras_path)
         self._unused.files(["image", self.cameras_path.name, self._mask_folder.name if masks else ""])
-        camera_of = self._camera_of_each(images, len(cameras.c2w))
         index, paths = [camera_of[i] for i in chosen], [images[i] for i in chosen]
-        orientations = self._orientations(images, cameras.intrinsics[camera_of])
+        with_camera = [i for i, camera in enumerate(camera_of) if camera is not None]
+        rows = [camera_of[i] for i in with_camera]
+        orientations = self._orientations([images[i] for i in with_camera], cameras.intrinsics[rows])
         say_orientations(orientations, self._warn_once)
         photos = load_photos(
             paths,
@@ -89,7 +95,7 @@ class DTULoader:
         )
 
         def tell(factor: float) -> CamerasFor:
-            some = [i for i, path in enumerate(images) if path in masks]
+            some = [i for i in with_camera if images[i] in masks]
             some = some[:: len(some) // MAX_TOLD_BY + 1]
             alphas = [read_masked(images[i], masks[images[i]], orientations[images[i]])[..., 3] > 127 for i in some]
             rows = [camera_of[i] for i in some]
@@ -113,25 +119,11 @@ class DTULoader:
             check_masks(scene, self._mask_folder)
         return scene
 
-    def _orientations(self, images: tuple[Path, ...], intrinsics: np.ndarray) -> dict[Path, Orientation]:
+    def _orientations(self, images: Sequence[Path], intrinsics: np.ndarray) -> dict[Path, Orientation]:
         """How the photographs are used, by the principal points of their cameras."""
         require_inside(self.root, images, self.config.follow_links)
         shapes = [CameraShape(tuple(2.0 * centre), by_centre=True) for centre in intrinsics[:, 2:]]
         return {path: orientation_of(path, shape, True) for path, shape in zip(images, shapes, strict=True)}
-
-    def _camera_of_each(self, images: tuple[Path, ...], num_cameras: int) -> list[int]:
-        """Index of each image's camera: its position in the sorted folder, or its number where images are missing."""
-        if len(images) == num_cameras:
-            return list(range(num_cameras))
-        numbers = [int(path.stem) if path.stem.isdigit() else num_cameras for path in images]
-        if len(images) > num_cameras or max(numbers) >= num_cameras or len(set(numbers)) < len(numbers):
-            raise DataError(
-                f"{self.cameras_path}: expected one world_mat_i for each image, got {num_cameras} for {len(images)} "
-                f"images in {self.root / 'image'}. Remove the images that have no camera. Images may only be missing "
-                f"if their names are the numbers of their cameras (000.png is i = 0)."
-            )
-        log.info("%s: %d of %d cameras have an image; pairing them by number", self.root, len(images), num_cameras)
-        return numbers
 
     @property
     def _mask_folder(self) -> Path:

@@ -8,8 +8,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-import pycolmap
-
+from datasets.files.colmap_cameras import num_params
 from utils.errors import DataError
 
 _COUNT = struct.Struct("<Q")
@@ -41,21 +40,13 @@ class _Cursor:
         self.position = end + 1
 
 
-def _num_params() -> dict[int, int]:
-    """The number of parameters of each camera model of COLMAP, by its number."""
-    names = [name for name in pycolmap.CameraModelId.__members__ if name != "INVALID"]
-    cameras = [pycolmap.Camera.create_from_model_name(1, name, 1.0, 2, 2) for name in names]
-    return {int(camera.model): len(camera.params) for camera in cameras}
-
-
 def _cameras(cursor: _Cursor) -> None:
-    num_params = _num_params()
     for _ in range(cursor.read(_COUNT)):
         cursor.skip(4)
         model = cursor.read(_CAMERA_MODEL)
-        if model not in num_params:
+        if model not in num_params():
             raise ValueError(f"a camera has the unknown model {model}")
-        cursor.skip(16 + 8 * num_params[model])
+        cursor.skip(16 + 8 * num_params()[model])
 
 
 def _images(cursor: _Cursor) -> None:

@@ -20,33 +20,41 @@ class NeusCameras:
     c2w: np.ndarray  # (N, 3, 4) float64, OpenCV
     intrinsics: np.ndarray  # (N, 4) float64 fx, fy, cx, cy for the images of the calibration; pixel centres at +1/2
     world_from_scene: np.ndarray  # (4, 4) float64, similarity
+    numbers: tuple[int, ...]  # the i of world_mat_i, ascending; some may be missing
 
 
 def read_neus_cameras(path: Path) -> NeusCameras:
-    """The cameras world_mat_i @ scale_mat_i for i = 0, 1, ... Raises DataError."""
+    """The cameras world_mat_i @ scale_mat_i, in the order of i. Raises DataError."""
     arrays = _read_arrays(path)
-    count = sum(name.startswith("world_mat_") and not name.startswith("world_mat_inv_") for name in arrays)
-    for name in [f"{kind}_mat_{i}" for i in range(max(count, 1)) for kind in ("world", "scale")]:
+    numbers = sorted(int(name[10:]) for name in arrays if name.startswith("world_mat_") and name[10:].isdecimal())
+    if numbers and not any(name.startswith("scale_mat_") for name in arrays):
+        raise DataError(
+            f"{path}: expected normalised cameras, got world_mat_i without scale_mat_i, so nothing says where the "
+            f"object is. Add scale_mat_i, for all i the matrix [[r,0,0,x],[0,r,0,y],[0,0,r,z],[0,0,0,1]] with the "
+            f"centre x, y, z and the radius r of a sphere around the object, as preprocess_cameras.py of NeuS and IDR "
+            f"does."
+        )
+    for name in [f"{kind}_mat_{i}" for i in numbers or [0] for kind in ("world", "scale")]:
         if name not in arrays:
             raise DataError(
-                f"{path}: expected world_mat_i and scale_mat_i for i = 0 to {max(count, 1) - 1}, got no {name}. "
-                f"Set dataset.cameras_file to the normalised cameras of the scene (cameras_sphere.npz)."
+                f"{path}: expected a scale_mat_i for each world_mat_i, got no {name}. Set dataset.cameras_file to the "
+                f"normalised cameras of the scene (cameras_sphere.npz)."
             )
         if arrays[name].shape != (4, 4) or not np.isfinite(arrays[name]).all():
             raise DataError(
                 f"{path}: expected {name} to be 4x4 finite numbers, got {arrays[name].shape} with NaN or inf."
             )
-    scale_mat = arrays["scale_mat_0"].astype(np.float64)
-    _check_scale_mats(path, scale_mat, np.stack([arrays[f"scale_mat_{i}"] for i in range(count)]))
+    scale_mat = arrays[f"scale_mat_{numbers[0]}"].astype(np.float64)
+    _check_scale_mats(path, scale_mat, {i: arrays[f"scale_mat_{i}"] for i in numbers})
     c2w, intrinsics = [], []
-    for i in range(count):
+    for i in numbers:
         camera = decompose(arrays[f"world_mat_{i}"][:3].astype(np.float64) @ scale_mat, f"{path}, world_mat_{i}")
         c2w.append(camera[0])
         intrinsics.append(camera[1])
     intrinsics = np.stack(intrinsics)
     # the calibration put pixel centres on integers
     intrinsics[:, 2:] += 0.5 * scale_since_calibration(intrinsics, str(path))
-    return NeusCameras(np.stack(c2w), intrinsics, scale_mat)
+    return NeusCameras(np.stack(c2w), intrinsics, scale_mat, tuple(numbers))
 
 
 def name_unused_arrays(unused: Unused, path: Path) -> None:
@@ -84,14 +92,14 @@ def _read_matrix(file: zipfile.ZipFile, name: str) -> np.ndarray:
         return np.lib.format.read_array(member, allow_pickle=False)
 
 
-def _check_scale_mats(path: Path, scale_mat: np.ndarray, all_mats: np.ndarray) -> None:
+def _check_scale_mats(path: Path, scale_mat: np.ndarray, all_mats: dict[int, np.ndarray]) -> None:
     """The scene frame is one similarity for all views."""
     scales = np.linalg.svd(scale_mat[:3, :3], compute_uv=False)
     if np.linalg.det(scale_mat[:3, :3]) <= 0 or scales[0] > scales[2] * 1.001:
-        raise DataError(f"{path}: expected scale_mat_0 to scale uniformly, got scales {np.round(scales, 4).tolist()}.")
-    off = np.abs(all_mats - scale_mat).max(axis=(1, 2)) > 1e-3 * scales[0]
-    if off.any():
+        raise DataError(f"{path}: expected scale_mat_i to scale uniformly, got scales {np.round(scales, 4).tolist()}.")
+    off = [i for i, other in all_mats.items() if np.abs(other - scale_mat).max() > 1e-3 * scales[0]]
+    if off:
         raise DataError(
-            f"{path}: expected one scale_mat for all views, got another in scale_mat_{int(off.argmax())}. Normalise "
+            f"{path}: expected one scale_mat for all views, got another in scale_mat_{off[0]}. Normalise "
             f"all cameras of the scene with the same matrix."
         )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pycolmap
 
 PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE")
+PANORAMAS = ("EQUIRECTANGULAR", "SPHERICAL", "VR180_L", "VR180_R", "OMNIDIRECTIONALSTEREO_L", "OMNIDIRECTIONALSTEREO_R")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Lens:
 
         Returns the image (H, W, C) of a pinhole unchanged. Otherwise crops the result to pixels that the lens has seen.
         Scales the parameters to an image of another size. Raises DataError where the aspect ratio differs."""
+        refuse_panorama(self.model, where)  # COLMAP would end the whole process
         size = image.shape[1], image.shape[0]
         factors = np.array(size) / self.size
         if abs(factors[0] / factors[1] - 1.0) > 0.01:
@@ -70,6 +72,16 @@ def check_focal_lengths(focal_x: float, focal_y: float, where: str) -> None:
         f"{where}: expected focal lengths above 0, got {focal_x:g} and {focal_y:g} pixels. Write them without the "
         f"minus sign if the pictures are upright and the poses those of the format (with it, pictures are {turned})."
     )
+
+
+def refuse_panorama(model: object, where: str) -> None:
+    """Raises DataError for the name of a camera model that sees all around, and so has no focal length."""
+    if isinstance(model, str) and model.upper() in PANORAMAS:
+        raise DataError(
+            f"{where}: expected cameras with a lens, got 360 degree panoramas ({model}). Cut each of them into pinhole "
+            f"images first, for example with COLMAP's panorama_sfm.py (in its python/examples), and give the folder of "
+            f"those with their model."
+        )
 
 
 def lens_of(camera: "pycolmap.Camera") -> Lens:

@@ -118,7 +118,7 @@ def test_frames_without_an_image_are_left_out_and_that_is_said_once(root, caplog
 
 
 BAD = {
-    "equirectangular": (lambda meta: meta.update(camera_model="EQUIRECTANGULAR"), "camera_model.*EQUIRECTANGULAR"),
+    "equirectangular": (lambda meta: meta.update(camera_model="EQUIRECTANGULAR"), "panoramas.*EQUIRECTANGULAR"),
     "applied shape": (lambda meta: meta.update(applied_transform=[[1.0]]), "applied_transform to be 3x4 or 4x4"),
     "applied singular": (lambda meta: meta.update(applied_transform=np.zeros((3, 4)).tolist()), "singular"),
     "applied scale": (lambda meta: meta.update(applied_scale="big"), "applied_scale to be a number above 0, got 'big'"),

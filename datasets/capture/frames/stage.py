@@ -18,7 +18,7 @@ from datasets.capture.expected_time import expected_seconds, time_in_words, usab
 from datasets.capture.frames.frame_list import Frame, write_frame_list
 from datasets.capture.frames.motion import BLURRED, SIDE, blur, gradient_energy, measure_frames
 from datasets.capture.frames.selection import select_frames
-from datasets.capture.frames.video import read_video
+from datasets.capture.frames.video import read_footage, read_video
 from datasets.capture.options import MIN_IMAGES, CaptureOptions
 from utils.count_bar import CountBar
 from utils.errors import CaptureError
@@ -53,8 +53,13 @@ def extract_frames(options: CaptureOptions, working: Path) -> dict[str, Any]:
 def _from_video(options: CaptureOptions, folder: Path) -> tuple[list[Frame], dict[str, Any]]:
     if options.source.suffix.lower() in SUFFIXES:
         raise CaptureError(f"{options.source}: is one photo. Give the folder of all photos, or a video.")
+    footage = read_footage(options.source)
+    if unusual := footage.unusual():
+        log.info("  %s: %s", options.source.name, "; ".join(unusual))
+    for doubt in footage.doubts():
+        log.warning("%s: %s.", options.source, doubt)
     progress = CountBar("frames measured", None)
-    measures = measure_frames(_counted(read_video(options.source, SIDE, gray=True), progress))
+    measures = measure_frames(_counted(read_video(options.source, SIDE, gray=True, footage=footage), progress))
     progress.close()
     num_frames = len(measures.position)
     selection = select_frames(measures, options.frames)
@@ -65,7 +70,8 @@ def _from_video(options: CaptureOptions, folder: Path) -> tuple[list[Frame], dic
         )
     frames, chosen = [], selection.chosen.tolist()
     progress = CountBar("frames written", len(chosen))
-    for number, image in zip(chosen, read_video(options.source, options.max_side, chosen=chosen), strict=False):
+    images = read_video(options.source, options.max_side, chosen=chosen, footage=footage)
+    for number, image in zip(chosen, images, strict=False):
         name = f"{number:06d}.jpg"
         write_jpeg(folder / name, image)
         size = image.shape[1], image.shape[0]

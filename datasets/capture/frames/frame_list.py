@@ -15,6 +15,7 @@ class Frame:
     size: tuple[int, int]  # width, height
     sharpness: float
     blur: float
+    lens: str = ""  # what tells the lens and zoom of a photo from those of others; empty: there is one alone
 
 
 def write_frame_list(frames: Sequence[Frame], is_video: bool, folder: Path) -> None:

@@ -4,9 +4,9 @@ import hashlib
 import logging
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import numpy as np
 from datasets.assemble import list_images
 from datasets.capture.expected_time import expected_seconds, time_in_words, usable_cores
 from datasets.capture.frames.frame_list import Frame, write_frame_list
+from datasets.capture.frames.lenses import Optics, group_lenses, read_optics, tell_lenses
 from datasets.capture.frames.motion import BLURRED, SIDE, blur, gradient_energy, measure_frames
+from datasets.capture.frames.names import frame_names
 from datasets.capture.frames.selection import select_frames
-from datasets.capture.frames.video import read_video
+from datasets.capture.frames.video import read_footage, read_video
 from datasets.capture.options import MIN_IMAGES, CaptureOptions
 from utils.count_bar import CountBar
 from utils.errors import CaptureError
@@ -53,8 +55,13 @@ def extract_frames(options: CaptureOptions, working: Path) -> dict[str, Any]:
 def _from_video(options: CaptureOptions, folder: Path) -> tuple[list[Frame], dict[str, Any]]:
     if options.source.suffix.lower() in SUFFIXES:
         raise CaptureError(f"{options.source}: is one photo. Give the folder of all photos, or a video.")
+    footage = read_footage(options.source)
+    if unusual := footage.unusual():
+        log.info("  %s: %s", options.source.name, "; ".join(unusual))
+    for doubt in footage.doubts():
+        log.warning("%s: %s.", options.source, doubt)
     progress = CountBar("frames measured", None)
-    measures = measure_frames(_counted(read_video(options.source, SIDE, gray=True), progress))
+    measures = measure_frames(_counted(read_video(options.source, SIDE, gray=True, footage=footage), progress))
     progress.close()
     num_frames = len(measures.position)
     selection = select_frames(measures, options.frames)
@@ -65,7 +72,8 @@ def _from_video(options: CaptureOptions, folder: Path) -> tuple[list[Frame], dic
         )
     frames, chosen = [], selection.chosen.tolist()
     progress = CountBar("frames written", len(chosen))
-    for number, image in zip(chosen, read_video(options.source, options.max_side, chosen=chosen), strict=False):
+    images = read_video(options.source, options.max_side, chosen=chosen, footage=footage)
+    for number, image in zip(chosen, images, strict=False):
         name = f"{number:06d}.jpg"
         write_jpeg(folder / name, image)
         size = image.shape[1], image.shape[0]
@@ -95,17 +103,18 @@ def _from_photos(options: CaptureOptions, folder: Path) -> tuple[list[Frame], di
         paths = [path for path in paths if path.name in set(options.photos)]
     progress = CountBar("photos read", len(paths))
     first_of: dict[str, str] = {}
-    frames, duplicates = [], []
+    frames, optics, duplicates = [], [], []
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # each thread holds one photo at its full size
-        targets = [folder / name for name in _frame_names(paths)]
+        targets = [folder / name for name in frame_names([path.name for path in paths])]
         written = pool.map(lambda path, target: _write_photo(path, target, options.max_side), paths, targets)
-        for count, (frame, digest) in enumerate(written, start=1):
+        for count, (frame, lens, digest) in enumerate(written, start=1):
             if digest in first_of:
                 duplicates.append(frame.source)
                 (folder / frame.name).unlink()
             else:
                 first_of[digest] = frame.source
                 frames.append(frame)
+                optics.append(lens)
             progress(count)
     if len(frames) < MIN_IMAGES:
         distinct = f", of which {len(frames)} are distinct" if duplicates else ""
@@ -122,19 +131,15 @@ def _from_photos(options: CaptureOptions, folder: Path) -> tuple[list[Frame], di
     if len(sizes) > 1:
         listed = ", ".join(f"{width}x{height}" for width, height in sizes)
         log.info("  photos of %d sizes (%s): each size has a camera of its own", len(sizes), listed)
+    lenses = group_lenses(optics)
+    tell_lenses(lenses, options.camera == "shared", options.source)
+    frames = [replace(frame, lens=lens) for frame, lens in zip(frames, lenses, strict=True)]
     return frames, {"photos": len(paths), "copies": len(duplicates)}
 
 
-def _frame_names(paths: list[Path]) -> list[str]:
-    """The name of each photo in frames/: all are JPEGs, so a.png beside a.jpg becomes a_png.jpg. Spaces become `_`,
-    since they separate names in COLMAP's lists."""
-    stems = Counter(path.stem for path in paths)
-    names = [path.stem if stems[path.stem] == 1 else f"{path.stem}_{path.suffix[1:]}" for path in paths]
-    return ["_".join(name.split()) + ".jpg" for name in names]
-
-
-def _write_photo(path: Path, target: Path, max_side: int) -> tuple[Frame, str]:
-    """Writes a photo to `target`, without recompression where possible; returns the frame and a hash of its pixels."""
+def _write_photo(path: Path, target: Path, max_side: int) -> tuple[Frame, Optics, str]:
+    """Writes a photo to `target`, without recompression where possible; returns the frame, how the photo was taken, and
+    a hash of its pixels."""
     image = np.ascontiguousarray(read_image(path)[..., :3])
     digest = hashlib.sha256(image.tobytes()).hexdigest()
     exif, upright = upright_exif(path)
@@ -149,4 +154,4 @@ def _write_photo(path: Path, target: Path, max_side: int) -> tuple[Frame, str]:
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     gray = cv2.resize(gray, None, fx=small, fy=small, interpolation=cv2.INTER_AREA)
     size = image.shape[1], image.shape[0]
-    return Frame(target.name, path.name, size, gradient_energy(gray), blur(gray)), digest
+    return Frame(target.name, path.name, size, gradient_energy(gray), blur(gray)), read_optics(exif), digest

@@ -44,8 +44,8 @@ def _extract_batches(
 ) -> None:
     shared = options.camera == "shared"
     done = 0
-    for size in sorted({frame.size for frame in frames}):
-        names = [frame.name for frame in frames if frame.size == size]
+    for size, lens in sorted({(frame.size, frame.lens) for frame in frames}):
+        names = [frame.name for frame in frames if (frame.size, frame.lens) == (size, lens)]
         reader = pycolmap.ImageReaderOptions()
         reader.camera_model = options.camera_model
         if masks is not None:
@@ -56,7 +56,7 @@ def _extract_batches(
                 database, folder, batch, pycolmap.CameraMode.SINGLE if shared else pycolmap.CameraMode.PER_IMAGE,
                 reader, settings, pycolmap.Device.cpu,
             )  # fmt: skip
-            if shared and start == 0:  # the next images of this size share the camera of the first batch
+            if shared and start == 0:  # the next images of this size and lens share the camera of the first batch
                 with pycolmap.Database.open(database) as opened:
                     reader.existing_camera_id = opened.read_image_with_name(batch[0]).camera_id
             done += len(batch)

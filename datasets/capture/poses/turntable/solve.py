@@ -53,7 +53,8 @@ def _solve(database: Path, positions: Sequence[Sequence[str]]) -> pycolmap.Recon
     if not long:
         return f"no camera position has {_MIN_PHOTOS} photos or more"
     rings, cameras = read_rings(database, long)
-    if len({(camera.width, camera.height, camera.model) for camera in cameras}) > 1:
+    focal = [camera.mean_focal_length() for camera in cameras]  # as EXIF data tells them
+    if len({(camera.width, camera.height, camera.model) for camera in cameras}) > 1 or max(focal) > 1.01 * min(focal):
         return "its photos have several sizes or lenses"
     camera = cameras[0]
     within = match_pairs(rings, [pair for number, ring in enumerate(rings) for pair in neighbours(ring, number)])

@@ -1,6 +1,7 @@
 """An ellipsoid and the cameras around it: where they are in the world, and what they see of it, ray by ray."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from lens_formulas import ONE_FOCAL, SCALES, Lens
@@ -38,10 +39,8 @@ class World:
 
     def silhouette(self, index: int, size: tuple[int, int]) -> np.ndarray:
         """(H, W) bool: what a camera sees of the object, at the centres of the pixels of its image of `size`."""
-        (width, height), lens = size, self.lenses[index]
-        x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-        pixels = np.stack([x.ravel(), y.ravel()], axis=1) * (np.array(lens.size) / size)
-        rays = lens.rays(pixels) @ self.c2w[index, :3, :3].T
+        width, height = size
+        rays = _rays(self.lenses[index], size) @ self.c2w[index, :3, :3].T
         return self.hit(np.broadcast_to(self.c2w[index, :3, 3], rays.shape), rays).reshape(height, width)
 
     def surface(self, count: int) -> np.ndarray:
@@ -49,6 +48,13 @@ class World:
         points = np.random.default_rng(count).normal(size=(count, 3))
         points /= np.linalg.norm(points, axis=1, keepdims=True)
         return points @ self.axes.T @ self.linear.T + self.shift
+
+
+@lru_cache(maxsize=2)  # the views of most scenes share a lens
+def _rays(lens: Lens, size: tuple[int, int]) -> np.ndarray:
+    """(W * H, 3) through the centres of the pixels of an image of `size`, row by row."""
+    x, y = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
+    return lens.rays(np.stack([x.ravel(), y.ravel()], axis=1) * (np.array(lens.size) / size))
 
 
 def rotation(random: np.random.Generator) -> np.ndarray:
@@ -67,7 +73,7 @@ def make_world(choices: Choices) -> World:
     return World(
         lenses=lenses,
         c2w=np.stack([_camera(random, i / choices.views, lens) for i, lens in enumerate(lenses)]),
-        axes=rotation(random) * random.uniform(0.45, 0.7, 3),
+        axes=rotation(random) * random.uniform(0.5, 0.75, 3),
         linear=choices.scale * rotation(random),
         shift=choices.offset * direction / np.linalg.norm(direction),
         scale=choices.scale,
@@ -76,13 +82,17 @@ def make_world(choices: Choices) -> World:
 
 def _lens(choices: Choices, random: np.random.Generator) -> Lens:
     size = np.array(choices.size)
-    focal = max(size) * random.uniform(1.0, 1.4)
+    focal = max(size) * random.uniform(1.2, 1.5)
     stretch = 1.0 if choices.lens in ONE_FOCAL else random.uniform(0.97, 1.03)
     beside = {"centred": 0.0, "near": 0.04, "crop": 0.2, "corner": 0.02}[choices.principal]
     middle = 1.0 if choices.principal == "corner" else 0.5
     centre = size * (middle + beside * random.uniform(-1.0, 1.0, 2))
     extra = np.array(SCALES.get(choices.lens, ()))
-    extra = extra if choices.lens == "FOV" else extra * random.uniform(-1.0, 1.0, len(extra))
+    extra = (
+        extra
+        if choices.lens == "FOV"
+        else extra * random.uniform(0.3, 1.0, len(extra)) * random.choice([-1.0, 1.0], len(extra))
+    )
     pixels = choices.ratio  # the numbers of a file are for larger images
     numbers = (float(focal * pixels), float(focal * stretch * pixels)), tuple((centre * pixels).tolist())
     return Lens(choices.lens, tuple((size * pixels).tolist()), *numbers, tuple(extra.tolist()))
@@ -98,7 +108,7 @@ def _camera(random: np.random.Generator, turn: float, lens: Lens) -> np.ndarray:
     is in a corner: there the middle of the image shows the object."""
     azimuth, height = 2 * np.pi * (turn + random.uniform(0.0, 0.05)), random.uniform(0.3, 1.6)
     position = np.array([np.cos(azimuth), np.sin(azimuth), height])
-    position *= random.uniform(2.6, 3.4) / np.linalg.norm(position)
+    position *= random.uniform(2.4, 3.0) / np.linalg.norm(position)
     z = random.normal(0.0, 0.06, 3) - position
     z /= np.linalg.norm(z)
     x = np.cross(z, [0.0, 0.0, 1.0])

@@ -38,9 +38,9 @@ def write_json(root: Path, choices: Choices, world: World, names: list[str], mas
             frame |= _lens(world.lenses[i], choices.layout)
         frames.append(frame | {"transform_matrix": _pose(world, i, choices).tolist()})
     if choices.repeated != "no":
-        again = dict(frames[1])
+        again = dict(frames[0])  # every 8th view is held out, the first too
         if choices.repeated == "other":
-            again["transform_matrix"] = frames[2]["transform_matrix"]
+            again["transform_matrix"] = frames[1]["transform_matrix"]
         frames.append(again)
     meta = {} if choices.per_frame else _lens(world.lenses[0], choices.layout)
     if choices.layout == "ngp":

@@ -76,8 +76,8 @@ SCALES = {  # of the parameters behind fx, fy, cx, cy
     "SIMPLE_RADIAL_FISHEYE": (0.05,),
     "RADIAL_FISHEYE": (0.05, 0.02),
     "THIN_PRISM_FISHEYE": (0.05, 0.02, 0.005, 0.005, 0.01, 0.005, 0.01, 0.01),
-    "K3": (0.1, 0.03, 0.006, 0.006, 0.03),
-    "K4": (0.1, 0.05, 0.006, 0.006, 0.05, 0.2),
+    "K3": (0.1, 0.03, 0.006, 0.006, 0.2),
+    "K4": (0.1, 0.05, 0.006, 0.006, 0.1, 4.0),
 }
 ONE_FOCAL = ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
 

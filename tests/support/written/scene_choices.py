@@ -72,7 +72,7 @@ def draw(seed: int, **fixed: Any) -> Choices:
         return options[0] if random.random() < plain else options[int(random.integers(len(options)))]
 
     layout = fixed.get("layout", tuple(LENSES)[seed % len(LENSES)])
-    size = int(random.integers(64, 121)), int(random.integers(48, 91))
+    size = int(random.integers(72, 121)), int(random.integers(56, 91))
     drawn = {
         "layout": layout,
         "size": size[::-1] if random.random() < 0.3 else size,
@@ -112,6 +112,8 @@ def _possible(wish: Choices) -> Choices:
         off["orientation"] = 1
     if off.get("orientation", wish.orientation) in (1, 3, 2, 4) and not neus:
         off["turned"] = False  # nothing in a file tells 180 degrees: its writer saw the pixels as stored
+    if abs(wish.size[0] / wish.size[1] - 1.0) < 0.02:
+        off["turned"] = False  # nor does it of a square
     if neus:
         off["turned"] = True  # NeuS reads with OpenCV, which turns
     if wish.masks == "ignore" and wish.layout != "nerfstudio":
@@ -134,6 +136,8 @@ def _possible(wish: Choices) -> Choices:
         off |= {"applied": False, "mask_path": False}
     if not neus:
         off |= {"single": False, "numbered": False}
+    elif wish.single:
+        off["offset"] = 0.0  # few digits leave nothing of a scene that is far away
     if not (json or colmap) or blender:
         off["per_frame"] = False
     return replace(wish, **off)

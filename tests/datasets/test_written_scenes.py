@@ -1,0 +1,67 @@
+"""Whatever a scene is like, it is read as it was written, or refused: scenes of an independent writer, by seed."""
+
+from pathlib import Path
+
+import pytest
+from known_faults import FAULTS, known
+from many_scenes import fault_of
+from read_back import judge
+from scene_choices import COLMAP_LENSES, LENSES, MASKS, draw, plain
+
+FEW, CHUNK = 60, 10
+MANY, LARGE_CHUNK = 2000, 100
+
+
+def check(first: int, count: int) -> None:
+    """Fails where a scene of these seeds is wrong without a word; says how to see each again."""
+    faults = [text for seed in range(first, first + count) if (text := fault_of(draw(seed)))]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("first", range(0, FEW, CHUNK))
+def test_a_scene_is_right_or_refused(first: int) -> None:
+    check(first, CHUNK)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(FEW, FEW + MANY, LARGE_CHUNK))
+def test_many_scenes_are_right_or_refused(first: int) -> None:
+    check(first, LARGE_CHUNK)
+
+
+@pytest.mark.parametrize("layout", LENSES)
+def test_a_plain_scene_is_right(tmp_path: Path, layout: str) -> None:
+    masks = "alpha" if layout == "blender" else "255"
+    assert judge(tmp_path, plain(1, layout, masks=masks)).kind == "right"
+
+
+@pytest.mark.parametrize("lens", COLMAP_LENSES)
+def test_each_lens_of_colmap_is_right(tmp_path: Path, lens: str) -> None:
+    assert judge(tmp_path, plain(2, "colmap_bin", lens=lens)).kind == "right"
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        pytest.param(fault.name, layout, marks=pytest.mark.xfail(reason=fault.why, raises=AssertionError, strict=True))
+        for fault in FAULTS
+        for layout in fault.layouts
+    ],
+)
+def test_a_known_fault_is_mended(tmp_path: Path, name: str, layout: str) -> None:
+    """Where it passes, and so fails, the fault is mended: take the layout, or the entry, out of known_faults.py."""
+    scene = next(fault for fault in FAULTS if fault.name == name).example(layout)
+    assert name in known(scene)
+    assert not judge(tmp_path, scene).is_fault
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"lens": "OPENCV"}, "pixels from"),
+        ({"offset": 3.0}, "beside their camera"),
+        ({"masks": "255", "seed": 5}, ""),
+    ],
+)
+def test_the_judge_sees_what_is_wrong(changes: dict, why: str) -> None:
+    assert why is not None and MASKS

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from datasets.geometry.eighth_order import EIGHTH_ORDER
+from datasets.geometry.lens import refuse_panorama
 from utils.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -27,18 +28,13 @@ _FROM_ZERO = ("k0", "k1", "k2", "k3", "k4", "k5", "p0", "p1", "s0", "s1", "s2", 
 _REQUIRED = ("omega", "k", "alpha", "beta")  # keys that a model cannot do without
 _COEFFICIENTS = (*_RADIAL, "k5", "k6", "p3", "p4", "b1", "b2", "sx1", "sy1", "omega", "s1", "s2", "s3", "s4")
 COEFFICIENTS = tuple(dict.fromkeys((*_COEFFICIENTS, *_FROM_ZERO, *_REQUIRED)))  # every key that some model reads
-_NOT_ONE_PICTURE = ("EQUIRECTANGULAR", "SPHERICAL", "OMNIDIRECTIONAL", "VR180")  # what names of 360 degrees begin with
 
 
 def lens_kind(values: dict[str, Any], where: str) -> str:
     """The name of the camera model that a frame's values tell, in COLMAP's spelling. Raises DataError for others."""
     named, is_fisheye = values.get("camera_model"), bool(values.get("is_fisheye"))
     kind = str(named).upper() if named else "OPENCV_FISHEYE" if is_fisheye else "OPENCV"
-    if kind.startswith(_NOT_ONE_PICTURE):
-        raise DataError(
-            f"{where}: expected pictures of one lens, got camera_model {named!r}, which looks all around. Cut the "
-            f"pictures into pinhole views (nerfstudio: ns-process-data images --camera-type equirectangular)."
-        )
+    refuse_panorama(kind, where)
     if kind not in _KEYS:
         raise DataError(
             f"{where}: expected camera_model to be one of {', '.join(_KEYS)}, got {named!r}. Undistort the pictures "

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pycolmap
 
 PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE")
-PANORAMAS = ("EQUIRECTANGULAR", "SPHERICAL", "VR180_L", "VR180_R", "OMNIDIRECTIONALSTEREO_L", "OMNIDIRECTIONALSTEREO_R")
+PANORAMAS = ("EQUIRECTANGULAR", "SPHERICAL", "VR180", "OMNIDIRECTIONAL")  # what names of such models begin with
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def check_focal_lengths(focal_x: float, focal_y: float, where: str) -> None:
 
 def refuse_panorama(model: object, where: str) -> None:
     """Raises DataError for the name of a camera model that sees all around, and so has no focal length."""
-    if isinstance(model, str) and model.upper() in PANORAMAS:
+    if isinstance(model, str) and model.upper().startswith(PANORAMAS):
         raise DataError(
             f"{where}: expected cameras with a lens, got 360 degree panoramas ({model}). Cut each of them into pinhole "
             f"images first, for example with COLMAP's panorama_sfm.py (in its python/examples), and give the folder of "

@@ -13,6 +13,7 @@ from datasets.assemble import WarnOnce, choose_views, load_photos
 from datasets.files.inside import require_inside
 from datasets.geometry.lens import Lens
 from datasets.geometry.normalise import (
+    OBJECT_RADIUS,
     CentreMethod,
     SparsePoints,
     UpMethod,
@@ -152,6 +153,7 @@ class PosedLoader:
             image_names=tuple(path.name for path in views),
             world_from_scene=world @ np.linalg.inv(self.scene_from_world),
             points=self._points(),
+            object_radius=OBJECT_RADIUS,
             ground=self._ground(),
             lighting=self._lighting([path.name for path in views]),
             orbit_views=config.n_test_traj_steps,

@@ -10,10 +10,11 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
 from systems.runs.command_line import MODES, parse_args
-from systems.runs.recorded_config import ConfigRecord, write_used
-from systems.runs.resuming import check_steps_left, config_paths, find_start, going_on_told, place_run
+from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
+from systems.runs.resuming import Start, check_steps_left, config_paths, find_start, going_on_told, place_run
 from utils import registry
 from utils.config import schema
 from utils.config.sources import Source
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
     from systems.training.attempts import Job
 
 log = logging.getLogger("photosurf")
+_CENTRED = "Move the origin of the cameras' coordinates into the object."
+_CENTRING = {  # how each dataset is told to put the object around the origin
+    "blender": "Move the origin into the object, or use the loader that does: --config configs/neus-colmap.yaml "
+    "dataset.name=transforms dataset.file=transforms_train.json and the same dataset.root_dir.",
+    **dict.fromkeys(("dtu", "bmvs"), "Write a scale_mat that puts the object into the unit sphere."),
+    **dict.fromkeys(
+        ("colmap", "transforms"),
+        "Set dataset.center_est_method, or the sphere around the object in dataset.region_file.",
+    ),
+}
 
 
 def load_sources(args: argparse.Namespace) -> list[Source]:
@@ -99,12 +110,13 @@ def execute(
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
     mode = next(name for name in MODES if getattr(args, name))
     scenes = {split: data.scene(split) for split in MODES[mode]}
+    experiment, found = settle_radius(experiment, data, start, args.train)
     job = Job(experiment, run, args.runs_dir, devices, interrupts, start.checkpoint, args.resume_weights_only)
     if not devices.is_first:
         logging.disable(logging.WARNING)
         help_to_train(job, data)
         return {}
-    record = ConfigRecord.of(run, config_paths(args.config, args.resume), sources, experiment)
+    record = ConfigRecord.of(run, config_paths(args.config, args.resume), sources, experiment).with_applied(found)
     if args.train and run.parsed_config.is_file():
         job = replace(job, callbacks=(ConfigKeeper(record, start.step),))
     if address is not None:
@@ -113,6 +125,25 @@ def execute(
         job = replace(job, callbacks=(*job.callbacks, LiveView(address)))
     with going_on_told(args.argv, run, is_new=start.run is None):
         return perform(job, data, scenes, mode, warned, record)
+
+
+def settle_radius(
+    experiment: Experiment, data: "SceneData", start: Start, trains: bool
+) -> tuple[Experiment, dict[str, Any]]:
+    """The experiment with a number for `model.radius=auto`, and what that changes in its config, by dotted keys.
+
+    A run that goes on has the number that it began with. Before a training, raises DataError where the region shows
+    nothing of the scene."""
+    from datasets.region_fit import auto_radius, check_region
+
+    found: dict[str, Any] = {}
+    if asks_for_radius(experiment):
+        recorded = AUTO if start.run is None else read_parsed(start.run).get("model", {}).get("radius", AUTO)
+        radius = auto_radius(data.scene("train")) if recorded == AUTO else recorded
+        experiment, found = with_radius(experiment, radius, start.checkpoint is None and recorded == AUTO)
+    if trains and (radius := getattr(experiment.model, "radius", None)) is not None:
+        check_region(data.scene("train"), radius, _CENTRING.get(registry.name_of(experiment.dataset), _CENTRED))
+    return experiment, found
 
 
 def perform(

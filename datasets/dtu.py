@@ -114,6 +114,7 @@ class DTULoader:
             ),
             image_names=tuple(images[i].name for i in chosen),
             world_from_scene=cameras.world_from_scene,
+            object_radius=1.0,  # of the unit sphere that scale_mat defines
             orbit_views=config.n_test_traj_steps,
         )
         if masks:

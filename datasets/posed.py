@@ -15,6 +15,7 @@ from datasets.files.orientation import CameraShape, orientation_of, say_orientat
 from datasets.files.unused import Unused
 from datasets.geometry.lens import Lens
 from datasets.geometry.normalise import (
+    OBJECT_RADIUS,
     CentreMethod,
     SparsePoints,
     UpMethod,
@@ -200,6 +201,7 @@ class PosedLoader:
             image_names=tuple(path.name for path in views),
             world_from_scene=world @ np.linalg.inv(self.scene_from_world),
             points=self._points(),
+            object_radius=OBJECT_RADIUS,
             ground=self._ground(),
             lighting=self._lighting([path.name for path in views]),
             orbit_views=config.n_test_traj_steps,

@@ -26,6 +26,7 @@ class Scene:
     image_names: tuple[str, ...]
     world_from_scene: np.ndarray = field(default_factory=lambda: np.eye(4))  # (4, 4) float64, similarity
     points: np.ndarray | None = None  # (K, 3) float32, sparse points in the scene frame
+    object_radius: float | None = None  # of the object around the origin, where the loader puts it there; None: unknown
     near: float = 0.0  # scene units along the ray; the model clips rays to its own region too
     far: float = float("inf")
     # (4,) float64 nx, ny, nz, d: the object stands on the plane n @ x = d, its normal to the cameras; None: unknown

@@ -1,7 +1,7 @@
 """What every model, geometry and texture can be told in YAML; free of torch, so that it is checked before torch is
 loaded. The classes named in `builds` receive these as their only settings."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from models.network_configs import NetworkConfig, ProgressiveBandHashGridConfig
@@ -40,7 +40,7 @@ class VolumeSDFConfig:
 
     xyz_encoding_config: Any = component("encoding")
     mlp_network_config: Any = component("network")
-    radius: Length = 1.0
+    radius: Length | Literal["auto"] = 1.0  # auto: model.radius
     feature_dim: Annotated[int, Range(1, 1024)] = 13  # outputs of the network, the SDF included
     # finite_difference: central differences, smoother than the field and of seven queries (Li et al. 2023)
     grad_type: Literal["analytic", "finite_difference"] = "analytic"
@@ -77,7 +77,7 @@ class VolumeSDFConfig:
                     f"{where}: progressive needs levels that open one by one, xyz_encoding_config.otype="
                     f"ProgressiveBandHashGrid; got {name_of(self.xyz_encoding_config)}. Change it, or give a number."
                 )
-        elif eps >= self.radius:
+        elif self.radius != "auto" and eps >= self.radius:
             raise ConfigError(
                 f"{where}: expected a step in scene units between 0 and model.geometry.radius ({self.radius:g}), or "
                 f"progressive; got {eps:g}. 1e-3 is a good start."
@@ -91,7 +91,7 @@ class VolumeDensityConfig:
 
     xyz_encoding_config: Any = component("encoding")
     mlp_network_config: Any = component("network")
-    radius: Length = 1.0
+    radius: Length | Literal["auto"] = 1.0  # auto: model.radius
     feature_dim: Annotated[int, Range(1, 1024)] = 16  # outputs of the network, the density included
     density_activation: Literal["trunc_exp", "softplus"] = "trunc_exp"
     density_bias: Annotated[float, Range(-100.0, 100.0)] = -1.0
@@ -170,8 +170,9 @@ class VolumeModelConfig:
 
     geometry: Any = component("geometry")
     texture: Any = component("texture")
-    # the region is the cube [-radius, radius]^3 of the scene; with a learned background the ball of that radius
-    radius: Length = 1.0
+    # the region is the cube [-radius, radius]^3 of the scene; with a learned background the ball of that radius; auto:
+    # what alpha, masks, the dataset or the cameras tell of the object's size, and variance.init_val counts in radii
+    radius: Length | Literal["auto"] = 1.0
     # samples along the diagonal of the region: sets the step length
     num_samples_per_ray: Annotated[int, Range(1, 65536)] = 1024
     # with num_samples_per_ray: the sample budget of a training step
@@ -210,11 +211,7 @@ class VolumeModelConfig:
 
     def __post_init__(self) -> None:
         check_pair(self.geometry, self.texture, "model.geometry", "model.texture")
-        if getattr(self.geometry, "radius", self.radius) != self.radius:
-            raise ConfigError(
-                f"model.geometry.radius: expected {self.radius:g} (model.radius), since the field fills the region; "
-                f"got {self.geometry.radius:g}. Set it to ${{model.radius}}."
-            )
+        self._check_radius()
         if self.train_num_rays * self.num_samples_per_ray > MAX_SAMPLES:
             raise ConfigError(
                 f"model.train_num_rays: expected at most {MAX_SAMPLES} samples in a step, got {self.train_num_rays} "
@@ -232,6 +229,18 @@ class VolumeModelConfig:
         for name in ("num_samples_per_ray_bg", "geometry_bg", "texture_bg"):
             object.__setattr__(self, name, None)
         object.__setattr__(self, "learned_background", False)
+
+    def _check_radius(self) -> None:
+        """Gives the geometry the radius where that is auto. Raises ConfigError where it has another one."""
+        own = getattr(self.geometry, "radius", self.radius)
+        if own == "auto" and self.radius != "auto":
+            object.__setattr__(self, "geometry", replace(self.geometry, radius=self.radius))
+        elif own != self.radius:
+            expected, got = (f"{value:g}" if value != "auto" else value for value in (self.radius, own))
+            raise ConfigError(
+                f"model.geometry.radius: expected {expected} (model.radius), since the field fills the region; got "
+                f"{got}. Set it to ${{model.radius}}."
+            )
 
     @property
     def shown_over(self) -> Literal["random", "white", "black"]:

@@ -108,7 +108,7 @@ def read_intrinsics(meta: dict[str, Any], frame: dict[str, Any], size: tuple[int
     lens = read_lens(meta, frame, where, size)
     if lens.model != "PINHOLE":
         raise DataError(
-            f"{where}: expected a pinhole camera, got a lens with distortion ({lens.model}). Undistort the "
+            f"{where}: expected a pinhole camera, got lens distortion ({lens.model}). Undistort the "
             f"images, or set dataset.name=transforms, which undistorts them."
         )
     return np.array(lens.params)

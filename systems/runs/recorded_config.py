@@ -117,9 +117,16 @@ class ConfigRecord:
                 OmegaConf.update(merged, key, flatten(parsed)[key])
         return cls(run, raw, OmegaConf.to_yaml(merged), kept, parsed)
 
+    def with_applied(self, changes: Mapping[str, Any]) -> "ConfigRecord":
+        """That with other changes of the program too, by dotted keys; `parsed` has them already."""
+        return replace(self, applied={**self.applied, **changes})
+
     def create(self) -> None:
-        """Makes the folder of a new run; see `RunFolder.create`."""
+        """Makes the folder of a new run, see `RunFolder.create`; what is there already stays."""
+        is_new = not self.run.parsed_config.is_file()
         self.run.create(self.raw, dict(self.parsed), self.merged)
+        if is_new:
+            _write_applied(self.run, self.applied)
 
     def rewrite(self, step: int) -> None:
         """Takes the place of what the folder holds, where that differs, before a training goes on from a step.

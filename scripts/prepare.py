@@ -34,7 +34,7 @@ def prepare_parser() -> argparse.ArgumentParser:
         "--camera",
         choices=("shared", "per-image"),
         default="shared",
-        help="whether images of one size and, by their EXIF data, of one lens and zoom share a camera (default: shared)",
+        help="whether images of one size and, by EXIF data, of one lens and zoom share a camera (default: shared)",
     )
     parser.add_argument(
         "--camera-model",

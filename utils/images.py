@@ -3,14 +3,19 @@
 Pillow reads every format: it refuses truncated files instead of returning what it could decode, knows the EXIF
 orientation of all formats, palettes and grey + alpha, and lets go of the interpreter lock while it decodes."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from utils.errors import DataError
 
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+_HAS_HEIF = importlib.util.find_spec("pillow_heif") is not None  # an extra
+_HAS_AVIF = features.check("avif")  # not in every build of Pillow
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+SUFFIXES += ((".avif",) if _HAS_AVIF else ()) + (HEIF_SUFFIXES if _HAS_HEIF else ())
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURNS = {  # what makes pixels upright, by the value of the tag
     1: None,
@@ -23,6 +28,7 @@ _TURNS = {  # what makes pixels upright, by the value of the tag
     8: Image.Transpose.ROTATE_90,
 }
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # what a file is read as, whatever its name says
+_FORMATS += (("AVIF",) if _HAS_AVIF else ()) + (("HEIF",) if _HAS_HEIF else ())
 MAX_PIXELS = 2**27  # of an image, 134 million: a file of few bytes may announce any number
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own bound, of which it warns
 
@@ -35,7 +41,7 @@ def read_image(path: Path | str, orientation: int | None = None) -> np.ndarray:
     unreadable file and, before it is decoded, for one of more than MAX_PIXELS."""
     _require_file(path)
     try:
-        with Image.open(path, formats=_FORMATS) as file:
+        with _open(path) as file:
             if file.width * file.height > MAX_PIXELS:
                 raise ValueError(f"{file.width}x{file.height} pixels are more than {MAX_PIXELS}")
             if orientation is None:
@@ -59,7 +65,7 @@ def stored_size(path: Path | str) -> tuple[tuple[int, int], int]:
     Raises DataError for a missing file and for one that is no image."""
     _require_file(path)
     try:
-        with Image.open(path, formats=_FORMATS) as file:
+        with _open(path) as file:
             tag = _tag(file)
             # Pillow announces a TIFF at the size that it will turn it to
             turned = file.format == "TIFF" and tag >= 5
@@ -91,6 +97,15 @@ def _turn(image: Image.Image, orientation: int) -> Image.Image:
 def inverse_orientation(orientation: int) -> int:
     """The EXIF orientation, 1 to 8, that takes upright pixels back to those that were stored with `orientation`."""
     return {6: 8, 8: 6}.get(orientation, orientation)
+
+
+def _open(path: Path | str) -> Image.Image:
+    """The image of a file, not yet decoded; raises what Pillow does."""
+    if Path(path).suffix.lower() in HEIF_SUFFIXES and _HAS_HEIF:
+        import pillow_heif  # slow to import, and few folders need it
+
+        pillow_heif.register_heif_opener()
+    return Image.open(path, formats=_FORMATS if "HEIF" in Image.OPEN else [f for f in _FORMATS if f != "HEIF"])
 
 
 def _to_uint8(image: Image.Image) -> np.ndarray:
@@ -144,7 +159,7 @@ def write_jpeg(path: Path | str, image: np.ndarray, exif: bytes = b"") -> None:
 
 def upright_exif(path: Path | str) -> tuple[bytes, bool]:
     """The EXIF data of an image, as of an upright one, and whether it was stored upright."""
-    with Image.open(path, formats=_FORMATS) as file:
+    with _open(path) as file:
         exif = file.getexif()
         upright = exif.pop(_ORIENTATION, 1) == 1
         return exif.tobytes() if len(exif) else b"", upright

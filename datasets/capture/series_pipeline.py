@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets.assemble import list_images
 from datasets.capture.frames.frame_list import read_frame_list
+from datasets.capture.frames.photo_files import list_photos, tell_left_out
 from datasets.capture.masks.mask_files import MASK_FOLDER
 from datasets.capture.masks.stage import has_own_masks
 from datasets.capture.options import CaptureOptions
@@ -54,13 +54,16 @@ def prepare_capture(
     One folder may hold several series: as folders, or one after the other, which is recognised. Raises InputError."""
     for source in sources:
         require_source(source)
+    folders = series_folders(sources[0]) if len(sources) == 1 else []
+    for folder in (path for path in (*sources, *folders) if path.is_dir()):
+        tell_left_out(folder, [*folders, *([options.mask_folder] if options.mask_folder else []), options.root])
     if len(sources) > 1:
         return prepare_series(options, [Origin(source) for source in sources], only, start)
     source = sources[0]
-    if folders := series_folders(source):
+    if folders:
         log.info("%s: %d folders of photos, each of them a series of one object", source, len(folders))
         return prepare_series(options, [Origin(folder) for folder in folders], only, start)
-    names = [] if options.is_video else [path.name for path in list_images(source)]
+    names = [] if options.is_video else [path.name for path in list_photos(source)]
     parts = _known_series(options, names)
     if parts is None and only is None and start is None:
         return _prepare_and_recognise(options, names)

@@ -13,12 +13,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from datasets.assemble import list_images
 from datasets.capture.expected_time import expected_seconds, time_in_words, usable_cores
 from datasets.capture.frames.frame_list import Frame, write_frame_list
 from datasets.capture.frames.lenses import Optics, group_lenses, read_optics, tell_lenses
 from datasets.capture.frames.motion import BLURRED, SIDE, blur, gradient_energy, measure_frames
 from datasets.capture.frames.names import frame_names
+from datasets.capture.frames.photo_files import list_photos
 from datasets.capture.frames.selection import select_frames
 from datasets.capture.frames.video import read_footage, read_video
 from datasets.capture.options import MIN_IMAGES, CaptureOptions
@@ -98,7 +98,7 @@ def _counted(frames: Iterator[np.ndarray], progress: CountBar) -> Iterator[np.nd
 
 
 def _from_photos(options: CaptureOptions, folder: Path) -> tuple[list[Frame], dict[str, Any]]:
-    paths = list_images(options.source)
+    paths = list_photos(options.source)
     if options.photos is not None:
         paths = [path for path in paths if path.name in set(options.photos)]
     progress = CountBar("photos read", len(paths))

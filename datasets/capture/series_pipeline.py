@@ -14,6 +14,7 @@ from datasets.capture.frames.frame_list import read_frame_list
 from datasets.capture.masks.mask_files import MASK_FOLDER
 from datasets.capture.masks.stage import has_own_masks
 from datasets.capture.options import CaptureOptions
+from datasets.capture.other_cameras import notice_cameras
 from datasets.capture.pipeline import STAGES, layout_stage, make_stages, prepare, require_source
 from datasets.capture.poses.likely_split import Split, UntruePosesError
 from datasets.capture.series.prepared import PreparedSeries
@@ -54,6 +55,7 @@ def prepare_capture(
     One folder may hold several series: as folders, or one after the other, which is recognised. Raises InputError."""
     for source in sources:
         require_source(source)
+        notice_cameras(source)
     if len(sources) > 1:
         return prepare_series(options, [Origin(source) for source in sources], only, start)
     source = sources[0]

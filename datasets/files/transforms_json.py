@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from datasets.files.json_files import read_json, to_number
+from datasets.files.neus2 import with_common_keys
 from datasets.geometry.lens import Lens, refuse_panorama
 from utils.errors import DataError
 
@@ -26,7 +27,7 @@ def read_frames(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             f"{path}: expected 'frames', a list of views with file_path and transform_matrix, got {got}. "
             f"Export the cameras again, or point dataset.root_dir to another folder."
         )
-    return meta, frames
+    return meta, with_common_keys(meta, frames, path)
 
 
 def find_image(root: Path, frame: dict[str, Any], where: str) -> Path:

@@ -14,6 +14,7 @@ from datasets.capture.frames.photo_files import list_photos, tell_left_out
 from datasets.capture.masks.mask_files import MASK_FOLDER
 from datasets.capture.masks.stage import has_own_masks
 from datasets.capture.options import CaptureOptions
+from datasets.capture.other_cameras import notice_cameras
 from datasets.capture.pipeline import STAGES, layout_stage, make_stages, prepare, require_source
 from datasets.capture.poses.likely_split import Split, UntruePosesError
 from datasets.capture.series.prepared import PreparedSeries
@@ -54,6 +55,7 @@ def prepare_capture(
     One folder may hold several series: as folders, or one after the other, which is recognised. Raises InputError."""
     for source in sources:
         require_source(source)
+        notice_cameras(source)
     folders = series_folders(sources[0]) if len(sources) == 1 else []
     for folder in (path for path in (*sources, *folders) if path.is_dir()):
         tell_left_out(folder, [*folders, *([options.mask_folder] if options.mask_folder else []), options.root])

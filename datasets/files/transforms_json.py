@@ -11,6 +11,7 @@ import numpy as np
 from datasets.files.json_files import read_json, to_number
 from datasets.files.lens_models import COEFFICIENTS, distortion, lens_kind
 from datasets.files.names import is_absolute
+from datasets.files.neus2 import with_common_keys
 from datasets.files.orientation import CameraShape
 from datasets.geometry.lens import Lens, check_focal_lengths
 from utils.errors import DataError
@@ -36,7 +37,7 @@ def read_frames(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             f"{path}: expected 'frames', a list of views with file_path and transform_matrix, got {got}. "
             f"Export the cameras again, or point dataset.root_dir to another folder."
         )
-    return meta, frames
+    return meta, with_common_keys(meta, frames, path)
 
 
 def find_file(root: Path, name: Any, key: str, where: Path | str) -> Path:

@@ -49,7 +49,7 @@ FAULTS = (
         *({"suffix": "jpg", "size": (80, 80)},), orientation=(6, 5, 7, 8), turned=(False,),
     ),
     _fault("corner", "a crop is taken for images of half the size", NEUS, principal=("corner",)),
-    _fault("k4", "the r⁸ term of a perspective lens is read as a denominator of OpenCV's", ("nerfstudio",), lens=("K4",)),
+    _fault("k4", "the r⁸ term of a perspective lens is a denominator, as OpenCV's k4", ("nerfstudio",), lens=("K4",)),
     _fault("far away", "the focus point is pulled to the origin of the world", FROM_COLMAP, far=1e4),
     _fault("far Blender", "cameras far from the origin lose their digits to float32", ("blender",), far=1e2),
     _fault("ignore", "mask_path means where not to train, but carves the object", ("nerfstudio",), masks=("ignore",)),

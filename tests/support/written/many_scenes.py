@@ -42,10 +42,11 @@ def main() -> int:
     count, wrong = Counter(), 0
     for seed in range(args.first, args.first + args.count):
         if text := fault_of(draw(seed), count):
-            print(text, flush=True)
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
             wrong += 1
     for kind, number in sorted(count.items(), key=lambda item: -item[1]):
-        print(f"{number:6d}  {kind}")
+        sys.stdout.write(f"{number:6d}  {kind}\n")
     return 1 if wrong else 0
 
 

@@ -45,8 +45,9 @@ class ColmapLoader(PosedLoader):
             )
         masks, mask_folder = self.masks_in_folder([files[image.name] for image in registered], folder)
         views = [_view(model, image, files[image.name], masks) for image in registered]
-        used = tuple(view for view in views if not masks or view.mask is not None)
-        return PosedPhotos(used, _sparse(model), None, mask_folder)
+        means = self.meaning("object") if masks else "object"
+        used = tuple(view for view in views if not masks or view.mask is not None or means == "ignore")
+        return PosedPhotos(used, _sparse(model), None, mask_folder, means)
 
     def _largest_model(self) -> pycolmap.Reconstruction:
         """The model with most registered images among sparse/, its sub-folders and the folder itself."""

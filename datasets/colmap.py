@@ -47,8 +47,9 @@ class ColmapLoader(PosedLoader):
         views = [_view(model, image, path, masks) for image, path in zip(registered, paths, strict=True)]
         mask = "" if mask_folder is None else mask_folder.name
         self.unused.files(["sparse", Path(self.config.images_dir).parts[0], mask])
-        used = tuple(view for view in views if not masks or view.mask is not None)
-        return PosedPhotos(used, _sparse(model), None, mask_folder)
+        means = self.meaning("object") if masks else "object"
+        used = tuple(view for view in views if not masks or view.mask is not None or means == "ignore")
+        return PosedPhotos(used, _sparse(model), None, mask_folder, means)
 
     def _files_of(self, names: list[str], files: Mapping[str, Path], folder: Path) -> dict[str, str]:
         """The file, relative to `folder`, of each registered image that has one; says which are left out.

@@ -1,9 +1,10 @@
 """Masks: pairs them with images, reads and checks them, and marks the pixels around their outlines."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,16 +17,21 @@ from utils.errors import DataError
 from utils.images import read_image
 
 log = logging.getLogger(__name__)
+MaskMeaning = Literal["object", "ignore"]  # black: there is nothing; or: do not look there
 _LOCK, _SAID = Lock(), set()  # how the masks of which folders were read, as far as it was said
+_FULL = 0.8  # of the border and the middle of images, covered by what is hardly one object
+_KEPT = 250  # of a mask at the size of its image: from here on no part of a pixel is to be left out
 _LOSSY = (".jpg", ".jpeg", ".webp")
 
 
-def pair_masks(images: Sequence[Path], image_root: Path, folder: Path) -> dict[Path, Path]:
+def pair_masks(
+    images: Sequence[Path], image_root: Path, folder: Path, means: MaskMeaning = "object"
+) -> dict[Path, Path]:
     """The mask of each image that has one: the file with the same name, with `.png` appended to the name, or with the
     same number (000.png for 000000.png); where no mask matches, those at the same positions in the folder.
 
-    The folder of masks mirrors the sub-folders of the images. Warns of images without a mask. Raises DataError where no
-    image has one."""
+    The folder of masks mirrors the sub-folders of the images. Warns of images without a mask, which are left out
+    where masks mean the object. Raises DataError where no image has one."""
     masks = list_images(folder, deep=True)
     by_name = {path.relative_to(folder).with_suffix("").as_posix(): path for path in masks}
     by_number = {(path.relative_to(folder).parent, int(path.stem)): path for path in masks if path.stem.isdigit()}
@@ -46,7 +52,15 @@ def pair_masks(images: Sequence[Path], image_root: Path, folder: Path) -> dict[P
             f"number, and the order of names ({len(masks)} masks). Name the masks like their images, or set "
             f"dataset.apply_mask=false."
         )
-    if missing:
+    if missing and means == "ignore":
+        log.warning(
+            "%s: %d of %d images have no mask and are used whole, first %s",
+            folder,
+            len(missing),
+            len(images),
+            missing[0],
+        )
+    elif missing:
         log.warning(
             "%s: leaving out %d of %d images, which have no mask, first %s. Add their masks, or use all images without "
             "masks with dataset.apply_mask=false",
@@ -89,6 +103,43 @@ def mask_of_image(
     return alpha
 
 
+def kept_pixels(
+    masks: Sequence[np.ndarray | None], sizes: np.ndarray, paths: Sequence[Path | None], say: Callable[[str], None]
+) -> np.ndarray:
+    """(P,) bool, the pixels of images at `sizes` (N, 2) that masks of "ignore" (H, W) uint8 leave; None leaves all.
+
+    paths: of the masks; say: warns where they look like masks of an object. Raises DataError for one that leaves none.
+    """
+    parts, border, centre = [], [], []
+    for mask, (width, height), path in zip(masks, sizes.tolist(), paths, strict=True):
+        if mask is None:
+            parts.append(np.ones(width * height, bool))
+            continue
+        kept = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) >= _KEPT
+        if not kept.any():
+            raise DataError(
+                f"{path}: expected a mask that is black where not to look, got one that is black everywhere. Correct "
+                f"it, remove the image, or set dataset.apply_mask=false."
+            )
+        parts.append(kept.ravel())
+        shares = _border_and_centre(kept)
+        border.append(shares[0])
+        centre.append(shares[1])
+    if border and np.mean(border) < 0.2 and np.mean(centre) > np.mean(border) + 0.3:
+        say(
+            "the masks say not to look at most of the image border, as masks of an object would; if their white is the "
+            "object and all else is empty, set dataset.masks=object"
+        )
+    return np.concatenate(parts)
+
+
+def _border_and_centre(mask: np.ndarray) -> tuple[float, float]:
+    """The share of the border and of the middle of a mask (H, W) in [0, 1] that it covers."""
+    height, width = mask.shape
+    border = np.mean([mask[0].mean(), mask[-1].mean(), mask[:, 0].mean(), mask[:, -1].mean()])
+    return float(border), float(mask[height // 3 : max(2 * height // 3, 1), width // 3 : max(2 * width // 3, 1)].mean())
+
+
 def read_mask(path: Path, orientation: int | None = None) -> np.ndarray:
     """(H, W) uint8: 255 on the object, 0 around it, see `mask_levels`; how masks are read is said once for a folder.
 
@@ -112,8 +163,10 @@ def _say_once(folder: Path, said: str) -> None:
     log.info("%s: masks are read %s", folder, said)
 
 
-def check_masks(scene: Scene, folder: Path) -> None:
-    """Raises DataError when the masks of a scene cover everything, or the surroundings instead of the object."""
+def check_masks(scene: Scene, folder: Path, say: Callable[[str], None] | None = None) -> None:
+    """Raises DataError when the masks of a scene cover everything, or the surroundings instead of the object.
+
+    say: warns where they cover nearly all, as those do that tell where not to look; None: nothing can be such."""
     if not scene.has_alpha:
         raise DataError(
             f"{folder}: expected masks that are black around the object, got masks that are white everywhere. Correct "
@@ -121,15 +174,19 @@ def check_masks(scene: Scene, folder: Path) -> None:
         )
     border, centre = [], []
     for index in range(len(scene)):
-        alpha = scene.image(index)[..., 3] / 255.0
-        height, width = alpha.shape
-        border.append(np.mean([alpha[0].mean(), alpha[-1].mean(), alpha[:, 0].mean(), alpha[:, -1].mean()]))
-        centre.append(alpha[height // 3 : max(2 * height // 3, 1), width // 3 : max(2 * width // 3, 1)].mean())
+        shares = _border_and_centre(scene.image(index)[..., 3] / 255.0)
+        border.append(shares[0])
+        centre.append(shares[1])
     if np.mean(border) > np.mean(centre) + 0.3:
         raise DataError(
             f"{folder}: the masks look inverted: on average {np.mean(border):.0%} of the image border is white, but "
             f"only {np.mean(centre):.0%} of the middle. White must mean the object. Invert them, "
             f"or set dataset.apply_mask=false."
+        )
+    if say is not None and np.mean(border) > _FULL and np.mean(centre) > _FULL:
+        say(
+            "the masks are white nearly to the image border; if their black only says where not to look, set "
+            "dataset.masks=ignore"
         )
 
 

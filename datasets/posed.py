@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from datasets.geometry.normalise import (
     upright_frame,
 )
 from datasets.lighting import LIGHTING_FILE, SceneLighting, read_lightings, scene_lighting
-from datasets.masks import check_masks, pair_masks, read_masked
+from datasets.masks import MaskMeaning, check_masks, kept_pixels, mask_of_image, pair_masks, read_masked
 from datasets.options import UnsplitFolderConfig
 from datasets.region import OBJECT_FILE, Region, read_region
 from datasets.scene import Scene
@@ -50,6 +50,9 @@ class PosedConfig(UnsplitFolderConfig):
     # estimates above and the radius, unless object_radius is set; None: never. With masks, object.json beside it is
     # used in place of the default: the sphere around what the masks leave
     region_file: str | None = "region.json"
+    # what masks tell: "object": their white is the object, all else is empty; "ignore": their black is not to be looked
+    # at; "auto": the second for mask_path of a transforms.json that prepare.py did not write, else the first
+    masks: MaskMeaning | Literal["auto"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class PosedPhotos:
     sparse: SparsePoints | None = None
     user_from_world: np.ndarray | None = None  # (4, 4) similarity from the cameras' frame to that of exported meshes
     mask_folder: Path | None = None
+    masks_mean: MaskMeaning = "object"
     splits: Mapping[str, frozenset[Path]] | None = None  # the images of "train", "val" and "test", where a file says so
     # centre (3,) and radius of the object in the frame of the cameras, where the file of the cameras says so
     sphere: tuple[np.ndarray, float] | None = None
@@ -96,7 +100,17 @@ class PosedLoader:
         folder = next((folder for name in MASK_FOLDERS if (folder := self.root / name).is_dir()), None)
         if not self.config.apply_mask or folder is None:
             return {}, None
-        return pair_masks(images, image_root, folder), folder
+        return pair_masks(images, image_root, folder, self.meaning("object")), folder
+
+    def meaning(self, default: MaskMeaning) -> MaskMeaning:
+        """What masks mean, `default` unless dataset.masks tells; says it once."""
+        means = default if self.config.masks == "auto" else self.config.masks
+        said = {
+            "object": "white in masks is the object, all else is empty",
+            "ignore": "black in masks is not looked at, and nothing is said about the object there",
+        }
+        self._warn_once(f"{said[means]} (dataset.masks={means})", logging.INFO)
+        return means
 
     @cached_property
     def posed(self) -> PosedPhotos:
@@ -117,7 +131,8 @@ class PosedLoader:
     def region(self) -> Region | None:
         """The region of interest, if there is one, which it logs. Raises DataError for a file that cannot be read."""
         name = self.config.region_file
-        masked = name == PosedConfig.region_file and self.posed.mask_folder is not None
+        has_masks = self.posed.mask_folder is not None and self.posed.masks_mean == "object"
+        masked = name == PosedConfig.region_file and has_masks
         if masked and (self.root / OBJECT_FILE).is_file():
             name = OBJECT_FILE
         if name is None or (name == PosedConfig.region_file and not (self.root / name).is_file()):
@@ -178,18 +193,27 @@ class PosedLoader:
         orientations = {path: orientation_of(path, view.shape) for path, view in views.items()}
         say_orientations(orientations, self._warn_once)
 
+        ignored, ignores = {}, posed.masks_mean == "ignore"
+
         def read(path: Path) -> np.ndarray:
             view, orientation = views[path], orientations[path]
-            if view.mask is None:
+            if view.mask is None or ignores:
                 image = read_image(path, orientation.applied)
             else:
                 image = read_masked(path, view.mask, orientation, turns=False)
             image = image if config.apply_mask else image[..., :3]
+            if view.mask is not None and ignores:
+                mask = mask_of_image(view.mask, image, path, orientation, turns=False)
+                ignored[path] = view.lens((image.shape[1], image.shape[0])).undistort(mask, str(view.mask))[0]
             lens = view.lens((image.shape[1], image.shape[0]))
             image, intrinsics[path] = lens.undistort(np.ascontiguousarray(image), str(path))
             return image
 
         photos = load_photos(list(views), read, config.resolution)
+        kept = None
+        if ignored:
+            masks = [views[path].mask for path in views]
+            kept = kept_pixels([ignored.get(path) for path in views], photos.sizes, masks, self._warn_once)
         world = np.eye(4) if posed.user_from_world is None else posed.user_from_world
         c2w = move_cameras(np.stack([view.c2w for view in views.values()]), self.scene_from_world)
         scene = Scene(
@@ -204,10 +228,11 @@ class PosedLoader:
             object_radius=OBJECT_RADIUS,
             ground=self._ground(),
             lighting=self._lighting([path.name for path in views]),
+            kept=kept,
             orbit_views=config.n_test_traj_steps,
         )
-        if posed.mask_folder is not None:
-            check_masks(scene, posed.mask_folder)
+        if posed.mask_folder is not None and not ignores:
+            check_masks(scene, posed.mask_folder, self._warn_once)
         return scene
 
     def _ground(self) -> np.ndarray | None:

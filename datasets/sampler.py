@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from datasets.geometry.coverage import count_views
+from datasets.geometry.kept_pixels import KeptPixels
 from datasets.masks import outline_band
 from datasets.options import Placement
 from datasets.placement import place_pixels
@@ -50,6 +51,8 @@ class RaySampler:
         self.heights = torch.from_numpy(scene.sizes[:, 1].copy()).to(self.device)  # (N,) pixels
         self.ends = self.photographs.starts + self.counts
         self.lighting = None if scene.lighting is None else torch.from_numpy(scene.lighting.of_image).to(self.device)
+        kept = None if scene.kept is None else torch.from_numpy(scene.kept).to(self.device)
+        self.kept = None if kept is None else KeptPixels(kept, self.photographs.starts)
         self._spreads: dict[int, Tensor] = {}
 
     @property
@@ -108,6 +111,16 @@ class RaySampler:
         """(H, W, 3|4) uint8 of an image, sRGB, with straight alpha where there is a mask; no copy."""
         return self.scene.image(index)
 
+    def photograph_to_show(self, index: int) -> np.ndarray:
+        """(H, W, 3|4) uint8 as `photograph`, with alpha 0 where it is not to be looked at."""
+        image = self.scene.image(index)
+        if self.scene.kept is None:
+            return image
+        start = self.scene.offsets[index]
+        kept = self.scene.kept[start : start + image.shape[0] * image.shape[1]].reshape(image.shape[:2])
+        alpha = image[..., 3] if image.shape[2] == 4 else np.full(image.shape[:2], 255, np.uint8)
+        return np.dstack([image[..., :3], alpha * kept])
+
     def draw(
         self,
         num_rays: int,
@@ -116,14 +129,14 @@ class RaySampler:
         redirect: Redirect | None = None,
         per_pixel: int = 1,
     ) -> RayBatch:
-        """A batch of `num_rays` random pixels, drawn with replacement; each pixel is equally likely.
+        """A batch of `num_rays` random pixels, drawn with replacement; each is equally likely that is to be looked at.
 
         background: (3,) sRGB in [0, 1]; generator: on the sampler's device; redirect: replaces some of the drawn
         pixels; per_pixel: this many consecutive rays pass through random points of each pixel instead of its centre, in
         two independent halves, each evenly spread."""
         pixel, image = self._random_pixels(num_rays, generator)
         if redirect is not None:
-            pixel, image = redirect(pixel, image, generator)
+            pixel, image = self._keep((pixel, image), redirect(pixel, image, generator))
         shift = None
         if per_pixel > 1:
             random = torch.rand((num_rays, 2, 1, 2), generator=generator, device=self.device)
@@ -133,15 +146,25 @@ class RaySampler:
         banded = self.mask_band > 0 and self.scene.has_alpha
         return replace(batch, in_band=self.band[pixel] if banded else None)
 
+    def _keep(self, drawn: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Pixels and images of `other`, but those of `drawn` where `other` is not to be looked at."""
+        if self.kept is None:
+            return other
+        goes = self.kept.kept[other[0]]
+        return torch.where(goes, other[0], drawn[0]), torch.where(goes, other[1], drawn[1])
+
     def _random_pixels(self, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Indices (num,) of random pixels, and of their images."""
         options = {"generator": generator, "device": self.device}
         if self.per_image:
             image = torch.randint(len(self), (1,), **options)
             # the bound is on the device; the bias of the remainder is below 1e-9
-            within = torch.randint(2**62, (num,), **options) % self.counts[image]
-            return self.photographs.starts[image] + within, image.expand(num)
-        pixel = torch.randint(len(self.photographs.pixels), (num,), **options)
+            first, counts = (self.photographs.starts, self.counts) if self.kept is None else self.kept.ranges
+            pixel = first[image] + torch.randint(2**62, (num,), **options) % counts[image]
+            return pixel if self.kept is None else self.kept.pixel(pixel), image.expand(num)
+        total = len(self.photographs.pixels) if self.kept is None else self.kept.total
+        pixel = torch.randint(total, (num,), **options)
+        pixel = pixel if self.kept is None else self.kept.pixel(pixel)
         return pixel, torch.searchsorted(self.ends, pixel, right=True)
 
     def count_views(self, points: Tensor, reach: Tensor) -> Tensor:
@@ -156,7 +179,8 @@ class RaySampler:
                 f"{self.scene.name}: system.loss.lambda_ncc compares photographs, and there is only one to train on. "
                 f"Add views, or set lambda_ncc to 0."
             )
-        return source_views(self.photographs, self.heights, self.scene.c2w, num)
+        kept = None if self.kept is None else self.kept.kept
+        return source_views(self.photographs, self.heights, self.scene.c2w, num, kept)
 
     def sparse_points(self, radius: float) -> Tensor | None:
         """(K, 3) points on the object, None where there are none; see `object_points`."""
@@ -171,7 +195,8 @@ class RaySampler:
         pixel = torch.arange(start, start + width * height, device=self.device)
         shifts = None if shift is None else shift.to(self.device).expand(len(pixel), 2)
         image = torch.full_like(pixel, index)
-        return self._look_up(pixel, image, background, shifts)
+        kept = None if self.kept is None else self.kept.kept[pixel]
+        return replace(self._look_up(pixel, image, background, shifts), kept=kept)
 
     def _look_up(self, pixel: Tensor, image: Tensor, background: Tensor, shift: Tensor | None) -> RayBatch:
         """The batch of pixels (R,) and their images (R,), each ray in the lighting of its photograph."""

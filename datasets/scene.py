@@ -32,6 +32,8 @@ class Scene:
     # (4,) float64 nx, ny, nz, d: the object stands on the plane n @ x = d, its normal to the cameras; None: unknown
     ground: np.ndarray | None = None
     lighting: SceneLighting | None = None  # None: lamps stand still in the scene
+    # (P,) bool, the pixels that tell something, each image with at least one; False: not to be looked at; None: all
+    kept: np.ndarray | None = None
     orbit_views: int = 0  # frames of the orbit video; 0: the video shows the test views
 
     def __len__(self) -> int:

@@ -14,11 +14,15 @@ CHUNK = 2**22  # pixels that are turned grey at a time
 ROWS = 4  # noise is measured in every fourth row
 
 
-def source_views(photographs: Photographs, heights: Tensor, c2w: np.ndarray, num: int) -> SourceViews:
+def source_views(
+    photographs: Photographs, heights: Tensor, c2w: np.ndarray, num: int, kept: Tensor | None = None
+) -> SourceViews:
     """The photographs with up to `num` neighbours of each, see `views_around`; on the device of `heights` (N,), also
-    where their pixels lie in the host's memory. c2w: (N, 3, 4) of the photographs."""
+    where their pixels lie in the host's memory. c2w: (N, 3, 4) of the photographs; kept: (P,) bool,
+    which of their pixels count, None: all."""
     neighbours = torch.from_numpy(views_around(c2w, num)).to(heights.device)
     grey = grey_codes(photographs.pixels, heights.device)
+    grey = grey if kept is None else grey * kept
     sizes = zip(photographs.starts.tolist(), photographs.widths.tolist(), heights.tolist(), strict=True)
     noise = [noise_of(grey[start : start + width * height].view(height, width)) for start, width, height in sizes]
     return SourceViews(photographs, heights, neighbours, grey, torch.stack(noise))

@@ -1,5 +1,6 @@
 """Loads a transforms.json of instant-ngp or nerfstudio, with lens distortion, masks and a sparse point cloud."""
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,8 +26,10 @@ from datasets.files.transforms_json import (
     read_shape,
 )
 from datasets.geometry.normalise import SparsePoints
+from datasets.masks import MaskMeaning
 from datasets.options import HOLDOUT
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
+from datasets.region import OBJECT_FILE
 from utils.config.schema import is_number
 from utils.errors import DataError
 from utils.mesh.ply import read_vertices
@@ -60,19 +63,27 @@ class TransformsLoader(PosedLoader):
             listed = [any(image in split for split in splits.values()) for image in images]
             frames, images = list(compress(frames, listed)), list(compress(images, listed))
         wheres = [f"{path}, frame '{frame.get('file_path')}'" for frame in frames]
-        masks, folder = self._masks(frames, wheres, images)
+        masks, folder, means = self._masks(meta, frames, wheres, images)
         views = [
             View(
                 *(image, read_pose(frame, where), partial(read_lens, meta, frame, where), masks.get(image)),
                 read_shape(meta, frame, where),
             )
             for image, frame, where in zip(images, frames, wheres, strict=True)
-            if not masks or image in masks
+            if not masks or image in masks or means == "ignore"
         ]
         used = [config.file, Path(str(meta.get("ply_file_path"))).name]
         self.unused.files([*used, *_first_folders([*images, *masks.values()], self.root)])
         return PosedPhotos(
-            *(tuple(views), self._sparse(meta, path), _user_from_file(meta, path), folder, splits, _sphere(meta, path))
+            *(
+                tuple(views),
+                self._sparse(meta, path),
+                _user_from_file(meta, path),
+                folder,
+                means,
+                splits,
+                _sphere(meta, path),
+            )
         )
 
     def _splits(
@@ -86,22 +97,27 @@ class TransformsLoader(PosedLoader):
         return None
 
     def _masks(
-        self, frames: list[dict[str, Any]], wheres: list[str], images: list[Path]
-    ) -> tuple[dict[Path, Path], Path | None]:
-        """The masks that frames name, else those in masks/, by their images; and their folder."""
+        self, meta: dict[str, Any], frames: list[dict[str, Any]], wheres: list[str], images: list[Path]
+    ) -> tuple[dict[Path, Path], Path | None, MaskMeaning]:
+        """The masks that frames name, else those in masks/, by their images; their folder, and what they mean."""
         local = local_names(self.root, frames, "mask_path") if self.config.apply_mask else {}
         named = {
             image: find_file(self.root, local.get(frame["mask_path"], frame["mask_path"]), "mask_path", where)
             for image, frame, where in zip(images, frames, wheres, strict=True)
             if frame.get("mask_path") and self.config.apply_mask
         }
-        if named:
-            if len(named) < len(images):
-                self._warn_once(
-                    f"leaving out {len(images) - len(named)} of {len(images)} frames, which have no mask_path"
-                )
-            return named, next(iter(named.values())).parent
-        return self.masks_in_folder(images, Path(os.path.commonpath([image.parent for image in images])))
+        if not self.config.apply_mask and any(frame.get("mask_path") for frame in frames):
+            self._warn_once("mask_path is not used (dataset.apply_mask=false)", logging.INFO)
+        if not named:
+            masks, folder = self.masks_in_folder(images, Path(os.path.commonpath([image.parent for image in images])))
+            return masks, folder, self.meaning("object") if masks else "object"
+        # prepare.py writes what its masks mean; before it did, its folders told by the sphere around the object
+        is_object = meta.get("masks") == "object" or (self.root / OBJECT_FILE).is_file()
+        means = self.meaning("object" if is_object else "ignore")
+        if len(named) < len(images):
+            count = f"{len(images) - len(named)} of {len(images)} frames, which have no mask_path"
+            self._warn_once(f"leaving out {count}" if means == "object" else f"using all of {count}")
+        return named, next(iter(named.values())).parent, means
 
     def _sparse(self, meta: dict[str, Any], path: Path) -> SparsePoints | None:
         """The point cloud of ply_file_path, as nerfstudio writes it; it has no track lengths."""

@@ -45,6 +45,7 @@ class RayBatch:
     sources: "SourceViews | None" = None  # only where a loss compares photographs
     points: Tensor | None = None  # (K, 3) sparse points in scene units, only where a loss reads them
     in_band: Tensor | None = None  # (R,) bool, True close to the outline of a mask; None: nowhere
+    kept: Tensor | None = None  # (R,) bool of a whole photograph, False where a mask says not to look; None: all
 
     def by_pixel(self, num: int) -> "RayBatch":
         """One entry per pixel, if `num` rays in a row pass through each: the first ray's pixel, colour and mask."""

@@ -212,7 +212,7 @@ def _add_appearance(mesh: Mesh, surface: LevelSet, config: ExportConfig, views: 
     photos = None
     if config.texture == "views":
         train = views("train")
-        photos = ((train.camera(index), train.photograph(index)) for index in range(len(train)))
+        photos = ((train.camera(index), train.photograph_to_show(index)) for index in range(len(train)))
     return bake_texture(mesh, config.texture_size, model_colors, photos)
 
 

@@ -34,7 +34,7 @@ def evaluate_view(
     photometry: Photometry | None = None,
 ) -> RenderedView:
     """Renders all pixels of a photograph, size = (W, H), and compares them with it; where it has a mask, psnr_inside is
-    that of the object's pixels alone.
+    that of the object's pixels alone. Pixels that are not to be looked at count as equal, and not in psnr.
 
     rays_at: the rays at a shift from the pixel centres, for models that render several rays per pixel. photometry: what
     its camera does to the colours."""
@@ -43,9 +43,11 @@ def evaluate_view(
     images = _render(model, rays_at or (lambda shift: batch.rays), batch.background, size, seen)
     truth = batch.rgb.view(height, width, 3).cpu().numpy()
     parts = _parts(images, truth)
-    metrics = image_metrics(images["rgb"], truth)
+    kept = np.ones((height, width), bool) if batch.kept is None else batch.kept.view(height, width).cpu().numpy()
+    metrics = image_metrics(np.where(kept[..., None], images["rgb"], truth), truth)
+    metrics |= {"psnr": psnr(images["rgb"][kept], truth[kept])} if kept.any() else {}
     if batch.mask is not None:
-        inside = batch.mask.view(height, width).cpu().numpy() > 0.5
+        inside = kept & (batch.mask.view(height, width).cpu().numpy() > 0.5)
         metrics |= {"psnr_inside": psnr(images["rgb"][inside], truth[inside])} if inside.any() else {}
     return RenderedView(images["rgb"], side_by_side(list(parts.values())), tuple(parts), metrics)
 

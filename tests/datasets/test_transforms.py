@@ -81,7 +81,7 @@ def test_masks_come_from_the_frames_or_the_folder(root, caplog):
     assert not load(root, holdout=0, apply_mask=False).has_alpha
     (root / "masks").rename(root / "m")
     edit(root, lambda meta: [frame.update(mask_path=f"m/{i:03d}.png") for i, frame in enumerate(meta["frames"][:8])])
-    assert load(root, holdout=0).image_names == tuple(f"{i:03d}.png" for i in range(8))
+    assert load(root, holdout=0, masks="object").image_names == tuple(f"{i:03d}.png" for i in range(8))
     assert "leaving out 1 of 9 frames, which have no mask_path" in caplog.text
 
 

@@ -55,7 +55,8 @@ def write_transforms(model: SparseModel, images: Path, masks: Mapping[str, Path]
     """Writes a transforms.json to `path`, whose frames name files relative to `root`, in OpenGL axes.
 
     images: the folder of the images; masks: by the names of the images, written as mask_path of each frame that has
-    one. Writes the intrinsics once for the file where all views share them, else for each frame."""
+    one, and as those of an object for the reader of this program. Writes the intrinsics once for the file where all
+    views share them, else for each frame."""
     all_intrinsics = [_intrinsics(model, view) for view in range(len(model.names))]
     shared = all_intrinsics[0] if all(values == all_intrinsics[0] for values in all_intrinsics) else {}
     frames = []
@@ -66,7 +67,7 @@ def write_transforms(model: SparseModel, images: Path, masks: Mapping[str, Path]
         if name in masks:
             frame["mask_path"] = masks[name].relative_to(root).as_posix()
         frames.append(frame | {"transform_matrix": matrix.tolist()})
-    content = {"camera_model": "PINHOLE", **shared, "frames": frames}
+    content = {"camera_model": "PINHOLE", **shared, **({"masks": "object"} if masks else {}), "frames": frames}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

@@ -39,7 +39,7 @@ class Photos:
     def __len__(self) -> int:
         return len(self.cameras)
 
-    def photograph(self, index: int) -> np.ndarray:
+    def photograph_to_show(self, index: int) -> np.ndarray:
         return photograph(self.camera(index), 0.55)
 
 

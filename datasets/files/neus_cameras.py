@@ -46,12 +46,14 @@ def read_neus_cameras(path: Path) -> NeusCameras:
             )
     scale_mat = arrays[f"scale_mat_{numbers[0]}"].astype(np.float64)
     _check_scale_mats(path, scale_mat, {i: arrays[f"scale_mat_{i}"] for i in numbers})
+    _check_precision(path, scale_mat, np.stack([arrays[f"world_mat_{i}"] for i in numbers]))
     c2w, intrinsics = [], []
     for i in numbers:
         camera = decompose(arrays[f"world_mat_{i}"][:3].astype(np.float64) @ scale_mat, f"{path}, world_mat_{i}")
         c2w.append(camera[0])
         intrinsics.append(camera[1])
     intrinsics = np.stack(intrinsics)
+    _check_ahead(path, np.stack(c2w))
     # the calibration put pixel centres on integers
     intrinsics[:, 2:] += 0.5 * scale_since_calibration(intrinsics, str(path))
     return NeusCameras(np.stack(c2w), intrinsics, scale_mat, tuple(numbers))
@@ -62,6 +64,29 @@ def name_unused_arrays(unused: Unused, path: Path) -> None:
     with zipfile.ZipFile(path) as file:
         found = kinds_of_keys(name.removesuffix(".npy") for name in file.namelist())
     unused.keys(path, found, ("world_mat_*", "scale_mat_*"), _KNOWN)
+
+
+def _check_precision(path: Path, scale_mat: np.ndarray, world_mats: np.ndarray) -> None:
+    """Refuses matrices of single precision so far from the origin that they blur cameras by more than half a pixel in a
+    thousand."""
+    away = float(np.linalg.norm(scale_mat[:3, 3]) / np.cbrt(np.linalg.det(scale_mat[:3, :3])))
+    if away * np.finfo(np.float32).eps > 5e-4 and (world_mats == world_mats.astype(np.float32)).all():
+        raise DataError(
+            f"{path}: expected matrices of double precision, since the object is {away:.2g} times its radius from the "
+            f"origin, got single precision. Write them as float64, or in coordinates whose origin is near the object."
+        )
+
+
+def _check_ahead(path: Path, c2w: np.ndarray) -> None:
+    """Most cameras outside of the unit sphere have its centre before them; behind all of them are mirrored matrices."""
+    outside = c2w[np.linalg.norm(c2w[:, :, 3], axis=1) > 1.0]
+    ahead = -(outside[:, :, 2] * outside[:, :, 3]).sum(axis=1) > 0.0
+    if len(outside) and ahead.mean() < 0.5:
+        raise DataError(
+            f"{path}: expected the object before the cameras, got it behind {int((~ahead).sum())} of {len(outside)}: a "
+            f"negative focal length or a mirrored axis is in world_mat_i. Write K [R | t] with focal lengths above 0 "
+            f"and a rotation without reflection."
+        )
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

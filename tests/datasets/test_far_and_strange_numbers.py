@@ -11,11 +11,13 @@ from scenes_on_disk import (
     random_image,
     ring_of_cameras,
     write_colmap,
+    write_dtu,
     write_transforms,
 )
 
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.files.lens_models import distortion, lens_kind
+from datasets.files.neus_cameras import read_neus_cameras
 from datasets.files.transforms_json import read_lens
 from datasets.geometry.axes import focus_point
 from datasets.geometry.eighth_order import EIGHTH_ORDER, distort, undistort_points
@@ -173,3 +175,30 @@ def test_negative_focal_lengths_are_refused_with_what_to_do(tmp_path, cameras):
     path.write_text(path.read_text().replace("40 40", "-40 -40"))
     with pytest.raises(DataError, match=r"camera 1: .*turned by 180 degrees"):
         ColmapLoader(ColmapConfig(str(tmp_path))).load("train")
+
+
+def test_neus_matrices_with_one_negative_focal_length_are_refused(tmp_path):
+    write_dtu(tmp_path)
+    path = tmp_path / "cameras_sphere.npz"
+    arrays = dict(np.load(path))
+    assert len(read_neus_cameras(path).c2w) == 9
+    flip = np.diag([1.0, -1.0, 1.0, 1.0])
+    mirrored = {name: flip @ value if "world" in name else value for name, value in arrays.items()}
+    np.savez(path, **mirrored)
+    with pytest.raises(DataError, match="behind 9 of 9: a negative focal length"):
+        read_neus_cameras(path)
+
+
+def test_neus_cameras_may_be_far_from_the_origin(tmp_path):
+    expected = write_dtu(tmp_path)
+    path = tmp_path / "cameras_sphere.npz"
+    arrays = dict(np.load(path))
+    shift = np.eye(4)
+    shift[:3, 3] = MAP
+    for name, value in arrays.items():
+        arrays[name] = value @ np.linalg.inv(shift) if "world" in name else shift @ value
+    np.savez(path, **arrays)
+    np.testing.assert_allclose(read_neus_cameras(path).c2w, expected, atol=1e-6)
+    np.savez(path, **{name: value.astype(np.float32) for name, value in arrays.items()})
+    with pytest.raises(DataError, match="single precision"):
+        read_neus_cameras(path)

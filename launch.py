@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
 from systems.runs.command_line import MODES, parse_args
+from systems.runs.new_folder import own_folder
 from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
 from systems.runs.resuming import Start, check_steps_left, config_paths, find_start, going_on_told, place_run
 from utils import registry
@@ -97,6 +99,7 @@ def execute(
         for name in ("pytorch_lightning", "lightning_fabric"):
             logging.getLogger(name).setLevel(logging.ERROR)  # importing them had set levels of their own
     start = find_start(args.resume, args.train, args.resume_weights_only)
+    asked = experiment.trial_name
     run, experiment = place_run(start, experiment, args.exp_dir, args.overrides)
     if args.train:
         check_steps_left(start, run, experiment.trainer.max_steps)
@@ -111,20 +114,23 @@ def execute(
     mode = next(name for name in MODES if getattr(args, name))
     scenes = {split: data.scene(split) for split in MODES[mode]}
     experiment, found = settle_radius(experiment, data, start, args.train)
-    job = Job(experiment, run, args.runs_dir, devices, interrupts, start.checkpoint, args.resume_weights_only)
-    if not devices.is_first:
-        logging.disable(logging.WARNING)
-        help_to_train(job, data)
-        return {}
-    record = ConfigRecord.of(run, config_paths(args.config, args.resume), sources, experiment).with_applied(found)
-    if args.train and run.parsed_config.is_file():
-        job = replace(job, callbacks=(ConfigKeeper(record, start.step),))
-    if address is not None:
-        from systems.viewer.live import LiveView  # only now: a run without it does not need viser
+    is_new = devices.is_first and start.run is None
+    folder = own_folder(run, experiment, args.runs_dir, asked) if is_new else nullcontext((run, experiment))
+    with folder as (run, experiment):
+        job = Job(experiment, run, args.runs_dir, devices, interrupts, start.checkpoint, args.resume_weights_only)
+        if not devices.is_first:
+            logging.disable(logging.WARNING)
+            help_to_train(job, data)
+            return {}
+        record = ConfigRecord.of(run, config_paths(args.config, args.resume), sources, experiment).with_applied(found)
+        if args.train and run.parsed_config.is_file():
+            job = replace(job, callbacks=(ConfigKeeper(record, start.step),))
+        if address is not None:
+            from systems.viewer.live import LiveView  # only now: a run without it does not need viser
 
-        job = replace(job, callbacks=(*job.callbacks, LiveView(address)))
-    with going_on_told(args.argv, run, is_new=start.run is None):
-        return perform(job, data, scenes, mode, warned, record)
+            job = replace(job, callbacks=(*job.callbacks, LiveView(address)))
+        with going_on_told(args.argv, run, is_new=start.run is None):
+            return perform(job, data, scenes, mode, warned, record)
 
 
 def settle_radius(

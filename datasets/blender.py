@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from datasets.assemble import WarnOnce, choose_views, load_photos, require_folder
+from datasets.assemble import WarnOnce, choose_views, load_photos, refuse_transparent, require_folder
 from datasets.files.inside import require_inside
 from datasets.files.transforms_json import find_image, read_frames, read_intrinsics, read_pose
 from datasets.options import FolderConfig
@@ -70,11 +70,7 @@ class BlenderLoader:
         require_inside(self.root, paths, config.follow_links)
         c2w = np.stack([read_pose(frame, where) for frame, where in zip(frames, wheres, strict=True)])
         photos = load_photos(paths, read_image, config.resolution)
-        if photos.pixels.shape[1] == 4 and not photos.pixels[:, 3].any():
-            raise DataError(
-                f"{file}: all {len(frames)} images are fully transparent (alpha 0 everywhere), so there is nothing to "
-                f"learn. Render them again with the object visible, or store them without alpha."
-            )
+        refuse_transparent(photos.pixels, len(frames), file)
         views = zip(frames, photos.disk_sizes.tolist(), wheres, strict=True)
         intrinsics = np.stack([read_intrinsics(meta, frame, size, where) for frame, size, where in views])
         return Scene(

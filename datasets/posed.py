@@ -9,7 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
-from datasets.assemble import WarnOnce, choose_views, load_photos
+from datasets.assemble import WarnOnce, choose_views, load_photos, refuse_transparent
 from datasets.files.inside import require_inside
 from datasets.geometry.lens import Lens
 from datasets.geometry.normalise import (
@@ -158,6 +158,7 @@ class PosedLoader:
         )
         if posed.mask_folder is not None:
             check_masks(scene, posed.mask_folder)
+        refuse_transparent(photos.pixels, len(views), self.root)
         return scene
 
     def _ground(self) -> np.ndarray | None:

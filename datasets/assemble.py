@@ -74,6 +74,16 @@ def _concatenate(parts: list[np.ndarray], channels: int) -> np.ndarray:
     return pixels
 
 
+def refuse_transparent(pixels: np.ndarray, num_images: int, where: Path) -> None:
+    """Raises DataError where pixels (P, 3|4) have alpha, and it is 0 in all images."""
+    if pixels.shape[1] == 4 and not pixels[:, 3].any():
+        raise DataError(
+            f"{where}: all {num_images} images are fully transparent (alpha 0 everywhere), so there is nothing to "
+            f"learn. Render them again with the object visible, or leave alpha out (of captures, by "
+            f"dataset.apply_mask=false)."
+        )
+
+
 class WarnOnce:
     """Logs about a file or folder, each text only once, however many splits are loaded."""
 

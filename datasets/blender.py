@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from datasets.assemble import WarnOnce, choose_views, load_photos, require_folder
+from datasets.assemble import WarnOnce, choose_views, load_photos, refuse_transparent, require_folder
 from datasets.files.frames import name_unused_keys, usable_frames
 from datasets.files.inside import require_inside
 from datasets.files.orientation import orientation_of, say_orientations
@@ -79,11 +79,7 @@ class BlenderLoader:
         orientations = {path: orientation_of(path, shape) for path, shape in zip(paths, shapes, strict=True)}
         say_orientations(orientations, self._warn_once)
         photos = load_photos(paths, lambda path: read_image(path, orientations[path].applied), config.resolution)
-        if photos.pixels.shape[1] == 4 and not photos.pixels[:, 3].any():
-            raise DataError(
-                f"{file}: all {len(frames)} images are fully transparent (alpha 0 everywhere), so there is nothing to "
-                f"learn. Render them again with the object visible, or store them without alpha."
-            )
+        refuse_transparent(photos.pixels, len(frames), file)
         views = zip(frames, photos.disk_sizes.tolist(), wheres, strict=True)
         intrinsics = np.stack([read_intrinsics(meta, frame, size, where) for frame, size, where in views])
         return Scene(

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from datasets.files.other_formats import told
 from datasets.masks import check_band
 from datasets.options import common_options
+from datasets.points.known_points import known_points, remember
 from datasets.poses import orbit
 from datasets.sampler import RaySampler
 from datasets.scene import Scene, SceneLoader
@@ -120,6 +121,14 @@ class SceneData(pl.LightningDataModule):
         views = self.views("test", device)
         size = views.size(0)
         return views.view(self.orbit_path()[index], scene.intrinsics[0], size, shift), size
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """For a checkpoint: the points that were triangulated for the training, if any."""
+        return {name: torch.from_numpy(points) for name, points in known_points(self.scene("train")).items()}
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
+        """From a checkpoint, before the training goes on; they count only for the same photographs and cameras."""
+        remember({name: points.numpy() for name, points in state_dict.items()})
 
     def train_dataloader(self) -> DataLoader:
         """Step numbers without end."""

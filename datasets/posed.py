@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from datasets.assemble import WarnOnce, choose_views, load_photos
+from datasets.assemble import WarnOnce, choose_views, load_photos, refuse_transparent
 from datasets.files.inside import require_inside
 from datasets.files.orientation import CameraShape, orientation_of, say_orientations
 from datasets.files.unused import Unused
@@ -233,6 +233,7 @@ class PosedLoader:
         )
         if posed.mask_folder is not None and not ignores:
             check_masks(scene, posed.mask_folder, self._warn_once)
+        refuse_transparent(photos.pixels, len(views), self.root)
         return scene
 
     def _ground(self) -> np.ndarray | None:

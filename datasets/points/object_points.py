@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from datasets.points.known_points import triangulated
 from datasets.scene import Scene
 from utils.cameras import Camera
 
@@ -16,9 +17,7 @@ def object_points(scene: Scene, radius: float) -> np.ndarray | None:
     """(K, 3) float32 points on the object, see `points_on_object`: of the scene's sparse points, or of triangulated
     ones where it has none. Logs a warning and returns None where no point is on the object."""
     if scene.points is None or len(scene.points) == 0:
-        from datasets.points.triangulate import triangulate  # COLMAP is slow to import, and few runs need it
-
-        scene = replace(scene, points=triangulate(scene))
+        scene = replace(scene, points=triangulated(scene))
     points = points_on_object(scene, radius)
     if len(points):
         return points

@@ -139,3 +139,11 @@ def test_a_missing_file_is_named(tmp_path):
     (tmp_path / "images").mkdir()
     with pytest.raises(DataError, match=r"transforms\.json: no such file.*dataset\.file"):
         load(tmp_path)
+
+
+def test_images_that_are_transparent_everywhere_are_refused(root):
+    for path in (root / "images").iterdir():
+        write_png(path, np.zeros((HEIGHT, WIDTH, 4), np.uint8))
+    with pytest.raises(DataError, match=r"transparent \(alpha 0 everywhere\)"):
+        load(root)
+    assert not load(root, apply_mask=False).has_alpha

@@ -15,7 +15,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 
 from datasets.capture.options import CAMERA_MODELS, CaptureOptions
 from datasets.capture.series_pipeline import JOIN, SERIES_STAGES, prepare_capture
+from datasets.capture.stage_runner import remove_unfinished
 from scripts.command_line import exit_code_of, make_parser
+from utils.interrupts import Stopped
+from utils.prompt_end import PromptEnd
+
+_ENDED = "interrupted: finished stages are kept; run the same command again to continue"
 
 
 def prepare_parser() -> argparse.ArgumentParser:
@@ -80,16 +85,17 @@ def prepare_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 2 for bad input, 130 after Ctrl-C."""
+    """Runs the command line; returns the exit code: 2 for bad input, 130 after Ctrl-C, 143 after SIGTERM."""
     args = prepare_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("datasets", "utils"):
         logging.getLogger(name).setLevel(logging.DEBUG if args.verbose else logging.INFO)
     try:
-        return exit_code_of(lambda: make_dataset(args), args.verbose)
-    except KeyboardInterrupt:
-        print("\ninterrupted: finished stages are kept; run the same command again to continue", file=sys.stderr)
-        return 130
+        with PromptEnd(_ENDED, remove_unfinished):
+            return exit_code_of(lambda: make_dataset(args), args.verbose)
+    except Stopped as stopped:
+        remove_unfinished()
+        return stopped.exit_code
 
 
 def make_dataset(args: argparse.Namespace) -> None:

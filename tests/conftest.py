@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterator
 
+import PIL.Image  # noqa: F401 before pycolmap, which corrupted the heap when it came first
 import pytest
 import torch
 

@@ -24,6 +24,7 @@ from utils.errors import CaptureError, InputError
 from utils.files import replacing
 
 log = logging.getLogger(__name__)
+_unfinished: list[Path] = []  # the folders that stages of this process are filling
 _MIN_FREE = 2**20  # bytes; with less free, a full disk is the reason for whatever fails
 
 
@@ -105,6 +106,7 @@ class Workspace:
         self._check_outputs(stage)
         working = self._state / f"{stage.name}.working"
         started = time.perf_counter()
+        _unfinished.append(working)
         with _explain_disk_errors(self.root):
             working.mkdir()
             report = dict(stage.run(working))
@@ -118,6 +120,7 @@ class Workspace:
             }
             (working / "record.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
             os.replace(working, ready := working.with_suffix(".ready"))
+            _unfinished.remove(working)
             self._install(ready)
         return record
 
@@ -190,6 +193,18 @@ def run_stages(
             if stage.name == only:
                 return
             runs.append(record["run"])
+
+
+def remove_unfinished() -> None:
+    """Removes what stages of this process have written that did not finish; earlier results stay. May run in any thread
+    and at any time: a folder is first taken away from the stage that fills it, in one step."""
+    while _unfinished:
+        working = _unfinished.pop()
+        try:
+            os.replace(working, old := working.with_name(f"{uuid.uuid4().hex}.old"))
+        except OSError:  # it is finished, or was not begun
+            continue
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _fingerprint(root: Path, stage: Stage, runs: Sequence[str]) -> str:

@@ -123,6 +123,24 @@ def test_killed_between_any_two_moves_nothing_is_lost(chain, monkeypatch, step):
     ]  # fmt: skip
 
 
+def test_a_stage_that_is_stopped_leaves_nothing_and_spoils_nothing(chain):
+    chain.run("1")
+    seen = []
+
+    def strike(working):
+        (working / "a").mkdir()
+        stage_runner.remove_unfinished()  # as from the thread that hears the signal
+        seen.append(working.exists())
+        return {}
+
+    workspace = stage_runner.Workspace(chain.root)
+    with workspace.open(), pytest.raises(FileNotFoundError):  # what the stage still does comes to nothing
+        workspace.run(stage_runner.Stage("first", ("a",), strike, {}), "other")
+    assert seen == [False]
+    assert not list((chain.root / "prepare").glob("*.working")) + list((chain.root / "prepare").glob("*.old"))
+    assert chain.run("1") == []
+
+
 def test_killed_in_the_middle_of_a_stage_the_half_is_thrown_away(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from datasets.capture.stage_runner import *\n"

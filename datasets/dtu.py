@@ -76,7 +76,7 @@ class DTULoader:
         cameras = read_neus_cameras(self.cameras_path)
         camera_of = self._camera_of_each(images, len(cameras.c2w))
         index, paths = [camera_of[i] for i in chosen], [images[i] for i in chosen]
-        orientations = self._orientations(images, cameras.intrinsics[camera_of])
+        orientations = self._orientations(images, cameras.intrinsics[camera_of], masks)
         say_orientations(orientations, self._warn_once)
         photos = load_photos(
             paths,
@@ -109,11 +109,14 @@ class DTULoader:
             check_masks(scene, self.root / "mask")
         return scene
 
-    def _orientations(self, images: tuple[Path, ...], intrinsics: np.ndarray) -> dict[Path, Orientation]:
-        """How the photographs are used, by the principal points of their cameras."""
-        require_inside(self.root, images, self.config.follow_links)
-        shapes = [CameraShape(tuple(2.0 * centre), by_centre=True) for centre in intrinsics[:, 2:]]
-        return {path: orientation_of(path, shape, True) for path, shape in zip(images, shapes, strict=True)}
+    def _orientations(
+        self, images: tuple[Path, ...], intrinsics: np.ndarray, masks: dict[Path, Path]
+    ) -> dict[Path, Orientation]:
+        """How the photographs that are used are turned, by the principal points of their cameras."""
+        centres = {path: row[2:] for path, row in zip(images, intrinsics, strict=True) if not masks or path in masks}
+        require_inside(self.root, centres, self.config.follow_links)
+        shapes = {path: CameraShape(tuple(2.0 * centre), by_centre=True) for path, centre in centres.items()}
+        return {path: orientation_of(path, shape, turns=True) for path, shape in shapes.items()}
 
     def _camera_of_each(self, images: tuple[Path, ...], num_cameras: int) -> list[int]:
         """Index of each image's camera: its position in the sorted folder, or its number where images are missing."""

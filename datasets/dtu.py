@@ -85,7 +85,9 @@ class DTULoader:
         name_unused_arrays(self._unused, self.cameras_path)
         self._unused.files(["image", self.cameras_path.name, self._mask_folder.name if masks else ""])
         index, paths = [camera_of[i] for i in chosen], [images[i] for i in chosen]
-        with_camera = [i for i, camera in enumerate(camera_of) if camera is not None]
+        with_camera = [
+            i for i, camera in enumerate(camera_of) if camera is not None and (not masks or images[i] in masks)
+        ]
         rows = [camera_of[i] for i in with_camera]
         orientations = self._orientations([images[i] for i in with_camera], cameras.intrinsics[rows])
         say_orientations(orientations, self._warn_once)
@@ -122,10 +124,10 @@ class DTULoader:
         return scene
 
     def _orientations(self, images: Sequence[Path], intrinsics: np.ndarray) -> dict[Path, Orientation]:
-        """How the photographs are used, by the principal points of their cameras."""
+        """How the photographs that are used are turned, by the principal points of their cameras."""
         require_inside(self.root, images, self.config.follow_links)
         shapes = [CameraShape(tuple(2.0 * centre), by_centre=True) for centre in intrinsics[:, 2:]]
-        return {path: orientation_of(path, shape, True) for path, shape in zip(images, shapes, strict=True)}
+        return {path: orientation_of(path, shape, turns=True) for path, shape in zip(images, shapes, strict=True)}
 
     @property
     def _mask_folder(self) -> Path:

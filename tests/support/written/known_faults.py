@@ -48,7 +48,11 @@ FAULTS = (
         *("quarter turn", "of a square image, or where the lens forgives it", FROM_COLMAP),
         *({"suffix": "jpg", "size": (80, 80)},), orientation=(6, 5, 7, 8), turned=(False,),
     ),
-    _fault("corner", "a crop is taken for images of half the size", NEUS, principal=("corner",)),
+    _fault("corner", "a crop is taken for images of half the size", NEUS, principal=("corner",), ratio=(1,)),
+    _fault(
+        *("corner, resized", "a crop that was resized too is taken for one of the two", NEUS, {"masks": "255"}),
+        principal=("corner",), ratio=(2, 4),
+    ),
     _fault("k4", "the r⁸ term of a perspective lens is a denominator, as OpenCV's k4", ("nerfstudio",), lens=("K4",)),
     _fault("far away", "the focus point is pulled to the origin of the world", FROM_COLMAP, far=1e4),
     _fault("far Blender", "cameras far from the origin lose their digits to float32", ("blender",), far=1e2),

@@ -1,5 +1,6 @@
 """Hands a dataset's splits to Lightning; reads images once per split and draws rays on the device."""
 
+import os
 from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -41,8 +42,14 @@ def _read_true_mesh(paths: str | tuple[str, ...] | None) -> Mesh | None:
         return None
     from utils.mesh.files import read_meshes  # imports Numba, which training on a GPU does not need
 
+    files = [os.path.expanduser(path) for path in ([paths] if isinstance(paths, str) else paths)]
+    if missing := [file for file in files if not os.path.isfile(file)]:
+        raise DataError(
+            f"dataset.gt_mesh: {missing[0]}: no such file. Where the data was moved, give its new place as "
+            f"dataset.gt_mesh=PATH beside dataset.root_dir, or dataset.gt_mesh=null to train and export without it."
+        )
     try:
-        return read_meshes([paths] if isinstance(paths, str) else paths)
+        return read_meshes(files)
     except DataError as error:
         raise DataError(f"dataset.gt_mesh: {error}") from None
 

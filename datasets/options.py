@@ -1,6 +1,7 @@
 """The options of datasets: those of every dataset, of a folder of images, and of a folder without splits."""
 
 import logging
+import os
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -104,6 +105,7 @@ class FolderConfig(DatasetConfig):
 
     def __post_init__(self) -> None:
         check_holdout(self.holdout)
+        object.__setattr__(self, "root_dir", os.path.expanduser(self.root_dir))  # ~/scan
 
     @property
     def resolution(self) -> Resolution:

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import find_mesh, run_of
+from systems.runs.recorded_config import config_files
 from utils.cameras import Camera
 from utils.errors import InputError
 from utils.files import replacing
@@ -38,7 +39,7 @@ def beside_photograph(
     run = run_of(path)  # save/ and ckpt/ lie side by side
     if run is None:
         raise InputError(f"--photo {view}: {path} is not in a run's folder. Give a mesh in exp/NAME/TRIAL/save.")
-    scene = build(read_experiment([run.parsed_config], []).dataset).load("test")
+    scene = build(read_experiment(config_files(run), []).dataset).load("test")
     if view >= len(scene):
         raise InputError(f"--photo {view}: the run has {len(scene)} held-out views, numbered from 0. Give one.")
     camera = Camera(scene.c2w[view], scene.intrinsics[view], tuple(int(side) for side in scene.sizes[view]))

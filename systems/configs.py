@@ -15,6 +15,7 @@ from utils.config import compose, schema, switches
 from utils.config.limits import FolderName, Interval, OneOf, Range, Share, Step
 from utils.config.schedule import Schedule
 from utils.config.schema import component
+from utils.config.text_keys import text_keys
 from utils.errors import ConfigError
 from utils.registry import register
 
@@ -227,7 +228,7 @@ class Experiment:
 
 def read_sources(paths: Sequence[str | Path], overrides: Sequence[str]) -> list[compose.Source]:
     """YAML files and key=value overrides, in the order in which they merge. Raises ConfigError."""
-    return switches.drop_replaced(compose.collect(paths, overrides), Experiment)
+    return switches.drop_replaced(compose.collect(paths, overrides, text_keys(Experiment)), Experiment)
 
 
 def experiment_of(sources: Sequence[compose.Source]) -> Experiment:

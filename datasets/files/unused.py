@@ -13,7 +13,7 @@ NEIGHBOURS = (
     *("normals", "images_[0-9]*", "images", "image", "rgb", "sparse", "sparse_pc.ply", "dense", "stereo"),
     *("transforms*.json", "poses_bounds.npy", "cameras*.npz", "points3D.ply", "points3d.ply", "database.db"),
     *("train.txt", "test.txt", "val.txt", "train_list.txt", "test_list.txt", "pose", "poses", "intrinsics"),
-    *("intrinsics.txt", "cams", "bbox.txt", "gt_mesh.ply", "near_far.txt", "split.json", "dataset.json"),
+    *("intrinsics.txt", "cams", "bbox.txt", "near_far.txt", "split.json", "dataset.json"),
     *("metadata.json", "scene.json", "exposure.json", "pair.txt"),
 )
 

@@ -18,6 +18,7 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 
 from utils.config.schema import is_number
 from utils.config.sources import ABSENT, REFERENCE, Source, computed_from, lookup, origin, plain
+from utils.config.text_keys import IsText, overrides_of, restore_text
 from utils.errors import ConfigError
 from utils.registry import ROOT, nearest
 
@@ -39,7 +40,7 @@ def count_lightings(root: str) -> int:
     """How many lightings the file lighting.json in a folder of photographs tells of; 0 where it is none that can be
     read, which the dataset then says."""
     try:
-        return len(json.loads((Path(root) / "lighting.json").read_text(encoding="utf-8-sig"))["lightings"])
+        return len(json.loads((Path(root).expanduser() / "lighting.json").read_text(encoding="utf-8-sig"))["lightings"])
     except (OSError, ValueError, RecursionError, LookupError, TypeError):
         return 0
 
@@ -76,7 +77,7 @@ OmegaConf.register_resolver("basename", lambda path: re.sub(r"[^\w.-]", "-", Pat
 OmegaConf.register_resolver("if_equal", lambda one, other, then, else_: then if one == other else else_, replace=True)
 OmegaConf.register_resolver("if_masks", if_masks, replace=True)
 OmegaConf.register_resolver("count_lightings", count_lightings, replace=True)
-OmegaConf.register_resolver("existing", lambda path: path if Path(path).exists() else None, replace=True)
+OmegaConf.register_resolver("existing", lambda path: path if Path(path).expanduser().exists() else None, replace=True)
 
 
 def read_yaml(path: Path) -> DictConfig:
@@ -172,27 +173,32 @@ def _relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
 
 
-def _command_line(overrides: Sequence[str]) -> Source:
+def _command_line(overrides: Sequence[str], is_text: IsText) -> Source:
     for item in overrides:
         if "=" not in item or item.startswith("="):
             raise ConfigError(f"command line: '{item}': expected key=value such as trainer.max_steps=5000.")
         if item.startswith("-"):
             raise ConfigError(f"command line: '{item}': unknown flag. Overrides are written key=value without dashes.")
     try:
-        return Source("command line", OmegaConf.from_dotlist(list(overrides)))
+        return Source("command line", overrides_of(list(overrides), is_text))
     except Exception as error:  # likewise
         raise ConfigError(f"command line: {' '.join(overrides)}: {_first_line(error)}") from None
 
 
-def collect(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> list[Source]:
-    """All sources in the order in which they are merged."""
-    typed = [_command_line(overrides)] if overrides else []
+def collect(
+    paths: Sequence[str | Path], overrides: Sequence[str] = (), is_text: IsText = lambda key: False
+) -> list[Source]:
+    """All sources in the order in which they are merged. is_text: tells which keys keep what was typed as text."""
+    typed = [_command_line(overrides, is_text)] if overrides else []
 
     @cache
     def keys() -> DictConfig:
         return _merge([*(source for path in paths for source in _expand(Path(path), None)), *typed])
 
-    return [*(source for path in paths for source in _expand(Path(path), keys)), *typed]
+    sources = [source for path in paths for source in _expand(Path(path), keys)]
+    for source in sources:
+        restore_text(source.tree, source.path, is_text)
+    return [*sources, *typed]
 
 
 def resolve(sources: Sequence[Source]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _KEYS: dict[str, tuple[str, ...] | None] = {
 }
 _FROM_ZERO = ("k0", "k1", "k2", "k3", "k4", "k5", "p0", "p1", "s0", "s1", "s2", "s3")  # as COLMAP counts the above
 _REQUIRED = ("omega", "k", "alpha", "beta")  # keys that a model cannot do without
-_COEFFICIENTS = (*_RADIAL, "k5", "k6", "p3", "p4", "b1", "b2", "sx1", "sy1", "omega", "s1", "s2", "s3", "s4")
+_COEFFICIENTS = ("k", *_RADIAL, "k5", "k6", "p3", "p4", "b1", "b2", "sx1", "sy1", "omega", "s1", "s2", "s3", "s4")
 COEFFICIENTS = tuple(dict.fromkeys((*_COEFFICIENTS, *_FROM_ZERO, *_REQUIRED)))  # every key that some model reads
 
 
@@ -62,6 +62,9 @@ def distortion(
         return kind, tuple(number(key, 0.0) for key in _FROM_ZERO)
     known = keys if keys is not None else _RADIAL
     known = (*known, "sx1", "sy1") if keys is None and "FISHEYE" in kind else known
+    first = "k1"
+    if kind.startswith("SIMPLE_RADIAL") and values.get("k1") is None:  # COLMAP calls it k
+        known, first = (*known, "k"), "k"
     for key in _COEFFICIENTS:
         if key not in known and values.get(key) is not None and number(key, 0.0) != 0.0:
             raise DataError(
@@ -79,7 +82,7 @@ def distortion(
         if not any(params) and "FISHEYE" not in kind:
             return "PINHOLE", ()
         return "DIVISION" if kind == "SIMPLE_DIVISION" else kind, params
-    k1, k2, k3, k4, p1, p2 = (number(key, 0.0) for key in _RADIAL)
+    k1, k2, k3, k4, p1, p2 = (number(key, 0.0) for key in (first, *_RADIAL[1:]))
     if "FISHEYE" in kind:
         prism = (number("sx1", 0.0), number("sy1", 0.0))
         if any((p1, p2, *prism)):

@@ -129,7 +129,6 @@ def test_all_lens_names_of_colmap_are_read(name):
     camera = pycolmap.Camera.create_from_model_name(1, name, 100.0, 200, 160)
     names = [part.strip() for part in camera.params_info.split(",")]
     keys = [{"f": "fl_x", "fx": "fl_x", "fy": "fl_y"}.get(key, key) for key in names]
-    keys = [{"k": "k1"}.get(key, key) if "RADIAL" in name else key for key in keys]
     pinhole = ("fl_x", "fl_y", "cx", "cy")
     params = [camera.params[i] if key in pinhole else 0.01 * (i + 1) for i, key in enumerate(keys)]
     camera.params = params
@@ -149,6 +148,7 @@ def test_the_meaning_of_k4_depends_on_the_lens():
     assert kind_and_params(camera_model="FULL_OPENCV", k1=0.1, k4=0.2)[0] == "FULL_OPENCV"
     assert kind_and_params(is_fisheye=True, k1=0.1, k4=0.2) == ("OPENCV_FISHEYE", (0.1, 0.0, 0.0, 0.2))
     assert kind_and_params(camera_model="pinhole", k4=0.0) == ("PINHOLE", ())
+    assert kind_and_params(camera_model="SIMPLE_RADIAL", k1=0.1) == kind_and_params(camera_model="SIMPLE_RADIAL", k=0.1)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +158,7 @@ def test_the_meaning_of_k4_depends_on_the_lens():
         ({"camera_model": "ORTHOPHOTO"}, "one of PINHOLE, .*Undistort"),
         ({"camera_model": "OPENCV", "is_fisheye": True}, "contradict"),
         ({"camera_model": "OPENCV", "k5": 0.1}, "no k5"),
+        ({"camera_model": "OPENCV", "k": 0.1}, "no k"),
         ({"camera_model": "FOV"}, "expected omega"),
     ],
 )

@@ -38,27 +38,11 @@ def _fault(name: str, why: str, layouts: tuple[str, ...], also: dict | None = No
 
 
 FAULTS = (
-    _fault("cut-out", "a mask is the lesser of brightness and alpha", WITH_MASK_FILES, masks=("cutout", "grey_cutout")),
-    _fault("label", "a mask of a dark colour counts as half opaque", WITH_MASK_FILES, masks=("label",)),
-    _fault(
-        *("half turn", "photographs are turned by their tag, though the cameras mean them as stored", FROM_COLMAP),
-        *({"suffix": "jpg"},), orientation=(3, 2, 4),
-    ),
-    _fault(
-        *("quarter turn", "of a square image, or where the lens forgives it", FROM_COLMAP),
-        *({"suffix": "jpg", "size": (80, 80)},), orientation=(6, 5, 7, 8), turned=(False,),
-    ),
-    _fault("corner", "a crop is taken for images of half the size", NEUS, principal=("corner",), ratio=(1,)),
     _fault(
         *("corner, resized", "a crop that was resized too is taken for one of the two", NEUS, {"masks": "255"}),
         principal=("corner",), ratio=(2, 4),
     ),
-    _fault("k4", "the r⁸ term of a perspective lens is a denominator, as OpenCV's k4", ("nerfstudio",), lens=("K4",)),
-    _fault("far away", "the focus point is pulled to the origin of the world", FROM_COLMAP, far=1e4),
     _fault("far Blender", "cameras far from the origin lose their digits to float32", ("blender",), far=1e2),
-    _fault("ignore", "mask_path means where not to train, but carves the object", ("nerfstudio",), masks=("ignore",)),
-    _fault("listed twice", "a frame is held out and trained on", ("ngp", "nerfstudio"), repeated=("equal",)),
-    _fault("two poses", "the last of two poses of a photograph wins", ("ngp", "nerfstudio"), repeated=("other",)),
 )  # fmt: skip
 
 

@@ -170,4 +170,6 @@ def name_unused_keys(unused: Unused, path: Path, meta: Frame, frames: Sequence[F
     found = {key for block in (meta, *frames) for key in block}
     used = _USED if splits_in_files else _USED | _TRANSFORMS_USED
     replaced = {"camera_angle_x": "fl_x", "camera_angle_y": "fl_y", "is_fisheye": "camera_model"}
+    if "from_na" in meta:  # NeuS2's: `with_common_keys` reads these, and has said what it leaves out
+        found -= {"from_na", "intrinsic_matrix", "scale", "offset", "aabb_scale", "n2w"}
     unused.keys(path, found, used - {old for old, new in replaced.items() if new in found}, _KNOWN)

@@ -28,8 +28,8 @@ def told_by_masks(masks: Sequence[np.ndarray], c2w: np.ndarray, intrinsics: np.n
 def explained_share(masks: Sequence[np.ndarray], c2w: np.ndarray, intrinsics: np.ndarray) -> float:
     """The mean share in [0, 1] of masks (H, W) bool that their visual hull within the unit sphere covers.
 
-    c2w: (N, 3, 4) OpenCV; intrinsics: (N, 4) fx, fy, cx, cy in pixels, centres at +1/2. A point that no view has in
-    frame is not in the hull."""
+    c2w: (N, 3, 4) OpenCV; intrinsics: (N, 4) fx, fy, cx, cy in pixels, centres at +1/2. A point that fewer than
+    half of the views have in frame is not in the hull: one view alone would explain its own mask by it."""
     axis = np.linspace(-1.0, 1.0, _SIDE)
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     grid = grid[np.linalg.norm(grid, axis=1) <= 1.0]
@@ -44,7 +44,7 @@ def explained_share(masks: Sequence[np.ndarray], c2w: np.ndarray, intrinsics: np
         missed += inside & ~mask[place]
         cell = max(1, int(np.ceil(_SPACING * max(fx, fy) * (axis[1] - axis[0]) / np.nanmedian(z))))
         places.append((inside, place, cell))
-    hull = (seen > 0) & (missed <= _MAX_MISSES * seen)
+    hull = (2 * seen >= len(masks)) & (missed <= _MAX_MISSES * seen)
     return float(np.mean([_covered(mask, hull, *one) for mask, one in zip(masks, places, strict=True)]))
 
 

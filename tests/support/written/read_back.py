@@ -18,6 +18,7 @@ from scene_choices import Choices
 from written_scene import write_scene
 
 from datasets.datamodule import SceneData
+from datasets.region_fit import auto_radius, check_region
 from datasets.sampler import RaySampler
 from systems.configs import read_experiment
 from utils.errors import InputError
@@ -58,6 +59,8 @@ def compare(root: Path, choices: Choices, world: World) -> Verdict:
     try:
         with _warnings() as told:
             data = _scene_data(root, choices)
+            if choices.layout == "blender":  # a training refuses what lies beside its region, however large
+                check_region(scene := data.scene("train"), auto_radius(scene), "")
             views = {split: data.views(split, torch.device("cpu")) for split in ("train", "test")}
         _compare(choices, world, views, told)
     except InputError as error:

@@ -134,16 +134,12 @@ class GatedRadianceConfig(ReflectedRadianceConfig):
     """Colour of a point that may be shiny or matt: it sees a mixture of the reflected direction and the direction of
     view, by a share that each point learns as its last geometry feature (after Wang et al. 2023). For SDFs."""
 
+    input_feature_dim: Annotated[
+        int, Range(5, 1027)
+    ]  # the distance, the share, the normal: model.geometry.feature_dim + 3
     # share of the reflected direction where the last feature is 0, as it is on the surface at first; from a small one a
     # mirror may never be found, since the colours first learn what the direction of view tells
     reflected_at_start: Annotated[float, Range(above=0.0, below=1.0)] = 0.8
-
-    def __post_init__(self) -> None:
-        if self.input_feature_dim < 5:
-            raise ConfigError(
-                f".input_feature_dim: expected 5 or more, since the last feature is the share of the reflected "
-                f"direction and the first the distance; got {self.input_feature_dim}. Raise model.geometry.feature_dim."
-            )
 
 
 def check_pair(geometry: Any, texture: Any, geometry_key: str, texture_key: str) -> None:

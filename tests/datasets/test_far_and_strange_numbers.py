@@ -154,7 +154,7 @@ def test_the_meaning_of_k4_depends_on_the_lens():
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"camera_model": "EQUIRECTANGULAR"}, "pinhole views"),
+        ({"camera_model": "EQUIRECTANGULAR"}, "pinhole images"),
         ({"camera_model": "ORTHOPHOTO"}, "one of PINHOLE, .*Undistort"),
         ({"camera_model": "OPENCV", "is_fisheye": True}, "contradict"),
         ({"camera_model": "OPENCV", "k5": 0.1}, "no k5"),

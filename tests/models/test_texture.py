@@ -21,7 +21,6 @@ from models.network_configs import FullyFusedMLPConfig, HashGridConfig, Spherica
 from models.neus import NeuS
 from models.ops.reference.reflection import reflect
 from models.texture import GatedRadiance, ReflectedRadiance, VolumeRadiance
-from utils.errors import ConfigError
 
 PARTS = 7, SphericalHarmonicsConfig(3), FullyFusedMLPConfig(n_neurons=16), "sigmoid"
 CONFIG, GATED = ReflectedRadianceConfig(*PARTS), GatedRadianceConfig(*PARTS)
@@ -93,12 +92,6 @@ def test_the_share_at_the_start_is_that_of_the_config() -> None:
 
 def test_its_network_is_as_wide_as_that_of_volume_radiance() -> None:
     assert GatedRadiance(GATED, 7).network.dim_in == VolumeRadiance(VolumeRadianceConfig(*PARTS), 7).network.dim_in
-
-
-def test_a_share_needs_a_feature_of_its_own() -> None:
-    GatedRadianceConfig(5, *PARTS[1:])
-    with pytest.raises(ConfigError, match=r"input_feature_dim: expected 5 or more.*got 4\. Raise"):
-        GatedRadianceConfig(4, *PARTS[1:])
 
 
 def reflecting(texture: ReflectedRadianceConfig = CONFIG, lightings: int = 0, backend: str = "reference") -> NeuS:

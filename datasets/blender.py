@@ -22,6 +22,9 @@ from utils.images import read_image
 from utils.registry import register
 
 log = logging.getLogger(__name__)
+_FARTHEST = (
+    1000.0  # of the distances between cameras, that they may be from the origin: 1e-7 of it is a tenth of a pixel
+)
 
 
 @register("dataset", "blender", builds="datasets.blender:BlenderLoader")
@@ -75,6 +78,7 @@ class BlenderLoader:
         wheres = [f"{file}, frame '{frame.get('file_path')}'" for frame in frames]
         require_inside(self.root, paths, config.follow_links)
         c2w = np.stack([read_pose(frame, where) for frame, where in zip(frames, wheres, strict=True)])
+        _refuse_far(c2w, file)
         shapes = [read_shape(meta, frame, where) for frame, where in zip(frames, wheres, strict=True)]
         orientations = {path: orientation_of(path, shape) for path, shape in zip(paths, shapes, strict=True)}
         say_orientations(orientations, self._warn_once)
@@ -121,3 +125,18 @@ class BlenderLoader:
         if not has_evaluation and self.config.holdout != 0:
             log.warning("%s: no val or test views; holding out some of the train views (dataset.holdout)", self.root)
         return files["train"], not has_evaluation
+
+
+def _refuse_far(c2w: np.ndarray, file: Path) -> None:
+    """Raises DataError for cameras (N, 3, 4) so far from the origin that single precision moves them apart.
+
+    They stay where the file has them, so a region around the origin shows nothing of such a scene either."""
+    centres = c2w[:, :3, 3]
+    middle = centres.mean(axis=0)
+    away, apart = float(np.linalg.norm(middle)), float(np.linalg.norm(centres - middle, axis=1).max())
+    if 0.0 < apart < away / _FARTHEST:
+        raise DataError(
+            f"{file}: expected cameras around the origin, got them {away:.4g} away and within {apart:.4g} of each "
+            f"other. Move the origin into the object, or use the loader that does: --config configs/neus-colmap.yaml "
+            f"dataset.name=transforms dataset.file={file.name} and the same dataset.root_dir."
+        )

@@ -184,3 +184,15 @@ def test_transparent_images_are_refused(blender_root):
         write_png(blender_root / f"test/r_{i}.png", random_image(i) * np.array([1, 1, 1, 0], np.uint8))
     with pytest.raises(DataError, match="transparent"):
         load(blender_root, "test")
+
+
+def test_cameras_that_single_precision_would_blur_are_refused(blender_root):
+    def move(meta, away: float) -> None:
+        for frame in meta["frames"]:
+            frame["transform_matrix"][0][3] += away
+
+    edit(blender_root, lambda meta: move(meta, 100.0))
+    load(blender_root)  # whether the region sees anything is told before training
+    edit(blender_root, lambda meta: move(meta, 1e6))
+    with pytest.raises(DataError, match=r"around the origin, got them 1e\+06 away .* dataset.name=transforms"):
+        load(blender_root)

@@ -22,9 +22,7 @@ from utils.images import read_image
 from utils.registry import register
 
 log = logging.getLogger(__name__)
-_FARTHEST = (
-    1000.0  # of the distances between cameras, that they may be from the origin: 1e-7 of it is a tenth of a pixel
-)
+_FARTHEST = 1000.0  # distances between cameras from the origin: 1e-7 of that is a tenth of a pixel
 
 
 @register("dataset", "blender", builds="datasets.blender:BlenderLoader")

@@ -19,14 +19,22 @@ Frame = dict[str, Any]
 SAME = 1e-5  # how far the same pose may differ, as a share of the distance from the origin, and in rotation
 SPLIT_KEYS = ("train_filenames", "val_filenames", "test_filenames")
 SPHERE_KEYS = ("sphere_center", "sphere_radius")
-_USED = {"frames", "file_path", "transform_matrix", *LENS_KEYS}
-_TRANSFORMS_USED = {"mask_path", "ply_file_path", "applied_transform", "applied_scale", *SPLIT_KEYS, *SPHERE_KEYS}
+_USED = {"frames", "file_path", "transform_matrix", "from_na", "intrinsic_matrix", *LENS_KEYS}
+_TRANSFORMS_USED = {
+    "mask_path",
+    "masks",
+    "ply_file_path",
+    "applied_transform",
+    "applied_scale",
+    *SPLIT_KEYS,
+    *SPHERE_KEYS,
+}
 _KNOWN = {  # by instant-ngp, nerfstudio, neuralangelo, NeuS2 and NeRF's own renderings
-    *(*_TRANSFORMS_USED, "aabb_scale", "aabb_range", "scale", "offset", "up", "render_aabb", "from_na", "centered"),
+    *(*_TRANSFORMS_USED, "aabb_scale", "aabb_range", "scale", "offset", "up", "render_aabb", "n2w", "centered"),
     *("scaled", "sk_x", "sk_y", "sharpness", "rotation", "depth_path", "depth_file_path", "colmap_im_id", "time"),
     *("normal_path", "orientation_override", "auto_scale_poses_override", "n_frames", "fps", "timestamp", "k5", "k6"),
     *("n_extra_learnable_dims", "integer_depth_scale", "enable_depth_loading", "white_transparent", "near", "far"),
-    *("black_transparent", "mask_color", "rolling_shutter", "intrinsic_matrix", "camera_angle_x", "camera_angle_y"),
+    *("black_transparent", "mask_color", "rolling_shutter", "camera_angle_x", "camera_angle_y"),
     *("is_fisheye", "s1", "s2", "s3", "s4"),
 }
 
@@ -170,6 +178,4 @@ def name_unused_keys(unused: Unused, path: Path, meta: Frame, frames: Sequence[F
     found = {key for block in (meta, *frames) for key in block}
     used = _USED if splits_in_files else _USED | _TRANSFORMS_USED
     replaced = {"camera_angle_x": "fl_x", "camera_angle_y": "fl_y", "is_fisheye": "camera_model"}
-    if "from_na" in meta:  # NeuS2's: `with_common_keys` reads these, and has said what it leaves out
-        found -= {"from_na", "intrinsic_matrix", "scale", "offset", "aabb_scale", "n2w"}
     unused.keys(path, found, used - {old for old, new in replaced.items() if new in found}, _KNOWN)

@@ -10,7 +10,6 @@ from utils.config.schema import is_number
 from utils.errors import DataError
 
 log = logging.getLogger(__name__)
-_UNUSED = ("n2w", "scale", "offset", "aabb_scale")
 
 
 def with_common_keys(meta: dict[str, Any], frames: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
@@ -19,10 +18,8 @@ def with_common_keys(meta: dict[str, Any], frames: list[dict[str, Any]], path: P
     if meta.get("from_na") not in (None, True, False):
         raise DataError(f"{path}: expected from_na to be true or false, got {meta['from_na']!r}.")
     if meta.get("from_na"):
-        unused = ", ".join(key for key in _UNUSED if key in meta)
         log.info(
-            "%s: from_na, so its poses have OpenCV's axes, as NeuS2 writes them; meshes come in their coordinates%s",
-            *(path, f". Not used: {unused}" if unused else ""),
+            "%s: from_na, so its poses have OpenCV's axes, as NeuS2 writes them; meshes come in their coordinates", path
         )
         frames = [frame | {"transform_matrix": _opengl(frame.get("transform_matrix"))} for frame in frames]
     return [_with_intrinsics(frame, f"{path}, frame '{frame.get('file_path')}'") for frame in frames]

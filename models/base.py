@@ -206,7 +206,8 @@ class VolumeModel(nn.Module):
         raise NotImplementedError
 
     def color(self, points: Tensor, outward: Tensor) -> Tensor:
-        """(N, 3) rgb in [0, 1] of surface points (N, 3) seen from where `outward` (N, 3), of unit length, points to."""
+        """(N, 3) rgb of surface points (N, 3) seen from where `outward` (N, 3), of unit length, points to; as `shade`
+        has it, in [0, 1] only once it is shown."""
         raise NotImplementedError
 
     def clip_to_region(self, rays: Rays) -> Rays:

@@ -49,4 +49,4 @@ class NeRF(VolumeModel):
 
     def color(self, points: Tensor, outward: Tensor) -> Tensor:
         """See VolumeModel.color."""
-        return self.texture(-outward, None, self.geometry(points)[1]).clamp(0.0, 1.0)
+        return self.texture(-outward, None, self.geometry(points)[1])

@@ -99,7 +99,7 @@ class NeuS(VolumeModel):
         rays = Rays(points + outward, -outward, *torch.zeros_like(points[:, :2]).unbind(1))
         number = torch.zeros_like(rays.near, dtype=torch.int64)
         seen = [replace(rays, lighting=number + i) for i in range(max(self.num_lightings, 1))]
-        return torch.stack([self._colors(one, None, feature, normal).clamp(0.0, 1.0) for one in seen]).mean(0)
+        return torch.stack([self._colors(one, None, feature, normal) for one in seen]).mean(0)
 
     def _colors(self, rays: Rays, packed: RaySamples | None, feature: Tensor, normal: Tensor) -> Tensor:
         """(S, 3) rgb of samples with a feature (S, F) and a unit normal (S, 3), each ray in its lighting."""

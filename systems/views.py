@@ -10,6 +10,17 @@ from utils.cameras import Camera
 from utils.rays import RayBatch, Redirect, SourceViews
 
 
+class Shown(Protocol):
+    """Makes of a model's colours those that are shown, see `models.photographs.photometry.AsShown`."""
+
+    def __call__(self, rgb: Tensor, opacity: Tensor | None = None, background: Tensor | None = None) -> Tensor: ...
+
+
+def as_rendered(rgb: Tensor, opacity: Tensor | None = None, background: Tensor | None = None) -> Tensor:
+    """The colours (R, 3) as they are: those of a model that knows no exposures."""
+    return rgb
+
+
 class TrainingViews(Protocol):
     """Draws the rays of a training step."""
 

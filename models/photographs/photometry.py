@@ -23,21 +23,36 @@ class Exposure(nn.Module):
         super().__init__()
         self.affine = nn.Parameter(torch.zeros(num_images, 2, 3))  # log gain and offset
 
+    @classmethod
+    def like(cls, state: Mapping[str, Tensor]) -> "Exposure | None":
+        """New exposures of as many photographs as those in the state of a system, "exposure.affine"; None without."""
+        return cls(len(state["exposure.affine"])) if "exposure.affine" in state else None
+
     @property
     def centred(self) -> Tensor:
         """(N, 2, 3) log gains and offsets, less their means over all photographs."""
         return self.affine - self.affine.mean(dim=0)
 
+    @property
+    def median(self) -> Tensor:
+        """(2, 3) the median log gain and offset of each channel, relative to the mean; the middle of an even number."""
+        return self.centred.quantile(0.5, dim=0)
+
     def forward(self, light: Tensor, cover: Tensor, image: Tensor) -> Tensor:
         """(R, 3) colours over black as the photographs image (R,) show them, from those of the mean exposure.
 
         cover: (R, 1) in [0, 1], the share of a pixel that is exposed."""
-        gain, offset = rows_of(self.centred, image).unbind(dim=1)
-        return light * gain.exp() + cover * offset
+        return _exposed(light, cover, rows_of(self.centred, image))
 
     def prior(self) -> Tensor:
         """() the mean squared log gain and offset: what photographs do not determine stays with the mean of all."""
         return self.centred.square().sum(dim=1).mean()
+
+
+def _exposed(light: Tensor, cover: Tensor, affine: Tensor) -> Tensor:
+    """(R, 3) colours (R, 3) over black with log gains and offsets (R, 2, 3); cover: see `Exposure.forward`."""
+    gain, offset = affine.unbind(dim=-2)
+    return light * gain.exp() + cover * offset
 
 
 @dataclass(frozen=True)
@@ -165,3 +180,25 @@ class Photometry:
     def prior(self) -> Tensor:
         """() the sum of the priors of exposure and optics."""
         return sum(part.prior() for part in (self.exposure, self.optics) if part is not None)
+
+
+@dataclass(frozen=True)
+class AsShown:
+    """Colours that leave the program without a photograph of their own, of a mesh and of new views: as a photograph of
+    the median exposure shows them, without vignette and response.
+
+    The model is held at the mean exposure, which a few bright photographs make brighter than nearly all others are."""
+
+    exposure: Exposure | None = None
+    has_masks: bool = False  # then the background was painted in afterwards, and only the foreground is exposed
+
+    @torch.no_grad()
+    def __call__(self, rgb: Tensor, opacity: Tensor | None = None, background: Tensor | None = None) -> Tensor:
+        """(R, 3) colours (R, 3) of the model, as they are to be shown; they may leave [0, 1].
+
+        opacity: (R,) and background: (3,) of rays; None: of points on a surface."""
+        if self.exposure is None:
+            return rgb
+        cover = opacity[:, None] if self.has_masks and opacity is not None else torch.ones_like(rgb[:, :1])
+        behind = 0.0 if background is None else (1.0 - cover) * background
+        return _exposed(rgb - behind, cover, self.exposure.median) + behind

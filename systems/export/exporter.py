@@ -31,7 +31,7 @@ from systems.export.density_level import density_level
 from systems.export.filling import fill_hidden
 from systems.export.floaters import drop_small_components
 from systems.export.solid import Enclosure
-from systems.views import PosedViews
+from systems.views import PosedViews, Shown, as_rendered
 from utils import registry
 from utils.memory import HalvingChunks
 from utils.mesh import Mesh, transform
@@ -60,6 +60,7 @@ class LevelSet:
     level: float  # value of the field at the surface
     spacing: float  # of the lattice that marching cubes works on, in scene units
     enclosure: Enclosure | None = None  # what it is cut with
+    shown: Shown = as_rendered  # see `export_mesh`
 
 
 @torch.no_grad()
@@ -71,14 +72,15 @@ def export_mesh(
     views: LoadViews | None = None,
     on_mesh: Callable[[Mesh], None] | None = None,
     crop: Callable[[Mesh], Mesh] = lambda mesh: mesh,
+    shown: Shown = as_rendered,
 ) -> dict[str, Any]:
     """Writes `<stem>-mc<R>.<format>` for each export format and returns a report.
 
     views: photographs, for the level of a density, for masks that keep a small component, for `export.crop` and for
     `export.texture=views`; may be None if the configuration asks for neither a level, a crop nor such a texture;
     on_mesh: called with the mesh in scene coordinates once the files are written; crop: applied to the extracted mesh,
-    in scene coordinates, before all other steps. Raises ReconstructionError if the field has no surface, and then
-    writes nothing."""
+    in scene coordinates, before all other steps; shown: makes of the model's colours those of the mesh. Raises
+    ReconstructionError if the field has no surface, and then writes nothing."""
     started = time.perf_counter()
     isosurface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}
@@ -89,7 +91,7 @@ def export_mesh(
     mesh = chunks.run(lambda chunk: extract_surface(model, isosurface.resolution, level, chunk, enclosure))
     mesh, num_hollows = (mesh, 0) if enclosure is None else enclosure.fill(mesh)
     mesh = mesh if enclosure is None or config.bottom == "closed" else enclosure.without_bottom(mesh)
-    surface = LevelSet(model, level, spacing, enclosure)
+    surface = LevelSet(model, level, spacing, enclosure, shown)
     world_scale = float(np.cbrt(abs(np.linalg.det(world_from_scene[:3, :3]))))
     mesh, cleaning = _postprocess(crop(mesh), surface, config, views, world_scale)
     mesh = _add_appearance(mesh, surface, config, views)
@@ -200,14 +202,14 @@ def _postprocess(
 def _add_appearance(mesh: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None) -> Mesh:
     """The mesh with colours at its vertices and a texture, as far as the configuration asks for them."""
     if config.export_vertex_color:
-        mesh = add_vertex_colors(mesh, surface.model)
+        mesh = add_vertex_colors(mesh, surface.model, surface.shown)
     if config.texture == "none":
         return mesh
     from systems.export.texturing import bake_texture
 
     def model_colors(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
         """Colours of the level set near the faces, which only approximate it."""
-        return surface_colors(surface.model, points, normals, surface.level, reach=2.0 * surface.spacing)
+        return surface_colors(surface.model, points, normals, surface.shown, surface.level, 2.0 * surface.spacing)
 
     photos = None
     if config.texture == "views":
@@ -216,15 +218,20 @@ def _add_appearance(mesh: Mesh, surface: LevelSet, config: ExportConfig, views: 
     return bake_texture(mesh, config.texture_size, model_colors, photos)
 
 
-def add_vertex_colors(mesh: Mesh, model: VolumeModel) -> Mesh:
-    """A mesh in scene coordinates, with normals, in the colours that the model has at its vertices."""
-    return replace(mesh, colors=to_uint8(surface_colors(model, mesh.vertices, mesh.normals)))
+def add_vertex_colors(mesh: Mesh, model: VolumeModel, shown: Shown = as_rendered) -> Mesh:
+    """A mesh in scene coordinates, with normals, in the colours that the model has at its vertices, as shown."""
+    return replace(mesh, colors=to_uint8(surface_colors(model, mesh.vertices, mesh.normals, shown)))
 
 
 def surface_colors(
-    model: VolumeModel, points: np.ndarray, normals: np.ndarray, level: float = 0.0, reach: float = 0.0
+    model: VolumeModel,
+    points: np.ndarray,
+    normals: np.ndarray,
+    shown: Shown = as_rendered,
+    level: float = 0.0,
+    reach: float = 0.0,
 ) -> np.ndarray:
-    """(P, 3) float32 colours in [0, 1] of scene points (P, 3), seen against their normals (P, 3).
+    """(P, 3) float32 colours in [0, 1] of scene points (P, 3), seen against their normals (P, 3), as `shown` has them.
 
     reach: scene units by which a point of an SDF may first move onto the surface `sdf == level`; 0: it stays."""
 
@@ -232,15 +239,15 @@ def surface_colors(
         on_surface, outward = rows.split(3, dim=1)
         if reach > 0.0 and model.is_sdf:
             on_surface = project_to_level(on_surface, lambda x: model.geometry(x)[:2], level, reach, TEXEL_STEPS)
-        return model.color(on_surface, outward)
+        return shown(model.color(on_surface, outward)).clamp(0.0, 1.0)
 
     rows = np.hstack([points.astype(np.float32), normals.astype(np.float32)])
     return postprocess.evaluate_points(rows, color, model.occupancy.value.device, CPU_CHUNK)
 
 
-def preview_mesh(mesh: Mesh, model: VolumeModel) -> Mesh:
-    """The mesh, in scene coordinates, with at most about PREVIEW_FACES faces and the colours of the model."""
+def preview_mesh(mesh: Mesh, model: VolumeModel, shown: Shown = as_rendered) -> Mesh:
+    """The mesh, in scene coordinates, with at most about PREVIEW_FACES faces and the model's colours as shown."""
     small = decimate(mesh, PREVIEW_FACES)
     if small.colors is not None:
         return small
-    return add_vertex_colors(replace(small, normals=vertex_normals(small)), model)
+    return add_vertex_colors(replace(small, normals=vertex_normals(small)), model, shown)

@@ -89,10 +89,8 @@ def read_newest(paths: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
 
 
 def weights_of(content: dict[str, Any]) -> dict[str, Tensor]:
-    """The weights of a checkpoint without those that depend on the training images."""
-    return {
-        name: value for name, value in content["state_dict"].items() if not name.startswith(("exposure.", "error_map."))
-    }
+    """The weights of a checkpoint, without those that only its training reads."""
+    return {name: value for name, value in content["state_dict"].items() if not name.startswith("error_map.")}
 
 
 def check_fit(path: Path, state: Mapping[str, Tensor], module: nn.Module, changed: Callable[[], str] = str) -> None:

@@ -12,6 +12,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 from models.base import VolumeModel
 from models.inference import RaysAt, render_pixels
 from models.photographs.photometry import Photometry
+from systems.views import Shown, as_rendered
 from utils.rays import RayBatch
 from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side
 
@@ -52,9 +53,11 @@ def evaluate_view(
     return RenderedView(images["rgb"], side_by_side(list(parts.values())), tuple(parts), metrics)
 
 
-def render_view(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int]) -> RenderedView:
-    """Renders a view without a photograph, size = (W, H)."""
-    images = _render(model, rays_at, background, size)
+def render_view(
+    model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int], shown: Shown = as_rendered
+) -> RenderedView:
+    """Renders a view without a photograph, size = (W, H), in the colours that `shown` makes of the model's."""
+    images = _render(model, rays_at, background, size, partial(shown, background=background))
     parts = _parts(images, None)
     return RenderedView(images["rgb"], side_by_side(list(parts.values())), tuple(parts), {})
 

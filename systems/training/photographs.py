@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.photographs.photometry import Exposure, Optics, Photometry, cameras_of
+from models.photographs.photometry import AsShown, Exposure, Optics, Photometry, cameras_of
 from models.photographs.poses import CameraCorrections
 from systems.training.data import Data, Views
 from utils.rays import Corrections, Photographs
@@ -33,7 +33,8 @@ def new_parts(config: Any, views: Views) -> dict[str, nn.Module]:
 
 def parts_like(weights: Mapping[str, Tensor]) -> dict[str, nn.Module]:
     """The parts that the weights of a checkpoint are of, for a test pass or an export."""
-    found = {"optics": Optics.like(weights), "poses": CameraCorrections.like(weights)}
+    makers = {"exposure": Exposure, "optics": Optics, "poses": CameraCorrections}
+    found = {name: maker.like(weights) for name, maker in makers.items()}
     return {name: part for name, part in found.items() if part is not None}
 
 
@@ -43,6 +44,13 @@ def photometry(parts: Mapping[str, nn.Module], views: Views, with_exposure: bool
     if optics is None:
         return None if exposure is None else Photometry(exposure)
     return Photometry(exposure, optics, optics.frames(views.photographs, views.heights))
+
+
+def as_shown(parts: Mapping[str, nn.Module], photograph: np.ndarray) -> AsShown:
+    """How colours are shown that have no photograph of their own; all that show some ask here.
+
+    photograph: (H, W, 3|4) uint8, any one, which tells whether photographs have masks."""
+    return AsShown(parts.get("exposure"), has_masks=photograph.shape[2] == 4)
 
 
 def keep_cameras(parts: Mapping[str, nn.Module], data: Data, device: torch.device, save: Path) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from systems.steps.readout import Readout
 from systems.steps.step import Figures, TrainingStep, view_background
 from systems.training.data import Data
 from systems.training.evaluation import RenderedView, evaluate_view, render_view
-from systems.training.photographs import corrections_of, keep_cameras, new_parts, parts_like, photometry
+from systems.training.photographs import as_shown, corrections_of, keep_cameras, new_parts, parts_like, photometry
+from systems.views import Shown
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
 from utils.images import read_image, write_png
@@ -199,10 +200,8 @@ class ReconstructionSystem(pl.LightningModule):
     def _view(self, split: str, index: int) -> RenderedView:
         views, background = self.data.views(split, self.device), view_background(self.experiment.model, self.device)
         batch, size = views.image(index, background), views.size(index)
-        image = partial(views.image, index, background)
-        return evaluate_view(
-            self.model, batch, size, lambda shift: image(shift).rays, photometry(self.learned, views, False)
-        )
+        image, seen = partial(views.image, index, background), photometry(self.learned, views, False)
+        return evaluate_view(self.model, batch, size, lambda shift: image(shift).rays, seen)
 
     def on_test_start(self) -> None:
         """Sets the model and the cameras to the current step; drops the results of an earlier pass."""
@@ -234,10 +233,11 @@ class ReconstructionSystem(pl.LightningModule):
         self._keep_frame(f"it{self.current_step}-orbit", int(batch), self._orbit_panel(int(batch)))
 
     def _orbit_panel(self, index: int) -> np.ndarray:
-        orbit = partial(self.data.orbit, index, self.device)
-        return render_view(
-            self.model, lambda shift: orbit(shift)[0], view_background(self.experiment.model, self.device), orbit()[1]
-        ).panel
+        orbit, color = partial(self.data.orbit, index, self.device), view_background(self.experiment.model, self.device)
+        return render_view(self.model, lambda shift: orbit(shift)[0], color, orbit()[1], self._as_shown()).panel
+
+    def _as_shown(self) -> Shown:
+        return as_shown(self.learned, self.data.views("test", self.device).photograph(0))
 
     def _keep_frame(self, folder: str, index: int, panel: np.ndarray) -> None:
         self.frames.append(self.save_dir / folder / f"{index:03d}.png")
@@ -276,8 +276,8 @@ class ReconstructionSystem(pl.LightningModule):
         write_video(video, frames, self.experiment.export.video_fps)
         self.report = {**self._mean_metrics("test"), "video": video.name, "held_out": self._held_out()}
         try:
-            frame, views = self.data.world_from_scene, lambda split: self.data.views(split, self.device)
-            mesh = export_mesh(self.model, self.experiment, self.save_dir / stem, frame, views, self._show_mesh)
+            told = self.save_dir / stem, self.data.world_from_scene, partial(self.data.views, device=self.device)
+            mesh = export_mesh(self.model, self.experiment, *told, self._show_mesh, shown=self._as_shown())
         except ReconstructionError as error:
             self.failure, mesh = error, {"error": str(error)}
         self.report["mesh"] = mesh
@@ -290,7 +290,7 @@ class ReconstructionSystem(pl.LightningModule):
     def _show_mesh(self, mesh: Mesh) -> None:
         from systems.export.exporter import preview_mesh
 
-        self.board.show_mesh(preview_mesh(mesh, self.model), self.current_step)
+        self.board.show_mesh(preview_mesh(mesh, self.model, self._as_shown()), self.current_step)
 
     def on_predict_end(self) -> None:
         """Writes the orbit video."""

@@ -14,6 +14,7 @@ from systems.configs import Experiment
 from systems.export.exporter import LoadViews
 from systems.runs import RunFolder
 from systems.runs.checkpoints import load_weights
+from systems.training.photographs import as_shown
 from systems.training.reconstruction import ReconstructionSystem
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
@@ -62,6 +63,7 @@ class FinishedRun:
             step=lambda: self._step,
             status=lambda: self.checkpoints[self._step].name,
             precision=precision,
+            shown=lambda: as_shown(self._system.learned, self.viewed.scene.image(0)),
         )
 
     def serve(self, address: Address, stop: threading.Event, ready: Callable[[Address], None]) -> None:

@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Callback
 from systems.runs import RunFolder
 from systems.runs.saving import Saver
 from systems.training.callbacks import TrainingClock
+from systems.training.photographs import as_shown
 from systems.training.reconstruction import ReconstructionSystem
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
@@ -47,6 +48,7 @@ class LiveView(Callback):
             step=lambda: pl_module.current_step,
             status=lambda: ", ".join(f"{name} {value:.4g}" for name, value in pl_module.shown.items()),
             precision=trainer.precision_plugin.val_step_context,
+            shown=lambda: as_shown(pl_module.learned, trainer.datamodule.scene("train").image(0)),
         )
         # Several processes wait for each other in each step, but not for as long as a visitor may pause one of them.
         commands = COMMANDS if trainer.world_size == 1 else ("save", "export")

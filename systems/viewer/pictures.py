@@ -12,6 +12,7 @@ from models.inference import render_rays
 from systems.report.pictures import error_image
 from systems.viewer.photos import ViewerScene, nearest_view, sample_photo
 from systems.viewer.requests import CameraState, CropBox, PictureKind
+from systems.views import Shown, as_rendered
 from utils.cameras import pixel_rays
 from utils.rays import Rays
 from utils.visualise import depth_to_rgb, normal_to_rgb, to_uint8
@@ -38,17 +39,21 @@ def render_picture(
     size: tuple[int, int],
     box: CropBox | None = None,
     keep_going: Callable[[], bool] = lambda: True,
+    shown: Shown = as_rendered,
 ) -> RenderedPicture | None:
     """A picture of any kind but "none", size = (width, height) in pixels, that fills a visitor's window.
 
     background: (3,) on the model's device; box: only what lies inside is rendered; keep_going: called several times a
-    second, once it returns False the result is None. A density has no normals, so its colours are shown instead. Draws
-    no random numbers and does not change the model."""
+    second, once it returns False the result is None; shown: makes of the model's colours those of the picture, except
+    for the error, which is that of the mean exposure as in the report. A density has no normals, so its colours are
+    shown instead. Draws no random numbers and does not change the model."""
     width, height = size
     rays = camera_rays(camera, size, scene.far, background)
     images = _render(model, clip_to_box(rays, box) if box else rays, background, keep_going)
     if images is None:
         return None
+    if picture != "error":
+        images["rgb"] = shown(images["rgb"], images["opacity"], background)
     images = {name: image.view(height, width, *image.shape[1:]).cpu().numpy() for name, image in images.items()}
     solid = images["opacity"] > 0.5
     forward = torch.as_tensor(camera.c2w[:, 2], dtype=torch.float32, device=background.device)

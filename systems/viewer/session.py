@@ -21,6 +21,7 @@ from systems.viewer.photos import ViewerScene
 from systems.viewer.pictures import RenderedPicture, render_picture
 from systems.viewer.requests import Command, CropBox, Mailbox, MeshSettings, Visitor
 from systems.viewer.surface import coarse_mesh, crop_to_box, level_from_slider, with_level, with_views
+from systems.views import Shown, as_rendered
 from utils.errors import InputError, ReconstructionError
 from utils.mesh import Mesh
 
@@ -73,6 +74,7 @@ class ViewedModel:
     step: Callable[[], int]  # training steps behind the weights
     status: Callable[[], str]  # a line about them, such as loss and PSNR
     precision: Callable[[], AbstractContextManager]  # context in which views are rendered
+    shown: Callable[[], Shown] = lambda: as_rendered  # see `as_shown`; asked for whenever colours are shown
 
     @property
     def device(self) -> torch.device:
@@ -161,14 +163,9 @@ class Session:
         viewed, box = self.viewed, self.mailbox.box
         level = level_from_slider(viewed.model, viewed.experiment, viewed.views, self.mailbox.mesh.level)
         stem = viewed.save_dir / f"view-it{viewed.step()}"
-        report = export_mesh(
-            viewed.model,
-            with_level(viewed.experiment, level),
-            stem,
-            viewed.world_from_scene,
-            viewed.views,
-            crop=partial(crop_to_box, box=box),
-        )
+        export = partial(export_mesh, crop=partial(crop_to_box, box=box), shown=viewed.shown())
+        told = with_level(viewed.experiment, level), stem, viewed.world_from_scene, viewed.views
+        report = export(viewed.model, *told)
         return f"exported {', '.join(report['files'])}: {report['faces']} faces, in {stem.parent}"
 
     def _run_commands(self) -> None:
@@ -246,9 +243,8 @@ class Session:
             begun, changes = self.now(), self.mailbox.changes
             with torch.no_grad(), viewed.precision():
                 args = viewed.scene, visitor.camera, visitor.picture, size, self.mailbox.box
-                picture = render_picture(
-                    viewed.model, self._background, *args, lambda: not can_abort or self.mailbox.changes == changes
-                )
+                args += (lambda: not can_abort or self.mailbox.changes == changes), viewed.shown()
+                picture = render_picture(viewed.model, self._background, *args)
             if picture is None:
                 return
             self._picture_sizer.record(size, self.now() - begun)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from datasets.options import Holdout, Resolution
 from utils.errors import ConfigError, DataError
+from utils.files import natural_key
 from utils.images import SUFFIXES, resize_area
 
 log = logging.getLogger(__name__)
@@ -105,11 +105,6 @@ def require_folder(folder: Path, contents: str) -> None:
             f"{folder}: {got}. Expected {contents}; set dataset.root_dir to the folder of the scene, "
             f"relative to where the command is run."
         )
-
-
-def natural_key(name: str) -> list[tuple[bool, int, str]]:
-    """Sorting key that puts `2.png` before `10.png`."""
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.findall(r"\d+|\D+", name)]
 
 
 def list_images(folder: Path, deep: bool = False) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from datasets.assemble import list_images, natural_key, require_folder
+from datasets.assemble import list_images, require_folder
 from datasets.files.colmap_cameras import check_cameras, read_names
 from datasets.files.colmap_sizes import check_sizes
 from datasets.files.inside import require_inside
@@ -18,6 +18,7 @@ from datasets.geometry.lens import check_focal_lengths, lens_of
 from datasets.geometry.normalise import SparsePoints
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.errors import DataError
+from utils.files import natural_key
 from utils.registry import register
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,10 @@
-"""Writes files whole or not at all, so that a crash or a full disk never leaves half a result behind."""
+"""Writes files whole or not at all, so that a crash or a full disk never leaves half a result behind; orders their
+names."""
 
 import errno
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,3 +67,8 @@ class BestEffortWrites:
             if what not in self._said:
                 log.warning("%s cannot be written (%s), and the work goes on without. %s", what, error.strerror, hint)
             self._said.add(what)
+
+
+def natural_key(name: str) -> list[tuple[bool, int, str]]:
+    """Sorting key that puts `2.png` before `10.png`."""
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.findall(r"\d+|\D+", name)]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from datasets.assemble import natural_key
 from utils.cameras import Camera
+from utils.files import natural_key
 
 
 @dataclass(frozen=True)

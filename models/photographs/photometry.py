@@ -1,6 +1,6 @@
 """What cameras do to the colours of a scene: a photograph's exposure, a lens's vignette, a camera's response curve."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -42,14 +42,14 @@ class Exposure(nn.Module):
         """(R, 3) colours over black as the photographs image (R,) show them, from those of the mean exposure.
 
         cover: (R, 1) in [0, 1], the share of a pixel that is exposed."""
-        return _exposed(light, cover, rows_of(self.centred, image))
+        return exposed(light, cover, rows_of(self.centred, image))
 
     def prior(self) -> Tensor:
         """() the mean squared log gain and offset: what photographs do not determine stays with the mean of all."""
         return self.centred.square().sum(dim=1).mean()
 
 
-def _exposed(light: Tensor, cover: Tensor, affine: Tensor) -> Tensor:
+def exposed(light: Tensor, cover: Tensor, affine: Tensor) -> Tensor:
     """(R, 3) colours (R, 3) over black with log gains and offsets (R, 2, 3); cover: see `Exposure.forward`."""
     gain, offset = affine.unbind(dim=-2)
     return light * gain.exp() + cover * offset
@@ -158,9 +158,9 @@ def cameras_of(photographs: Photographs, heights: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Photometry:
-    """What the photographs of a split show of rendered colours; held-out ones are shown without an exposure."""
+    """What the photographs of a split show of rendered colours."""
 
-    exposure: Exposure | None = None
+    exposure: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None  # an Exposure, or what stands for one
     optics: Optics | None = None
     frames: Frames | None = None  # of the photographs, where there are optics
 
@@ -178,7 +178,7 @@ class Photometry:
         return light + behind
 
     def prior(self) -> Tensor:
-        """() the sum of the priors of exposure and optics."""
+        """() the sum of the priors of exposure and optics, in training."""
         return sum(part.prior() for part in (self.exposure, self.optics) if part is not None)
 
 
@@ -201,4 +201,4 @@ class AsShown:
             return rgb
         cover = opacity[:, None] if self.has_masks and opacity is not None else torch.ones_like(rgb[:, :1])
         behind = 0.0 if background is None else (1.0 - cover) * background
-        return _exposed(rgb - behind, cover, self.exposure.median) + behind
+        return exposed(rgb - behind, cover, self.exposure.median) + behind

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.photographs.held_out import ExpectedExposure
 from models.photographs.photometry import AsShown, Exposure, Optics, Photometry, cameras_of
 from models.photographs.poses import CameraCorrections
 from systems.training.data import Data, Views
+from utils.files import natural_key
 from utils.rays import Corrections, Photographs
 
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # from its axes (y up, z to the viewer) to ours
@@ -38,9 +40,28 @@ def parts_like(weights: Mapping[str, Tensor]) -> dict[str, nn.Module]:
     return {name: part for name, part in found.items() if part is not None}
 
 
-def photometry(parts: Mapping[str, nn.Module], views: Views, with_exposure: bool) -> Photometry | None:
-    """What the photographs of views show of rendered colours; None: the colours as they are."""
-    exposure, optics = parts.get("exposure") if with_exposure else None, parts.get("optics")
+def photometry(parts: Mapping[str, nn.Module], views: Views) -> Photometry | None:
+    """What the training's photographs show of rendered colours; None: the colours as they are."""
+    return _photometry(parts.get("exposure"), parts.get("optics"), views)
+
+
+def held_out_photometry(
+    parts: Mapping[str, nn.Module], data: Data, split: str, device: torch.device
+) -> Photometry | None:
+    """What the photographs of a split show: those that were held out with the exposure that the training's let one
+    expect, in the order of all their names, or with the mean; None: the colours as they are."""
+    views, exposure = data.views(split, device), parts.get("exposure")
+    if exposure is None or views is (training := data.views("train", device)):
+        return photometry(parts, views)
+    names, known = views.image_names, training.image_names
+    if len(known) != len(exposure.affine) or set(names) & set(known):  # others than it was trained with; no one order
+        return _photometry(None, parts.get("optics"), views)
+    place = {name: index for index, name in enumerate(sorted([*names, *known], key=natural_key))}
+    places = [torch.tensor([place[name] for name in own], device=device) for own in (known, names)]
+    return _photometry(ExpectedExposure.between(exposure, *places), parts.get("optics"), views)
+
+
+def _photometry(exposure: Any, optics: Optics | None, views: Views) -> Photometry | None:
     if optics is None:
         return None if exposure is None else Photometry(exposure)
     return Photometry(exposure, optics, optics.frames(views.photographs, views.heights))

@@ -24,9 +24,9 @@ from systems.steps.graphs import is_capturable
 from systems.steps.optim import build_optimizer, check_parts, restore_settings
 from systems.steps.readout import Readout
 from systems.steps.step import Figures, TrainingStep, view_background
+from systems.training import photographs
 from systems.training.data import Data
 from systems.training.evaluation import RenderedView, evaluate_view, render_view
-from systems.training.photographs import as_shown, corrections_of, keep_cameras, new_parts, parts_like, photometry
 from systems.views import Shown
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
@@ -76,13 +76,13 @@ class ReconstructionSystem(pl.LightningModule):
             return
         self.data.correct_cameras(None)  # as an attempt before this one may have left them
         views, config = self.data.views("train", self.device), self.config
-        self._learn(new_parts(config, views))
+        self._learn(photographs.new_parts(config, views))
         if config.error_guided > 0.0:
             self.error_map = ErrorMap(config.error_guided, views.photographs, views.heights)
 
     def expect(self, weights: Mapping[str, Tensor]) -> None:
         """Makes the parts that weights are of, for held-out photographs and for the cameras of an export."""
-        self._learn(parts_like(weights))
+        self._learn(photographs.parts_like(weights))
 
     def _learn(self, parts: Mapping[str, torch.nn.Module]) -> None:
         for name in self.learned:
@@ -117,7 +117,7 @@ class ReconstructionSystem(pl.LightningModule):
             log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
         step = self.model, self.experiment, views, optimizer, self.device, self.uses_cuda_graph
         self.step = TrainingStep(
-            *step, photometry(self.learned, views, True), self.error_map, self.learned.get("poses")
+            *step, photographs.photometry(self.learned, views), self.error_map, self.learned.get("poses")
         )
         self.divergence = DivergenceMonitor(self, self.model, self.experiment.trainer.max_steps)
         self._last_rate = self.global_step - 1, time.perf_counter()
@@ -200,13 +200,14 @@ class ReconstructionSystem(pl.LightningModule):
     def _view(self, split: str, index: int) -> RenderedView:
         views, background = self.data.views(split, self.device), view_background(self.experiment.model, self.device)
         batch, size = views.image(index, background), views.size(index)
-        image, seen = partial(views.image, index, background), photometry(self.learned, views, False)
+        image = partial(views.image, index, background)
+        seen = photographs.held_out_photometry(self.learned, self.data, split, self.device)
         return evaluate_view(self.model, batch, size, lambda shift: image(shift).rays, seen)
 
     def on_test_start(self) -> None:
         """Sets the model and the cameras to the current step; drops the results of an earlier pass."""
         self.model.on_step(self.current_step)
-        self.data.correct_cameras(corrections_of(self.learned))
+        self.data.correct_cameras(photographs.corrections_of(self.learned))
         self.frames, self.view_metrics, self.shown_in_frames = [], [], ()
 
     on_validation_start = on_predict_start = on_test_start
@@ -237,7 +238,7 @@ class ReconstructionSystem(pl.LightningModule):
         return render_view(self.model, lambda shift: orbit(shift)[0], color, orbit()[1], self._as_shown()).panel
 
     def _as_shown(self) -> Shown:
-        return as_shown(self.learned, self.data.views("test", self.device).photograph(0))
+        return photographs.as_shown(self.learned, self.data.views("test", self.device).photograph(0))
 
     def _keep_frame(self, folder: str, index: int, panel: np.ndarray) -> None:
         self.frames.append(self.save_dir / folder / f"{index:03d}.png")
@@ -281,7 +282,7 @@ class ReconstructionSystem(pl.LightningModule):
         except ReconstructionError as error:
             self.failure, mesh = error, {"error": str(error)}
         self.report["mesh"] = mesh
-        self.report |= keep_cameras(self.learned, self.data, self.device, self.save_dir)
+        self.report |= photographs.keep_cameras(self.learned, self.data, self.device, self.save_dir)
         if self.data.true_mesh is not None and self.failure is None:
             self.report |= compare_with_truth([self.save_dir / name for name in mesh["files"]], self.data.true_mesh)
         self.board.show_config(self.current_step)

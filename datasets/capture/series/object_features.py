@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from datasets.assemble import natural_key
 from datasets.capture.masks.mask_files import MASK_FOLDER, masks_in
 from datasets.capture.poses.features import read_descriptors
+from utils.files import natural_key
 from utils.images import read_image
 
 _MIN_SHARE = 0.8  # of the features of a point of the object lie on its masks, which err by a pixel or two

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from datasets.assemble import natural_key
 from datasets.capture.poses.likely_split import MIN_PHOTOS, Split
 from datasets.capture.poses.stage import MIN_REGISTERED_SHARE
 from datasets.capture.setup.record import is_turntable
 from datasets.region import REGION_FILE, Region, read_region
 from utils.errors import CaptureError
+from utils.files import natural_key
 
 _NEAR = 30.0  # degrees between the directions of two photos that show the same side: SIFT matches up to there
 _MIN_EXPECTED = 200  # points of the object that photos before and after the split would share had it stayed

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from datasets.assemble import natural_key
 from utils.errors import ConfigError
+from utils.files import natural_key
 from utils.images import SUFFIXES
 
 MIN_PHOTOS = 8  # of a series: with fewer, neighbours are more than 45 degrees apart and share no features

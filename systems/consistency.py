@@ -1,7 +1,8 @@
 """Photographs of a point agree where the surface lies: a loss that compares patches across views (Geo-NeuS,
 arXiv:2205.15848, section 3.3; patches by plane-induced homographies as in Furukawa & Ponce 2010)."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +16,10 @@ from utils.registry import register
 
 MIN_FACING = 0.2  # cosine between a normal and the direction to a camera, below which a patch is too oblique
 MIN_CONTRAST = 2.0  # standard deviation of a patch by that of the noise of its photograph, from which it has texture
+BENT = 0.3  # depth of a patch behind its tangent plane, by its standard deviation, from which it is no plane
 NO_SCORE = 2.0  # error of a pair that cannot be compared; real errors are at most 1
+_SDF = "a signed distance field (model.name=neus)"
+Field = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,15 @@ def ncc(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """1 - normalised cross-correlation of the patch around a pixel with the same patch in neighbouring views, taking
     the surface for a plane where the ray meets it; mean of the best views (Geo-NeuS, arXiv:2205.15848, eq. 9 to 12),
     weighed with the share of a patch's variance that is not noise."""
-    sdf = require(out.samples.sdf, "ncc", "a signed distance field (model.name=neus)")
+    sdf = require(out.samples.sdf, "ncc", _SDF)
     if sdf.shape[0] < 2:
         return out.rgb.sum() * 0.0
     per_pixel = len(out.samples.packed.ray_count) // len(batch.image)
-    crossings = first_crossings(out.samples, config.ncc_rays, per_pixel)
-    errors, texture = patch_errors(crossings, batch, PatchSpec(config.ncc_patch, config.ncc_stride))
+    spec = PatchSpec(config.ncc_patch, config.ncc_stride)
+    crossings = at_mean_depth(
+        first_crossings(out.samples, config.ncc_rays, per_pixel), batch, require(out.field, "ncc", _SDF), spec
+    )
+    errors, texture = patch_errors(crossings, batch, spec)
     best, views = errors.topk(min(config.ncc_best, errors.shape[1]), dim=1, largest=False)
     weights = texture.gather(1, views)
     return (weights * best).sum() / weights.sum().clamp(min=1.0)
@@ -71,6 +78,40 @@ def first_crossings(samples: SampleValues, num: int, per_pixel: int = 1) -> Cros
     points = torch.lerp(*samples.points[both].to(sdf.dtype), share[:, None])
     slopes = samples.gradient.index_select(0, both.flatten()).to(sdf.dtype).view(2, -1, 3)
     return Crossings(entry, usable, points, torch.lerp(*slopes, share[:, None]))
+
+
+def at_mean_depth(crossings: Crossings, batch: RayBatch, field: Field, spec: PatchSpec) -> Crossings:
+    """The crossings with their tangent planes moved as deep as the patches lie on average; usable where these are flat.
+
+    A patch of a round surface lies deeper than the tangent plane in its middle: taken for that plane, it would pull the
+    surface behind itself. field: the sdf (K,) of points (K, 3)."""
+    depth, flat = mean_depth(crossings, batch, field, spec)
+    return replace(crossings, usable=crossings.usable & flat, points=crossings.points - depth)
+
+
+@torch.no_grad()
+def mean_depth(crossings: Crossings, batch: RayBatch, field: Field, spec: PatchSpec) -> tuple[Tensor, Tensor]:
+    """(n, 3) how far patches lie behind the tangent plane in their middle on average, along the normal, in scene units;
+    and (n,) bool, whether that is less than BENT of their spread.
+
+    To second order it is half of curvature times variance, summed over two axes of the plane: so the sdf at a standard
+    deviation to either side of the middle tells it."""
+    points, own = crossings.points, batch.image[crossings.entry]
+    photographs = batch.sources.photographs
+    to_camera, focal = photographs.c2w[own][..., 3].to(points) - points, photographs.intrinsics[own, :2].to(points)
+    distance, slope = to_camera.norm(dim=-1, keepdim=True), crossings.normal.norm(dim=-1, keepdim=True)
+    view, normal = to_camera / distance, crossings.normal / slope.clamp(min=1e-6)
+    facing = (view * normal).sum(-1, keepdim=True).clamp(min=MIN_FACING)
+    spread = distance / focal.mean(-1, keepdim=True) * spec.deviation
+    along = view - (view * normal).sum(-1, keepdim=True) * normal  # the patch is longest towards the camera
+    other = torch.eye(3).to(points)[normal.abs().argmin(-1)]
+    along = torch.where(along.norm(dim=-1, keepdim=True) > 1e-3, along, torch.cross(normal, other, dim=-1))
+    along = along / along.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    across = torch.cross(normal, along, dim=-1)
+    steps = torch.stack([across, -across, along / facing, -along / facing, torch.zeros_like(along)]) * spread
+    sdf = field((points + steps).flatten(0, 1)).to(points).view(5, -1)
+    depth = (0.5 * sdf[:4].sum(0) - 2.0 * sdf[4])[:, None] / slope.clamp(min=1e-6)
+    return depth * normal, (depth.abs() < BENT * spread)[:, 0]
 
 
 def patch_errors(crossings: Crossings, batch: RayBatch, spec: PatchSpec) -> tuple[Tensor, Tensor]:

@@ -31,6 +31,11 @@ class PatchSpec:
         """The first column and row that are read, from the pixel in the middle, <= 0."""
         return -((self.side - 1) * self.stride // 2)
 
+    @property
+    def deviation(self) -> float:
+        """Pixels: the standard deviation of columns, and of rows, that are read."""
+        return self.stride * ((self.side**2 - 1) / 12.0) ** 0.5
+
 
 def compare_patches(
     homography: Tensor,

@@ -1,5 +1,6 @@
 """Which patches of photographs count, and which have nothing to tell."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +8,12 @@ import pytest
 import torch
 from analytic_shapes import cameras_around
 from textured_shapes import CONFIG, SHAPES, SIZE, batch_of, loss, photograph, plane, rendered, sphere
+from torch import Tensor
 from torch.testing import assert_close
 
 from models.base import RenderOutput, SampleValues
 from models.ops import PatchSpec
-from systems.consistency import NO_SCORE, Crossings, first_crossings, homographies, ncc, patch_errors
+from systems.consistency import NO_SCORE, Crossings, first_crossings, homographies, mean_depth, ncc, patch_errors
 from systems.loss_config import LossConfig
 from utils.errors import ConfigError
 from utils.rays import RaySamples
@@ -109,7 +111,8 @@ def test_a_batch_of_padding_alone_gives_zero_and_no_gradient() -> None:
     packed = RaySamples(zeros.long(), zeros, zeros, none, none, none.bool(), torch.tensor(0))
     sdf, gradient = torch.zeros(6, dtype=torch.float64), torch.zeros(6, 3, dtype=torch.float64)
     samples = SampleValues(packed, gradient, zeros, sdf.requires_grad_(), gradient.requires_grad_())
-    value = ncc(RenderOutput(torch.zeros(R, 3), none, none, None, none.bool(), samples), batch, CONFIG)
+    out = RenderOutput(torch.zeros(R, 3), none, none, None, none.bool(), samples, field=lambda points: points[:, 0])
+    value = ncc(out, batch, CONFIG)
     value.backward()
     assert float(value.detach()) == 0.0
     assert not sdf.grad.any()  # a NaN is not zero either
@@ -122,3 +125,36 @@ def test_a_batch_of_padding_alone_gives_zero_and_no_gradient() -> None:
 def test_options_that_mean_nothing_are_refused(option: str, value: int) -> None:
     with pytest.raises(ConfigError, match=rf"system\.loss\.{option}: "):
         LossConfig.from_config({option: value}, "system.loss")
+
+
+def test_a_patch_of_a_round_surface_lies_behind_its_tangent_plane() -> None:
+    """Looked at from straight above by sigma^2 / R on average, with sigma the deviation of columns and of rows."""
+    shape, spec = sphere(), PatchSpec(11, 2)
+    batch = batch_of(shape)
+    out = rendered(shape, batch, torch.tensor(shape.truth, dtype=torch.float64))
+    crossings = first_crossings(out.samples, 300)
+    depth, flat = mean_depth(crossings, batch, out.field, spec)
+    image = batch.image[crossings.entry]
+    away = batch.sources.photographs.c2w[image][..., 3] - crossings.points
+    distance, normal = away.norm(dim=-1), crossings.normal
+    facing = (away * normal).sum(-1) / distance
+    spread = distance / batch.sources.photographs.intrinsics[image, 0] * spec.deviation
+    expected = 0.5 * spread.square() * (1.0 + facing**-2) / shape.truth
+    usable = crossings.usable & (facing > 0.5)
+    assert usable.sum() > 100
+    assert flat[usable].all()
+    assert_close((depth * normal).sum(-1)[usable], expected[usable], rtol=0.05, atol=0.0)
+    assert not mean_depth(crossings, batch, out.field, PatchSpec(81, 8))[1][usable].any()  # no plane at all
+
+
+def test_a_round_surface_is_found_where_it_is() -> None:
+    shape, config = sphere(), replace(CONFIG, ncc_patch=11, ncc_stride=2)
+    batch = batch_of(shape, per_image=48)
+
+    def error(offset: float, field: Callable[[Tensor], Tensor] | None = None) -> float:
+        out = rendered(shape, batch, torch.tensor(shape.truth + offset, dtype=torch.float64))
+        return float(ncc(out if field is None else replace(out, field=field), batch, config))
+
+    assert error(0.0) < min(error(0.0015), error(-0.0015))
+    flat = lambda points: points[:, 0] * 0.0  # noqa: E731, as if no patch had a depth
+    assert error(-0.003, flat) < error(0.0, flat)  # taken for planes they pull it inwards

@@ -119,7 +119,9 @@ def rendered(shape: Shape, batch: RayBatch, parameter: Tensor) -> RenderOutput:
     points = batch.rays.origins[index] + packed.t_mids[:, None] * batch.rays.directions[index]
     sdf, gradient = shape.field(points, parameter)
     samples = SampleValues(packed, points, torch.zeros(len(index)), sdf, gradient)
-    return RenderOutput(torch.zeros(R, 3), torch.zeros(R), torch.zeros(R), None, within_budget, samples)
+    field = lambda more: shape.field(more, parameter)[0]  # noqa: E731
+    zeros = torch.zeros(R)
+    return RenderOutput(torch.zeros(R, 3), zeros, zeros, None, within_budget, samples, field=field)
 
 
 def loss(shape: Shape, batch: RayBatch, parameter: float | Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def mean_depth(crossings: Crossings, batch: RayBatch, field: Field, spec: PatchS
     facing = (view * normal).sum(-1, keepdim=True).clamp(min=MIN_FACING)
     spread = distance / focal.mean(-1, keepdim=True) * spec.deviation
     along = view - (view * normal).sum(-1, keepdim=True) * normal  # the patch is longest towards the camera
-    other = torch.eye(3).to(points)[normal.abs().argmin(-1)]
+    other = torch.eye(3, dtype=points.dtype, device=points.device)[normal.abs().argmin(-1)]
     along = torch.where(along.norm(dim=-1, keepdim=True) > 1e-3, along, torch.cross(normal, other, dim=-1))
     along = along / along.norm(dim=-1, keepdim=True).clamp(min=1e-6)
     across = torch.cross(normal, along, dim=-1)

@@ -44,7 +44,7 @@ class Viewed:
         monkeypatch.setattr(sessions, "render_picture", self._render)
         monkeypatch.setattr(sessions, "coarse_mesh", self._extract)
 
-    def _render(self, model, background, scene, camera, picture, size, box, keep_going) -> RenderedPicture:
+    def _render(self, model, background, scene, camera, picture, size, *args) -> RenderedPicture:
         self.clock.seconds += PIXEL * size[0] * size[1]
         self.sizes.append(size)
         return RenderedPicture(np.zeros((size[1], size[0], 3), np.uint8), np.zeros(size[::-1], np.float32))

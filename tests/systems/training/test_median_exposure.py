@@ -61,7 +61,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[
     out, seen = tmp_path_factory.mktemp("exposed"), []
     own = [f"dataset.root_dir={write_sphere_scene(out / 'scene')}", *SMALL, *QUICK, "dataset.n_test_traj_steps=2"]
     own += [f"trainer.max_steps={STEPS}", "system.warmup_steps=2", "system.exposure=true", "tag=t"]
-    own += ["system.optimizer.params.exposure.lr=0.05", "export.formats=[ply,obj]"]
+    own += ["export.formats=[ply,obj]"]
     own += ["export.texture=field", "export.texture_size=64", "model.variance.init_val=0.6"]
     ended = live.LiveView.on_train_end
 
@@ -196,3 +196,14 @@ def test_the_viewer_shows_and_exports_the_median_exposure(trained: tuple, pair: 
     assert said.startswith("exported view-it")
     exported = trimesh.load(next(trained[0].glob("save/view-it*.ply")), process=False)
     np.testing.assert_array_equal(exported.visual.vertex_colors[:, :3] / 255.0, pair[1].vertices)
+
+
+@pytest.mark.parametrize("exposed", [True, False])
+def test_a_new_run_with_the_weights_of_another_has_exposures_of_its_own(trained: tuple, exposed: bool) -> None:
+    out, tag = trained[0].parents[2], f"new{exposed}"
+    options = ["--train", "--resume_weights_only", "trainer.max_steps=3", f"tag={tag}", "dataset.n_test_traj_steps=1"]
+    run(out, "--resume", str(trained[0]), *options, f"system.exposure={str(exposed).lower()}")
+    (checkpoint,) = out.glob(f"exp/neus-demo/{tag}@*/ckpt/*.ckpt")
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert ("exposure.affine" in state) == exposed
+    assert not exposed or state["exposure.affine"].abs().max() < 0.3 < AFFINE.abs().max()

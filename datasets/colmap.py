@@ -44,11 +44,10 @@ class ColmapLoader(PosedLoader):
                 *(folder, len(left_out), len(files), left_out[0]),
             )
         paths = [files[found[image.name]] for image in registered]
-        masks, mask_folder = self.masks_in_folder(paths, folder)
+        masks, mask_folder, means = self.masks_in_folder(paths, folder)
         views = [_view(model, image, path, masks) for image, path in zip(registered, paths, strict=True)]
         mask = "" if mask_folder is None else mask_folder.name
         self.unused.files(["sparse", Path(self.config.images_dir).parts[0], mask])
-        means = self.meaning("object") if masks else "object"
         used = tuple(view for view in views if not masks or view.mask is not None or means == "ignore")
         return PosedPhotos(used, _sparse(model), None, mask_folder, means)
 

@@ -22,6 +22,10 @@ _LOCK, _SAID = Lock(), set()  # how the masks of which folders were read, as far
 _FULL = 0.8  # of the border and the middle of images, covered by what is hardly one object
 _KEPT = 250  # of a mask at the size of its image: from here on no part of a pixel is to be left out
 _LOSSY = (".jpg", ".jpeg", ".webp")
+_USE_NONE = {
+    "object": "set dataset.apply_mask=false",
+    "ignore": "set dataset.masks=object and dataset.apply_mask=false",
+}
 
 
 def pair_masks(
@@ -49,8 +53,8 @@ def pair_masks(
     if not paired:
         raise DataError(
             f"{folder}: no mask for any of {len(images)} images, first {missing[0]}. Tried the same name, the same "
-            f"number, and the order of names ({len(masks)} masks). Name the masks like their images, or set "
-            f"dataset.apply_mask=false."
+            f"number, and the order of names ({len(masks)} masks). Name the masks like their images, or "
+            f"{_USE_NONE[means]}."
         )
     if missing and means == "ignore":
         log.warning(
@@ -88,17 +92,22 @@ def read_masked(
 
 
 def mask_of_image(
-    mask_path: Path, image: np.ndarray, image_path: Path, orientation: Orientation | None = None, turns: bool = True
+    mask_path: Path,
+    image: np.ndarray,
+    image_path: Path,
+    orientation: Orientation | None = None,
+    turns: bool = True,
+    means: MaskMeaning = "object",
 ) -> np.ndarray:
     """(H, W) uint8, as `read_mask`, of an image (H, W, C) that was read as `orientation` says. Raises DataError for
     another size."""
     size = image.shape[1], image.shape[0]
     photo = orientation or orientation_of(image_path, None, turns=True)
-    alpha = read_mask(mask_path, orientation_of_mask(mask_path, size, photo, turns))
+    alpha = read_mask(mask_path, orientation_of_mask(mask_path, size, photo, turns), means)
     if alpha.shape != image.shape[:2]:
         raise DataError(
             f"{mask_path}: expected the size of {image_path.name}, {size[0]}x{size[1]}, got "
-            f"{alpha.shape[1]}x{alpha.shape[0]}. Resize the mask, or set dataset.apply_mask=false."
+            f"{alpha.shape[1]}x{alpha.shape[0]}. Resize the mask, or {_USE_NONE[means]}."
         )
     return alpha
 
@@ -119,7 +128,7 @@ def kept_pixels(
         if not kept.any():
             raise DataError(
                 f"{path}: expected a mask that is black where not to look, got one that is black everywhere. Correct "
-                f"it, remove the image, or set dataset.apply_mask=false."
+                f"it, remove the image, or {_USE_NONE['ignore']}."
             )
         parts.append(kept.ravel())
         shares = _border_and_centre(kept)
@@ -140,7 +149,7 @@ def _border_and_centre(mask: np.ndarray) -> tuple[float, float]:
     return float(border), float(mask[height // 3 : max(2 * height // 3, 1), width // 3 : max(2 * width // 3, 1)].mean())
 
 
-def read_mask(path: Path, orientation: int | None = None) -> np.ndarray:
+def read_mask(path: Path, orientation: int | None = None, means: MaskMeaning = "object") -> np.ndarray:
     """(H, W) uint8: 255 on the object, 0 around it, see `mask_levels`; how masks are read is said once for a folder.
 
     orientation: see `read_image`. Raises DataError where it is not clear what carries the object."""
@@ -149,7 +158,7 @@ def read_mask(path: Path, orientation: int | None = None) -> np.ndarray:
     except ValueError as error:
         raise DataError(
             f"{path}: expected a mask whose alpha varies, or that is black around the object and white on it, got "
-            f"{error}. Make it black and white or give it alpha, or set dataset.apply_mask=false."
+            f"{error}. Make it black and white or give it alpha, or {_USE_NONE[means]}."
         ) from None
     _say_once(path.parent, levels.said)
     return levels.alpha

@@ -48,9 +48,10 @@ class MvsnetLoader(PosedLoader):
         require_inside(self.root, [cameras[path] for path in used], self.config.follow_links)
         unused = ["depth ranges", *(name for name in _UNUSED if (self.root / name).exists())]
         log.info("%s: not used: %s", self.root, ", ".join(unused))
-        masks, mask_folder = self.masks_in_folder(used, folder)
-        views = [_view(path, cameras[path], masks.get(path)) for path in used if not masks or path in masks]
-        return PosedPhotos(tuple(views), None, None, mask_folder)
+        masks, mask_folder, means = self.masks_in_folder(used, folder)
+        shown = [path for path in used if not masks or path in masks or means == "ignore"]
+        views = [_view(path, cameras[path], masks.get(path)) for path in shown]
+        return PosedPhotos(tuple(views), None, None, mask_folder, means)
 
 
 def _view(image: Path, path: Path, mask: Path | None) -> View:

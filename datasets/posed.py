@@ -30,11 +30,11 @@ from datasets.options import UnsplitFolderConfig
 from datasets.region import OBJECT_FILE, Region, read_region
 from datasets.scene import Scene
 from utils.config.limits import Range
+from utils.config.mask_choice import MASK_FOLDERS
 from utils.errors import DataError
 from utils.images import read_image
 
 log = logging.getLogger(__name__)
-MASK_FOLDERS = ("masks", "mask")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class PosedConfig(UnsplitFolderConfig):
     # used in place of the default: the sphere around what the masks leave
     region_file: str | None = "region.json"
     # what masks tell: "object": their white is the object, all else is empty; "ignore": their black is not to be looked
-    # at; "auto": the second for mask_path of a transforms.json that prepare.py did not write, else the first
+    # at, whatever apply_mask says; "auto": the second for mask_path of a transforms.json that prepare.py did not write,
+    # else the first
     masks: MaskMeaning | Literal["auto"] = "auto"
 
 
@@ -91,20 +92,28 @@ class PosedLoader:
         self._scene = cache(self._load)
 
     def read(self) -> PosedPhotos:
-        """The views, with masks where `apply_mask` asks for them. Raises DataError."""
+        """The views, with masks where they are used, see `meaning`. Raises DataError."""
         raise NotImplementedError
 
-    def masks_in_folder(self, images: Sequence[Path], image_root: Path) -> tuple[dict[Path, Path], Path | None]:
-        """The masks in masks/, or in mask/ where there is no masks/, by their images, and that folder; empty and None
-        without such a folder or without apply_mask."""
+    def masks_in_folder(
+        self, images: Sequence[Path], image_root: Path
+    ) -> tuple[dict[Path, Path], Path | None, MaskMeaning]:
+        """The masks in masks/, or in mask/ where there is no masks/, by their images, that folder, and what they mean;
+        empty and None without such a folder, or where they are not used."""
         folder = next((folder for name in MASK_FOLDERS if (folder := self.root / name).is_dir()), None)
-        if not self.config.apply_mask or folder is None:
-            return {}, None
-        return pair_masks(images, image_root, folder, self.meaning("object")), folder
+        means = None if folder is None else self.meaning("object")
+        if means is None:
+            if self.config.masks == "ignore":
+                self._warn_once("dataset.masks=ignore has no effect: there is no masks/ or mask/, and no mask_path")
+            return {}, None, "object"
+        return pair_masks(images, image_root, folder, means), folder, means
 
-    def meaning(self, default: MaskMeaning) -> MaskMeaning:
-        """What masks mean, `default` unless dataset.masks tells; says it once."""
+    def meaning(self, default: MaskMeaning) -> MaskMeaning | None:
+        """What masks mean, `default` unless dataset.masks tells, which it says once; None where they are not used, as
+        those of the object without apply_mask."""
         means = default if self.config.masks == "auto" else self.config.masks
+        if means == "object" and not self.config.apply_mask:
+            return None
         said = {
             "object": "white in masks is the object, all else is empty",
             "ignore": "black in masks is not looked at, and nothing is said about the object there",
@@ -203,7 +212,7 @@ class PosedLoader:
                 image = read_masked(path, view.mask, orientation, turns=False)
             image = image if config.apply_mask else image[..., :3]
             if view.mask is not None and ignores:
-                mask = mask_of_image(view.mask, image, path, orientation, turns=False)
+                mask = mask_of_image(view.mask, image, path, orientation, turns=False, means="ignore")
                 ignored[path] = view.lens((image.shape[1], image.shape[0])).undistort(mask, str(view.mask))[0]
             lens = view.lens((image.shape[1], image.shape[0]))
             image, intrinsics[path] = lens.undistort(np.ascontiguousarray(image), str(path))

@@ -8,11 +8,11 @@ import numpy as np
 
 from datasets.files.json_files import read_json, to_number, to_vector
 from datasets.geometry.planes import Plane
+from utils.config.mask_choice import OBJECT_FILE as OBJECT_FILE  # lies beside REGION_FILE
 from utils.errors import ConfigError, DataError
 from utils.files import replacing
 
 REGION_FILE = "region.json"
-OBJECT_FILE = "object.json"  # the sphere around what the masks leave, closer than that of the region
 
 
 @dataclass(frozen=True)

@@ -113,11 +113,9 @@ class RaySampler:
 
     def photograph_to_show(self, index: int) -> np.ndarray:
         """(H, W, 3|4) uint8 as `photograph`, with alpha 0 where it is not to be looked at."""
-        image = self.scene.image(index)
-        if self.scene.kept is None:
+        image, kept = self.scene.image(index), self.scene.kept_of(index)
+        if kept is None:
             return image
-        start = self.scene.offsets[index]
-        kept = self.scene.kept[start : start + image.shape[0] * image.shape[1]].reshape(image.shape[:2])
         alpha = image[..., 3] if image.shape[2] == 4 else np.full(image.shape[:2], 255, np.uint8)
         return np.dstack([image[..., :3], alpha * kept])
 

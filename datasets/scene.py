@@ -52,9 +52,15 @@ class Scene:
 
     def image(self, index: int) -> np.ndarray:
         """(H, W, C) uint8 view of one image; no copy."""
-        width, height = self.sizes[index]
-        start = self.offsets[index]
-        return self.pixels[start : start + width * height].reshape(height, width, -1)
+        return self._of_image(self.pixels, index)
+
+    def kept_of(self, index: int) -> np.ndarray | None:
+        """(H, W) bool view of `kept` for one image; no copy. None: all of it."""
+        return None if self.kept is None else self._of_image(self.kept, index)[..., 0]
+
+    def _of_image(self, values: np.ndarray, index: int) -> np.ndarray:
+        (width, height), start = self.sizes[index], self.offsets[index]
+        return values[start : start + width * height].reshape(height, width, -1)
 
 
 class SceneLoader(Protocol):

@@ -29,7 +29,7 @@ from datasets.geometry.normalise import SparsePoints
 from datasets.masks import MaskMeaning
 from datasets.options import HOLDOUT
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
-from datasets.region import OBJECT_FILE
+from utils.config.mask_choice import shows_object
 from utils.config.schema import is_number
 from utils.errors import DataError
 from utils.mesh.ply import read_vertices
@@ -100,20 +100,18 @@ class TransformsLoader(PosedLoader):
         self, meta: dict[str, Any], frames: list[dict[str, Any]], wheres: list[str], images: list[Path]
     ) -> tuple[dict[Path, Path], Path | None, MaskMeaning]:
         """The masks that frames name, else those in masks/, by their images; their folder, and what they mean."""
-        local = local_names(self.root, frames, "mask_path") if self.config.apply_mask else {}
+        if not any(frame.get("mask_path") for frame in frames):
+            return self.masks_in_folder(images, Path(os.path.commonpath([image.parent for image in images])))
+        means = self.meaning("object" if shows_object(meta, self.root) else "ignore")
+        if means is None:
+            self._warn_once("mask_path is not used (dataset.apply_mask=false)", logging.INFO)
+            return {}, None, "object"
+        local = local_names(self.root, frames, "mask_path")
         named = {
             image: find_file(self.root, local.get(frame["mask_path"], frame["mask_path"]), "mask_path", where)
             for image, frame, where in zip(images, frames, wheres, strict=True)
-            if frame.get("mask_path") and self.config.apply_mask
+            if frame.get("mask_path")
         }
-        if not self.config.apply_mask and any(frame.get("mask_path") for frame in frames):
-            self._warn_once("mask_path is not used (dataset.apply_mask=false)", logging.INFO)
-        if not named:
-            masks, folder = self.masks_in_folder(images, Path(os.path.commonpath([image.parent for image in images])))
-            return masks, folder, self.meaning("object") if masks else "object"
-        # prepare.py writes what its masks mean; before it did, its folders told by the sphere around the object
-        is_object = meta.get("masks") == "object" or (self.root / OBJECT_FILE).is_file()
-        means = self.meaning("object" if is_object else "ignore")
         if len(named) < len(images):
             count = f"{len(images) - len(named)} of {len(images)} frames, which have no mask_path"
             self._warn_once(f"leaving out {count}" if means == "object" else f"using all of {count}")

@@ -20,7 +20,7 @@ from utils.errors import DataError
 def read_cameras(folder: Path) -> dict[str, np.ndarray]:
     """The camera of each image, (3, 4) OpenCV, by the stem of the image's name. Raises DataError."""
     if (folder / "transforms.json").is_file() and not (folder / "sparse").is_dir():
-        loader = TransformsLoader(TransformsConfig(str(folder), apply_mask=False))
+        loader = TransformsLoader(TransformsConfig(str(folder), apply_mask=False, masks="object"))
     else:
         loader = ColmapLoader(ColmapConfig(str(folder), apply_mask=False))
     return {view.image.stem: view.c2w for view in loader.posed.views}

@@ -56,8 +56,8 @@ RESOLVERS = {  # what it gives, and an example that is computed when the documen
     "calc_exp_lr_decay_rate": ("the rate per step that makes the factor of 1 in so many steps", "${%s:0.25,2}"),
     "basename": ("the last part of a path, with - for what a name may not hold", "${%s:load/my scan}"),
     "if_masks": (
-        "the third where the folder `dataset.root_dir` has masks/ or mask/ and the second, `dataset.apply_mask`, is "
-        "true, else the fourth",
+        "the third where masks of the folder `dataset.root_dir`, in masks/ or mask/ or of `mask_path`, show the object "
+        "(`dataset.masks`), and the second, `dataset.apply_mask`, is true, else the fourth",
         "${%s:load/missing,true,base/object-alone,base/whole-scene}",
     ),
     "count_lightings": ("how many lightings lighting.json in a folder tells of, 0 without one", "${%s:load/missing}"),

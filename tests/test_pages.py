@@ -35,7 +35,7 @@ LENGTHS = {  # lines that a page may have, a fifth more or less
     },
     **{"dev/architecture": 150, "dev/extending": 120, "dev/kernels": 100, "dev/glossary": 60},
     **{f"experiments/2026-11-{topic}": 150 for topic in ("objects", "photographs", "small-runs")},
-    **{"experiments/2026-11-captures": 100, "experiments/2026-11-two-photographs": 130},
+    **{"experiments/2026-11-captures": 100, "experiments/2026-11-two-photographs": 150},
 }
 GENERATED = ("configs", "experiments/figures")  # as long as what they are made from
 MAX_README = 120

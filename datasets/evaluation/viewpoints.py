@@ -45,4 +45,5 @@ def _loader(path: Path, masks: bool) -> SceneLoader:
         )
     if path.stem.startswith("transforms_"):
         return BlenderLoader(BlenderConfig(root, train_split=path.stem.removeprefix("transforms_"), holdout=0))
-    return TransformsLoader(TransformsConfig(root, file=path.name, apply_mask=masks, holdout=0))
+    means = "auto" if masks else "object"  # which are not read then
+    return TransformsLoader(TransformsConfig(root, file=path.name, apply_mask=masks, masks=means, holdout=0))

@@ -1,6 +1,7 @@
 """The sparse points of a scene that are on the object."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from utils.cameras import Camera
 
 log = logging.getLogger(__name__)
 MIN_OPAQUE_SHARE = 0.9  # of the views with a point in frame, the share that has it within the mask; masks may be rough
+MIN_KEPT_SHARE = 0.5  # likewise, the share that masks say to look at: what passes before a point hides it in some views
 
 
 def object_points(scene: Scene, radius: float) -> np.ndarray | None:
@@ -31,15 +33,19 @@ def object_points(scene: Scene, radius: float) -> np.ndarray | None:
 
 def points_on_object(scene: Scene, radius: float) -> np.ndarray:
     """(K, 3) float32: the sparse points within the cube [-radius, radius]^3 that the masks, if any, cover in nearly all
-    views."""
-    inside = scene.points[(np.abs(scene.points) < radius).all(axis=1)]
-    visible = inside[_opaque_share(scene, inside) >= MIN_OPAQUE_SHARE] if scene.has_alpha else inside
-    return visible.astype(np.float32)
+    views, and that most views look at where masks say where not to."""
+    points = scene.points[(np.abs(scene.points) < radius).all(axis=1)]
+    if scene.has_alpha:
+        opaque = _covered_share(scene, points, lambda index: scene.image(index)[..., 3] > 127)
+        points = points[opaque >= MIN_OPAQUE_SHARE]
+    if scene.kept is not None:
+        points = points[_covered_share(scene, points, scene.kept_of) >= MIN_KEPT_SHARE]
+    return points.astype(np.float32)
 
 
-def _opaque_share(scene: Scene, points: np.ndarray) -> np.ndarray:
-    """(P,) in [0, 1] of the views that have each point in frame, the share whose mask covers it; 0 without such
-    views."""
+def _covered_share(scene: Scene, points: np.ndarray, mask_of: Callable[[int], np.ndarray]) -> np.ndarray:
+    """(P,) in [0, 1] of the views that have each point in frame, the share whose mask (H, W) bool covers it; 0 without
+    such views."""
     num_in_frame, num_covered = np.zeros(len(points)), np.zeros(len(points))
     for index, (width, height) in enumerate(scene.sizes.tolist()):
         camera = Camera(scene.c2w[index], scene.intrinsics[index], (width, height))
@@ -47,5 +53,5 @@ def _opaque_share(scene: Scene, points: np.ndarray) -> np.ndarray:
         in_frame = np.flatnonzero(camera.in_frame(pixels))
         column, row = pixels[in_frame, :2].astype(np.int64).T
         num_in_frame[in_frame] += 1
-        num_covered[in_frame] += scene.image(index)[row, column, 3] > 127
+        num_covered[in_frame] += mask_of(index)[row, column]
     return num_covered / np.maximum(num_in_frame, 1)

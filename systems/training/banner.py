@@ -67,9 +67,16 @@ def describe_photographs(scenes: Mapping[str, SceneSplit]) -> str:
 
 
 def describe_extent(scenes: Mapping[str, SceneSplit]) -> str:
-    """Whether masks, or alpha, tell the object from what lies around it."""
+    """Whether masks, or alpha, tell the object from what lies around it, and how much they say not to look at."""
     masked = any(scene.has_alpha for scene in scenes.values())
-    return "masks: the object alone is trained" if masked else "no masks: the whole scene is trained"
+    told = "masks: the object alone is trained" if masked else "no masks: the whole scene is trained"
+    kept = [getattr(scene, "kept", None) for scene in scenes.values()]  # (P,) bool, or None where all are
+    kept = [pixels for pixels in kept if pixels is not None]
+    if not kept:
+        return told
+    told = told if masked else "masks: the whole scene is trained"
+    share = 1.0 - sum(map(np.count_nonzero, kept)) / sum(map(len, kept))
+    return f"{told}, but for {share:.1%} of the pixels, where they say not to look"
 
 
 def describe_light(num: int) -> str:

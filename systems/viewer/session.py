@@ -243,8 +243,8 @@ class Session:
             begun, changes = self.now(), self.mailbox.changes
             with torch.no_grad(), viewed.precision():
                 args = viewed.scene, visitor.camera, visitor.picture, size, self.mailbox.box
-                args += (lambda: not can_abort or self.mailbox.changes == changes), viewed.shown()
-                picture = render_picture(viewed.model, self._background, *args)
+                args += (lambda: not can_abort or self.mailbox.changes == changes,)
+                picture = render_picture(viewed.model, self._background, *args, shown=viewed.shown())
             if picture is None:
                 return
             self._picture_sizer.record(size, self.now() - begun)

@@ -61,6 +61,10 @@ def test_masks_and_other_folders(root):
     assert load(root).has_alpha
     (root / "images").rename(root / "photos")
     assert not load(root, images_dir="photos", apply_mask=False).has_alpha
+    (root / "masks/00000004.png").unlink()
+    scene = load(root, images_dir="photos", masks="ignore")
+    np.testing.assert_array_equal(scene.kept.reshape(6, -1)[0], disc().ravel() > 0)
+    assert scene.kept.reshape(6, -1)[4].all()
 
 
 def test_images_without_a_camera_are_left_out_and_that_is_said(root, caplog):

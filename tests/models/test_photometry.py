@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from models.photographs.lookup import rows_of
-from models.photographs.photometry import Exposure, Optics, Photometry, cameras_of, respond
+from models.photographs.photometry import AsShown, Exposure, Optics, Photometry, cameras_of, respond
 from utils.rays import Photographs, RayBatch
 
 WHITE = torch.ones(3)
@@ -60,6 +60,48 @@ def test_gains_and_offsets_are_the_identity_on_average() -> None:
     moved = Exposure(4)
     moved.affine.data = exposure.affine.data + 0.7  # all photographs brighter, and the scene darker: the same
     assert_close(Photometry(moved)(rgb, torch.rand(20), batch), torch.stack(expected))
+
+
+@pytest.mark.parametrize("mask", [None, torch.ones(20)], ids=["no mask", "mask"])
+def test_colours_without_a_photograph_are_shown_as_that_of_the_median_exposure_would(mask: Tensor | None) -> None:
+    exposure = Exposure(5)
+    exposure.affine.data[:, 0] = torch.tensor([[0.2], [-0.4], [1.5], [-0.1], [-0.3]])
+    exposure.affine.data[:, 1] = torch.tensor(
+        [[0.4, 0.0, 0.1], [-0.1, -0.2, 0], [0.5, 0.1, 0.2], [-0.05, -0.1, 0.05], [-0.06, -0.15, 0.01]]
+    )
+    batch = replace(batch_of(20, mask), image=torch.full((20,), 3))  # that of the median, in each channel
+    opacity = torch.rand(20)
+    rgb = opacity[:, None] * torch.rand(20, 3) + (1.0 - opacity)[:, None] * WHITE
+    shown = AsShown(exposure, has_masks=mask is not None)
+    assert_close(shown(rgb, opacity, WHITE), Photometry(exposure)(rgb, opacity, batch).detach())
+    assert not shown(rgb).requires_grad
+    assert_close(shown(rgb), Photometry(exposure)(rgb, torch.ones(20), batch).detach())  # on a surface
+    assert AsShown(None, mask is not None)(rgb, opacity, WHITE) is rgb
+    exposure.affine.data += 0.7  # all photographs brighter, and the scene darker: the same
+    assert_close(shown(rgb, opacity, WHITE), Photometry(exposure)(rgb, opacity, batch).detach())
+
+
+def test_the_median_of_an_even_number_of_exposures_lies_between_two() -> None:
+    exposure = Exposure(4)
+    exposure.affine.data[:, 0, 1] = torch.tensor([3.0, 0.0, 0.4, 0.6])
+    assert_close(exposure.median[0], torch.tensor([0.0, 0.5 - 1.0, 0.0]))
+
+
+def test_a_scene_is_shown_as_bright_as_most_photographs_have_it() -> None:
+    torch.manual_seed(0)
+    light, brightness = 0.2 + 0.6 * torch.rand(30, 3), torch.tensor([0.55, 0.6, 1.0, 0.6, 0.65, 0.6, 1.1])
+    truth, exposure = brightness[:, None, None] * light, Exposure(7)
+    found = torch.full((30, 3), 0.5, requires_grad=True)
+    optimizer = torch.optim.Adam([found, *exposure.parameters()], lr=0.03)
+    image = torch.arange(7).repeat_interleave(30)
+    for _ in range(250):
+        seen = exposure(found.repeat(7, 1), torch.ones(210, 1), image)
+        loss = 10.0 * (seen - truth.view(-1, 3)).square().mean() + 1e-4 * exposure.prior()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert_close(AsShown(exposure)(found.detach()), 0.6 * light, atol=0.01, rtol=0.0)
+    assert ((found / light).median() - 0.6).abs() > 0.05  # as the model has it
 
 
 def test_distances_are_in_half_diagonals_from_the_principal_point() -> None:
@@ -244,6 +286,8 @@ def test_a_checkpoint_tells_which_optics_to_make() -> None:
             name: value.shape for name, value in state.items()
         }
     assert Optics.like({"exposure.affine": torch.zeros(4, 2, 3)}) is None
+    assert Exposure.like({"exposure.affine": torch.zeros(4, 2, 3)}).affine.shape == (4, 2, 3)
+    assert Exposure.like({"optics.vignette": torch.zeros(1, 3)}) is None
 
 
 @pytest.mark.parametrize("shape", [(7,), (7, 3), (7, 2, 3)])

@@ -5,6 +5,7 @@ itself, sought beside it and then in `configs/`; a name may be computed, then fr
 command line set, and is left out where it comes to null. Interpolations are OmegaConf's, plus the resolvers below."""
 
 import json
+import logging
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -16,11 +17,15 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
+from utils.config.mask_choice import object_alone
 from utils.config.schema import is_number
 from utils.config.sources import ABSENT, REFERENCE, Source, computed_from, lookup, origin, plain
 from utils.config.text_keys import IsText, overrides_of, restore_text
 from utils.errors import ConfigError
 from utils.registry import ROOT, nearest
+
+log = logging.getLogger(__name__)
+_said: set[str] = set()  # of what `if_masks` has told since `collect` began
 
 
 def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
@@ -30,10 +35,19 @@ def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
     return factor ** (1.0 / max(steps, 1))
 
 
-def if_masks(root: str, applied: bool, then: Any, else_: Any) -> Any:
-    """`then` where there are masks in a folder of photographs and they are to be applied, else `else_`."""
-    has_masks = any((Path(root).expanduser() / name).is_dir() for name in ("masks", "mask"))
-    return then if applied is True and has_masks else else_
+def if_masks(root: str, applied: bool, then: Any, else_: Any, *, _root_: DictConfig) -> Any:
+    """`then` where masks in a folder of photographs show the object and are to be applied, else `else_`; says which and
+    why, once.
+
+    Reads in all of the config what masks mean, dataset.masks, and the file that may name them, dataset.file."""
+    name, masks = (OmegaConf.select(_root_, f"dataset.{key}") for key in ("name", "masks"))
+    file = OmegaConf.select(_root_, "dataset.file", default="transforms.json") if name == "transforms" else None
+    alone, reason = object_alone(root, applied, masks, file)
+    said = f"{root}: taking the settings for the {'object alone' if alone else 'whole scene'}, since {reason}"
+    if said not in _said:
+        log.info("%s", said)
+        _said.add(said)
+    return then if alone else else_
 
 
 def count_lightings(root: str) -> int:
@@ -189,6 +203,7 @@ def collect(
     paths: Sequence[str | Path], overrides: Sequence[str] = (), is_text: IsText = lambda key: False
 ) -> list[Source]:
     """All sources in the order in which they are merged. is_text: tells which keys keep what was typed as text."""
+    _said.clear()
     typed = [_command_line(overrides, is_text)] if overrides else []
 
     @cache

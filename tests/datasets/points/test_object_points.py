@@ -34,6 +34,24 @@ def test_points_on_the_object_are_kept_and_others_are_not():
     np.testing.assert_allclose(points_on_object(without_masks, 1.0), np.concatenate([on, off]), rtol=1e-6)
 
 
+def test_points_do_not_count_where_most_views_are_not_to_look():
+    random = np.random.default_rng(0).normal(size=(200, 3))
+    points = (0.5 * random / np.linalg.norm(random, axis=1, keepdims=True)).astype(np.float32)
+    found = scene(points)
+    masks = np.ones((8, *found.sizes[0, ::-1]), bool)
+    masks[:, :, : masks.shape[2] * 11 // 20] = False  # a little more than the left half of each view
+    masks[0] = True
+    shares = []
+    for index, camera in enumerate(cameras_around(8, 3.0)):
+        column, row = camera.project(points)[:, :2].astype(int).T
+        shares.append(masks[index, row, column])
+    looked_at = np.mean(shares, axis=0) >= 0.5
+    assert 0.2 < looked_at.mean() < 0.9
+    whole = replace(found, pixels=np.ascontiguousarray(found.pixels[:, :3]))
+    np.testing.assert_array_equal(points_on_object(replace(whole, kept=masks.ravel()), 1.0), points[looked_at])
+    np.testing.assert_array_equal(points_on_object(replace(whole, kept=np.ones(masks.size, bool)), 1.0), points)
+
+
 @pytest.mark.parametrize(("points", "number"), [(np.full((4, 3), 0.9, np.float32), 4), (None, 0)])
 def test_a_scene_without_points_on_the_object_is_told(points, number, caplog: pytest.LogCaptureFixture):
     found = scene(points)

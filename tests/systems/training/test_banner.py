@@ -32,6 +32,11 @@ def test_masks_decide_what_is_trained() -> None:
     assert describe_extent(scenes) == "no masks: the whole scene is trained"
     scenes["train"].has_alpha = True
     assert describe_extent(scenes) == "masks: the object alone is trained"
+    scenes["train"].kept, scenes["test"].kept = np.arange(6) > 0, None
+    ignored = "but for 16.7% of the pixels, where they say not to look"
+    assert describe_extent(scenes) == f"masks: the object alone is trained, {ignored}"
+    scenes["train"].has_alpha = False
+    assert describe_extent(scenes) == f"masks: the whole scene is trained, {ignored}"
 
 
 def test_light_is_told() -> None:

@@ -44,7 +44,7 @@ class Viewed:
         monkeypatch.setattr(sessions, "render_picture", self._render)
         monkeypatch.setattr(sessions, "coarse_mesh", self._extract)
 
-    def _render(self, model, background, scene, camera, picture, size, box, keep_going) -> RenderedPicture:
+    def _render(self, model, background, scene, camera, picture, size, box, keep_going, shown) -> RenderedPicture:
         self.clock.seconds += PIXEL * size[0] * size[1]
         self.sizes.append(size)
         return RenderedPicture(np.zeros((size[1], size[0], 3), np.uint8), np.zeros(size[::-1], np.float32))
@@ -125,10 +125,10 @@ def test_whoever_moves_does_not_wait_for_a_fine_picture(viewed, monkeypatch):
     viewed.clock.seconds += 1.0
     whole = viewed._render
 
-    def interrupted(*args):
+    def interrupted(*args, **kwargs):
         assert args[-1]()
         viewed.mailbox.set_view(1)
-        return whole(*args) if args[-1]() else None
+        return whole(*args, **kwargs) if args[-1]() else None
 
     monkeypatch.setattr(sessions, "render_picture", interrupted)
     viewed.session.serve_idle()  # begins a fine picture, and gives it up

@@ -42,7 +42,7 @@ def _read_true_mesh(paths: str | tuple[str, ...] | None) -> Mesh | None:
         return None
     from utils.mesh.files import read_meshes  # imports Numba, which training on a GPU does not need
 
-    files = [os.path.expanduser(path) for path in ([paths] if isinstance(paths, str) else paths)]
+    files = [paths] if isinstance(paths, str) else paths
     if missing := [file for file in files if not os.path.isfile(file)]:
         raise DataError(
             f"dataset.gt_mesh: {missing[0]}: no such file. Where the data was moved, give its new place as "

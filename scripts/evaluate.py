@@ -24,6 +24,7 @@ from utils.mesh.files import read_mesh, read_meshes
 from utils.metrics.dtu import score_dtu
 from utils.metrics.surface import SHARES, Comparison, Culling, compare_meshes
 from utils.text_table import format_table
+from utils.typed_paths import PathParser, typed_path
 
 
 def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -115,7 +116,7 @@ def read_runs(items: Sequence[str]) -> dict[int, Path]:
         scan, _, path = item.partition("=")
         if not scan.isdigit() or not path or int(scan) in found:
             raise InputError(f"--runs {item}: expected N=MESH with each scan number once, such as 24=exp/neus-dtu/a@b.")
-        found[int(scan)] = Path(path)
+        found[int(scan)] = typed_path(path)
     return found
 
 
@@ -151,7 +152,7 @@ def _finite(value: Any) -> Any:
 def evaluate_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
     parser = make_parser(__doc__)
-    common = argparse.ArgumentParser(add_help=False)
+    common = PathParser(add_help=False)
     common.add_argument("--out", metavar="JSON", help="file for all metrics; - prints them instead of the table")
     common.add_argument("--seed", type=int, default=0, help="seed of the random sample points (default: 0)")
     common.add_argument("--verbose", action="store_true", help="print tracebacks with errors")
@@ -208,7 +209,7 @@ def evaluate(args: argparse.Namespace) -> None:
     content = json.dumps(_finite(report), indent=2, allow_nan=False)
     print(content if args.out == "-" else text)
     if args.out not in (None, "-"):
-        with replacing(args.out) as temporary:
+        with replacing(typed_path(args.out)) as temporary:
             temporary.write_text(content + "\n", encoding="utf-8")
 
 

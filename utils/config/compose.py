@@ -21,6 +21,7 @@ from utils.config.sources import ABSENT, REFERENCE, Source, computed_from, looku
 from utils.config.text_keys import IsText, overrides_of, restore_text
 from utils.errors import ConfigError
 from utils.registry import ROOT, nearest
+from utils.typed_paths import typed_path
 
 
 def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
@@ -32,7 +33,7 @@ def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
 
 def if_masks(root: str, applied: bool, then: Any, else_: Any) -> Any:
     """`then` where there are masks in a folder of photographs and they are to be applied, else `else_`."""
-    has_masks = any((Path(root).expanduser() / name).is_dir() for name in ("masks", "mask"))
+    has_masks = any((typed_path(root) / name).is_dir() for name in ("masks", "mask"))
     return then if applied is True and has_masks else else_
 
 
@@ -40,7 +41,7 @@ def count_lightings(root: str) -> int:
     """How many lightings the file lighting.json in a folder of photographs tells of; 0 where it is none that can be
     read, which the dataset then says."""
     try:
-        return len(json.loads((Path(root).expanduser() / "lighting.json").read_text(encoding="utf-8-sig"))["lightings"])
+        return len(json.loads((typed_path(root) / "lighting.json").read_text(encoding="utf-8-sig"))["lightings"])
     except (OSError, ValueError, RecursionError, LookupError, TypeError):
         return 0
 
@@ -77,7 +78,7 @@ OmegaConf.register_resolver("basename", lambda path: re.sub(r"[^\w.-]", "-", Pat
 OmegaConf.register_resolver("if_equal", lambda one, other, then, else_: then if one == other else else_, replace=True)
 OmegaConf.register_resolver("if_masks", if_masks, replace=True)
 OmegaConf.register_resolver("count_lightings", count_lightings, replace=True)
-OmegaConf.register_resolver("existing", lambda path: path if Path(path).expanduser().exists() else None, replace=True)
+OmegaConf.register_resolver("existing", lambda path: path if typed_path(path).exists() else None, replace=True)
 
 
 def read_yaml(path: Path) -> DictConfig:
@@ -141,7 +142,8 @@ def _expand(path: Path, keys: Keys | None, stack: tuple[Path, ...] = ()) -> list
         name = _computed(entry, keys, path) if "${" in entry else entry
         if name is None:
             continue
-        candidates = [path.parent / f"{name}.yaml", ROOT / "configs" / f"{name}.yaml"]
+        typed = typed_path(f"{name}.yaml")
+        candidates = [path.parent / typed, ROOT / "configs" / typed]
         file = next((c for c in candidates if c.is_file()), None)
         if file is None:
             known = [
@@ -193,9 +195,9 @@ def collect(
 
     @cache
     def keys() -> DictConfig:
-        return _merge([*(source for path in paths for source in _expand(Path(path), None)), *typed])
+        return _merge([*(source for path in paths for source in _expand(typed_path(path), None)), *typed])
 
-    sources = [source for path in paths for source in _expand(Path(path), keys)]
+    sources = [source for path in paths for source in _expand(typed_path(path), keys)]
     for source in sources:
         restore_text(source.tree, source.path, is_text)
     return [*sources, *typed]

@@ -142,9 +142,9 @@ def _write_photo(path: Path, target: Path, max_side: int) -> tuple[Frame, Optics
     a hash of its pixels."""
     image = np.ascontiguousarray(read_image(path)[..., :3])
     digest = hashlib.sha256(image.tobytes()).hexdigest()
-    exif, upright = upright_exif(path)
+    exif, unchanged = upright_exif(path)
     scale = max_side / max(image.shape[:2])
-    if scale >= 1.0 and upright and path.suffix.lower() in (".jpg", ".jpeg"):
+    if scale >= 1.0 and unchanged and path.suffix.lower() in (".jpg", ".jpeg"):
         shutil.copyfile(path, target)
     else:
         if scale < 1.0:

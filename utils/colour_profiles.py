@@ -46,13 +46,12 @@ def to_srgb(image: Image.Image, path: Path | str) -> Image.Image:
             f"{path}: expected RGB or grey pixels, got CMYK without a profile that tells their colours. Export it "
             f"again as sRGB."
         )
-    rgba = image.convert("RGBA") if image.has_transparency_data else None
-    colours = image.convert("RGB") if rgba is None else rgba.convert("RGB")
-    if profile.transform is not None:
-        of_mode = image if image.mode == profile.mode else colours.convert(profile.mode)
-        colours = profile.transform.apply(of_mode)
-    if rgba is not None:
-        colours.putalpha(rgba.getchannel("A"))
+    plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if profile.transform is None:
+        return plain
+    colours = profile.transform.apply(image if image.mode == profile.mode else plain.convert(profile.mode))
+    if plain.mode == "RGBA":
+        colours.putalpha(plain.getchannel("A"))
     return colours
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
 from systems.runs.command_line import MODES, parse_args
+from systems.runs.moved_data import with_moved_paths
 from systems.runs.new_folder import own_folder
 from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
 from systems.runs.resuming import Start, check_steps_left, config_paths, find_start, going_on_told, place_run
@@ -45,7 +46,8 @@ _CENTRING = {  # how each dataset is told to put the object around the origin
 
 def load_sources(args: argparse.Namespace) -> list[Source]:
     """The YAML files and overrides that the arguments name. Raises ConfigError."""
-    return read_sources(config_paths(args.config, args.resume), args.overrides)
+    paths, is_of_run = config_paths(args.config, args.resume), not args.config
+    return read_sources(paths, with_moved_paths(paths, args.overrides) if is_of_run else args.overrides)
 
 
 def load_experiment(args: argparse.Namespace) -> Experiment:

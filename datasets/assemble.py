@@ -102,8 +102,8 @@ def require_folder(folder: Path, contents: str) -> None:
     got = "no such folder" if not folder.is_dir() else "" if any(folder.iterdir()) else "the folder is empty"
     if got:
         raise DataError(
-            f"{folder}: {got}. Expected {contents}; set dataset.root_dir to the folder of the scene, "
-            f"relative to where the command is run."
+            f"{folder}: {got}. Expected {contents}; give the folder of the scene as dataset.root_dir=FOLDER, relative "
+            f"to where the command is run."
         )
 
 

@@ -14,6 +14,7 @@ from datasets.files.inside import require_inside
 from datasets.files.orientation import orientation_of, say_orientations
 from datasets.files.transforms_json import read_frames, read_intrinsics, read_pose, read_shape
 from datasets.files.unused import Unused
+from datasets.geometry.inverse import INVERSE, is_inverse
 from datasets.options import FolderConfig
 from datasets.scene import Scene
 from utils.config.limits import Length, Range
@@ -77,6 +78,8 @@ class BlenderLoader:
         require_inside(self.root, paths, config.follow_links)
         c2w = np.stack([read_pose(frame, where) for frame, where in zip(frames, wheres, strict=True)])
         _refuse_far(c2w, file)
+        if is_inverse(c2w):
+            self._warn_once(INVERSE)
         shapes = [read_shape(meta, frame, where) for frame, where in zip(frames, wheres, strict=True)]
         orientations = {path: orientation_of(path, shape) for path, shape in zip(paths, shapes, strict=True)}
         say_orientations(orientations, self._warn_once)

@@ -13,6 +13,7 @@ from datasets.assemble import WarnOnce, choose_views, load_photos, refuse_transp
 from datasets.files.inside import require_inside
 from datasets.files.orientation import CameraShape, orientation_of, say_orientations
 from datasets.files.unused import Unused
+from datasets.geometry.inverse import INVERSE, is_inverse
 from datasets.geometry.lens import Lens
 from datasets.geometry.normalise import (
     OBJECT_RADIUS,
@@ -115,7 +116,10 @@ class PosedLoader:
     @cached_property
     def posed(self) -> PosedPhotos:
         """The result of `read`, which is called once."""
-        return self.read()
+        posed = self.read()
+        if posed.views and is_inverse(np.stack([view.c2w for view in posed.views])):
+            self._warn_once(INVERSE)
+        return posed
 
     @cached_property
     def scene_from_world(self) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from datasets.assemble import WarnOnce, choose_views, load_photos, refuse_transparent, require_folder
 from datasets.files.frames import name_unused_keys, usable_frames
 from datasets.files.inside import require_inside
+from datasets.files.names import comparable
 from datasets.files.orientation import orientation_of, say_orientations
 from datasets.files.transforms_json import read_frames, read_intrinsics, read_pose, read_shape
 from datasets.files.unused import Unused
@@ -61,6 +62,8 @@ class BlenderLoader:
         """The scene of "train", "val" or "test" in the file's own world frame. Raises DataError."""
         file, is_divided = self._file(split)
         held = None if not is_divided else split != "train"
+        if split != "train" and not is_divided:
+            self._tell_trained_on(file)
         return self._scene(file, held)
 
     def _load(self, file: Path, held: bool | None) -> Scene:
@@ -98,6 +101,21 @@ class BlenderLoader:
             far=float("inf") if config.far_plane is None else config.far_plane,
             orbit_views=config.n_test_traj_steps,
         )
+
+    def _tell_trained_on(self, file: Path) -> None:
+        """Warns of held-out images that are trained on too, since their figures say nothing of other views."""
+        train = self.root / f"transforms_{self._splits[0]}.json"
+        if file == train or not train.is_file():
+            return
+        require_inside(self.root, [file, train], self.config.follow_links)
+        held, trained = (
+            {comparable(str(frame.get("file_path"))) for frame in read_frames(path)[1]} for path in (file, train)
+        )
+        if both := held & trained:
+            self._warn_once(
+                f"{len(both)} of {len(held)} images of {file.name} are in {train.name} too, so figures of them say "
+                f"nothing of other views. Without files for val and test, dataset.holdout divides {train.name}"
+            )
 
     @property
     def _splits(self) -> tuple[str, str, str]:

@@ -233,3 +233,14 @@ def test_photos_of_other_profiles_become_srgb_files(views, tmp_path):
             stored = np.asarray(image).astype(int)
         assert np.abs(stored - read_image(photo)).mean() < 1.5
         assert (np.abs(stored - np.asarray(Image.open(photo))).mean() > 2) == is_p3
+
+
+def test_the_same_photo_in_two_formats_is_used_once(views, tmp_path, caplog):
+    for number, view in enumerate(views[:5]):
+        write_jpeg(tmp_path / "photos" / f"IMG_{number}.jpg", view)
+    write_png(tmp_path / "photos/img_1.png", cv2.resize(views[1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    write_png(tmp_path / "photos/IMG_3.png", views[8])  # another photo
+    found, report = run(tmp_path / "photos", tmp_path)
+    assert (len(found), report["copies"]) == (6, 1)
+    assert {frame.source for frame in found} >= {"IMG_3.jpg", "IMG_3.png"}
+    assert "left out 1 photos that are copies of others, first" in caplog.text

@@ -142,6 +142,7 @@ def settle_radius(
 
     A run that goes on has the number that it began with. Before a training, raises DataError where the region shows
     nothing of the scene."""
+    from datasets.evaluation.truth_in_view import doubt_of_truth
     from datasets.region_fit import auto_radius, check_region
 
     found: dict[str, Any] = {}
@@ -151,6 +152,8 @@ def settle_radius(
         experiment, found = with_radius(experiment, radius, start.checkpoint is None and recorded == AUTO)
     if trains and (radius := getattr(experiment.model, "radius", None)) is not None:
         check_region(data.scene("train"), radius, _CENTRING.get(registry.name_of(experiment.dataset), _CENTRED))
+    if trains and data.true_mesh is not None and (doubt := doubt_of_truth(data.scene("train"), data.true_mesh)):
+        log.warning("dataset.gt_mesh: %s", doubt)
     return experiment, found
 
 

@@ -16,6 +16,7 @@ from datasets.files.orientation import orientation_of, say_orientations
 from datasets.files.transforms_json import read_frames, read_intrinsics, read_pose, read_shape
 from datasets.files.unused import Unused
 from datasets.geometry.inverse import INVERSE, is_inverse
+from datasets.geometry.lens import doubt_of_pixels
 from datasets.options import FolderConfig
 from datasets.scene import Scene
 from utils.config.limits import Length, Range
@@ -90,6 +91,8 @@ class BlenderLoader:
         refuse_transparent(photos.pixels, len(frames), file)
         views = zip(frames, photos.disk_sizes.tolist(), wheres, strict=True)
         intrinsics = np.stack([read_intrinsics(meta, frame, size, where) for frame, size, where in views])
+        if doubt := doubt_of_pixels(intrinsics):
+            self._warn_once(doubt)
         return Scene(
             name=config.scene or self.root.resolve().name,
             pixels=photos.pixels,

@@ -14,7 +14,7 @@ from datasets.files.inside import require_inside
 from datasets.files.orientation import CameraShape, orientation_of, say_orientations
 from datasets.files.unused import Unused
 from datasets.geometry.inverse import INVERSE, is_inverse
-from datasets.geometry.lens import Lens
+from datasets.geometry.lens import Lens, doubt_of_pixels
 from datasets.geometry.normalise import (
     OBJECT_RADIUS,
     CentreMethod,
@@ -214,6 +214,8 @@ class PosedLoader:
             return image
 
         photos = load_photos(list(views), read, config.resolution)
+        if doubt := doubt_of_pixels(np.stack(list(intrinsics.values()))):
+            self._warn_once(doubt)
         kept = None
         if ignored:
             masks = [views[path].mask for path in views]

@@ -22,9 +22,12 @@ from utils.files import replacing
 from utils.mesh import transform
 from utils.mesh.files import read_mesh, read_meshes
 from utils.metrics.dtu import score_dtu
-from utils.metrics.surface import SHARES, Comparison, Culling, compare_meshes
+from utils.metrics.surface import SHARES, Comparison, Culling, box_diagonal, compare_meshes
 from utils.text_table import format_table
 from utils.typed_paths import PathParser, typed_path
+
+log = logging.getLogger("photosurf")
+_OTHER_UNITS = 8.0  # ratio of sizes from which on two meshes are hardly in the same units
 
 
 def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -49,6 +52,12 @@ def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     box = None if args.bbox is None else np.reshape(args.bbox, (2, 3))
     how = Comparison(args.samples, args.dense, args.seed, culling, box, per_diagonal=args.unit_scale)
     figures = compare_meshes(predicted, true, how)
+    ratio = box_diagonal(predicted) / figures["true_box_diagonal"]
+    if not 1.0 / _OTHER_UNITS < ratio < _OTHER_UNITS:
+        log.warning(
+            "%s: is %.3g times as large as the truth: other units? Then figures mean nothing. See --pred-transform",
+            *(path, ratio),
+        )
     return {"pred": str(path), "gt": [str(gt) for gt in args.gt], **figures}, mesh_table(figures)
 
 

@@ -161,6 +161,17 @@ def test_poses_written_column_by_column_or_the_wrong_way_round_are_told(root, ca
         load(root)
 
 
+def test_pixels_that_are_far_from_square_are_told_once(root, caplog):
+    edit(root, lambda meta: meta.update(fl_y=1.1 * FOCAL))
+    load(root)
+    assert "squeezed" not in caplog.text
+    edit(root, lambda meta: meta.update(fl_y=2 * FOCAL))
+    loader = TransformsLoader(TransformsConfig(str(root)))
+    for split in ("train", "test"):
+        loader.load(split)
+    assert caplog.text.count("0.5 times as large across as down, which is right for squeezed images only") == 1
+
+
 def test_intrinsics_of_another_size_or_unit_are_refused(root):
     edit(root, lambda meta: [meta.pop(key) for key in ("w", "h")])
     load(root)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
 from systems.runs.command_line import MODES, parse_args
+from systems.runs.moved_data import with_moved_paths
 from systems.runs.new_folder import own_folder
 from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
 from systems.runs.resuming import Start, check_steps_left, config_paths, find_start, going_on_told, place_run
@@ -45,7 +46,8 @@ _CENTRING = {  # how each dataset is told to put the object around the origin
 
 def load_sources(args: argparse.Namespace) -> list[Source]:
     """The YAML files and overrides that the arguments name. Raises ConfigError."""
-    return read_sources(config_paths(args.config, args.resume), args.overrides)
+    paths, is_of_run = config_paths(args.config, args.resume), not args.config
+    return read_sources(paths, with_moved_paths(paths, args.overrides) if is_of_run else args.overrides)
 
 
 def load_experiment(args: argparse.Namespace) -> Experiment:
@@ -140,6 +142,7 @@ def settle_radius(
 
     A run that goes on has the number that it began with. Before a training, raises DataError where the region shows
     nothing of the scene."""
+    from datasets.evaluation.truth_in_view import doubt_of_truth
     from datasets.region_fit import auto_radius, check_region
 
     found: dict[str, Any] = {}
@@ -149,6 +152,8 @@ def settle_radius(
         experiment, found = with_radius(experiment, radius, start.checkpoint is None and recorded == AUTO)
     if trains and (radius := getattr(experiment.model, "radius", None)) is not None:
         check_region(data.scene("train"), radius, _CENTRING.get(registry.name_of(experiment.dataset), _CENTRED))
+    if trains and data.true_mesh is not None and (doubt := doubt_of_truth(data.scene("train"), data.true_mesh)):
+        log.warning("dataset.gt_mesh: %s", doubt)
     return experiment, found
 
 

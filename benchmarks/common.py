@@ -25,13 +25,14 @@ from utils.environment import describe_environment
 from utils.errors import ConfigError, InputError
 from utils.files import replacing
 from utils.registry import ROOT
+from utils.typed_paths import PathParser
 
 RESULTS = ROOT / "benchmarks" / "results"
 _OVERRIDE = re.compile(r"[\w.\[\]]+=")
 _IMPORTED = time.perf_counter()
 
 
-class PlainParser(argparse.ArgumentParser):
+class PlainParser(PathParser):
     """A parser without flags; what is wrong with a command line is a ConfigError."""
 
     def __init__(self, name: str, description: str) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from utils.files import natural_key
 from utils.images import SUFFIXES, resize_area
 
 log = logging.getLogger(__name__)
+_DARK = 40  # level that some pixel of photographs reaches
 BLOCK = 2**26  # bytes of images per block: the C library returns blocks of this size to the system when they are freed,
 # but keeps images of a megabyte, so that the whole set would be in memory twice
 
@@ -36,7 +38,8 @@ class Photos:
 def load_photos(paths: Sequence[Path], read: Callable[[Path], np.ndarray], resolution: Resolution) -> Photos:
     """Reads all `paths` in threads with `read` -> (H, W, 3|4) uint8 and resizes the images; keeps their order.
 
-    Beside images with alpha, those without become opaque. Drops alpha that is 255 everywhere."""
+    Beside images with alpha, those without become opaque. Drops alpha that is 255 everywhere. Warns where all images
+    are nearly black, as those of 12 bits in files of 16 are."""
 
     def load(path: Path) -> tuple[np.ndarray, tuple[int, int], bool]:
         image = read(path)
@@ -56,7 +59,20 @@ def load_photos(paths: Sequence[Path], read: Callable[[Path], np.ndarray], resol
                 blocks.append(_concatenate(images, 4 if masks else 3))
                 masks, num_bytes = False, 0
     pixels = _concatenate(blocks, max(block.shape[1] for block in blocks))
+    some = pixels[:: len(pixels) // 10**6 + 1, :3]  # quick, and bright in nearly all sets
+    if int(some.max()) < _DARK and int(pixels[:, :3].max()) < _DARK:
+        _tell_dark(paths[0].parent)
     return Photos(pixels, np.array(sizes, dtype=np.int64), np.array(disk_sizes, dtype=np.int64))
+
+
+@cache
+def _tell_dark(folder: Path) -> None:
+    """Warns, once for a folder, that its images are nearly black."""
+    log.warning(
+        "%s: all pixels of all images are darker than %d of 255. If these are 10 or 12 bits in files of 16, scale them "
+        "to the whole range of 16 bits",
+        *(folder, _DARK),
+    )
 
 
 def _concatenate(parts: list[np.ndarray], channels: int) -> np.ndarray:
@@ -102,8 +118,8 @@ def require_folder(folder: Path, contents: str) -> None:
     got = "no such folder" if not folder.is_dir() else "" if any(folder.iterdir()) else "the folder is empty"
     if got:
         raise DataError(
-            f"{folder}: {got}. Expected {contents}; set dataset.root_dir to the folder of the scene, "
-            f"relative to where the command is run."
+            f"{folder}: {got}. Expected {contents}; give the folder of the scene as dataset.root_dir=FOLDER, relative "
+            f"to where the command is run."
         )
 
 

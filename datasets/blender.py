@@ -11,9 +11,12 @@ import numpy as np
 from datasets.assemble import WarnOnce, choose_views, load_photos, refuse_transparent, require_folder
 from datasets.files.frames import name_unused_keys, usable_frames
 from datasets.files.inside import require_inside
+from datasets.files.names import comparable
 from datasets.files.orientation import orientation_of, say_orientations
 from datasets.files.transforms_json import read_frames, read_intrinsics, read_pose, read_shape
 from datasets.files.unused import Unused
+from datasets.geometry.inverse import INVERSE, is_inverse
+from datasets.geometry.lens import doubt_of_pixels
 from datasets.options import FolderConfig
 from datasets.scene import Scene
 from utils.config.limits import Length, Range
@@ -60,6 +63,8 @@ class BlenderLoader:
         """The scene of "train", "val" or "test" in the file's own world frame. Raises DataError."""
         file, is_divided = self._file(split)
         held = None if not is_divided else split != "train"
+        if split != "train" and not is_divided:
+            self._tell_trained_on(file)
         return self._scene(file, held)
 
     def _load(self, file: Path, held: bool | None) -> Scene:
@@ -77,6 +82,8 @@ class BlenderLoader:
         require_inside(self.root, paths, config.follow_links)
         c2w = np.stack([read_pose(frame, where) for frame, where in zip(frames, wheres, strict=True)])
         _refuse_far(c2w, file)
+        if is_inverse(c2w):
+            self._warn_once(INVERSE)
         shapes = [read_shape(meta, frame, where) for frame, where in zip(frames, wheres, strict=True)]
         orientations = {path: orientation_of(path, shape) for path, shape in zip(paths, shapes, strict=True)}
         say_orientations(orientations, self._warn_once)
@@ -84,6 +91,8 @@ class BlenderLoader:
         refuse_transparent(photos.pixels, len(frames), file)
         views = zip(frames, photos.disk_sizes.tolist(), wheres, strict=True)
         intrinsics = np.stack([read_intrinsics(meta, frame, size, where) for frame, size, where in views])
+        if doubt := doubt_of_pixels(intrinsics):
+            self._warn_once(doubt)
         return Scene(
             name=config.scene or self.root.resolve().name,
             pixels=photos.pixels,
@@ -95,6 +104,21 @@ class BlenderLoader:
             far=float("inf") if config.far_plane is None else config.far_plane,
             orbit_views=config.n_test_traj_steps,
         )
+
+    def _tell_trained_on(self, file: Path) -> None:
+        """Warns of held-out images that are trained on too, since their figures say nothing of other views."""
+        train = self.root / f"transforms_{self._splits[0]}.json"
+        if file == train or not train.is_file():
+            return
+        require_inside(self.root, [file, train], self.config.follow_links)
+        held, trained = (
+            {comparable(str(frame.get("file_path"))) for frame in read_frames(path)[1]} for path in (file, train)
+        )
+        if both := held & trained:
+            self._warn_once(
+                f"{len(both)} of {len(held)} images of {file.name} are in {train.name} too, so figures of them say "
+                f"nothing of other views. Without files for val and test, dataset.holdout divides {train.name}"
+            )
 
     @property
     def _splits(self) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from datasets.assemble import require_folder
 from datasets.files.other_formats import told
 from datasets.masks import check_band
 from datasets.options import common_options
@@ -36,14 +37,17 @@ class _Steps(IterableDataset):
             step += 1
 
 
-def _read_true_mesh(paths: str | tuple[str, ...] | None) -> Mesh | None:
-    """The true surface, read before training so that a missing file is reported then."""
+def _read_true_mesh(paths: str | tuple[str, ...] | None, root: str | None) -> Mesh | None:
+    """The true surface, read before training so that a missing file is reported then; or a missing dataset, if both
+    are. root: the folder of the dataset."""
     if paths is None:
         return None
     from utils.mesh.files import read_meshes  # imports Numba, which training on a GPU does not need
 
-    files = [os.path.expanduser(path) for path in ([paths] if isinstance(paths, str) else paths)]
+    files = [paths] if isinstance(paths, str) else paths
     if missing := [file for file in files if not os.path.isfile(file)]:
+        if root is not None:
+            require_folder(Path(root), "the images of the dataset")
         raise DataError(
             f"dataset.gt_mesh: {missing[0]}: no such file. Where the data was moved, give its new place as "
             f"dataset.gt_mesh=PATH beside dataset.root_dir, or dataset.gt_mesh=null to train and export without it."
@@ -78,7 +82,7 @@ class SceneData(pl.LightningDataModule):
         common = common_options(config)
         options = {"placement": common.pixels_on, "mask_band": common.mask_band}
         self._options = {"per_image": per_image, "backend": backend, **options}
-        self.true_mesh = _read_true_mesh(common.gt_mesh)
+        self.true_mesh = _read_true_mesh(common.gt_mesh, getattr(config, "root_dir", None))
         self.scene = cache(partial(_load, build(config), config))
         self._samplers: dict[tuple[int, torch.device], RaySampler] = {}
         self.correct_cameras(None)

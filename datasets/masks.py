@@ -1,7 +1,7 @@
 """Masks: pairs them with images, reads and checks them, and marks the pixels around their outlines."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Literal
@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets.assemble import list_images
 from datasets.files.mask_levels import mask_levels
+from datasets.files.names import comparable
 from datasets.files.orientation import Orientation, orientation_of, orientation_of_mask
 from datasets.scene import Scene
 from utils.errors import DataError
@@ -37,13 +38,17 @@ def pair_masks(
     The folder of masks mirrors the sub-folders of the images. Warns of images without a mask, which are left out
     where masks mean the object. Raises DataError where no image has one."""
     masks = list_images(folder, deep=True)
-    by_name = {path.relative_to(folder).with_suffix("").as_posix(): path for path in masks}
+    by_name: dict[tuple[str, ...], list[tuple[str, Path]]] = {}  # whatever case and Unicode form names have
+    for path in masks:
+        written = path.relative_to(folder).with_suffix("").as_posix()
+        by_name.setdefault(comparable(written), []).append((written, path))
     by_number = {(path.relative_to(folder).parent, int(path.stem)): path for path in masks if path.stem.isdigit()}
     paired = {}
     for image in images:
         name = image.relative_to(image_root)
         number = name.parent, int(name.stem) if name.stem.isdigit() else -1
-        mask = by_name.get(name.with_suffix("").as_posix()) or by_name.get(name.as_posix()) or by_number.get(number)
+        named = (_one_named(written, by_name) for written in (name.with_suffix("").as_posix(), name.as_posix()))
+        mask = next(filter(None, named), None) or by_number.get(number)
         if mask is not None:
             paired[image] = mask
     missing = [image.name for image in images if image not in paired]
@@ -71,6 +76,17 @@ def pair_masks(
             *(folder, len(missing), len(images), missing[0]),
         )
     return paired
+
+
+def _one_named(name: str, by_name: Mapping[tuple[str, ...], Sequence[tuple[str, Path]]]) -> Path | None:
+    """The mask of exactly this name without suffix, else the only one of it in another case or Unicode form, if any.
+
+    Raises DataError for two of exactly this name."""
+    alike = by_name.get(comparable(name), ())
+    same = [path for written, path in alike if written == name]
+    if len(same) > 1:
+        raise DataError(f"{same[0]}: expected one mask for the image, got {same[1].name} too. Remove the wrong one.")
+    return same[0] if same else alike[0][1] if len(alike) == 1 else None
 
 
 def read_masked(

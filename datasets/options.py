@@ -1,12 +1,12 @@
 """The options of datasets: those of every dataset, of a folder of images, and of a folder without splits."""
 
 import logging
-import os
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 from utils.config.limits import Range
 from utils.errors import ConfigError
+from utils.typed_paths import typed_path
 
 log = logging.getLogger(__name__)
 HOLDOUT = 8  # every 8th view is kept for evaluation where a dataset brings no split of its own
@@ -74,6 +74,14 @@ class DatasetConfig:
         "load_data_on_gpu": "dataset.pixels_on decides where the pixels are; its default depends on the free memory"
     }
 
+    def __post_init__(self) -> None:
+        for item in fields(self):  # text of a dataset that begins with ~ is a path, one of several perhaps
+            value = getattr(self, item.name)
+            paths = value if isinstance(value, tuple) else (value,)
+            if item.name != "scene" and any(isinstance(path, str) and path.startswith("~") for path in paths):
+                typed = tuple(str(typed_path(path)) for path in paths)
+                object.__setattr__(self, item.name, typed if isinstance(value, tuple) else typed[0])
+
 
 def common_options(config: Any) -> DatasetConfig:
     """The options that every dataset has: `config` itself, or the defaults where it does not inherit DatasetConfig.
@@ -104,8 +112,8 @@ class FolderConfig(DatasetConfig):
     n_test_traj_steps: Annotated[int, Range(0, 10**5)] = 60
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_holdout(self.holdout)
-        object.__setattr__(self, "root_dir", os.path.expanduser(self.root_dir))  # ~/scan
 
     @property
     def resolution(self) -> Resolution:

@@ -13,7 +13,8 @@ from datasets.assemble import WarnOnce, choose_views, load_photos, refuse_transp
 from datasets.files.inside import require_inside
 from datasets.files.orientation import CameraShape, orientation_of, say_orientations
 from datasets.files.unused import Unused
-from datasets.geometry.lens import Lens
+from datasets.geometry.inverse import INVERSE, is_inverse
+from datasets.geometry.lens import Lens, doubt_of_pixels
 from datasets.geometry.normalise import (
     OBJECT_RADIUS,
     CentreMethod,
@@ -124,7 +125,10 @@ class PosedLoader:
     @cached_property
     def posed(self) -> PosedPhotos:
         """The result of `read`, which is called once."""
-        return self.read()
+        posed = self.read()
+        if posed.views and is_inverse(np.stack([view.c2w for view in posed.views])):
+            self._warn_once(INVERSE)
+        return posed
 
     @cached_property
     def scene_from_world(self) -> np.ndarray:
@@ -219,6 +223,8 @@ class PosedLoader:
             return image
 
         photos = load_photos(list(views), read, config.resolution)
+        if doubt := doubt_of_pixels(np.stack(list(intrinsics.values()))):
+            self._warn_once(doubt)
         kept = None
         if ignored:
             masks = [views[path].mask for path in views]

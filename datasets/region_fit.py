@@ -61,10 +61,18 @@ class Seen:
     @cached_property
     def converges(self) -> bool:
         """Whether the cameras look at one point, in front of them."""
+        return bool(np.quantile(self._cosine, 0.2) > 0.8)
+
+    @property
+    def diverges(self) -> bool:
+        """Whether the cameras look away from one point, behind them."""
+        return bool(np.quantile(self._cosine, 0.8) < -0.8)
+
+    @cached_property
+    def _cosine(self) -> np.ndarray:
+        """(N,) between the optical axis of each camera and its way to the focus."""
         to_focus = self.focus - self.c2w[:, :, 3]
-        distance = np.linalg.norm(to_focus, axis=1).clip(min=1e-12)
-        cosine = (to_focus * self.c2w[:, :, 2]).sum(axis=1) / distance
-        return bool(np.quantile(cosine, 0.2) > 0.8)
+        return (to_focus * self.c2w[:, :, 2]).sum(axis=1) / np.linalg.norm(to_focus, axis=1).clip(min=1e-12)
 
     def radius_around(self, centre: np.ndarray) -> float | None:
         """Of the sphere around a point (3,) that holds what alpha shows; None where it shows nothing.
@@ -147,6 +155,12 @@ def check_region(scene: Scene, radius: float, centring: str) -> None:
 
 def _remedy(seen: Seen, radius: float, centring: str) -> str:
     fitting, scene = seen.fitting_radius(), seen.scene
+    if seen.diverges:
+        return (
+            "All cameras look away from the point between them. If the object is there, their axes are of the other "
+            "convention: transforms files have OpenGL's, y up and z back (from_na: true says OpenCV's), COLMAP and "
+            "NeuS have OpenCV's."
+        )
     is_cut = scene.near > 0.0 or np.isfinite(scene.far)
     if is_cut and fitting is not None and seen.share_in(max(radius, fitting)) < 0.5:
         return "Correct dataset.near_plane and dataset.far_plane, in the units of the cameras, or leave them out."

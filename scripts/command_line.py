@@ -8,11 +8,12 @@ from typing import Any
 
 from utils.errors import InputError
 from utils.files import remedy
+from utils.typed_paths import PathParser
 
 
-def make_parser(doc: str, **options: Any) -> argparse.ArgumentParser:
+def make_parser(doc: str, **options: Any) -> PathParser:
     """A parser whose --help shows the docstring of a script as it is written."""
-    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+    return PathParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
 
 def exit_code_of(work: Callable[[], int | None], verbose: bool = False) -> int:

@@ -22,8 +22,12 @@ from utils.files import replacing
 from utils.mesh import transform
 from utils.mesh.files import read_mesh, read_meshes
 from utils.metrics.dtu import score_dtu
-from utils.metrics.surface import SHARES, Comparison, Culling, compare_meshes
+from utils.metrics.surface import SHARES, Comparison, Culling, box_diagonal, compare_meshes
 from utils.text_table import format_table
+from utils.typed_paths import PathParser, typed_path
+
+log = logging.getLogger("photosurf")
+_OTHER_UNITS = 8.0  # ratio of sizes from which on two meshes are hardly in the same units
 
 
 def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -48,6 +52,12 @@ def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     box = None if args.bbox is None else np.reshape(args.bbox, (2, 3))
     how = Comparison(args.samples, args.dense, args.seed, culling, box, per_diagonal=args.unit_scale)
     figures = compare_meshes(predicted, true, how)
+    ratio = box_diagonal(predicted) / figures["true_box_diagonal"]
+    if not 1.0 / _OTHER_UNITS < ratio < _OTHER_UNITS:
+        log.warning(
+            "%s: is %.3g times as large as the truth: other units? Then figures mean nothing. See --pred-transform",
+            *(path, ratio),
+        )
     return {"pred": str(path), "gt": [str(gt) for gt in args.gt], **figures}, mesh_table(figures)
 
 
@@ -115,7 +125,7 @@ def read_runs(items: Sequence[str]) -> dict[int, Path]:
         scan, _, path = item.partition("=")
         if not scan.isdigit() or not path or int(scan) in found:
             raise InputError(f"--runs {item}: expected N=MESH with each scan number once, such as 24=exp/neus-dtu/a@b.")
-        found[int(scan)] = Path(path)
+        found[int(scan)] = typed_path(path)
     return found
 
 
@@ -151,7 +161,7 @@ def _finite(value: Any) -> Any:
 def evaluate_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
     parser = make_parser(__doc__)
-    common = argparse.ArgumentParser(add_help=False)
+    common = PathParser(add_help=False)
     common.add_argument("--out", metavar="JSON", help="file for all metrics; - prints them instead of the table")
     common.add_argument("--seed", type=int, default=0, help="seed of the random sample points (default: 0)")
     common.add_argument("--verbose", action="store_true", help="print tracebacks with errors")
@@ -208,7 +218,7 @@ def evaluate(args: argparse.Namespace) -> None:
     content = json.dumps(_finite(report), indent=2, allow_nan=False)
     print(content if args.out == "-" else text)
     if args.out not in (None, "-"):
-        with replacing(args.out) as temporary:
+        with replacing(typed_path(args.out)) as temporary:
             temporary.write_text(content + "\n", encoding="utf-8")
 
 

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import find_mesh, run_of
+from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
 from utils.cameras import Camera
 from utils.errors import InputError
@@ -29,17 +30,16 @@ from utils.visualise import side_by_side
 FORMATS = {".png": "PNG", ".jpg": "JPEG"}
 
 
-def beside_photograph(
-    path: Path, mesh: Mesh, view: int, colorings: list[str], width: int, smooth: bool
-) -> list[np.ndarray]:
+def beside_photograph(path: Path, mesh: Mesh, args: argparse.Namespace) -> list[np.ndarray]:
     """A held-out photograph of the run that the mesh belongs to, then the mesh from the same camera in each colouring.
 
-    path: of the mesh, in the run's folder; view: index of the photograph; width: of each picture in pixels. Raises
-    InputError if there is no such run or photograph."""
+    path: of the mesh, in the run's folder. Raises InputError if there is no such run or photograph."""
+    view = args.photo
     run = run_of(path)  # save/ and ckpt/ lie side by side
     if run is None:
         raise InputError(f"--photo {view}: {path} is not in a run's folder. Give a mesh in exp/NAME/TRIAL/save.")
-    scene = build(read_experiment(config_files(run), []).dataset).load("test")
+    files = config_files(run)
+    scene = build(read_experiment(files, with_moved_paths(files, args.overrides)).dataset).load("test")
     if view >= len(scene):
         raise InputError(f"--photo {view}: the run has {len(scene)} held-out views, numbered from 0. Give one.")
     camera = Camera(scene.c2w[view], scene.intrinsics[view], tuple(int(side) for side in scene.sizes[view]))
@@ -47,8 +47,8 @@ def beside_photograph(
     alpha = photo[..., 3:] / 255.0 if scene.has_alpha else 1.0
     over_white = photo[..., :3] * alpha + 255.0 * (1.0 - alpha)
     mesh = transform(mesh, np.linalg.inv(scene.world_from_scene))
-    drawn = [camera_view(mesh, camera, coloring, smooth) for coloring in colorings]
-    size = width, max(1, round(width * camera.size[1] / camera.size[0]))
+    drawn = [camera_view(mesh, camera, coloring, not args.flat) for coloring in args.color]
+    size = args.size, max(1, round(args.size * camera.size[1] / camera.size[0]))
     return [resize_area(picture, size) for picture in (over_white.round().astype(np.uint8), *drawn)]
 
 
@@ -57,6 +57,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("mesh", type=Path, help="ply, obj, glb, stl or off; or the folder of a run")
     parser.add_argument("out", type=Path, help="PNG or JPEG to write")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="for --photo: changes, such as dataset.root_dir=FOLDER",
+    )
     parser.add_argument("--views", type=int, default=4, help="pictures, evenly around the mesh (default: 4)")
     parser.add_argument("--photo", type=int, metavar="N", help="show held-out photograph N of the run, and its view")
     parser.add_argument("--size", type=int, default=512, help="width of each picture, in pixels (default: 512)")
@@ -69,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--up", choices=("z", "y"), default="z", help="axis that points up (default: z)")
     parser.add_argument("--flat", action="store_true", help="use one normal per face, which shows the triangles")
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
     return exit_code_of(lambda: render(args))
 
 
@@ -79,6 +85,8 @@ def render(args: argparse.Namespace) -> None:
         raise InputError(
             f"--views and --size: expected at least 1, got {args.views} and {args.size}; --photo counts from 0."
         )
+    if args.overrides and args.photo is None:
+        raise InputError(f"{args.overrides[0]}: changes the dataset of a run, which only --photo N shows.")
     if args.out.suffix not in FORMATS:
         raise InputError(f"{args.out}: expected the name of a picture, such as mesh.png or mesh.jpg.")
     path = find_mesh(args.mesh)
@@ -88,7 +96,7 @@ def render(args: argparse.Namespace) -> None:
     if "texture" in args.color and mesh.texture is None:
         raise InputError(f"{path}: has no texture to show. Use --color shaded, or vertex if it has colours.")
     if args.photo is not None:
-        pictures = beside_photograph(path, mesh, args.photo, args.color, args.size, not args.flat)
+        pictures = beside_photograph(path, mesh, args)
     else:
         options = args.up, not args.flat
         pictures = [view for color in args.color for view in orbit_views(mesh, args.views, args.size, color, *options)]

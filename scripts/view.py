@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import checkpoints_beside, find_checkpoint, run_of
+from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
 from utils.errors import CheckpointError
 
@@ -45,7 +46,8 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     run = run_of(checkpoint)
     if run is None:
         raise CheckpointError(f"{args.run}: expected config/parsed.yaml beside it, found none. Give a run's folder.")
-    experiment = read_experiment(config_files(run), args.overrides)
+    files = config_files(run)
+    experiment = read_experiment(files, with_moved_paths(files, args.overrides))
     from utils.imports import import_lightning
 
     import_lightning()  # before all that imports it

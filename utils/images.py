@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, features
 
+from utils.colour_profiles import is_srgb, set_srgb, to_srgb
 from utils.errors import DataError
 
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
@@ -37,16 +38,19 @@ def read_image(path: Path | str, orientation: int | None = None) -> np.ndarray:
     """(H, W, 3) or, when the file carries alpha, (H, W, 4) uint8; sRGB, straight alpha, EXIF rotation applied.
 
     orientation: a value of the EXIF tag, 1 to 8, that is applied to the pixels as stored in place of the file's own; 1
-    leaves them as they are. Greyscale becomes RGB and 16 bits become 8. Raises DataError for a missing, truncated or
-    unreadable file and, before it is decoded, for one of more than MAX_PIXELS."""
+    leaves them as they are. Greyscale becomes RGB, 16 bits become 8, and other colours become sRGB by the file's
+    profile, see `colour_profiles.to_srgb`. Raises DataError for a missing, truncated or unreadable file, for CMYK
+    without a profile and, before it is decoded, for one of more than MAX_PIXELS."""
     _require_file(path)
     try:
         with _open(path) as file:
             if file.width * file.height > MAX_PIXELS:
                 raise ValueError(f"{file.width}x{file.height} pixels are more than {MAX_PIXELS}")
             if orientation is None:
-                return _to_uint8(ImageOps.exif_transpose(file))
-            return _to_uint8(_turn(_as_stored(file), orientation))
+                return _to_uint8(ImageOps.exif_transpose(file), path)
+            return _to_uint8(_turn(_as_stored(file), orientation), path)
+    except DataError:
+        raise
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
         raise DataError(
             f"{path}: expected a complete image file, got one that cannot be decoded ({error}). "
@@ -108,13 +112,14 @@ def _open(path: Path | str) -> Image.Image:
     return Image.open(path, formats=_FORMATS if "HEIF" in Image.OPEN else [f for f in _FORMATS if f != "HEIF"])
 
 
-def _to_uint8(image: Image.Image) -> np.ndarray:
+def _to_uint8(image: Image.Image, path: Path | str) -> np.ndarray:
     if image.mode.startswith("I"):  # 16-bit grey; Pillow reduces 16-bit colour on its own
         grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        return np.repeat(((grey * 255 + 32767) // 65535).astype(np.uint8)[..., None], 3, axis=2)
+        info, image = image.info, Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+        image.info = {"icc_profile": info.get("icc_profile")}
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known sRGB scale")
-    return np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+    return np.array(to_srgb(image, path))
 
 
 def resize_area(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -158,8 +163,10 @@ def write_jpeg(path: Path | str, image: np.ndarray, exif: bytes = b"") -> None:
 
 
 def upright_exif(path: Path | str) -> tuple[bytes, bool]:
-    """The EXIF data of an image, as of an upright one, and whether it was stored upright."""
+    """The EXIF data of an image, as of an upright one in sRGB, and whether its pixels are stored so."""
     with _open(path) as file:
-        exif = file.getexif()
-        upright = exif.pop(_ORIENTATION, 1) == 1
-        return exif.tobytes() if len(exif) else b"", upright
+        exif, unchanged = file.getexif(), is_srgb(file, path)
+        if not unchanged:
+            set_srgb(exif)
+        unchanged = exif.pop(_ORIENTATION, 1) == 1 and unchanged
+        return exif.tobytes() if len(exif) else b"", unchanged

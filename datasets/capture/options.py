@@ -7,6 +7,7 @@ from typing import Literal
 
 from datasets.region import parse_roi
 from utils.errors import ConfigError
+from utils.typed_paths import typed_path
 
 CAMERA_MODELS = (
     *("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"),
@@ -64,4 +65,4 @@ class CaptureOptions:
     @property
     def mask_folder(self) -> Path | None:
         """The folder with the user's masks, if there is one."""
-        return None if self.masks in ("auto", "rembg") else Path(self.masks)
+        return None if self.masks in ("auto", "rembg") else typed_path(self.masks)

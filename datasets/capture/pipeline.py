@@ -36,7 +36,7 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
             | ({"frames": options.frames} if options.is_video else {})
             | ({} if options.photos is None else {"photos": options.photos}),
             (options.source,),
-            version=2,  # colours and pixels of videos, lenses of photos
+            version=2,  # colours and pixels of videos, colours and lenses of photos
         ),
         Stage(
             "setup",

@@ -56,7 +56,7 @@ def prepare_capture(
     for source in sources:
         require_source(source)
         notice_cameras(source)
-    folders = series_folders(sources[0]) if len(sources) == 1 else []
+    folders = series_folders(sources[0], options.root) if len(sources) == 1 else []
     for folder in (path for path in (*sources, *folders) if path.is_dir()):
         tell_left_out(folder, [*folders, *([options.mask_folder] if options.mask_folder else []), options.root])
     if len(sources) > 1:

@@ -17,6 +17,7 @@ from datasets.geometry.lens import Lens, check_focal_lengths
 from utils.errors import DataError
 
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
+_MAX_OFF_CENTRE = 0.2  # of a principal point, as a share of half the image, where no w and h are given
 LENS_KEYS = (  # of a frame or the file
     *("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", "camera_model", "is_fisheye"),
     *COEFFICIENTS,
@@ -87,6 +88,9 @@ def read_pose(frame: dict[str, Any], where: str) -> np.ndarray:
 
     The file holds a 4x4 OpenGL matrix (x right, y up, z backwards). A uniform scale of the rotation is removed."""
     matrix = read_matrix(frame.get("transform_matrix"), ((4, 4),), "transform_matrix", where)
+    if np.abs(matrix[3] - [0.0, 0.0, 0.0, 1.0]).max() > 1e-6:
+        hint = " It is written column by column: transpose it." if np.abs(matrix[:3, 3]).max() < 1e-6 else ""
+        raise DataError(f"{where}: expected transform_matrix to end in 0 0 0 1, got {matrix[3].tolist()}.{hint}")
     scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
     rotation = matrix[:3, :3] / scale if scale > 0 else np.zeros((3, 3))
     deviation = np.abs(rotation.T @ rotation - np.eye(3)).max()
@@ -137,9 +141,27 @@ def read_lens(meta: dict[str, Any], frame: dict[str, Any], where: str, size: tup
     focal_y = focal_x if focal_y is None else focal_y
     check_focal_lengths(focal_x, focal_y, where)
     centre_x, centre_y = _number(values, "cx", width / 2, where), _number(values, "cy", height / 2, where)
+    _check_centre(values, (centre_x, centre_y), (width, height), where)
     intrinsics = np.array([focal_x, focal_y, centre_x, centre_y]) * np.tile([size[0] / width, size[1] / height], 2)
     model, coefficients = distortion(kind, values, partial(_value, values, where), where)
     return Lens(model, size, (*intrinsics, *coefficients))
+
+
+def _check_centre(values: dict[str, Any], centre: tuple[float, float], size: tuple[float, float], where: str) -> None:
+    """Refuses intrinsics that are shares of the size, and, where no w and h tell for which size they are, a principal
+    point far from the middle of the image."""
+    off = max(abs(2.0 * place / length - 1.0) for place, length in zip(centre, size, strict=True))
+    if max(centre) <= 1.0 < min(size) / 8.0:
+        raise DataError(
+            f"{where}: expected fl_x, fl_y, cx and cy in pixels of w and h, got the principal point {centre[0]:g}, "
+            f"{centre[1]:g}: shares of the size. Multiply fl_x and cx by the width, fl_y and cy by the height."
+        )
+    if off > _MAX_OFF_CENTRE and (values.get("w") is None or values.get("h") is None):
+        raise DataError(
+            f"{where}: expected w and h, the size of the images that the cameras are for, since the principal point "
+            f"{centre[0]:g}, {centre[1]:g} is not near the middle of the image, {size[0]:g}x{size[1]:g}. Add "
+            f"them: the image's own size if it was cropped, the former one if it was resized."
+        )
 
 
 def read_shape(meta: dict[str, Any], frame: dict[str, Any], where: str) -> CameraShape | None:

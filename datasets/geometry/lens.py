@@ -13,6 +13,7 @@ from utils.errors import DataError
 if TYPE_CHECKING:
     import pycolmap
 
+_SQUARE = 1.15  # ratio of focal lengths across and down, from which on it is told
 PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE")
 PANORAMAS = ("EQUIRECTANGULAR", "SPHERICAL", "VR180", "OMNIDIRECTIONAL")  # what names of such models begin with
 
@@ -71,6 +72,17 @@ def check_focal_lengths(focal_x: float, focal_y: float, where: str) -> None:
     raise DataError(
         f"{where}: expected focal lengths above 0, got {focal_x:g} and {focal_y:g} pixels. Write them without the "
         f"minus sign if the pictures are upright and the poses those of the format (with it, pictures are {turned})."
+    )
+
+
+def doubt_of_pixels(intrinsics: np.ndarray) -> str | None:
+    """What to say of pinholes fx, fy, cx, cy (N, 4) whose pixels are far from square, as few files mean; else None."""
+    ratio = float(np.median(intrinsics[:, 0] / intrinsics[:, 1]))
+    if 1.0 / _SQUARE <= ratio <= _SQUARE:
+        return None
+    return (
+        f"the focal length is {ratio:.3g} times as large across as down, which is right for squeezed images only: else "
+        f"correct that of one side, or its field of view"
     )
 
 

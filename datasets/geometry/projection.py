@@ -86,12 +86,13 @@ def fit_to_images(
         cameras_for = "resized" if _is_dtu(intrinsics) else tell(factor)
     if not fits or cameras_for == "auto":
         centre = np.median(intrinsics[:, 2:], axis=0)
-        also = f", but at that of images resized by {1.0 / factor:g}" if fits else ""
+        made = f"for {round(width * factor)}x{round(height * factor)}, " if fits else ""
+        change = ("larger" if factor < 1.0 else "smaller") + (f" by {max(factor, 1.0 / factor):g}" if fits else "")
+        remedy = "give dataset.cameras_for=resized" if fits else "use those of before, with dataset.img_downscale=N"
         raise DataError(
-            f"{where}: its principal point ({centre[0]:.1f}, {centre[1]:.1f}) is not near the centre of the images "
-            f"({width}x{height}){also}. If they were cropped and the cameras are for them as they are, set "
-            f"dataset.cameras_for=images; if they were resized by a whole factor after the cameras were made, "
-            f"{'dataset.cameras_for=resized' if fits else 'use the images of before, with dataset.img_downscale'}."
+            f"{where}: expected cameras for the images ({width}x{height}), got cameras {made}whose principal point is "
+            f"({centre[0]:.1f}, {centre[1]:.1f}). If all images were made {change} after the cameras were computed, "
+            f"{remedy}. If they were cropped and the cameras are for the cropped ones, give dataset.cameras_for=images."
         )
     if cameras_for == "images":
         log.info("%s: the masks tell that the images were cropped and that the cameras are for them as they are", where)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from utils import registry
 from utils.errors import ConfigError
+from utils.typed_paths import PathParser, typed_path
 
 # What launch.py does, and the splits of the dataset that it needs for that.
 MODES = {"train": ("train", "val", "test"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(PathParser):
     def error(self, message: str) -> None:
         raise ConfigError(f"command line: {message}. See python launch.py --help.")
 
@@ -75,7 +76,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     args.argv = argv
     args.config = args.config or []
     args.overrides = [item for item in [*args.config, *rest] if "=" in item and not item.startswith("-")]
-    args.config = [item for item in args.config if item not in args.overrides]
+    args.config = [str(typed_path(item)) for item in args.config if item not in args.overrides]
     if args.view and "=" in args.view:  # an override after --view, which takes the next word for a port
         args.overrides, args.view = [args.view, *args.overrides], ""
     for item in rest:

@@ -16,12 +16,14 @@ from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder
 from utils.config import compose, schema
 from utils.config.difference import flatten
+from utils.config.text_keys import text_keys
 from utils.errors import ConfigError
 
 DEFAULT_VARIANT = "default"  # used if a sweep names no variants; not part of the names of tasks
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)  # valid folder names
 _PLACEHOLDER = re.compile(r"(?<!\$)\{(\w*)\}")  # {scene}, but not ${model.radius}
 _Paths = str | tuple[str, ...]
+_IS_TEXT = text_keys(Experiment)
 _FIXED = ("name", "trial_name")  # keys by which a run's folder is found again
 
 
@@ -154,13 +156,25 @@ class Task:
 
 def read_sweep(path: Path) -> Sweep:
     """The sweep in a YAML file. Raises ConfigError, with file and line."""
-    tree = compose.read_yaml(path)
+    tree = compose.read_yaml(path, _is_text)
     node = OmegaConf.to_container(tree, resolve=False)  # ${...} is resolved in the config of each task
     try:
         return schema.parse(Sweep, node)
     except ConfigError as error:
         source = compose.Source(str(path), tree, path)
         raise ConfigError(f"{compose.origin([source], str(error).split(':')[0]) or f'{path}: '}{error}") from None
+
+
+def _is_text(parts: tuple[str, ...]) -> bool | None:
+    """Whether a key of SWEEP.yaml, by the names that lead to it, takes text: True, None with null too, or False."""
+    match parts:
+        case ("name" | "config" | "scenes" | "evaluate",) | ("scenes", _, "config"):
+            return True
+        case ("variants", _, "config" | "presets"):
+            return None
+        case ("overrides", *key) | ("scenes", _, *key) | ("variants", _, "overrides", *key) if key:
+            return _IS_TEXT(".".join(key))
+    return False
 
 
 def make_tasks(sweep: Sweep, overrides: Sequence[str], exp_dir: Path) -> list[Task]:

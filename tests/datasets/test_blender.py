@@ -196,3 +196,18 @@ def test_cameras_that_single_precision_would_blur_are_refused(blender_root):
     edit(blender_root, lambda meta: move(meta, 1e6))
     with pytest.raises(DataError, match=r"around the origin, got them 1e\+06 away .* dataset.name=transforms"):
         load(blender_root)
+
+
+def test_held_out_images_that_are_trained_on_too_are_told_once(tmp_path, caplog):
+    write_blender(tmp_path, test=3, train=9)
+    load(tmp_path, "test")
+    assert "too, so" not in caplog.text
+    train = json.loads((tmp_path / "transforms_train.json").read_text())["frames"]
+    edit(tmp_path, lambda meta: meta["frames"].extend(train[:2]), "test")
+    edit(tmp_path, lambda meta: meta["frames"][-1].update(file_path="train\\R_1"), "test")
+    loader = BlenderLoader(BlenderConfig(str(tmp_path)))
+    for split in ("val", "test", "train"):
+        loader.load(split)
+    assert caplog.text.count("2 of 5 images of transforms_test.json are in transforms_train.json too") == 1
+    load(tmp_path, "test", test_split="train")  # asked for
+    assert caplog.text.count("transforms_train.json too") == 1

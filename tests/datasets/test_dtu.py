@@ -8,7 +8,7 @@ from datasets.dtu import DTUConfig, DTULoader
 from datasets.files.neus_cameras import read_neus_cameras
 from utils import registry
 from utils.errors import ConfigError, DataError
-from utils.images import read_image, write_png
+from utils.images import read_image, resize_area, write_png
 
 
 def load(root, split="train", **options):
@@ -104,9 +104,30 @@ def test_masks_tell_crops_from_resized_images_and_without_them_the_keys_are_name
     kept, halved = (load(dtu_root, cameras_for=meant).intrinsics for meant in ("images", "resized"))
     np.testing.assert_allclose(halved, kept / 2)
     np.testing.assert_allclose(load(dtu_root).intrinsics, kept)
-    message = r"principal point \(16.0, 12.0\).*resized by 0.5.*cameras_for=images.*cameras_for=resized"
+    message = (
+        r"for the images \(16x12\), got cameras for 32x24.*\(16.0, 12.0\).*resized\. If.*cropped.*cameras_for=images\."
+    )
     with pytest.raises(DataError, match=message):
         load(dtu_root, apply_mask=False)
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (2, r"cameras for 32x24, .*made smaller by 2 after .*, give dataset\.cameras_for=resized\. If they were crop"),
+        (0.5, r"made larger by 2 after the cameras were computed, give dataset\.cameras_for=resized\."),
+        (1.6, r"made smaller after .*, use those of before, with dataset\.img_downscale=N\. If they were crop"),
+    ],
+)
+def test_images_that_were_resized_without_masks_are_told_what_to_type(dtu_root, factor, said):
+    expected = load(dtu_root, apply_mask=False).intrinsics / factor
+    for path in (dtu_root / "image").iterdir():
+        image = read_image(path)
+        write_png(path, resize_area(image, (round(image.shape[1] / factor), round(image.shape[0] / factor))))
+    with pytest.raises(DataError, match=said):
+        load(dtu_root, apply_mask=False)
+    if factor != 1.6:
+        np.testing.assert_allclose(load(dtu_root, apply_mask=False, cameras_for="resized").intrinsics, expected)
 
 
 def test_downscaled_images_scale_the_intrinsics(dtu_root):

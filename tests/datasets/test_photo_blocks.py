@@ -4,13 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from datasets import assemble
 from datasets.assemble import load_photos
 from datasets.options import Resolution
-from utils.images import write_png
+from utils.images import read_image, write_png
 from utils.registry import ROOT
 
 MAX_MIB = 400.0  # beyond the pixels: a block of 64 MiB twice, and what threads decode ahead, 250 at most if busy
@@ -57,3 +58,18 @@ def test_many_photographs_take_their_pixels_once(tmp_path: Path) -> None:
     pixels, most = map(float, done.stdout.split())
     assert pixels == pytest.approx(600 * 640 * 480 * 3 / 2**20)
     assert most < pixels + MAX_MIB
+
+
+def test_images_of_twelve_bits_are_told_once(tmp_path, caplog):
+    values = np.random.default_rng(0).integers(0, 4096, (4, 20, 30, 3)).astype(np.uint16)
+    for number, image in enumerate(values):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    paths = sorted(tmp_path.iterdir())
+    for split in (paths[:3], paths[3:]):
+        assert load_photos(split, read_image, Resolution()).pixels.max() < 17
+    assert caplog.text.count("10 or 12 bits in files of 16") == 1
+    caplog.clear()
+    for path, image in zip(paths, values, strict=True):
+        cv2.imwrite(str(path), 16 * image)
+    load_photos(paths, read_image, Resolution())
+    assert caplog.text == ""

@@ -98,3 +98,11 @@ def test_rays_meet_a_cube_as_they_do_one_by_one():
         points = position + directions[:, None] * np.linspace(0.0, 8.0, 2001)[:, None]
         met.append((np.abs(points) < 0.4).all(axis=2).any(axis=1))
     assert Seen(scene).share_in(0.4) == pytest.approx(np.concatenate(met).mean(), abs=0.01)
+
+
+def test_axes_of_the_other_convention_are_told():
+    scene = ball_scene(alpha=False)
+    c2w = scene.c2w.copy()
+    c2w[:, :, 1:3] *= -1.0
+    with pytest.raises(DataError, match=r"look away from the point between them.*OpenGL's.*from_na: true"):
+        check_region(replace(scene, c2w=c2w), 1.0, "")

@@ -147,3 +147,39 @@ def test_images_that_are_transparent_everywhere_are_refused(root):
     with pytest.raises(DataError, match=r"transparent \(alpha 0 everywhere\)"):
         load(root)
     assert not load(root, apply_mask=False).has_alpha
+
+
+def test_poses_written_column_by_column_or_the_wrong_way_round_are_told(root, caplog):
+    def change(function):
+        edit(root, lambda meta: [f.update(transform_matrix=function(f["transform_matrix"])) for f in meta["frames"]])
+
+    change(lambda matrix: np.linalg.inv(matrix).tolist())
+    load(root)
+    assert caplog.text.count("invert them: COLMAP") == 1
+    change(lambda matrix: np.linalg.inv(matrix).T.tolist())
+    with pytest.raises(DataError, match=r"transform_matrix to end in 0 0 0 1, .*column by column: transpose it\."):
+        load(root)
+
+
+def test_pixels_that_are_far_from_square_are_told_once(root, caplog):
+    edit(root, lambda meta: meta.update(fl_y=1.1 * FOCAL))
+    load(root)
+    assert "squeezed" not in caplog.text
+    edit(root, lambda meta: meta.update(fl_y=2 * FOCAL))
+    loader = TransformsLoader(TransformsConfig(str(root)))
+    for split in ("train", "test"):
+        loader.load(split)
+    assert caplog.text.count("0.5 times as large across as down, which is right for squeezed images only") == 1
+
+
+def test_intrinsics_of_another_size_or_unit_are_refused(root):
+    edit(root, lambda meta: [meta.pop(key) for key in ("w", "h")])
+    load(root)
+    edit(root, lambda meta: meta.update(cx=WIDTH, cy=HEIGHT, fl_x=2 * FOCAL, fl_y=2 * FOCAL))  # halved images
+    with pytest.raises(DataError, match=r"expected w and h, .*32, 24 is not near the middle of the image, 32x24"):
+        load(root)
+    edit(root, lambda meta: meta.update(w=2 * WIDTH, h=2 * HEIGHT))
+    np.testing.assert_allclose(load(root).intrinsics[0], [FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2])
+    edit(root, lambda meta: meta.update(cx=0.5, cy=0.5, fl_x=1.2, fl_y=1.6))
+    with pytest.raises(DataError, match=r"in pixels of w and h, .*0\.5, 0\.5: shares of the size"):
+        load(root)

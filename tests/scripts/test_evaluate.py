@@ -60,6 +60,13 @@ def test_mesh_prints_a_table(balls: Path, capsys: pytest.CaptureFixture) -> None
     assert mesh(balls, "--dense", "10", "--unit-scale")["chamfer"] == pytest.approx(0.1 / np.sqrt(12), rel=0.02)
 
 
+def test_other_units_are_told(balls: Path, capsys: pytest.CaptureFixture) -> None:
+    for radius, is_told in ((0.3, False), (1e-3, True), (1e3, True)):
+        write_ply(ball(radius, 2), balls / "other.ply")
+        mesh(balls, pred="other.ply")
+        assert ("as large as the truth: other units?" in capsys.readouterr().err) == is_told
+
+
 @pytest.mark.parametrize("suffix", ["json", "npy", "npz"])
 def test_the_prediction_is_moved_first(balls: Path, suffix: str) -> None:
     matrix = np.diag([2.0, 2.0, 2.0, 1.0])

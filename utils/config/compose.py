@@ -20,9 +20,10 @@ from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseExce
 from utils.config.mask_choice import object_alone
 from utils.config.schema import is_number
 from utils.config.sources import ABSENT, REFERENCE, Source, computed_from, lookup, origin, plain
-from utils.config.text_keys import IsText, overrides_of, restore_text
+from utils.config.text_keys import IsText, IsTextAt, overrides_of, text_as_written
 from utils.errors import ConfigError
 from utils.registry import ROOT, nearest
+from utils.typed_paths import typed_path
 
 log = logging.getLogger(__name__)
 _said: set[str] = set()  # of what `if_masks` has told since `collect` began
@@ -54,7 +55,7 @@ def count_lightings(root: str) -> int:
     """How many lightings the file lighting.json in a folder of photographs tells of; 0 where it is none that can be
     read, which the dataset then says."""
     try:
-        return len(json.loads((Path(root).expanduser() / "lighting.json").read_text(encoding="utf-8-sig"))["lightings"])
+        return len(json.loads((typed_path(root) / "lighting.json").read_text(encoding="utf-8-sig"))["lightings"])
     except (OSError, ValueError, RecursionError, LookupError, TypeError):
         return 0
 
@@ -91,11 +92,13 @@ OmegaConf.register_resolver("basename", lambda path: re.sub(r"[^\w.-]", "-", Pat
 OmegaConf.register_resolver("if_equal", lambda one, other, then, else_: then if one == other else else_, replace=True)
 OmegaConf.register_resolver("if_masks", if_masks, replace=True)
 OmegaConf.register_resolver("count_lightings", count_lightings, replace=True)
-OmegaConf.register_resolver("existing", lambda path: path if Path(path).expanduser().exists() else None, replace=True)
+OmegaConf.register_resolver("existing", lambda path: path if typed_path(path).exists() else None, replace=True)
 
 
-def read_yaml(path: Path) -> DictConfig:
-    """One YAML file as a tree. Raises ConfigError with line and column where it is not YAML."""
+def read_yaml(path: Path, is_text: IsTextAt = lambda parts: False) -> DictConfig:
+    """One YAML file as a tree. Raises ConfigError with line and column where it is not YAML.
+
+    is_text: tells which keys keep as text what is written."""
     try:
         _check_size(path)
         node = OmegaConf.load(path)
@@ -117,7 +120,7 @@ def read_yaml(path: Path) -> DictConfig:
         raise ConfigError(
             f"{path}: expected a block of keys at the top, got {type(OmegaConf.to_container(node)).__name__}."
         )
-    return node
+    return text_as_written(node, path, is_text)
 
 
 def _check_size(path: Path) -> None:
@@ -139,14 +142,14 @@ def _check_size(path: Path) -> None:
         raise ConfigError(f"{path}: its anchors (&) unfold to more than {MAX_VALUES} values. Write them out.")
 
 
-def _expand(path: Path, keys: Keys | None, stack: tuple[Path, ...] = ()) -> list[Source]:
+def _expand(path: Path, keys: Keys | None, is_text: IsText, stack: tuple[Path, ...] = ()) -> list[Source]:
     """The file and, before it, everything that its `defaults` name.
 
     keys: gives what computed names are computed from; None: such names are left out."""
     path = path.resolve()
     if path in stack:
         raise ConfigError(f"{path}: its defaults lead back to itself ({' -> '.join(p.name for p in (*stack, path))}).")
-    tree = read_yaml(path)
+    tree = read_yaml(path, lambda parts: is_text(".".join(parts)))
     sources: list[Source] = []
     names = plain(tree).get("defaults", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -155,14 +158,15 @@ def _expand(path: Path, keys: Keys | None, stack: tuple[Path, ...] = ()) -> list
         name = _computed(entry, keys, path) if "${" in entry else entry
         if name is None:
             continue
-        candidates = [path.parent / f"{name}.yaml", ROOT / "configs" / f"{name}.yaml"]
+        typed = typed_path(f"{name}.yaml")
+        candidates = [path.parent / typed, ROOT / "configs" / typed]
         file = next((c for c in candidates if c.is_file()), None)
         if file is None:
             known = [
                 p.relative_to(ROOT / "configs").with_suffix("").as_posix() for p in (ROOT / "configs").rglob("*.yaml")
             ]
             raise ConfigError(f"{path}: defaults: no file {name}.yaml beside it or in configs/.{nearest(name, known)}")
-        sources += _expand(file, keys, (*stack, path))
+        sources += _expand(file, keys, is_text, (*stack, path))
     tree.pop("defaults", None)
     return [*sources, Source(_relative(path), tree, path)]
 
@@ -208,11 +212,9 @@ def collect(
 
     @cache
     def keys() -> DictConfig:
-        return _merge([*(source for path in paths for source in _expand(Path(path), None)), *typed])
+        return _merge([*(source for path in paths for source in _expand(typed_path(path), None, is_text)), *typed])
 
-    sources = [source for path in paths for source in _expand(Path(path), keys)]
-    for source in sources:
-        restore_text(source.tree, source.path, is_text)
+    sources = [source for path in paths for source in _expand(typed_path(path), keys, is_text)]
     return [*sources, *typed]
 
 

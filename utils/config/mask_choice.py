@@ -13,7 +13,7 @@ def object_alone(root: str, applied: Any, masks: Any, file: Any = None) -> tuple
     """Whether masks show the object of a folder of photographs and are used, and why, in words.
 
     applied, masks: what dataset.apply_mask and dataset.masks say; file: the JSON file whose frames may name masks."""
-    folder = Path(root).expanduser()
+    folder = typed_path(root)
     found = next((f"{name}/" for name in MASK_FOLDERS if (folder / name).is_dir()), None)
     means, named = "object", None if file is None else _named(folder, str(file))
     if named is not None:

@@ -5,6 +5,7 @@ import types
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -15,7 +16,9 @@ from utils import registry
 from utils.config.sources import ABSENT, plain
 
 IsText = Callable[[str], "bool | None"]  # of a dotted key: whether it takes text; None: text, or null for nothing
+IsTextAt = Callable[[tuple[str, ...]], "bool | None"]  # the same of the names that lead to a key
 _NULL = ("null", "Null", "NULL", "")
+_STR = "tag:yaml.org,2002:str"
 
 
 def text_keys(root: type) -> IsText:
@@ -63,36 +66,54 @@ def typed_value(text: str, may_be_null: bool) -> Any:
     return text
 
 
-def restore_text(tree: DictConfig, path: Path, is_text: IsText) -> None:
-    """Puts the text of a YAML file in place of numbers and truth values that were read from it for text keys."""
-    changed = {
-        key: value
-        for key, value in _scalars(plain(tree))
-        if not isinstance(value, str) and (taken := is_text(key)) is not False and not (value is None and taken is None)
-    }
-    if not changed:
-        return
+def text_as_written(tree: DictConfig, path: Path, is_text: IsTextAt) -> DictConfig:
+    """The tree of a YAML file with text, as the file has it, in place of numbers, truth values and dates of text keys.
+
+    tree: as OmegaConf reads the file. A list of a text key holds text. Names of keys are text as written too."""
+    if all(isinstance(name, str) for name in _names(plain(tree))) and not _misread(plain(tree), (), is_text):
+        return tree
     root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    for key in changed:
-        if (text := _written(root, key.split("."))) is not None:
-            OmegaConf.update(tree, key, text)
+    written = yaml.serialize(_quoted(root, (), is_text), Dumper=yaml.SafeDumper, width=float("inf"))
+    return OmegaConf.load(StringIO(written))
 
 
-def _scalars(tree: dict[str, Any], where: str = "") -> list[tuple[str, Any]]:
-    found = []
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            found += _scalars(value, f"{where}{name}.")
-        elif not isinstance(value, list):
-            found.append((f"{where}{name}", value))
-    return found
+def _names(node: Any) -> list[Any]:
+    """The names of all keys of a plain tree."""
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return [*(node if isinstance(node, dict) else ()), *(name for part in parts for name in _names(part))]
 
 
-def _written(node: yaml.Node | None, parts: list[str]) -> str | None:
-    for part in parts:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        node = next((value for name, value in reversed(pairs) if name.value == part), None)
-    return node.value if isinstance(node, yaml.ScalarNode) else None
+def _misread(node: Any, parts: tuple[str, ...], is_text: IsTextAt) -> bool:
+    """Whether a plain tree has something else than text where a key takes text."""
+    if isinstance(node, dict):
+        return any(_misread(value, (*parts, name), is_text) for name, value in node.items())
+    if isinstance(node, list):
+        return any(_misread(value, parts, is_text) for value in node if not isinstance(value, dict))
+    if isinstance(node, str):
+        return False
+    taken = is_text(parts)
+    return taken is not False and not (node is None and taken is None)
+
+
+def _quoted(node: yaml.Node, parts: tuple[str, ...], is_text: IsTextAt) -> yaml.Node:
+    """A copy of a node, and of all that it holds, in which text is in quotes, so that it is read as text."""
+    if isinstance(node, yaml.MappingNode):
+        pairs = []
+        for name, value in node.value:
+            merges = name.tag.endswith(":merge")  # <<: *anchor
+            inner = parts if merges else (*parts, str(name.value))
+            pairs.append((name if merges else _text(name), _quoted(value, inner, is_text)))
+        return yaml.MappingNode(node.tag, pairs)
+    if isinstance(node, yaml.SequenceNode):
+        return yaml.SequenceNode(node.tag, [_quoted(value, parts, is_text) for value in node.value])
+    taken = False if node.style else is_text(parts)  # what has a style is text already
+    is_null = taken is None and node.tag.endswith(":null")
+    return yaml.ScalarNode(node.tag, node.value, style=node.style) if taken is False or is_null else _text(node)
+
+
+def _text(node: yaml.Node) -> yaml.Node:
+    """A scalar as text in quotes; any other node as it is."""
+    return yaml.ScalarNode(_STR, node.value, style=node.style or '"') if isinstance(node, yaml.ScalarNode) else node
 
 
 def overrides_of(items: list[str], is_text: IsText) -> DictConfig:

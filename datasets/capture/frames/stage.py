@@ -28,6 +28,7 @@ from utils.images import SUFFIXES, read_image, resize_area, upright_exif, write_
 
 log = logging.getLogger(__name__)
 _FEW = 24  # images: with fewer, neighbours are more than 15 degrees apart
+_SAME_LOOK = 2.0  # mean difference, of 255 levels, of IMG_1.jpg and IMG_1.png where one was made from the other
 _MAX_BLURRED_SHARE = 0.3  # of the images, before a warning
 
 
@@ -102,17 +103,20 @@ def _from_photos(options: CaptureOptions, folder: Path) -> tuple[list[Frame], di
     if options.photos is not None:
         paths = [path for path in paths if path.name in set(options.photos)]
     progress = CountBar("photos read", len(paths))
+    looks: dict[str, list[np.ndarray]] = {}  # of photos, by their names without suffix
     first_of: dict[str, str] = {}
     frames, optics, duplicates = [], [], []
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # each thread holds one photo at its full size
         targets = [folder / name for name in frame_names([path.name for path in paths])]
         written = pool.map(lambda path, target: _write_photo(path, target, options.max_side), paths, targets)
-        for count, (frame, lens, digest) in enumerate(written, start=1):
-            if digest in first_of:
+        for count, (frame, lens, digest, look) in enumerate(written, start=1):
+            same_name = looks.setdefault(Path(frame.source).stem.casefold(), [])
+            if digest in first_of or any(np.abs(look - other).mean() < _SAME_LOOK for other in same_name):
                 duplicates.append(frame.source)
                 (folder / frame.name).unlink()
             else:
                 first_of[digest] = frame.source
+                same_name.append(look)
                 frames.append(frame)
                 optics.append(lens)
             progress(count)
@@ -137,14 +141,14 @@ def _from_photos(options: CaptureOptions, folder: Path) -> tuple[list[Frame], di
     return frames, {"photos": len(paths), "copies": len(duplicates)}
 
 
-def _write_photo(path: Path, target: Path, max_side: int) -> tuple[Frame, Optics, str]:
-    """Writes a photo to `target`, without recompression where possible; returns the frame, how the photo was taken, and
-    a hash of its pixels."""
+def _write_photo(path: Path, target: Path, max_side: int) -> tuple[Frame, Optics, str, np.ndarray]:
+    """Writes a photo to `target`, without recompression where possible; returns the frame, how the photo was taken, a
+    hash of its pixels, and the photo as 32x32 levels of grey."""
     image = np.ascontiguousarray(read_image(path)[..., :3])
     digest = hashlib.sha256(image.tobytes()).hexdigest()
-    exif, upright = upright_exif(path)
+    exif, unchanged = upright_exif(path)
     scale = max_side / max(image.shape[:2])
-    if scale >= 1.0 and upright and path.suffix.lower() in (".jpg", ".jpeg"):
+    if scale >= 1.0 and unchanged and path.suffix.lower() in (".jpg", ".jpeg"):
         shutil.copyfile(path, target)
     else:
         if scale < 1.0:
@@ -154,4 +158,5 @@ def _write_photo(path: Path, target: Path, max_side: int) -> tuple[Frame, Optics
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     gray = cv2.resize(gray, None, fx=small, fy=small, interpolation=cv2.INTER_AREA)
     size = image.shape[1], image.shape[0]
-    return Frame(target.name, path.name, size, gradient_energy(gray), blur(gray)), read_optics(exif), digest
+    look = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return Frame(target.name, path.name, size, gradient_energy(gray), blur(gray)), read_optics(exif), digest, look

@@ -15,12 +15,13 @@ _MAX_SERIES = 6  # more groups of names are dates or times, not series
 Series = tuple[tuple[str, ...], ...]  # the names of the photos of each series, in order
 
 
-def series_folders(source: Path) -> list[Path]:
-    """The folders of photos within a folder that has no photos itself, if there are two or more; masks are not
-    photos."""
+def series_folders(source: Path, out: Path | None = None) -> list[Path]:
+    """The folders of photos within a folder that has no photos itself, if there are two or more; masks are not photos,
+    nor is what was made of them in `out`."""
     if not source.is_dir() or _holds_photos(source):
         return []
     folders = [path for path in source.iterdir() if path.is_dir() and "mask" not in path.name.lower()]
+    folders = [path for path in folders if out is None or path.resolve() != out.resolve()]
     folders = sorted(filter(_holds_photos, folders), key=lambda path: natural_key(path.name))
     return folders if len(folders) > 1 else []
 

@@ -134,3 +134,37 @@ def test_the_documented_file_is_one(tmp_path):
     tasks = tasks_of(write_sweep(tmp_path, text=text))
     assert len(tasks) == 2 * 3 * 3
     assert tasks["lego-wide-seed2"].evaluate == ("mesh", "--gt", "truth/lego.ply")
+
+
+@pytest.mark.parametrize("text", ["007", "1e3", "on", "2024-01-02", "1_000", "0x10", "1.0", "'a b'", '"01"'])
+def test_text_is_kept_as_it_is_written(tmp_path, text):
+    kept = text.strip("'\"")
+    keys = f"{{dataset: {{root_dir: {text}}}, dataset.scene: {text}, seed: 0x10}}"
+    sweep = (
+        f"name: s\nconfig: configs/neus-demo.yaml\nscenes:\n  a: &a {keys}\n"
+        f"  b: {{<<: *a, dataset.gt_mesh: [{text}]}}\n"
+        f"overrides: {{tag: t{kept.replace(' ', '')}, trainer.max_steps: 1_000}}\nevaluate: [dtu, --scan, {text}]\n"
+    )
+    tasks = tasks_of(write_sweep(tmp_path, text=sweep))
+    for task in tasks.values():
+        experiment = task.experiment
+        assert (experiment.dataset.root_dir, experiment.dataset.scene) == (kept, kept)
+        assert (experiment.seed, experiment.trainer.max_steps) == (16, 1000)
+        assert task.evaluate == ("dtu", "--scan", kept)
+    assert tasks["b"].experiment.dataset.gt_mesh == (kept,)
+
+
+def test_names_are_kept_as_they_are_written(tmp_path):
+    text = "name: 01\nconfig: configs/neus-demo.yaml\nscenes: [007, 1e3, on]\n"
+    text += "overrides: {dataset.scene: '{scene}', tag: 010}\n"
+    tasks = tasks_of(write_sweep(tmp_path, text=f"{text}variants: {{off: {{}}, 0x1: {{overrides: {{seed: 3}}}}}}\n"))
+    assert list(tasks) == ["007-off", "007-0x1", "1e3-off", "1e3-0x1", "on-off", "on-0x1"]
+    assert [task.experiment.dataset.scene for task in tasks.values()][::2] == ["007", "1e3", "on"]
+    assert {task.experiment.tag for task in tasks.values()} == {"010"}
+    assert {task.run.path.parent.name for task in tasks.values()} == {"01"}
+
+
+def test_null_of_a_sweep_stays_null(tmp_path):
+    text = "name: s\nconfig: configs/neus-demo.yaml\nscenes:\n  a: {dataset.gt_mesh: null, dataset.scene: ~}\n  b:\n"
+    dataset = tasks_of(write_sweep(tmp_path, text=text))["a"].experiment.dataset
+    assert (dataset.gt_mesh, dataset.scene) == (None, None)

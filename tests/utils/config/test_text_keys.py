@@ -41,6 +41,12 @@ def test_null_quotes_lists_and_numbers_elsewhere():
     assert experiment.dataset.gt_mesh == ("001", "b.ply")
 
 
+def test_lists_in_a_file(tmp_path):
+    (tmp_path / "own.yaml").write_text("dataset: {gt_mesh: [001, 1e3, no, b.ply]}\nseed: 0x10\n")
+    experiment = read_experiment(["configs/neus-demo.yaml", tmp_path / "own.yaml"], [])
+    assert (experiment.dataset.gt_mesh, experiment.seed) == (("001", "1e3", "no", "b.ply"), 16)
+
+
 def test_the_home_folder_is_found(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "scan").mkdir()

@@ -7,6 +7,7 @@ import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from icc_profiles import P3, rgb_profile
 from PIL import Image
 from textured_scene import HEIGHT, WIDTH, orbit_of_cameras, render_all
 
@@ -214,3 +215,32 @@ def test_bad_options_are_refused(options, said, tmp_path):
     options = {"root": tmp_path / "out"} | {key: Path(v) if key == "root" else v for key, v in options.items()}
     with pytest.raises(ConfigError, match=said):
         CaptureOptions(source=Path("."), **options)
+
+
+def test_photos_of_other_profiles_become_srgb_files(views, tmp_path):
+    source = tmp_path / "photos"
+    source.mkdir()
+    for number, view in enumerate(views):
+        profile = rgb_profile(P3, 2.2) if number % 2 else None
+        Image.fromarray(view).save(source / f"{number:02d}.jpg", quality=95, icc_profile=profile)
+    found, _ = run(source, tmp_path)
+    for frame in found:
+        written, photo = tmp_path / "working/frames" / frame.name, source / frame.source
+        is_p3 = int(photo.stem) % 2
+        assert (written.read_bytes() == photo.read_bytes()) != is_p3
+        with Image.open(written) as image:
+            assert image.info.get("icc_profile") is None  # COLMAP and others that read it know of none
+            stored = np.asarray(image).astype(int)
+        assert np.abs(stored - read_image(photo)).mean() < 1.5
+        assert (np.abs(stored - np.asarray(Image.open(photo))).mean() > 2) == is_p3
+
+
+def test_the_same_photo_in_two_formats_is_used_once(views, tmp_path, caplog):
+    for number, view in enumerate(views[:5]):
+        write_jpeg(tmp_path / "photos" / f"IMG_{number}.jpg", view)
+    write_png(tmp_path / "photos/img_1.png", cv2.resize(views[1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    write_png(tmp_path / "photos/IMG_3.png", views[8])  # another photo
+    found, report = run(tmp_path / "photos", tmp_path)
+    assert (len(found), report["copies"]) == (6, 1)
+    assert {frame.source for frame in found} >= {"IMG_3.jpg", "IMG_3.png"}
+    assert "left out 1 photos that are copies of others, first" in caplog.text

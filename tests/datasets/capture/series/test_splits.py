@@ -1,5 +1,6 @@
 """Folders and names tell where one series may end and the next begin."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -47,5 +48,9 @@ def test_folders_of_photos_are_series(tmp_path):
         (tmp_path / name).touch()
     assert series_folders(tmp_path) == [tmp_path / "lying", tmp_path / "standing"]
     assert series_folders(tmp_path / "lying") == []
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/region.png").write_text("")
+    assert series_folders(tmp_path, tmp_path / "lying/../out") == [tmp_path / "lying", tmp_path / "standing"]
+    shutil.rmtree(tmp_path / "out")
     (tmp_path / "0.jpg").touch()  # photos of its own: it is one folder of photos, as ever
     assert series_folders(tmp_path) == []

@@ -1,0 +1,37 @@
+"""Tells cameras whose matrices were written the wrong way round: world to camera where camera to world is meant."""
+
+import numpy as np
+
+from datasets.geometry.axes import focus_point
+
+INVERSE = (
+    "the cameras look at no common point, but would as the inverses of their matrices. If their poses were written the "
+    "wrong way round, invert them: COLMAP and MVSNet have world to camera, transforms.json has camera to world"
+)
+_AHEAD = 0.97  # cosine between an optical axis and the way to the point that all look at
+_AWAY = 0.8  # the same, below which cameras do not look at one point
+_AROUND = 0.3  # spread of the cameras, by their distance to that point, from which on they stand around it
+
+
+def is_inverse(c2w: np.ndarray) -> bool:
+    """Whether cameras (N, 3, 4) look at no common point, while the inverses of their matrices stand around one and look
+    at it, as photographs of an object do."""
+    if len(c2w) < 6:  # so few may do so by chance
+        return False
+    c2w = c2w.astype(np.float64)
+    if np.quantile(_cosines(c2w)[0], 0.2) >= _AWAY:
+        return False
+    turned = c2w[:, :, :3].transpose(0, 2, 1)
+    inverse = np.concatenate([turned, -turned @ c2w[:, :, 3:]], axis=2)
+    cosines, distances = _cosines(inverse)
+    positions = inverse[:, :, 3]
+    spread = np.sqrt(np.square(positions - positions.mean(axis=0)).sum(axis=1).mean())
+    looks = cosines * np.sign(np.median(cosines))  # files with OpenGL's axes have been turned, so inverses look away
+    return bool(np.quantile(looks, 0.1) > _AHEAD and spread > _AROUND * np.median(distances))
+
+
+def _cosines(c2w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each camera (N,): the cosine between its axis and the way to the common focus, and the distance to that."""
+    ways = focus_point(c2w) - c2w[:, :, 3]
+    distances = np.linalg.norm(ways, axis=1)
+    return (ways * c2w[:, :, 2]).sum(axis=1) / distances.clip(min=1e-12), distances

@@ -1,7 +1,7 @@
 """Masks: pairs them with images, reads and checks them, and marks the pixels around their outlines."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Literal
@@ -21,6 +21,7 @@ MaskMeaning = Literal["object", "ignore"]  # black: there is nothing; or: do not
 _LOCK, _SAID = Lock(), set()  # how the masks of which folders were read, as far as it was said
 _FULL = 0.8  # of the border and the middle of images, covered by what is hardly one object
 _KEPT = 250  # of a mask at the size of its image: from here on no part of a pixel is to be left out
+_LITTLE = 0.1  # of the pixels, left by masks that were hardly meant so
 _LOSSY = (".jpg", ".jpeg", ".webp")
 
 
@@ -34,6 +35,8 @@ def pair_masks(
     where masks mean the object. Raises DataError where no image has one."""
     masks = list_images(folder, deep=True)
     by_name = {path.relative_to(folder).with_suffix("").as_posix(): path for path in masks}
+    _refuse_two(masks, by_name, folder)
+    _refuse_shifted(images, masks, folder)
     by_number = {(path.relative_to(folder).parent, int(path.stem)): path for path in masks if path.stem.isdigit()}
     paired = {}
     for image in images:
@@ -43,6 +46,8 @@ def pair_masks(
         if mask is not None:
             paired[image] = mask
     missing = [image.name for image in images if image not in paired]
+    if paired and (lonely := sorted(set(masks) - set(paired.values()))):
+        log.info("%s: %d of %d masks are of no image, first %s", folder, len(lonely), len(masks), lonely[0].name)
     if not paired and len(masks) == len(images):
         log.info("%s: no mask is named like its image; pairing them in the order of their names", folder)
         return dict(zip(images, masks, strict=True))
@@ -67,6 +72,30 @@ def pair_masks(
             *(folder, len(missing), len(images), missing[0]),
         )
     return paired
+
+
+def _refuse_two(masks: Sequence[Path], by_name: Mapping[str, Path], folder: Path) -> None:
+    """Raises DataError for masks of the same name in two formats."""
+    for path in masks:
+        other = by_name[path.relative_to(folder).with_suffix("").as_posix()]
+        if other != path:
+            raise DataError(
+                f"{folder}: expected one mask for an image, got {path.name} and {other.name}. Remove those that are "
+                f"not meant."
+            )
+
+
+def _refuse_shifted(images: Sequence[Path], masks: Sequence[Path], folder: Path) -> None:
+    """Raises DataError where as many masks as images are numbered by as much more or less than these."""
+    if len(images) != len(masks) or not all(path.stem.isdigit() for path in (*images, *masks)):
+        return
+    numbers, others = (sorted(int(path.stem) for path in paths) for paths in (images, masks))
+    shift = others[0] - numbers[0]
+    if shift and len(images) > 1 and all(b - a == shift for a, b in zip(numbers, others, strict=True)):
+        raise DataError(
+            f"{folder}: expected masks with the names of their images, got as many whose numbers are off by {shift}: "
+            f"from {others[0]} on, where the images begin with {numbers[0]}. Name each mask like its image."
+        )
 
 
 def read_masked(
@@ -125,6 +154,12 @@ def kept_pixels(
         shares = _border_and_centre(kept)
         border.append(shares[0])
         centre.append(shares[1])
+    told = [part for part, path in zip(parts, paths, strict=True) if path is not None]
+    if told and (share := float(np.mean([part.mean() for part in told]))) < _LITTLE:
+        say(
+            f"the masks say not to look at {1.0 - share:.0%} of the pixels; if their white is where not to look, "
+            f"invert them"
+        )
     if border and np.mean(border) < 0.2 and np.mean(centre) > np.mean(border) + 0.3:
         say(
             "the masks say not to look at most of the image border, as masks of an object would; if their white is the "

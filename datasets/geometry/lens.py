@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pycolmap
 
 PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE")
+SHORTEST = 0.05  # focal length, in the longer side of the image: a view of 169 degrees without distortion
 PANORAMAS = ("EQUIRECTANGULAR", "SPHERICAL", "VR180", "OMNIDIRECTIONAL")  # what names of such models begin with
 
 
@@ -72,6 +73,19 @@ def check_focal_lengths(focal_x: float, focal_y: float, where: str) -> None:
         f"{where}: expected focal lengths above 0, got {focal_x:g} and {focal_y:g} pixels. Write them without the "
         f"minus sign if the pictures are upright and the poses those of the format (with it, pictures are {turned})."
     )
+
+
+def check_in_pixels(intrinsics: np.ndarray, size: tuple[float, float], where: str) -> None:
+    """Raises DataError for fx, fy, cx, cy (4,) that cannot be pixels of images of `size` (width, height), but shares of
+    it, millimetres, or of no camera at all."""
+    focal_x, focal_y, centre_x, centre_y = intrinsics
+    is_short = min(focal_x, focal_y) < SHORTEST * max(size)
+    if is_short or (0.0 < centre_x <= 1.0 and 0.0 < centre_y <= 1.0 and min(size) > 8):
+        raise DataError(
+            f"{where}: expected focal lengths and the principal point in pixels of {size[0]:g}x{size[1]:g} images, got "
+            f"fx {focal_x:.4g}, fy {focal_y:.4g}, cx {centre_x:.4g}, cy {centre_y:.4g}. Multiply shares of the width "
+            f"and the height by these, and millimetres by the pixels that one has on the sensor."
+        )
 
 
 def refuse_panorama(model: object, where: str) -> None:

@@ -135,7 +135,7 @@ def check_region(scene: Scene, radius: float, centring: str) -> None:
     seen = Seen(scene)
     share, extent = seen.share_in(radius), seen.extent
     refused, doubtful = _OBJECT_SHARES if scene.has_alpha else _PIXEL_SHARES
-    if seen.away > _MOST and len(scene) >= _FEWEST:
+    if scene.object_radius is not None and seen.away > _MOST and len(scene) >= _FEWEST:
         log.warning("%s: %s", scene.name, _looks_away(seen))
     beside = share < doubtful
     ratio = 0.0 if extent is None else radius / max(extent, 1e-12)

@@ -140,9 +140,10 @@ def settle_radius(
 ) -> tuple[Experiment, dict[str, Any]]:
     """The experiment with a number for `model.radius=auto`, and what that changes in its config, by dotted keys.
 
-    A run that goes on has the number that it began with. Before a training, raises DataError where the region shows
-    nothing of the scene."""
+    A run that goes on has the number that it began with. Before a training, raises DataError where masks contradict
+    the cameras and where the region shows nothing of the scene."""
     from datasets.evaluation.truth_in_view import doubt_of_truth
+    from datasets.mask_agreement import check_agreement
     from datasets.region_fit import auto_radius, check_region
 
     found: dict[str, Any] = {}
@@ -150,6 +151,8 @@ def settle_radius(
         recorded = AUTO if start.run is None else read_parsed(start.run).get("model", {}).get("radius", AUTO)
         radius = auto_radius(data.scene("train")) if recorded == AUTO else recorded
         experiment, found = with_radius(experiment, radius, start.checkpoint is None and recorded == AUTO)
+    if trains:
+        check_agreement(data.scene("train"))
     if trains and (radius := getattr(experiment.model, "radius", None)) is not None:
         check_region(data.scene("train"), radius, _CENTRING.get(registry.name_of(experiment.dataset), _CENTRED))
     if trains and data.true_mesh is not None and (doubt := doubt_of_truth(data.scene("train"), data.true_mesh)):

@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from datasets.assemble import WarnOnce, choose_views, load_photos, refuse_transparent, require_folder
-from datasets.files.frames import name_unused_keys, usable_frames
+from datasets.files.frames import first_folders, name_unused_keys, usable_frames
 from datasets.files.inside import require_inside
 from datasets.files.names import comparable
 from datasets.files.orientation import orientation_of, say_orientations
@@ -73,8 +73,8 @@ class BlenderLoader:
         require_inside(self.root, [file], config.follow_links)
         meta, frames = read_frames(file)
         name_unused_keys(self._unused, file, meta, frames, splits_in_files=True)
-        self._unused.files([f"transforms_{name}.json" for name in self._splits])
         frames, paths = usable_frames(self.root, file, frames, meta, self._warn_once)
+        self._unused.files([*(f"transforms_{name}.json" for name in self._splits), *first_folders(paths, self.root)])
         if held is not None:
             chosen = choose_views(len(frames), config.holdout, "an evaluation", held, self._warn_once)
             frames, paths = [frames[i] for i in chosen], [paths[i] for i in chosen]

@@ -1,7 +1,8 @@
 """Loads COLMAP folders: images/, sparse/ with a text or binary model, and masks/ if there are any."""
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from datasets.files.colmap_sizes import check_sizes
 from datasets.files.inside import require_inside
 from datasets.files.names import match_names
 from datasets.files.orientation import CameraShape
-from datasets.geometry.lens import check_focal_lengths, lens_of
+from datasets.geometry.lens import check_focal_lengths, check_in_pixels, lens_of
 from datasets.geometry.normalise import SparsePoints
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.errors import DataError
 from utils.files import natural_key
+from utils.images import SUFFIXES
 from utils.registry import register
 
 log = logging.getLogger(__name__)
@@ -32,9 +34,11 @@ class ColmapLoader(PosedLoader):
         """See PosedLoader.read."""
         require_folder(self.root, "images/ and sparse/")
         folder = self.root / self.config.images_dir
+        _require_images_dir(self.root, folder)
         model = self._largest_model()
         files = {path.relative_to(folder).as_posix(): path for path in list_images(folder, deep=True)}
         images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(image.name))
+        _refuse_twice(images, folder)
         found = self._files_of([image.name for image in images], files, folder)
         registered = [image for image in images if image.name in found]
         left_out = sorted(files.keys() - set(found.values()))
@@ -105,6 +109,22 @@ class ColmapConfig(PosedConfig):
     images_dir: str = "images"  # below root_dir
 
 
+def _require_images_dir(root: Path, folder: Path) -> None:
+    """Raises DataError where a folder of images is missing but others in `root` hold images, and names those."""
+    if folder.is_dir():
+        return
+    others = sorted(
+        path.name
+        for path in root.iterdir()
+        if path.is_dir() and any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
+    )
+    if others:
+        raise DataError(
+            f"{folder}: no such folder, but there are images in {', '.join(others)}. Set "
+            f"dataset.images_dir={others[0]}, if these are the images that you ran COLMAP on."
+        )
+
+
 def _read_model(path: Path) -> pycolmap.Reconstruction:
     check_cameras(path)
     check_sizes(path)
@@ -120,17 +140,46 @@ def _read_model(path: Path) -> pycolmap.Reconstruction:
             model.images[number].name = name
     for number in sorted({image.camera_id for image in model.images.values()}):
         camera = model.cameras[number]
-        focal = [camera.params[index] for index in camera.focal_length_idxs()]
-        if focal:
-            check_focal_lengths(focal[0], focal[-1], f"{path}, camera {number}")
+        focal = [camera.params[index] for index in camera.focal_length_idxs()]  # of panoramas, which are refused: none
+        check_focal_lengths(focal[0], focal[-1], f"{path}, camera {number}")
+        if min(camera.width, camera.height) < 1:
+            raise DataError(
+                f"{path}, camera {number}: expected the width and height of its images, got {camera.width}x"
+                f"{camera.height}. Write the size of the images that the parameters are for."
+            )
+        values = np.array([focal[0], focal[-1], camera.principal_point_x, camera.principal_point_y])
+        check_in_pixels(values, (camera.width, camera.height), f"{path}, camera {number}")
     return model
 
 
 def _view(model: pycolmap.Reconstruction, image: pycolmap.Image, path: Path, masks: dict[Path, Path]) -> View:
     lens = lens_of(model.cameras[image.camera_id])
-    return View(
-        path, image.cam_from_world().inverse().matrix(), lambda size: lens, masks.get(path), CameraShape(lens.size)
-    )
+    return View(path, _c2w(image), lambda size: lens, masks.get(path), CameraShape(lens.size))
+
+
+def _c2w(image: pycolmap.Image) -> np.ndarray:
+    """(3, 4) camera to world. Files may hold quaternions of any length, as COLMAP's own do of 1. Raises DataError."""
+    pose = image.cam_from_world()
+    length = float(np.linalg.norm(pose.rotation.quat))
+    if not np.isfinite([length, *pose.translation]).all() or length < 1e-6:
+        raise DataError(
+            f"image '{image.name}' of the COLMAP model: expected a rotation and a position, got the quaternion "
+            f"{pose.rotation.quat.tolist()} and the translation {pose.translation.tolist()}. Export the model again, "
+            f"or remove the image from it."
+        )
+    rotation = pycolmap.Rotation3d(pose.rotation.quat / length)
+    return pycolmap.Rigid3d(rotation, pose.translation).inverse().matrix()
+
+
+def _refuse_twice(images: Sequence[pycolmap.Image], where: Path) -> None:
+    """Raises DataError for a name that two images of a model have: only one of their poses can be that of the file."""
+    counts = Counter(image.name for image in images)
+    name, count = max(counts.items(), key=lambda item: item[1])
+    if count > 1:
+        raise DataError(
+            f"{where}: expected a name of its own for each image of the model, got '{name}' {count} times. Remove the "
+            f"images whose poses are wrong, or name them by their folders."
+        )
 
 
 def _sparse(model: pycolmap.Reconstruction) -> SparsePoints | None:

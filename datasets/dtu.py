@@ -1,5 +1,6 @@
 """Loads scenes in the NeuS layout (DTU, BlendedMVS, your own): image/, mask/ and cameras_sphere.npz; or IDR's."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.assemble import WarnOnce, choose_views, list_images, load_photos, require_folder
+from datasets.assemble import WarnOnce, choose_views, list_images, load_photos, refuse_transparent, require_folder
 from datasets.files.inside import require_inside
 from datasets.files.neus_cameras import NeusCameras, name_unused_arrays, read_neus_cameras
 from datasets.files.neus_pairing import pair_cameras
@@ -18,8 +19,10 @@ from datasets.geometry.silhouettes import told_by_masks
 from datasets.masks import check_masks, pair_masks, read_masked
 from datasets.options import UnsplitFolderConfig
 from datasets.scene import Scene
+from utils.images import read_image
 from utils.registry import register
 
+IMAGE_FOLDERS = ("image", "images", "rgb")
 MAX_TOLD_BY = 64  # masks that tell whether images were cropped or resized
 
 
@@ -71,7 +74,7 @@ class DTULoader:
         """The scene of "train", "val" or "test"; masks are its alpha. Raises DataError."""
         config = self.config
         require_folder(self.root, f"image/, mask/ and {config.cameras_file}")
-        images = tuple(list_images(self.root / "image"))
+        images = tuple(list_images(self._image_folder))
         masks, camera_of = self.masks(images), self.camera_of(images)
         used = [i for i, image in enumerate(images) if (not masks or image in masks) and camera_of[i] is not None]
         chosen = choose_views(len(used), config.holdout, split, config.is_held_out(split), self._warn_once)
@@ -83,7 +86,7 @@ class DTULoader:
         require_inside(self.root, files, config.follow_links)
         cameras, camera_of = self.cameras, self.camera_of(images)
         name_unused_arrays(self._unused, self.cameras_path)
-        self._unused.files(["image", self.cameras_path.name, self._mask_folder.name if masks else ""])
+        self._unused.files([self._image_folder.name, self.cameras_path.name, self._mask_folder.name if masks else ""])
         index, paths = [camera_of[i] for i in chosen], [images[i] for i in chosen]
         with_camera = [
             i for i, camera in enumerate(camera_of) if camera is not None and (not masks or images[i] in masks)
@@ -93,9 +96,11 @@ class DTULoader:
         say_orientations(orientations, self._warn_once)
         photos = load_photos(
             paths,
-            lambda path: read_masked(path, masks.get(path), orientations[path]),
+            lambda path: self._read(path, masks.get(path), orientations[path]),
             config.resolution,
         )
+        if config.apply_mask and not masks:
+            self._say_unmasked(photos.pixels.shape[1] == 4)
 
         def tell(factor: float) -> CamerasFor:
             some = [i for i in with_camera if images[i] in masks]
@@ -121,13 +126,35 @@ class DTULoader:
         )
         if masks:
             check_masks(scene, self._mask_folder)
+        refuse_transparent(photos.pixels, len(chosen), self.root)
         return scene
+
+    def _read(self, path: Path, mask: Path | None, orientation: Orientation) -> np.ndarray:
+        """(H, W, 3|4) uint8 image with its mask as alpha; with its own alpha where there are no masks."""
+        if mask is None and self.config.apply_mask:
+            return read_image(path, orientation.applied)
+        return read_masked(path, mask, orientation)
+
+    def _say_unmasked(self, has_alpha: bool) -> None:
+        if has_alpha:
+            self._warn_once("no mask/, so the alpha of the images is their mask (dataset.apply_mask)", logging.INFO)
+        else:
+            self._warn_once("no mask/, so the images have no masks; set dataset.apply_mask=false to confirm this")
 
     def _orientations(self, images: Sequence[Path], intrinsics: np.ndarray) -> dict[Path, Orientation]:
         """How the photographs that are used are turned, by the principal points of their cameras."""
         require_inside(self.root, images, self.config.follow_links)
         shapes = [CameraShape(tuple(2.0 * centre), by_centre=True) for centre in intrinsics[:, 2:]]
         return {path: orientation_of(path, shape, turns=True) for path, shape in zip(images, shapes, strict=True)}
+
+    @property
+    def _image_folder(self) -> Path:
+        """image/, else the first of the folders that other programs have in its place."""
+        names = {path.name.lower(): path for path in sorted(self.root.iterdir()) if path.is_dir()}
+        found = next((names[name] for name in IMAGE_FOLDERS if name in names), self.root / IMAGE_FOLDERS[0])
+        if found.name != IMAGE_FOLDERS[0]:
+            self._warn_once(f"no image/, so the images are those of {found.name}/", logging.INFO)
+        return found
 
     @property
     def _mask_folder(self) -> Path:
@@ -140,7 +167,4 @@ class DTULoader:
         folder = self._mask_folder
         if not self.config.apply_mask:
             return {}
-        if not folder.is_dir():
-            self._warn_once("no mask/, so the images have no masks; set dataset.apply_mask=false to confirm this")
-            return {}
-        return pair_masks(images, self.root / "image", folder)
+        return pair_masks(images, self._image_folder, folder) if folder.is_dir() else {}

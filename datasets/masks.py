@@ -22,6 +22,7 @@ MaskMeaning = Literal["object", "ignore"]  # black: there is nothing; or: do not
 _LOCK, _SAID = Lock(), set()  # how the masks of which folders were read, as far as it was said
 _FULL = 0.8  # of the border and the middle of images, covered by what is hardly one object
 _KEPT = 250  # of a mask at the size of its image: from here on no part of a pixel is to be left out
+_LITTLE = 0.1  # of the pixels, left by masks that were hardly meant so
 _LOSSY = (".jpg", ".jpeg", ".webp")
 _USE_NONE = {
     "object": "set dataset.apply_mask=false",
@@ -42,6 +43,7 @@ def pair_masks(
     for path in masks:
         written = path.relative_to(folder).with_suffix("").as_posix()
         by_name.setdefault(comparable(written), []).append((written, path))
+    _refuse_shifted(images, masks, folder)
     by_number = {(path.relative_to(folder).parent, int(path.stem)): path for path in masks if path.stem.isdigit()}
     paired = {}
     for image in images:
@@ -52,6 +54,8 @@ def pair_masks(
         if mask is not None:
             paired[image] = mask
     missing = [image.name for image in images if image not in paired]
+    if paired and (lonely := sorted(set(masks) - set(paired.values()))):
+        log.info("%s: %d of %d masks are of no image, first %s", folder, len(lonely), len(masks), lonely[0].name)
     if not paired and len(masks) == len(images):
         log.info("%s: no mask is named like its image; pairing them in the order of their names", folder)
         return dict(zip(images, masks, strict=True))
@@ -87,6 +91,19 @@ def _one_named(name: str, by_name: Mapping[tuple[str, ...], Sequence[tuple[str, 
     if len(same) > 1:
         raise DataError(f"{same[0]}: expected one mask for the image, got {same[1].name} too. Remove the wrong one.")
     return same[0] if same else alike[0][1] if len(alike) == 1 else None
+
+
+def _refuse_shifted(images: Sequence[Path], masks: Sequence[Path], folder: Path) -> None:
+    """Raises DataError where as many masks as images are numbered by as much more or less than these."""
+    if len(images) != len(masks) or not all(path.stem.isdigit() for path in (*images, *masks)):
+        return
+    numbers, others = (sorted(int(path.stem) for path in paths) for paths in (images, masks))
+    shift = others[0] - numbers[0]
+    if shift and len(images) > 1 and all(b - a == shift for a, b in zip(numbers, others, strict=True)):
+        raise DataError(
+            f"{folder}: expected masks with the names of their images, got as many whose numbers are off by {shift}: "
+            f"from {others[0]} on, where the images begin with {numbers[0]}. Name each mask like its image."
+        )
 
 
 def read_masked(
@@ -150,6 +167,12 @@ def kept_pixels(
         shares = _border_and_centre(kept)
         border.append(shares[0])
         centre.append(shares[1])
+    told = [part for part, path in zip(parts, paths, strict=True) if path is not None]
+    if told and (share := float(np.mean([part.mean() for part in told]))) < _LITTLE:
+        say(
+            f"the masks say not to look at {1.0 - share:.0%} of the pixels; if their white is where not to look, "
+            f"invert them"
+        )
     if border and np.mean(border) < 0.2 and np.mean(centre) > np.mean(border) + 0.3:
         say(
             "the masks say not to look at most of the image border, as masks of an object would; if their white is the "

@@ -18,6 +18,7 @@ _MARGIN, _LOADER_MARGIN = 1.1, 1.3  # around what alpha shows, and around the si
 _IN_VIEW, _OVER_VIEWS = 0.995, 0.98  # quantiles of what alpha shows, since masks have specks
 # shares of the object's pixels, or of all pixels, whose rays meet the region: refused and doubtful below these
 _OBJECT_SHARES, _PIXEL_SHARES = (0.01, 0.8), (0.001, 0.01)
+_MOST, _FEWEST = 0.4, 4  # share of cameras that hardly look away from an object, of at least so many
 _TOO_LARGE = (60.0, 6.0)  # radii of the region in those of what is seen: refused and doubtful above these
 
 
@@ -59,20 +60,17 @@ class Seen:
         return local / np.linalg.norm(local, axis=1, keepdims=True) @ self.c2w[view, :, :3].T
 
     @cached_property
-    def converges(self) -> bool:
-        """Whether the cameras look at one point, in front of them."""
-        return bool(np.quantile(self._cosine, 0.2) > 0.8)
-
-    @property
-    def diverges(self) -> bool:
-        """Whether the cameras look away from one point, behind them."""
-        return bool(np.quantile(self._cosine, 0.8) < -0.8)
+    def away(self) -> float:
+        """The share of the cameras that have the point which they look at behind them."""
+        return float(np.mean(((self.focus - self.c2w[:, :, 3]) * self.c2w[:, :, 2]).sum(axis=1) <= 0.0))
 
     @cached_property
-    def _cosine(self) -> np.ndarray:
-        """(N,) between the optical axis of each camera and its way to the focus."""
+    def converges(self) -> bool:
+        """Whether the cameras look at one point, in front of them."""
         to_focus = self.focus - self.c2w[:, :, 3]
-        return (to_focus * self.c2w[:, :, 2]).sum(axis=1) / np.linalg.norm(to_focus, axis=1).clip(min=1e-12)
+        distance = np.linalg.norm(to_focus, axis=1).clip(min=1e-12)
+        cosine = (to_focus * self.c2w[:, :, 2]).sum(axis=1) / distance
+        return bool(np.quantile(cosine, 0.2) > 0.8)
 
     def radius_around(self, centre: np.ndarray) -> float | None:
         """Of the sphere around a point (3,) that holds what alpha shows; None where it shows nothing.
@@ -137,6 +135,8 @@ def check_region(scene: Scene, radius: float, centring: str) -> None:
     seen = Seen(scene)
     share, extent = seen.share_in(radius), seen.extent
     refused, doubtful = _OBJECT_SHARES if scene.has_alpha else _PIXEL_SHARES
+    if scene.object_radius is not None and seen.away > _MOST and len(scene) >= _FEWEST:
+        log.warning("%s: %s", scene.name, _looks_away(seen))
     beside = share < doubtful
     ratio = 0.0 if extent is None else radius / max(extent, 1e-12)
     if not beside and ratio <= _TOO_LARGE[1]:
@@ -153,17 +153,26 @@ def check_region(scene: Scene, radius: float, centring: str) -> None:
     log.warning("%s", told)
 
 
+def _looks_away(seen: Seen) -> str:
+    return (
+        f"{seen.away:.0%} of the cameras have the point where their views meet behind them, as in a room seen from its "
+        f'middle. Of an object, their poses are in other axes (OpenCV\'s: write "from_na": true into transforms.json) '
+        f"or are world to camera, and have to be inverted."
+    )
+
+
 def _remedy(seen: Seen, radius: float, centring: str) -> str:
     fitting, scene = seen.fitting_radius(), seen.scene
-    if seen.diverges:
-        return (
-            "All cameras look away from the point between them. If the object is there, their axes are of the other "
-            "convention: transforms files have OpenGL's, y up and z back (from_na: true says OpenCV's), COLMAP and "
-            "NeuS have OpenCV's."
-        )
     is_cut = scene.near > 0.0 or np.isfinite(scene.far)
     if is_cut and fitting is not None and seen.share_in(max(radius, fitting)) < 0.5:
         return "Correct dataset.near_plane and dataset.far_plane, in the units of the cameras, or leave them out."
+    if seen.away > _MOST:
+        return f"It would not with any radius: {_looks_away(seen)}"
+    if fitting is not None and seen.share_in(max(radius, fitting)) < _PIXEL_SHARES[1]:
+        return (
+            "It would not with any radius: the scene is centred elsewhere. Correct what says where the object is, such "
+            "as region.json, sphere_center or scale_mat, or leave it out (dataset.region_file=null)."
+        )
     if fitting is None:
         return "Give model.radius in the units of the cameras, with the object around their origin."
     if seen.extent is not None and fitting > _TOO_LARGE[1] * seen.extent:

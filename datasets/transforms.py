@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
@@ -12,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from datasets.assemble import require_folder
-from datasets.files.frames import SPHERE_KEYS, SPLIT_KEYS, local_names, name_unused_keys, split_images, usable_frames
+from datasets.files.frames import (
+    SPHERE_KEYS,
+    SPLIT_KEYS,
+    first_folders,
+    local_names,
+    name_unused_keys,
+    split_images,
+    usable_frames,
+)
 from datasets.files.inside import require_inside
 from datasets.files.json_files import to_number, to_vector
 from datasets.files.names import is_absolute
@@ -73,7 +80,7 @@ class TransformsLoader(PosedLoader):
             if not masks or image in masks or means == "ignore"
         ]
         used = [config.file, Path(str(meta.get("ply_file_path"))).name]
-        self.unused.files([*used, *_first_folders([*images, *masks.values()], self.root)])
+        self.unused.files([*used, *first_folders([*images, *masks.values()], self.root)])
         return PosedPhotos(
             *(
                 tuple(views),
@@ -139,11 +146,6 @@ class TransformsLoader(PosedLoader):
         require_inside(self.root, [cloud], self.config.follow_links)
         points = read_vertices(cloud)
         return SparsePoints(points, np.ones(len(points), dtype=np.int64)) if len(points) else None
-
-
-def _first_folders(paths: Iterable[Path], root: Path) -> set[str]:
-    """The names in `root` of the files, or of the folders in it that hold them."""
-    return {Path(os.path.relpath(path, root)).parts[0] for path in paths}
 
 
 def _sphere(meta: dict[str, Any], path: Path) -> tuple[np.ndarray, float] | None:

@@ -46,6 +46,7 @@ def check_cameras(folder: Path) -> None:
     """Raises DataError where the model in a folder, binary or text, has a camera that COLMAP's reader must not see.
 
     A binary file that ends too early is left to `check_sizes`."""
+    _check_files(folder, ".txt" if is_text(folder) else ".bin")
     if is_text(folder):
         _check_text(folder / "cameras.txt")
     elif (folder / "cameras.bin").is_file():
@@ -63,6 +64,22 @@ def _binary_cameras(content: bytes) -> Iterator[tuple[int, int]]:
         if model not in num_params():
             return
         end += _HEAD.size + 8 * num_params()[model]
+
+
+def _check_files(folder: Path, kind: str) -> None:
+    """Raises DataError for a file of a model that is missing, or a text that begins with a byte-order mark."""
+    for path in (folder / f"{stem}{kind}" for stem in ("cameras", "images", "points3D")):
+        if not path.is_file():
+            raise DataError(
+                f"{path}: no such file. A COLMAP model consists of cameras, images and points3D, as .bin or as .txt; "
+                f"copy all three. In a model of text, an empty points3D.txt will do."
+            )
+        with open(path, "rb") as file:
+            if file.read(3) == b"\xef\xbb\xbf":
+                raise DataError(
+                    f"{path}: expected text without a byte-order mark, which COLMAP cannot read. Save it as UTF-8 "
+                    f"without BOM."
+                )
 
 
 def _check_text(path: Path) -> None:
@@ -99,6 +116,12 @@ def read_names(folder: Path) -> dict[int, str]:
             words = line.strip().split(maxsplit=9)
             if len(words) == 10 and words[0].isdigit():
                 names[int(words[0])] = words[9]
+        elif not all(_is_number(word) for word in line.split()[:10]):
+            raise DataError(
+                f"{path}: expected two lines for each image, the second with its points or empty, got "
+                f"{line.strip()[:80]!r} as a second one. Write an empty line after the line of each image without "
+                f"points."
+            )
         is_head = not is_head  # the next line holds the points of this image, and may be empty
     return names
 

@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +167,29 @@ def _listed_images(
     names = meta.get(key) or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError(f"{path}: expected {key} to be a list of file_path values, got {str(names)[:80]!r}.")
-    unknown = [name for name in names if comparable(name) not in by_name]
+    found = {name: _named(comparable(name), by_name) for name in names}
+    unknown = [name for name in names if found[name] is None]
+    if names and len(unknown) == len(names):
+        raise DataError(
+            f"{path}: expected file_path values in {key}, got names of no frame that is used, first '{unknown[0]}'. "
+            f"Correct the list, or remove it; dataset.holdout then decides which views are held out."
+        )
     if unknown:
         warn(f"{len(unknown)} of {len(names)} names in {key} are of no frame that is used, first '{unknown[0]}'")
-    return {by_name[comparable(name)] for name in names if comparable(name) in by_name}
+    return {image for image in found.values() if image is not None}
+
+
+def _named(parts: tuple[str, ...], by_name: Mapping[tuple[str, ...], Path]) -> Path | None:
+    """The image that a name means by its parts, or, where it is one alone, whose path ends or is ended by them."""
+    if parts in by_name:
+        return by_name[parts]
+    ends = [path for name, path in by_name.items() if parts[-len(name) :] == name or name[-len(parts) :] == parts]
+    return ends[0] if parts and len(ends) == 1 else None
+
+
+def first_folders(paths: Iterable[Path], root: Path) -> set[str]:
+    """The names in `root` of the files, or of the folders in it that hold them."""
+    return {Path(os.path.relpath(path, root)).parts[0] for path in paths}
 
 
 def name_unused_keys(unused: Unused, path: Path, meta: Frame, frames: Sequence[Frame], splits_in_files: bool) -> None:

@@ -25,6 +25,7 @@ _KEYS: dict[str, tuple[str, ...] | None] = {
     "EUCM": ("alpha", "beta"),
 }
 _FROM_ZERO = ("k0", "k1", "k2", "k3", "k4", "k5", "p0", "p1", "s0", "s1", "s2", "s3")  # as COLMAP counts the above
+_PANORAMA_KEYS = ("equirectangular", "latlong")  # of instant-ngp
 _REQUIRED = ("omega", "k", "alpha", "beta")  # keys that a model cannot do without
 _COEFFICIENTS = ("k", *_RADIAL, "k5", "k6", "p3", "p4", "b1", "b2", "sx1", "sy1", "omega", "s1", "s2", "s3", "s4")
 COEFFICIENTS = tuple(dict.fromkeys((*_COEFFICIENTS, *_FROM_ZERO, *_REQUIRED)))  # every key that some model reads
@@ -32,7 +33,16 @@ COEFFICIENTS = tuple(dict.fromkeys((*_COEFFICIENTS, *_FROM_ZERO, *_REQUIRED)))  
 
 def lens_kind(values: dict[str, Any], where: str) -> str:
     """The name of the camera model that a frame's values tell, in COLMAP's spelling. Raises DataError for others."""
-    named, is_fisheye = values.get("camera_model"), bool(values.get("is_fisheye"))
+    named, is_fisheye = values.get("camera_model"), values.get("is_fisheye")
+    if is_fisheye not in (None, False, True):
+        raise DataError(f"{where}: expected is_fisheye to be true or false, got {is_fisheye!r}.")
+    if key := next((key for key in _PANORAMA_KEYS if values.get(key)), None):
+        refuse_panorama("equirectangular", f"{where}: {key}")
+    if values.get("ftheta_p0") is not None:
+        raise DataError(
+            f"{where}: expected a lens of COLMAP, got the polynomial ftheta_p0 to ftheta_p4 of instant-ngp. Undistort "
+            f"the pictures, or fit k1 to k4 of camera_model OPENCV_FISHEYE to it."
+        )
     kind = str(named).upper() if named else "OPENCV_FISHEYE" if is_fisheye else "OPENCV"
     refuse_panorama(kind, where)
     if kind not in _KEYS:

@@ -12,9 +12,10 @@ _OTHER_IMAGES = ("mask", "depth", "normal", "semantic", "segment")  # how folder
 
 
 def comparable(name: str) -> tuple[str, ...]:
-    """The parts of a path as two names are compared: `/` or `\\`, composed Unicode (NFC), without case and `.`."""
+    """The parts of a path as two names are compared: `/` or `\\`, composed Unicode (NFC), without case, `.`
+    and spaces around them."""
     parts = unicodedata.normalize("NFC", name).casefold().replace("\\", "/").split("/")
-    return tuple(part for part in parts if part not in ("", "."))
+    return tuple(part for part in map(str.strip, parts) if part not in ("", "."))
 
 
 def is_absolute(name: str) -> bool:

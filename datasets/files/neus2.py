@@ -22,6 +22,10 @@ def with_common_keys(meta: dict[str, Any], frames: list[dict[str, Any]], path: P
             "%s: from_na, so its poses have OpenCV's axes, as NeuS2 writes them; meshes come in their coordinates", path
         )
         frames = [frame | {"transform_matrix": _opengl(frame.get("transform_matrix"))} for frame in frames]
+    if "intrinsic_matrix" in meta:  # for all frames without one
+        shared = _with_intrinsics(meta, str(path))
+        own = {key: shared[key] for key in ("fl_x", "fl_y", "cx", "cy")}
+        frames = [frame if "intrinsic_matrix" in frame else own | frame for frame in frames]
     return [_with_intrinsics(frame, f"{path}, frame '{frame.get('file_path')}'") for frame in frames]
 
 

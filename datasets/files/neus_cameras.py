@@ -44,8 +44,9 @@ def read_neus_cameras(path: Path) -> NeusCameras:
             raise DataError(
                 f"{path}: expected {name} to be 4x4 finite numbers, got {arrays[name].shape} with NaN or inf."
             )
-    scale_mat = arrays[f"scale_mat_{numbers[0]}"].astype(np.float64)
-    _check_scale_mats(path, scale_mat, {i: arrays[f"scale_mat_{i}"] for i in numbers})
+    scale_mats = {i: _similarity(arrays[f"scale_mat_{i}"], f"{path}, scale_mat_{i}") for i in numbers}
+    scale_mat = scale_mats[numbers[0]]
+    _check_scale_mats(path, scale_mat, scale_mats)
     _check_precision(path, scale_mat, np.stack([arrays[f"world_mat_{i}"] for i in numbers]))
     c2w, intrinsics = [], []
     for i in numbers:
@@ -84,8 +85,9 @@ def _check_ahead(path: Path, c2w: np.ndarray) -> None:
     if len(outside) and ahead.mean() < 0.5:
         raise DataError(
             f"{path}: expected the object before the cameras, got it behind {int((~ahead).sum())} of {len(outside)}: a "
-            f"negative focal length or a mirrored axis is in world_mat_i. Write K [R | t] with focal lengths above 0 "
-            f"and a rotation without reflection."
+            f"negative focal length or a mirrored axis is in world_mat_i, or scale_mat_i has its centre elsewhere. "
+            f"Write K [R | t] with focal lengths above 0 and a rotation without reflection, and scale_mat_i with the "
+            f"centre of the object."
         )
 
 
@@ -117,11 +119,27 @@ def _read_matrix(file: zipfile.ZipFile, name: str) -> np.ndarray:
         return np.lib.format.read_array(member, allow_pickle=False)
 
 
+def _similarity(matrix: np.ndarray, where: str) -> np.ndarray:
+    """(4, 4) float64 with 0, 0, 0, 1 as its last row. Raises DataError for one with a perspective part."""
+    matrix = matrix.astype(np.float64)
+    if not matrix[3, 3] > 0.0 or np.abs(matrix[3, :3]).max() > 1e-6 * matrix[3, 3]:
+        raise DataError(
+            f"{where}: expected 0, 0, 0, 1 as the last row, got {matrix[3].tolist()}. Write the centre of the sphere "
+            f"into the last column, not transposed."
+        )
+    return matrix / matrix[3, 3]
+
+
 def _check_scale_mats(path: Path, scale_mat: np.ndarray, all_mats: dict[int, np.ndarray]) -> None:
     """The scene frame is one similarity for all views."""
     scales = np.linalg.svd(scale_mat[:3, :3], compute_uv=False)
-    if np.linalg.det(scale_mat[:3, :3]) <= 0 or scales[0] > scales[2] * 1.001:
-        raise DataError(f"{path}: expected scale_mat_i to scale uniformly, got scales {np.round(scales, 4).tolist()}.")
+    is_mirrored = np.linalg.det(scale_mat[:3, :3]) <= 0
+    if is_mirrored or scales[0] > scales[2] * 1.001:
+        raise DataError(
+            f"{path}: expected scale_mat_i to scale uniformly and without reflection, got scales "
+            f"{np.round(scales, 4).tolist()}{', mirrored' if is_mirrored else ''}. Write the radius of a sphere around "
+            f"the object for each of the three, above 0."
+        )
     off = [i for i, other in all_mats.items() if np.abs(other - scale_mat).max() > 1e-3 * scales[0]]
     if off:
         raise DataError(

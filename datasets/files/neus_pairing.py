@@ -18,6 +18,7 @@ def pair_cameras(images: Sequence[Path], numbers: Sequence[int], where: Path) ->
     which is said in the log. where: the file of the cameras, for messages. Raises DataError where that pairs none."""
     is_whole = numbers[-1] - numbers[0] + 1 == len(numbers)
     if is_whole and len(images) == len(numbers):
+        _say_order(images, where)
         return list(range(len(numbers)))
     named = [_number(path) for path in images]
     if is_whole and (len(images) > len(numbers) or not set(named) <= set(numbers) or len(set(named)) < len(named)):
@@ -43,6 +44,18 @@ def pair_cameras(images: Sequence[Path], numbers: Sequence[int], where: Path) ->
     if lonely:
         log.warning("%s: leaving out %d images, which have no camera, first %s", where, len(lonely), lonely[0])
     return found
+
+
+def _say_order(images: Sequence[Path], where: Path) -> None:
+    """Warns where the order of images by number is not that by text, which NeuS and IDR pair their cameras by."""
+    as_text = sorted(images, key=lambda path: path.name)
+    if list(images) != as_text:
+        at = next(i for i, (one, other) in enumerate(zip(images, as_text, strict=True)) if one != other)
+        log.warning(
+            "%s: cameras are paired with images in the order of their numbers, so %s has the camera with the place %d; "
+            "sorted as text, as NeuS does, it would be %s. If that was meant, %s",
+            *(where, images[at].name, at, as_text[at].name, "write numbers of equal length (002.png) in that order"),
+        )
 
 
 def _number(path: Path) -> int | None:

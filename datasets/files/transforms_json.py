@@ -13,11 +13,11 @@ from datasets.files.lens_models import COEFFICIENTS, distortion, lens_kind
 from datasets.files.names import is_absolute
 from datasets.files.neus2 import with_common_keys
 from datasets.files.orientation import CameraShape
-from datasets.geometry.lens import Lens, check_focal_lengths
+from datasets.geometry.lens import Lens, check_focal_lengths, check_in_pixels
 from utils.errors import DataError
 
+_OFF_CENTRE, _AT_CENTRE = 0.25, 0.1  # distance of a principal point from the centre, as a share of half the image
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
-_MAX_OFF_CENTRE = 0.2  # of a principal point, as a share of half the image, where no w and h are given
 LENS_KEYS = (  # of a frame or the file
     *("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", "camera_model", "is_fisheye"),
     *COEFFICIENTS,
@@ -89,8 +89,10 @@ def read_pose(frame: dict[str, Any], where: str) -> np.ndarray:
     The file holds a 4x4 OpenGL matrix (x right, y up, z backwards). A uniform scale of the rotation is removed."""
     matrix = read_matrix(frame.get("transform_matrix"), ((4, 4),), "transform_matrix", where)
     if np.abs(matrix[3] - [0.0, 0.0, 0.0, 1.0]).max() > 1e-6:
-        hint = " It is written column by column: transpose it." if np.abs(matrix[:3, 3]).max() < 1e-6 else ""
-        raise DataError(f"{where}: expected transform_matrix to end in 0 0 0 1, got {matrix[3].tolist()}.{hint}")
+        raise DataError(
+            f"{where}: expected 0, 0, 0, 1 as the last row of transform_matrix, got {matrix[3].tolist()}. Write the "
+            f"position into the last column: rows one after the other, not transposed, and not scaled as a whole."
+        )
     scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
     rotation = matrix[:3, :3] / scale if scale > 0 else np.zeros((3, 3))
     deviation = np.abs(rotation.T @ rotation - np.eye(3)).max()
@@ -141,26 +143,31 @@ def read_lens(meta: dict[str, Any], frame: dict[str, Any], where: str, size: tup
     focal_y = focal_x if focal_y is None else focal_y
     check_focal_lengths(focal_x, focal_y, where)
     centre_x, centre_y = _number(values, "cx", width / 2, where), _number(values, "cy", height / 2, where)
-    _check_centre(values, (centre_x, centre_y), (width, height), where)
-    intrinsics = np.array([focal_x, focal_y, centre_x, centre_y]) * np.tile([size[0] / width, size[1] / height], 2)
+    intrinsics = np.array([focal_x, focal_y, centre_x, centre_y])
+    check_in_pixels(intrinsics, (width, height), where)
+    _check_centre(intrinsics[2:], (width, height), size, values, where)
+    intrinsics *= np.tile([size[0] / width, size[1] / height], 2)
     model, coefficients = distortion(kind, values, partial(_value, values, where), where)
     return Lens(model, size, (*intrinsics, *coefficients))
 
 
-def _check_centre(values: dict[str, Any], centre: tuple[float, float], size: tuple[float, float], where: str) -> None:
-    """Refuses intrinsics that are shares of the size, and, where no w and h tell for which size they are, a principal
-    point far from the middle of the image."""
-    off = max(abs(2.0 * place / length - 1.0) for place, length in zip(centre, size, strict=True))
-    if max(centre) <= 1.0 < min(size) / 8.0:
+def _check_centre(
+    centre: np.ndarray, told: tuple[float, float], size: tuple[int, int], values: dict[str, Any], where: str
+) -> None:
+    """Raises DataError where the principal point (2,) is that of images of another size than `told`, by w and h or else
+    the `size` of the image."""
+    off, off_image = (np.abs(2.0 * centre / extent - 1.0).max() for extent in (np.array(told), np.array(size)))
+    if values.get("w") is None and values.get("h") is None and off > _OFF_CENTRE:
         raise DataError(
-            f"{where}: expected fl_x, fl_y, cx and cy in pixels of w and h, got the principal point {centre[0]:g}, "
-            f"{centre[1]:g}: shares of the size. Multiply fl_x and cx by the width, fl_y and cy by the height."
+            f"{where}: the principal point ({centre[0]:g}, {centre[1]:g}) is not near the centre of the image, "
+            f"{size[0]}x{size[1]}, and no w and h tell which size it is for. Add w and h: those of the images that the "
+            f"cameras were made for, or {size[0]} and {size[1]} if the images were cropped."
         )
-    if off > _MAX_OFF_CENTRE and (values.get("w") is None or values.get("h") is None):
+    if off > _OFF_CENTRE and off_image < _AT_CENTRE:
         raise DataError(
-            f"{where}: expected w and h, the size of the images that the cameras are for, since the principal point "
-            f"{centre[0]:g}, {centre[1]:g} is not near the middle of the image, {size[0]:g}x{size[1]:g}. Add "
-            f"them: the image's own size if it was cropped, the former one if it was resized."
+            f"{where}: w and h are {told[0]:g} and {told[1]:g}, but the principal point ({centre[0]:g}, "
+            f"{centre[1]:g}) is the centre of the image, {size[0]}x{size[1]}. Write w and h of the images that fl_x, "
+            f"fl_y, cx and cy are for."
         )
 
 

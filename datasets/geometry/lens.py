@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SQUARE = 1.15  # ratio of focal lengths across and down, from which on it is told
 PINHOLES = ("PINHOLE", "SIMPLE_PINHOLE")
+SHORTEST = 0.05  # focal length, in the longer side of the image: a view of 169 degrees without distortion
 PANORAMAS = ("EQUIRECTANGULAR", "SPHERICAL", "VR180", "OMNIDIRECTIONAL")  # what names of such models begin with
 
 
@@ -84,6 +85,19 @@ def doubt_of_pixels(intrinsics: np.ndarray) -> str | None:
         f"the focal length is {ratio:.3g} times as large across as down, which is right for squeezed images only: else "
         f"correct that of one side, or its field of view"
     )
+
+
+def check_in_pixels(intrinsics: np.ndarray, size: tuple[float, float], where: str) -> None:
+    """Raises DataError for fx, fy, cx, cy (4,) that cannot be pixels of images of `size` (width, height), but shares of
+    it, millimetres, or of no camera at all."""
+    focal_x, focal_y, centre_x, centre_y = intrinsics
+    is_short = min(focal_x, focal_y) < SHORTEST * max(size)
+    if is_short or (0.0 < centre_x <= 1.0 and 0.0 < centre_y <= 1.0 and min(size) > 8):
+        raise DataError(
+            f"{where}: expected focal lengths and the principal point in pixels of {size[0]:g}x{size[1]:g} images, got "
+            f"fx {focal_x:.4g}, fy {focal_y:.4g}, cx {centre_x:.4g}, cy {centre_y:.4g}. Multiply shares of the width "
+            f"and the height by these, and millimetres by the pixels that one has on the sensor."
+        )
 
 
 def refuse_panorama(model: object, where: str) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from datasets.geometry.lens import SHORTEST, check_in_pixels
 from utils.errors import DataError
 
 CamerasFor = Literal["auto", "images", "resized"]
@@ -76,6 +77,8 @@ def fit_to_images(
     is that of cropped images, or of images that were resized by a common whole factor since, which `tell` decides for
     the factor. Raises DataError where nothing tells, and where no whole factor fits; logs a warning when it rescales
     them."""
+    for i in np.flatnonzero(intrinsics[:, :2].min(axis=1) < SHORTEST * sizes.max(axis=1)):
+        check_in_pixels(intrinsics[i], tuple(sizes[i]), f"{where}, the camera of image {i + 1} of those used")
     ratio = np.median(2.0 * intrinsics[:, 2:] / sizes, axis=0)
     if cameras_for == "images" or (cameras_for == "auto" and np.abs(ratio - 1.0).max() <= _MAX_OFF_CENTRE):
         return intrinsics

@@ -146,3 +146,71 @@ def test_methods_that_need_points_are_refused_without_them(tmp_path):
     for option in ({"up_est_method": "ground"}, {"center_est_method": "point"}):
         with pytest.raises(ConfigError, match=r"needs the points of a sparse reconstruction"):
             load(tmp_path, **option)
+
+
+def without_rigs(root):
+    """The lines of images.txt of a text model, which is then read without rigs."""
+    for name in ("rigs.txt", "frames.txt"):
+        (root / "sparse/0" / name).unlink()
+    return (root / "sparse/0/images.txt").read_text().split("\n")
+
+
+def test_quaternions_of_any_length_mean_a_rotation_and_zero_is_refused(tmp_path):
+    write_colmap(tmp_path, CAMERAS, IMAGES, text=True)
+    expected = world_cameras(load(tmp_path))
+    lines = without_rigs(tmp_path)
+
+    def write(factor):
+        changed = [
+            " ".join([*(w := line.split())[:1], *(str(factor * float(x)) for x in w[1:5]), *w[5:]])
+            if line.endswith(".png")
+            else line
+            for line in lines
+        ]
+        (tmp_path / "sparse/0/images.txt").write_text("\n".join(changed))
+
+    write(3.0)
+    np.testing.assert_allclose(world_cameras(load(tmp_path)), expected, atol=1e-5)
+    write(0.0)
+    with pytest.raises(DataError, match=r"image '000\.png'.*expected a rotation and a position.*remove the image"):
+        load(tmp_path)
+
+
+def test_a_name_that_two_images_have_is_refused(tmp_path):
+    write_colmap(tmp_path, CAMERAS, IMAGES, text=True)
+    lines = without_rigs(tmp_path)
+    (tmp_path / "sparse/0/images.txt").write_text("\n".join(lines).replace("004.png", "003.png"))
+    with pytest.raises(DataError, match=r"a name of its own for each image of the model, got '003\.png' 2 times"):
+        load(tmp_path)
+
+
+def test_images_without_their_second_line_are_refused_instead_of_every_second_one_lost(tmp_path):
+    write_colmap(tmp_path, CAMERAS, IMAGES, text=True)
+    lines = without_rigs(tmp_path)
+    (tmp_path / "sparse/0/images.txt").write_text("\n".join(line for line in lines if line.strip()))
+    with pytest.raises(DataError, match="expected two lines for each image, the second with its points or empty"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["mark", "missing"])
+def test_text_files_that_colmap_cannot_read_are_named(tmp_path, kind):
+    write_colmap(tmp_path, CAMERAS, IMAGES, text=True)
+    path = tmp_path / "sparse/0/points3D.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes()) if kind == "mark" else path.unlink()
+    with pytest.raises(DataError, match=r"points3D\.txt: " + ("expected.*byte-order" if kind == "mark" else "no such")):
+        load(tmp_path)
+
+
+def test_images_in_another_folder_are_pointed_to(tmp_path):
+    write_colmap(tmp_path, CAMERAS, IMAGES)
+    (tmp_path / "images").rename(tmp_path / "input")
+    with pytest.raises(DataError, match=r"there are images in input\. Set dataset\.images_dir=input"):
+        load(tmp_path)
+
+
+def test_a_camera_without_a_size_is_refused(tmp_path):
+    write_colmap(tmp_path, CAMERAS, IMAGES, text=True)
+    path = tmp_path / "sparse/0/cameras.txt"
+    path.write_text(path.read_text().replace(f"{WIDTH} {HEIGHT}", "0 0"))
+    with pytest.raises(DataError, match="camera 1: expected the width and height of its images, got 0x0"):
+        load(tmp_path)

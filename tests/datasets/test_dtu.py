@@ -1,5 +1,7 @@
 """The NeuS layout: cameras from projection matrices, masks, held-out views, and every kind of bad input."""
 
+import shutil
+
 import numpy as np
 import pytest
 from scenes_on_disk import FOCAL, HEIGHT, WIDTH, disc, random_image, write_dtu
@@ -167,7 +169,13 @@ BAD_CAMERAS = {
     "too few": (lambda a: (a.pop("world_mat_8"), a.pop("scale_mat_8")), "8 for 9 images"),
     "none": (lambda a: a.clear(), "no world_mat_0"),
     "no scale": (lambda a: a.pop("scale_mat_4"), "no scale_mat_4.*cameras_sphere"),
-    "scales differ": (lambda a: a.update(scale_mat_4=2 * a["scale_mat_4"]), "scale_mat_4"),
+    "scales differ": (lambda a: a.update(scale_mat_4=a["scale_mat_4"] @ np.diag([2, 2, 2, 1])), "scale_mat_4"),
+    "mirrored scale": (
+        lambda a: a.update({f"scale_mat_{i}": np.diag([1.0, 1.0, -1.0, 1.0]) for i in range(9)}),
+        "mirrored",
+    ),
+    "transposed scale": (lambda a: a.update(scale_mat_4=a["scale_mat_4"].T), "scale_mat_4: expected 0, 0, 0, 1"),
+    "no camera": (lambda a: a.update(world_mat_2=np.eye(4)), "in pixels of 32x24 images, got fx"),
     "not uniform": (lambda a: a.update({f"scale_mat_{i}": np.diag([1.0, 2.0, 1.0, 1.0]) for i in range(9)}), "uniform"),
     "singular": (lambda a: a.update(world_mat_2=np.zeros((4, 4))), "world_mat_2.*singular"),
     "pickled": (lambda a: a.update(world_mat_2=np.array([None])), "cannot be read"),
@@ -261,3 +269,31 @@ def test_bmvs_and_the_camera_file_of_idr(dtu_root, caplog):
     assert caplog.text.count("cameras.npz") == 1
     with pytest.raises(DataError, match=r"other\.npz: no such file"):
         load(dtu_root, cameras_file="other.npz")
+
+
+def test_a_scale_mat_of_any_scale_means_the_same(dtu_root):
+    expected = load(dtu_root)
+    edit(dtu_root, lambda arrays: arrays.update({f"scale_mat_{i}": 2 * arrays[f"scale_mat_{i}"] for i in range(9)}))
+    np.testing.assert_allclose(load(dtu_root).world_from_scene, expected.world_from_scene)
+    np.testing.assert_allclose(load(dtu_root).c2w, expected.c2w, atol=1e-6)
+
+
+def test_alpha_of_the_images_is_their_mask_where_there_is_no_folder_of_masks(dtu_root, caplog):
+    expected = load(dtu_root)
+    for i, path in enumerate(sorted((dtu_root / "image").iterdir())):
+        write_png(path, np.dstack([random_image(i, 3), disc()]))
+    shutil.rmtree(dtu_root / "mask")
+    with caplog.at_level("INFO"):
+        np.testing.assert_array_equal(load(dtu_root).pixels, expected.pixels)
+    assert "the alpha of the images is their mask" in caplog.text
+    assert "have no masks" not in caplog.text
+    assert not load(dtu_root, apply_mask=False).has_alpha
+
+
+@pytest.mark.parametrize("name", ["Image", "images", "rgb"])
+def test_images_in_the_folders_of_other_programs_are_found(dtu_root, caplog, name):
+    expected = load(dtu_root)
+    (dtu_root / "image").rename(dtu_root / name)
+    with caplog.at_level("INFO"):
+        np.testing.assert_array_equal(load(dtu_root).pixels, expected.pixels)
+    assert f"the images are those of {name}/" in caplog.text

@@ -1,7 +1,10 @@
 """Which camera of the NeuS layout belongs to which image, where numbers have gaps or names tell little."""
 
+import shutil
+
 import numpy as np
 import pytest
+from scenes_on_disk import write_dtu
 
 from tests.datasets.test_dtu import edit, load
 from utils.errors import DataError
@@ -69,3 +72,31 @@ def test_cameras_that_are_not_normalised_are_said_to_be_so(dtu_root):
     edit(dtu_root, lambda arrays: [arrays.pop(f"scale_mat_{i}") for i in range(9)])
     with pytest.raises(DataError, match=r"expected normalised cameras, got world_mat_i without scale_mat_i"):
         load(dtu_root)
+
+
+def test_masks_numbered_from_elsewhere_are_refused_and_two_masks_of_an_image_too(dtu_root):
+    for i in reversed(range(9)):
+        (dtu_root / f"mask/{i:03d}.png").rename(dtu_root / f"mask/{i + 1:03d}.png")
+    with pytest.raises(DataError, match="numbers are off by 1: from 1 on, where the images begin with 0"):
+        load(dtu_root)
+    for i in range(9):
+        (dtu_root / f"mask/{i + 1:03d}.png").rename(dtu_root / f"mask/{i:03d}.png")
+    shutil.copy(dtu_root / "mask/002.png", dtu_root / "mask/002.jpg")
+    with pytest.raises(DataError, match=r"one mask for an image, got 002\.jpg and 002\.png"):
+        load(dtu_root)
+
+
+def test_masks_of_no_image_are_named(dtu_root, caplog):
+    shutil.copy(dtu_root / "mask/002.png", dtu_root / "mask/002_inverted.png")
+    with caplog.at_level("INFO"):
+        load(dtu_root)
+    assert "1 of 10 masks are of no image, first 002_inverted.png" in caplog.text
+
+
+def test_names_that_sort_otherwise_as_text_are_pointed_out(tmp_path, caplog):
+    write_dtu(tmp_path, 11)
+    assert not caplog.text
+    for path in [*(tmp_path / "image").iterdir(), *(tmp_path / "mask").iterdir()]:
+        path.rename(path.with_name(f"{int(path.stem)}.png"))
+    load(tmp_path)
+    assert "so 2.png has the camera with the place 2; sorted as text, as NeuS does, it would be 10.png" in caplog.text

@@ -100,9 +100,19 @@ def test_rays_meet_a_cube_as_they_do_one_by_one():
     assert Seen(scene).share_in(0.4) == pytest.approx(np.concatenate(met).mean(), abs=0.01)
 
 
-def test_axes_of_the_other_convention_are_told():
-    scene = ball_scene(alpha=False)
-    c2w = scene.c2w.copy()
-    c2w[:, :, 1:3] *= -1.0
-    with pytest.raises(DataError, match=r"look away from the point between them.*OpenGL's.*from_na: true"):
-        check_region(replace(scene, c2w=c2w), 1.0, "")
+def test_cameras_that_look_away_are_told_apart_from_a_radius_that_does_not_fit(caplog):
+    scene = ball_scene(alpha=False, object_radius=0.5)
+    turned = scene.c2w.copy()
+    turned[:, :, 1:3] *= -1.0  # OpenGL's axes for OpenCV's
+    with pytest.raises(DataError, match=r"It would not with any radius: 100%.*behind them.*from_na.*inverted"):
+        check_region(replace(scene, c2w=turned), 0.8, "Centre it.")
+    rotation = scene.c2w[:, :, :3].transpose(0, 2, 1)  # world to camera
+    moved = -np.einsum("nij,nj->ni", rotation, scene.c2w[:, :, 3])
+    check_region(replace(scene, c2w=np.dstack([rotation, moved])), 4.0, "Centre it.")
+    assert "of the cameras have the point where their views meet behind them" in caplog.text
+
+
+def test_a_scene_that_is_centred_elsewhere_is_not_sent_to_the_radius():
+    scene = ball_scene(alpha=False, centre=(30.0, 0.0, 0.0), object_radius=0.5)
+    with pytest.raises(DataError, match=r"centred elsewhere.*region_file=null"):
+        check_region(scene, 0.65, "Centre it.")

@@ -222,3 +222,27 @@ def test_names_of_a_model_that_was_made_elsewhere(tmp_path, caplog, move):
     assert sorted(numbers(loader.load("train"))) == [0, 1, 2, 4, 5, 6, 7, 8]
     assert "leaving out 1 of the 9 registered images of the model, which have no file in images/" in caplog.text
     assert "8 of 9 names of the model are written as another machine has them" in caplog.text
+
+
+def test_lists_of_bare_names_divide_the_views_and_lists_of_no_frame_are_refused(root):
+    edit(root, lambda meta: meta.update(train_filenames=["000.png", "001.png"], test_filenames=["./005.png"]))
+    assert numbers(load(root)) == [0, 1]
+    assert numbers(load(root, "test")) == [5]
+    edit(root, lambda meta: meta.update(train_filenames=["a.png", "b.png"]))
+    with pytest.raises(DataError, match=r"file_path values in train_filenames.*no frame that is used, first 'a\.png'"):
+        load(root)
+
+
+def test_spaces_around_names_are_not_part_of_them(root):
+    edit(root, lambda meta: [frame.update(file_path=frame["file_path"] + " ") for frame in meta["frames"]])
+    assert len(load(root, holdout=0)) == 9
+
+
+def test_the_folder_of_the_images_is_not_called_unused(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    write_blender(tmp_path, train=3, test=1)
+    for path in tmp_path.glob("transforms_*.json"):
+        path.write_text(path.read_text().replace("train/", "images/"))
+    (tmp_path / "train").rename(tmp_path / "images")
+    BlenderLoader(BlenderConfig(str(tmp_path))).load("train")
+    assert "not used" not in caplog.text

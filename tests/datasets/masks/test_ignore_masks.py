@@ -152,3 +152,10 @@ def test_kept_pixels_are_numbered_in_their_order(share):
     first, counts = numbered.ranges
     assert first.tolist() == [kept[:start].sum() for start in (0, 300, 700)]
     assert counts.tolist() == [kept[:300].sum(), kept[300:700].sum(), kept[700:].sum()]
+
+
+def test_masks_that_leave_nearly_nothing_are_pointed_out(root, caplog):
+    for path in (root / "masks").iterdir():
+        write_png(path, np.where(LEFT_OUT, 255, 0).astype(np.uint8))
+    load(root)
+    assert "the masks say not to look at 96% of the pixels" in caplog.text

@@ -17,6 +17,7 @@ from datasets.files.names import match_names
 from datasets.files.orientation import CameraShape
 from datasets.geometry.lens import check_focal_lengths, check_in_pixels, lens_of
 from datasets.geometry.normalise import SparsePoints
+from datasets.geometry.seen_points import MOST, SeenPoints
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.errors import DataError
 from utils.files import natural_key
@@ -154,7 +155,19 @@ def _read_model(path: Path) -> pycolmap.Reconstruction:
 
 def _view(model: pycolmap.Reconstruction, image: pycolmap.Image, path: Path, masks: dict[Path, Path]) -> View:
     lens = lens_of(model.cameras[image.camera_id])
-    return View(path, _c2w(image), lambda size: lens, masks.get(path), CameraShape(lens.size))
+    shape = CameraShape(lens.size)
+    return View(path, _c2w(image), lambda size: lens, masks.get(path), shape, _seen(model, image))
+
+
+def _seen(model: pycolmap.Reconstruction, image: pycolmap.Image) -> SeenPoints | None:
+    """The points that the model saw in an image, evenly taken from all; None where there are none."""
+    indices = image.get_observation_point2D_idxs()
+    if not indices:
+        return None
+    chosen = [image.points2D[i] for i in indices[:: -(-len(indices) // MOST)]]
+    camera = model.cameras[image.camera_id]
+    colors = np.array([model.points3D[point.point3D_id].color for point in chosen])
+    return SeenPoints(np.array([point.xy for point in chosen]), colors, (camera.width, camera.height))
 
 
 def _c2w(image: pycolmap.Image) -> np.ndarray:

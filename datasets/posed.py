@@ -25,6 +25,7 @@ from datasets.geometry.normalise import (
     scene_from_world,
     upright_frame,
 )
+from datasets.geometry.seen_points import SeenPoints, check_photographs
 from datasets.lighting import LIGHTING_FILE, SceneLighting, read_lightings, scene_lighting
 from datasets.masks import MaskMeaning, check_masks, kept_pixels, mask_of_image, pair_masks, read_masked
 from datasets.options import UnsplitFolderConfig
@@ -66,6 +67,7 @@ class View:
     lens: Callable[[tuple[int, int]], Lens]  # from the size of the image
     mask: Path | None = None
     shape: CameraShape | None = None  # of the images that the camera is for, where the file tells it
+    seen: SeenPoints | None = None  # points of a model in the image, where the file tells them
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,7 @@ class PosedLoader:
         say_orientations(orientations, self._warn_once)
 
         ignored, ignores = {}, posed.masks_mean == "ignore"
+        unlike: dict[Path, float | None] = {}
 
         def read(path: Path) -> np.ndarray:
             view, orientation = views[path], orientations[path]
@@ -214,6 +217,8 @@ class PosedLoader:
                 image = read_image(path, orientation.applied)
             else:
                 image = read_masked(path, view.mask, orientation, turns=False)
+            if view.seen is not None:
+                unlike[path] = view.seen.unlikeness(image[..., :3])
             image = image if config.apply_mask else image[..., :3]
             if view.mask is not None and ignores:
                 mask = mask_of_image(view.mask, image, path, orientation, turns=False, means="ignore")
@@ -223,6 +228,7 @@ class PosedLoader:
             return image
 
         photos = load_photos(list(views), read, config.resolution)
+        check_photographs(unlike, self.root, self._warn_once)
         if doubt := doubt_of_pixels(np.stack(list(intrinsics.values()))):
             self._warn_once(doubt)
         kept = None

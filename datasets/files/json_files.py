@@ -24,7 +24,8 @@ def read_json(path: Path, expected: str, remedy: str = "") -> Any:
 def to_number(value: Any, key: str, where: str) -> float:
     """The value of a key as a float. Raises DataError unless it is a finite number."""
     if not is_number(value):
-        raise DataError(f"{where}: expected {key} to be a finite number, got {value!r}.")
+        hint = " Write it with a point, without quotes." if isinstance(value, str) else " Export the file again."
+        raise DataError(f"{where}: expected {key} to be a finite number, got {value!r}.{hint}")
     return float(value)
 
 

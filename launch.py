@@ -25,6 +25,7 @@ from utils.errors import ConfigError, InputError
 from utils.eta import format_duration
 from utils.interrupts import Interrupts, Stopped
 from utils.log_lines import warnings_logged
+from utils.packages import require
 
 if TYPE_CHECKING:
     from datasets.datamodule import SceneData
@@ -109,6 +110,8 @@ def execute(
     if devices.size > 1 and not args.train:
         raise ConfigError(f"--gpu {args.gpu}: several processes only --train. Name one GPU, such as --gpu 0.")
     check_backend(experiment.model.backend, devices.own)
+    if (args.train or args.test) and experiment.export.texture != "none":
+        require("xatlas")  # now rather than after the training
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
     mode = next(name for name in MODES if getattr(args, name))

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pycolmap
 
 from datasets.assemble import list_images, natural_key, require_folder
 from datasets.files.colmap_cameras import check_cameras, read_names
@@ -18,7 +18,11 @@ from datasets.geometry.lens import check_focal_lengths, lens_of
 from datasets.geometry.normalise import SparsePoints
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.errors import DataError
+from utils.packages import require
 from utils.registry import register
+
+if TYPE_CHECKING:
+    import pycolmap
 
 log = logging.getLogger(__name__)
 MODEL_FILES = ("cameras.bin", "cameras.txt")
@@ -74,7 +78,7 @@ class ColmapLoader(PosedLoader):
             )
         return found
 
-    def _largest_model(self) -> pycolmap.Reconstruction:
+    def _largest_model(self) -> "pycolmap.Reconstruction":
         """The model with most registered images among sparse/, its sub-folders and the folder itself."""
         sparse = self.root / "sparse"
         below = sorted(path for path in sparse.iterdir() if path.is_dir()) if sparse.is_dir() else []
@@ -105,11 +109,11 @@ class ColmapConfig(PosedConfig):
     images_dir: str = "images"  # below root_dir
 
 
-def _read_model(path: Path) -> pycolmap.Reconstruction:
+def _read_model(path: Path) -> "pycolmap.Reconstruction":
     check_cameras(path)
     check_sizes(path)
     try:
-        model = pycolmap.Reconstruction(str(path))
+        model = require("pycolmap").Reconstruction(str(path))
     except (ValueError, RuntimeError, IndexError) as error:
         raise DataError(
             f"{path}: expected a COLMAP model (cameras, images and points3D), got files that cannot be read ({error}). "
@@ -126,14 +130,14 @@ def _read_model(path: Path) -> pycolmap.Reconstruction:
     return model
 
 
-def _view(model: pycolmap.Reconstruction, image: pycolmap.Image, path: Path, masks: dict[Path, Path]) -> View:
+def _view(model: "pycolmap.Reconstruction", image: "pycolmap.Image", path: Path, masks: dict[Path, Path]) -> View:
     lens = lens_of(model.cameras[image.camera_id])
     return View(
         path, image.cam_from_world().inverse().matrix(), lambda size: lens, masks.get(path), CameraShape(lens.size)
     )
 
 
-def _sparse(model: pycolmap.Reconstruction) -> SparsePoints | None:
+def _sparse(model: "pycolmap.Reconstruction") -> SparsePoints | None:
     if not model.points3D:
         return None
     points = list(model.points3D.values())

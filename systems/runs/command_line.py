@@ -27,7 +27,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--config", nargs="+", action="extend", metavar="YAML", help="one or more files; later ones override earlier"
     )
     parser.add_argument(
-        "--gpu", default="0", help="a number such as 0, several such as 0,1 to train on together, or cpu (default: 0)"
+        "--gpu", default="auto", help="a number such as 0, several such as 0,1 to train on together, cpu, or auto "
+        "(default): the first GPU, the CPU if there is none"
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--train", action="store_true", help="train, then do what --test does")

@@ -26,6 +26,7 @@ from utils.eta import format_duration
 from utils.interrupts import Interrupts, Stopped
 from utils.log_lines import warnings_logged
 from utils.packages import require
+from utils.platforms import print_utf8
 
 if TYPE_CHECKING:
     from datasets.datamodule import SceneData
@@ -228,6 +229,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code: 2 for input that must be mended, 130 and 143 for one that was told
     to stop by Ctrl-C or SIGTERM."""
     argv = sys.argv[1:] if argv is None else argv
+    print_utf8()
     try:
         args = parse_args(argv)
         set_up_logging(args.verbose)

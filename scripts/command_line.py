@@ -9,10 +9,12 @@ from typing import Any
 
 from utils.errors import InputError, MissingPackageError
 from utils.files import remedy
+from utils.platforms import print_utf8
 
 
 def make_parser(doc: str, **options: Any) -> argparse.ArgumentParser:
     """A parser whose --help shows the docstring of a script as it is written."""
+    print_utf8()
     return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
 

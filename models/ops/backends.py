@@ -5,6 +5,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import sys
 import sysconfig
 from functools import cache
 from pathlib import Path
@@ -89,8 +90,9 @@ def _missing_for_numba() -> str | None:
 
 def _missing_for_triton() -> str | None:
     if importlib.util.find_spec("triton") is None:
-        return "Triton is not installed, though a GPU is there: pip install triton."
-    if INTERPRETING:
+        package = "triton-windows" if sys.platform == "win32" else "triton"
+        return f"Triton is not installed, though a GPU is there: pip install {package}."
+    if INTERPRETING or sys.platform == "win32":  # triton-windows brings a compiler
         return None
     compilers = [os.environ.get("CC"), "gcc", "clang", "cc"]
     if not any(shutil.which(compiler) for compiler in compilers if compiler):

@@ -22,6 +22,7 @@ FAMILIES = {
     "tinycudann": ("hash", "mlp"),
 }  # those with kernels of their own
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the CPU, slowly: for tests
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # as before Triton 3.9, which warns until it is told
 log = logging.getLogger(__name__)
 
 

@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install test soak scenes test-browser browser lint demo capture clean
+.PHONY: help install test soak scenes test-wheels test-browser browser lint demo capture clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,6 +31,9 @@ soak: install  ## run the long tests, for hours: runs that are killed, resumed 3
 
 scenes: install  ## write COUNT random scenes in every format and read them back; FIRST is the first seed
 	$(BIN)/python tests/support/written/many_scenes.py --first $(or $(FIRST),0) --count $(or $(COUNT),2000)
+
+test-wheels: install  ## ask the package index whether requirements.txt is wheels alone on each system and Python
+	$(BIN)/python -m pytest -m network
 
 test-browser: browser  ## run the tests that need a browser; make test skips them if there is none
 	$(BIN)/python -m pytest -m browser

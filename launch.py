@@ -23,9 +23,11 @@ from utils.config import schema
 from utils.config.sources import Source
 from utils.config.text import as_yaml
 from utils.errors import ConfigError, InputError
-from utils.eta import format_duration
+from utils.terminal.eta import format_duration
 from utils.interrupts import Interrupts, Stopped
-from utils.log_lines import warnings_logged
+from utils.terminal.log_lines import warnings_logged
+from utils.packages import require
+from utils.platforms import print_utf8
 
 if TYPE_CHECKING:
     from datasets.datamodule import SceneData
@@ -111,6 +113,8 @@ def execute(
     if devices.size > 1 and not args.train:
         raise ConfigError(f"--gpu {args.gpu}: several processes only --train. Name one GPU, such as --gpu 0.")
     check_backend(experiment.model.backend, devices.own)
+    if (args.train or args.test) and experiment.export.texture != "none":
+        require("xatlas")  # now rather than after the training
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
     mode = next(name for name in MODES if getattr(args, name))
@@ -233,6 +237,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns its exit code: 2 for input that must be mended, 130 and 143 for one that was told
     to stop by Ctrl-C or SIGTERM."""
     argv = sys.argv[1:] if argv is None else argv
+    print_utf8()
     try:
         args = parse_args(argv)
         set_up_logging(args.verbose)

@@ -25,7 +25,7 @@ from utils.environment import describe_environment
 from utils.errors import ConfigError, InputError
 from utils.files import replacing
 from utils.registry import ROOT
-from utils.typed_paths import PathParser
+from utils.terminal.typed_paths import PathParser
 
 RESULTS = ROOT / "benchmarks" / "results"
 _OVERRIDE = re.compile(r"[\w.\[\]]+=")
@@ -87,7 +87,7 @@ def progress(text: str) -> None:
 def chosen_device(name: str | None) -> torch.device:
     """The device that --device names. Raises ConfigError for an unknown one, and for a GPU that is not there."""
     if name is None:
-        return pick_device("0")
+        return pick_device("auto")
     if not re.fullmatch(r"cpu|cuda|(cuda:)?\d+", name):
         raise ConfigError(f"--device {name}: expected cpu, cuda, or the index of a GPU such as 0.")
     if name != "cpu" and not torch.cuda.is_available():

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pycolmap
 
 from datasets.assemble import list_images, require_folder
 from datasets.files.colmap_cameras import check_cameras, read_names
@@ -22,7 +22,11 @@ from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.errors import DataError
 from utils.files import natural_key
 from utils.images import SUFFIXES
+from utils.packages import require
 from utils.registry import register
+
+if TYPE_CHECKING:
+    import pycolmap
 
 log = logging.getLogger(__name__)
 MODEL_FILES = ("cameras.bin", "cameras.txt")
@@ -79,7 +83,7 @@ class ColmapLoader(PosedLoader):
             )
         return found
 
-    def _largest_model(self) -> pycolmap.Reconstruction:
+    def _largest_model(self) -> "pycolmap.Reconstruction":
         """The model with most registered images among sparse/, its sub-folders and the folder itself."""
         sparse = self.root / "sparse"
         below = sorted(path for path in sparse.iterdir() if path.is_dir()) if sparse.is_dir() else []
@@ -126,11 +130,11 @@ def _require_images_dir(root: Path, folder: Path) -> None:
         )
 
 
-def _read_model(path: Path) -> pycolmap.Reconstruction:
+def _read_model(path: Path) -> "pycolmap.Reconstruction":
     check_cameras(path)
     check_sizes(path)
     try:
-        model = pycolmap.Reconstruction(str(path))
+        model = require("pycolmap").Reconstruction(str(path))
     except (ValueError, RuntimeError, IndexError) as error:
         raise DataError(
             f"{path}: expected a COLMAP model (cameras, images and points3D), got files that cannot be read ({error}). "
@@ -153,13 +157,13 @@ def _read_model(path: Path) -> pycolmap.Reconstruction:
     return model
 
 
-def _view(model: pycolmap.Reconstruction, image: pycolmap.Image, path: Path, masks: dict[Path, Path]) -> View:
+def _view(model: "pycolmap.Reconstruction", image: "pycolmap.Image", path: Path, masks: dict[Path, Path]) -> View:
     lens = lens_of(model.cameras[image.camera_id])
     shape = CameraShape(lens.size)
     return View(path, _c2w(image), lambda size: lens, masks.get(path), shape, _seen(model, image))
 
 
-def _seen(model: pycolmap.Reconstruction, image: pycolmap.Image) -> SeenPoints | None:
+def _seen(model: "pycolmap.Reconstruction", image: "pycolmap.Image") -> SeenPoints | None:
     """The points that the model saw in an image, evenly taken from all; None where there are none."""
     indices = image.get_observation_point2D_idxs()
     if not indices:
@@ -170,7 +174,7 @@ def _seen(model: pycolmap.Reconstruction, image: pycolmap.Image) -> SeenPoints |
     return SeenPoints(np.array([point.xy for point in chosen]), colors, (camera.width, camera.height))
 
 
-def _c2w(image: pycolmap.Image) -> np.ndarray:
+def _c2w(image: "pycolmap.Image") -> np.ndarray:
     """(3, 4) camera to world. Files may hold quaternions of any length, as COLMAP's own do of 1. Raises DataError."""
     pose = image.cam_from_world()
     length = float(np.linalg.norm(pose.rotation.quat))
@@ -180,11 +184,11 @@ def _c2w(image: pycolmap.Image) -> np.ndarray:
             f"{pose.rotation.quat.tolist()} and the translation {pose.translation.tolist()}. Export the model again, "
             f"or remove the image from it."
         )
-    rotation = pycolmap.Rotation3d(pose.rotation.quat / length)
-    return pycolmap.Rigid3d(rotation, pose.translation).inverse().matrix()
+    poses = require("pycolmap")
+    return poses.Rigid3d(poses.Rotation3d(pose.rotation.quat / length), pose.translation).inverse().matrix()
 
 
-def _refuse_twice(images: Sequence[pycolmap.Image], where: Path) -> None:
+def _refuse_twice(images: "Sequence[pycolmap.Image]", where: Path) -> None:
     """Raises DataError for a name that two images of a model have: only one of their poses can be that of the file."""
     counts = Counter(image.name for image in images)
     name, count = max(counts.items(), key=lambda item: item[1])
@@ -195,7 +199,7 @@ def _refuse_twice(images: Sequence[pycolmap.Image], where: Path) -> None:
         )
 
 
-def _sparse(model: pycolmap.Reconstruction) -> SparsePoints | None:
+def _sparse(model: "pycolmap.Reconstruction") -> SparsePoints | None:
     if not model.points3D:
         return None
     points = list(model.points3D.values())

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from utils.config.limits import Range
 from utils.errors import ConfigError
-from utils.typed_paths import typed_path
+from utils.terminal.typed_paths import typed_path
 
 log = logging.getLogger(__name__)
 HOLDOUT = 8  # every 8th view is kept for evaluation where a dataset brings no split of its own
@@ -63,7 +63,7 @@ class DatasetConfig:
     They are keyword-only, so that a subclass can add fields without a default."""
 
     # where a GPU reads the pixels: "auto" keeps them on the GPU if they take at most half of its free memory, else in
-    # pinned host memory
+    # pinned host memory; where the system pins no more (WSL 2 beyond a limit), each batch is copied
     pixels_on: Placement = "auto"
     # pixels of the images as trained: the mask loss ignores pixels within this distance of a mask's outline
     mask_band: Annotated[int, Range(0, 10**4)] = 0

@@ -43,10 +43,10 @@ class RaySampler:
         self.scene = scene
         self.device = torch.device(device)
         self.per_image, self.backend, self.mask_band = per_image, backend, mask_band
-        pixels = place_pixels(scene.pixels, self.device, placement, f"{scene.name}, {len(scene)} images")
+        pixels, readable = place_pixels(scene.pixels, self.device, placement, f"{scene.name}, {len(scene)} images")
         arrays = scene.offsets, scene.sizes[:, 0].copy(), scene.c2w, scene.intrinsics
         tensors = (torch.from_numpy(array).to(self.device) for array in arrays)
-        self.photographs = Photographs(pixels, *tensors, scene.near, scene.far)
+        self.photographs = Photographs(pixels, *tensors, scene.near, scene.far, readable)
         self.counts = torch.from_numpy(scene.sizes.prod(axis=1)).to(self.device)  # (N,) pixels of each image
         self.heights = torch.from_numpy(scene.sizes[:, 1].copy()).to(self.device)  # (N,) pixels
         self.ends = self.photographs.starts + self.counts
@@ -57,7 +57,9 @@ class RaySampler:
 
     @property
     def capturable(self) -> bool:
-        """Whether a CUDA graph may draw rays: only our own kernel can read pixels in the host's memory."""
+        """Whether a CUDA graph may draw rays: only our own kernel can read pixels in the host's pinned memory."""
+        if not self.photographs.readable:
+            return False
         on_gpu = self.photographs.pixels.device.type == "cuda"
         return on_gpu or ops.uses_triton(self.backend, self.photographs.c2w)
 

@@ -3,16 +3,19 @@
 import argparse
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from utils.errors import InputError
+from utils.errors import InputError, MissingPackageError
 from utils.files import remedy
-from utils.typed_paths import PathParser
+from utils.platforms import print_utf8
+from utils.terminal.typed_paths import PathParser
 
 
 def make_parser(doc: str, **options: Any) -> PathParser:
     """A parser whose --help shows the docstring of a script as it is written."""
+    print_utf8()
     return PathParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
 
@@ -30,5 +33,19 @@ def exit_code_of(work: Callable[[], int | None], verbose: bool = False) -> int:
             message = f"{error.filename}: {error.strerror}. {hint}"
         if verbose:
             traceback.print_exc()
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    _print_error(message)
     return 2
+
+
+@contextmanager
+def imports_told() -> Iterator[None]:
+    """Around the imports of a script that does nothing without a package: it ends with one line and exit code 2."""
+    try:
+        yield
+    except MissingPackageError as error:
+        _print_error(str(error))
+        sys.exit(2)
+
+
+def _print_error(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)

@@ -23,8 +23,8 @@ from utils.mesh import transform
 from utils.mesh.files import read_mesh, read_meshes
 from utils.metrics.dtu import score_dtu
 from utils.metrics.surface import SHARES, Comparison, Culling, box_diagonal, compare_meshes
-from utils.text_table import format_table
-from utils.typed_paths import PathParser, typed_path
+from utils.terminal.text_table import format_table
+from utils.terminal.typed_paths import PathParser, typed_path
 
 log = logging.getLogger("photosurf")
 _OTHER_UNITS = 8.0  # ratio of sizes from which on two meshes are hardly in the same units

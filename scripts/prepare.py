@@ -13,12 +13,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
-from datasets.capture.options import CAMERA_MODELS, CaptureOptions
-from datasets.capture.series_pipeline import JOIN, SERIES_STAGES, prepare_capture
-from datasets.capture.stage_runner import remove_unfinished
-from scripts.command_line import exit_code_of, make_parser
+from scripts.command_line import exit_code_of, imports_told, make_parser
 from utils.interrupts import Stopped
 from utils.prompt_end import PromptEnd
+
+with imports_told():
+    from datasets.capture.options import CAMERA_MODELS, CaptureOptions
+    from datasets.capture.series_pipeline import JOIN, SERIES_STAGES, prepare_capture
+    from datasets.capture.stage_runner import remove_unfinished
 
 _ENDED = "interrupted: finished stages are kept; run the same command again to continue"
 

@@ -20,7 +20,8 @@ from systems.sweep.pool import RayPool
 from systems.sweep.results import TaskResult, result_of, results_table, write_results
 from systems.sweep.status import TaskState, TaskStatus, commands, status_of
 from utils.errors import InputError
-from utils.text_table import format_table
+from utils.interrupts import exit_code_of as exit_code_of_signal
+from utils.terminal.text_table import format_table
 
 log = logging.getLogger("photosurf")
 
@@ -72,7 +73,7 @@ def run_sweep(sweep: Sweep, tasks: Sequence[Task], args: argparse.Namespace) -> 
         signum = run_tasks(left, statuses, pool, args.exp_dir, args.runs_dir)
     show_results(sweep.name, [result_of(task, statuses[task.name]) for task in tasks], args.exp_dir / sweep.name)
     if signum is not None:
-        return 128 + signum
+        return exit_code_of_signal(signum)
     return int(any(status.state is not TaskState.DONE for status in statuses.values()))
 
 

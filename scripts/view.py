@@ -31,7 +31,9 @@ def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> 
         default="127.0.0.1",
         help="address to listen on; 0.0.0.0 opens the page to the network (default: 127.0.0.1, this machine only)",
     )
-    parser.add_argument("--gpu", default="0", help="index of the GPU, or cpu; the CPU is used if there is no GPU")
+    parser.add_argument(
+        "--gpu", default="auto", help="index of the GPU, cpu, or auto (default): the first GPU, else the CPU"
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     try:

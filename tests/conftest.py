@@ -9,6 +9,8 @@ import PIL.Image  # noqa: F401 before pycolmap, which corrupted the heap when it
 import pytest
 import torch
 
+from utils.errors import MissingPackageError
+
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton and models.ops are imported
 
@@ -17,6 +19,18 @@ def pytest_collection_finish() -> None:
     """Garbage is sought only among what the tests make: what is imported by now is large and stays."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """A test of what needs a package that has no wheel for this machine is skipped, in its fixtures too."""
+    try:
+        return (yield)
+    except MissingPackageError as error:
+        pytest.skip(str(error))
+
+
+pytest_runtest_call = pytest_runtest_setup  # what raises it may be the test itself
 
 
 def available_devices() -> list:

@@ -93,6 +93,8 @@ def at(load: Path, words: list[str]) -> list[str]:
 
 
 def run(words: list[str], out: Path) -> None:
+    """The command with its --gpu 0, which without a GPU is refused, as --gpu auto."""
+    words = ["auto" if before == "--gpu" else word for before, word in zip(["", *words], words, strict=False)]
     assert launch.main([*words, "--exp_dir", str(out / "exp"), "--runs_dir", str(out / "runs")]) == 0
 
 

@@ -56,7 +56,7 @@ def limited_memory() -> Iterator[None]:
     """Refuses memory beyond what is in use and BYTES."""
     import resource  # POSIX only
 
-    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    in_use = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (in_use + BYTES, limits[1]))
     try:

@@ -116,7 +116,7 @@ def test_rays_of_both_count(scene: Path, tmp_path: Path, pair: tuple[Path, str])
 
 
 def rows_with(path: Path, name: str) -> Iterator[float]:
-    head, *rows = (line.split(",") for line in path.read_text().splitlines())
+    head, *rows = (line.split(",") for line in path.read_text(encoding="utf-8").splitlines())
     yield from (float(row[head.index(name)]) for row in rows if row[head.index(name)])
 
 

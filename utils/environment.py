@@ -1,7 +1,6 @@
 """What a result was made with: hardware, versions, commit, peak memory."""
 
 import platform
-import resource
 import subprocess
 import sys
 from importlib.metadata import version
@@ -9,6 +8,7 @@ from typing import Any
 
 import torch
 
+from utils.platforms import on_windows
 from utils.registry import ROOT
 
 
@@ -32,11 +32,21 @@ def device_name(device: torch.device) -> str:
 
 def peak_memory(device: torch.device) -> dict[str, float]:
     """Largest memory so far in MiB: of the process and, on a GPU, of torch's allocator there."""
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    peaks = {"peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}
+    peaks = {"peak_memory_mib": _peak_bytes() / 2**20}
     if device.type == "cuda":
         peaks["peak_gpu_memory_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
     return {name: round(value, 1) for name, value in peaks.items()}
+
+
+def _peak_bytes() -> int:
+    if on_windows():
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def commit() -> str | None:
@@ -49,7 +59,8 @@ def commit() -> str | None:
 
 
 def _git(*args: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *args], check=True, capture_output=True, text=True).stdout.strip()
+    command = ["git", "-C", str(ROOT), *args]
+    return subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout.strip()
 
 
 def _cpu_name() -> str:

@@ -21,6 +21,10 @@ class OutputError(InputError):
     """Results cannot be written: the disk is full, or the folder is closed to us."""
 
 
+class MissingPackageError(InputError):
+    """A package that not every machine has a wheel of is needed and not installed."""
+
+
 class CaptureError(InputError):
     """A video or photographs cannot be made into a dataset."""
 

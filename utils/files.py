@@ -5,9 +5,12 @@ import errno
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from utils.platforms import on_windows
 
 log = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -24,14 +27,31 @@ def replacing(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def replace(source: Path | str, target: Path | str) -> None:
+    """Moves a file or folder to where another may lie, in one step.
+
+    On Windows that fails while another program, such as a virus scanner, has either open: tries again for a second."""
+    for seconds in (0.01, 0.04, 0.15, 0.8) if on_windows() else ():
+        try:
+            os.replace(source, target)
+        except PermissionError:
+            time.sleep(seconds)
+        else:
+            return
+    os.replace(source, target)
+
+
 def flush_to_disk(path: Path) -> None:
-    """Waits until a file, or the names in a folder, would survive a loss of power."""
-    handle = os.open(path, os.O_RDONLY)
+    """Waits until a file, or the names in a folder, would survive a loss of power; Windows can say so of no folder."""
+    is_folder = path.is_dir()
+    if is_folder and on_windows():
+        return
+    handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)  # Windows flushes only what may be written
     try:
         os.fsync(handle)
     finally:
@@ -43,7 +63,8 @@ def remedy(error: OSError) -> str | None:
     if error.errno in _FULL:
         return "The disk is full, or a quota is reached: free some space."
     if error.errno in _CLOSED:
-        return "Give a folder that you may write to."
+        held = ", or close the program that has the file open" if on_windows() else ""
+        return f"Give a folder that you may write to{held}."
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return "A file stands where a folder is needed: give another folder."
     return None

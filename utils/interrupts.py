@@ -6,7 +6,13 @@ import threading
 from types import FrameType, TracebackType
 
 log = logging.getLogger(__name__)
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_BREAK = getattr(signal, "SIGBREAK", None)  # Ctrl-Break: what Windows can send in place of SIGTERM
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *(() if _BREAK is None else (_BREAK,)))
+
+
+def exit_code_of(signum: int) -> int:
+    """The exit code of a program that a signal ended: 130 after Ctrl-C, 143 after SIGTERM or Windows' Ctrl-Break."""
+    return 128 + (signal.SIGTERM if signum == _BREAK else signum)
 
 
 class Stopped(BaseException):
@@ -18,8 +24,8 @@ class Stopped(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """130 after Ctrl-C, 143 after SIGTERM, as shells have it."""
-        return 128 + self.signum
+        """130 after Ctrl-C, 143 after SIGTERM or Ctrl-Break, as shells have it."""
+        return exit_code_of(self.signum)
 
 
 class Interrupts:

@@ -28,6 +28,15 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
+def pinned_empty(num: int) -> torch.Tensor:
+    """(num,) float32 on the host, without content, that a GPU copies to without making the host wait; in memory that it
+    waits for where the system pins no more, as WSL 2 beyond a limit."""
+    try:
+        return torch.empty(num, pin_memory=True)
+    except RuntimeError:
+        return torch.empty(num)
+
+
 class HalvingChunks:
     """The size of the pieces in which something is computed; halved for good where memory does not suffice."""
 

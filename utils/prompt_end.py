@@ -4,11 +4,12 @@ Libraries of C++, as COLMAP's, print a stack on SIGTERM; while a `PromptEnd` is 
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-from utils.interrupts import SIGNALS, Stopped
+from utils.interrupts import SIGNALS, Stopped, exit_code_of
 
 GRACE = 3.0  # seconds for the program to end by itself
 
@@ -29,9 +30,9 @@ class PromptEnd:
     def __enter__(self) -> "PromptEnd":
         if threading.current_thread() is not threading.main_thread():
             return self
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._writer, False)
-        self._earlier_fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._reader, self._writer = socket.socketpair()  # Windows cannot wake up through a pipe
+        self._writer.setblocking(False)
+        self._earlier_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._earlier = {signum: signal.signal(signum, self._strike) for signum in SIGNALS}
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -44,9 +45,9 @@ class PromptEnd:
         for signum, handler in self._earlier.items():
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(self._earlier_fd)
-        os.close(self._writer)
+        self._writer.close()
         self._thread.join()
-        os.close(self._reader)
+        self._reader.close()
         if self._stderr is not None:
             os.dup2(self._stderr, 2)
             os.close(self._stderr)
@@ -68,9 +69,9 @@ class PromptEnd:
 
     def _watch(self) -> None:
         """Waits for a signal, then for the end; runs whenever the library that works lets other threads run."""
-        while (received := os.read(self._reader, 1)) and received[0] not in SIGNALS:
+        while (received := self._reader.recv(1)) and received[0] not in SIGNALS:
             continue
         if received and not self._done.wait(self._grace):
             self._say()
             self._clean()
-            os._exit(128 + received[0])
+            os._exit(exit_code_of(received[0]))

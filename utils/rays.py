@@ -57,7 +57,7 @@ class RayBatch:
 @dataclass(frozen=True)
 class Photographs:
     """The pixels and cameras of N images on one device, which give rays their colours; for a GPU the pixels may lie in
-    pinned memory of the host."""
+    memory of the host, pinned or not."""
 
     pixels: Tensor  # (P, C) uint8, sRGB, image after image, row by row; C = 3, or 4 with straight alpha
     starts: Tensor  # (N,) int64, where an image begins in `pixels`
@@ -66,6 +66,7 @@ class Photographs:
     intrinsics: Tensor  # (N, 4) float32: fx, fy, cx, cy in pixels
     near: float  # scene units along the ray
     far: float
+    readable: bool = True  # by the device: not where the pixels lie in memory of the host that is not pinned
 
 
 # Takes photographs with their heights (N,), and whether they are those of the training; returns them with the cameras

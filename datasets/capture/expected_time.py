@@ -1,7 +1,5 @@
 """How long a capture will take, told before the long stages begin."""
 
-import os
-
 _SERIAL = 0.7  # seconds for an image that no second core shortens: mapping, bundle adjustment
 _IMAGE, _PAIR = 1.3, 0.13  # core seconds for an image (features, masks) and for a pair that is matched
 _PIXELS = 480_000  # of the images that were measured; features and matches grow with the area up to MAX_GROWTH
@@ -18,11 +16,6 @@ def expected_seconds(sizes: list[tuple[int, int]], is_video: bool, cores: int) -
     area = sum(width * height for width, height in sizes) / max(num, 1)
     growth = min(max(area / _PIXELS, 0.3), _MAX_GROWTH)
     return _SERIAL * num + growth * (_IMAGE * num + _PAIR * pairs) / max(cores, 1)
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def time_in_words(seconds: float) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from datasets.region import parse_roi
 from utils.errors import ConfigError
-from utils.typed_paths import typed_path
+from utils.terminal.typed_paths import typed_path
 
 CAMERA_MODELS = (
     *("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"),

@@ -6,11 +6,9 @@ where they belong, and its record moves last, to `prepare/<stage>.json`; the nex
 So a finished stage cannot be lost, and half a result never counts as a whole one."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
 import uuid
@@ -21,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import CaptureError, InputError
-from utils.files import replacing
+from utils.files import replace, replacing
+from utils.platforms import lock
 
 log = logging.getLogger(__name__)
 _unfinished: list[Path] = []  # the folders that stages of this process are filling
@@ -53,14 +52,12 @@ class Workspace:
         CaptureError."""
         with _explain_disk_errors(self.root):
             self._state.mkdir(parents=True, exist_ok=True)
-            lock = (self._state / "lock").open("w")
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            file = (self._state / "lock").open("ab")
+        with file:
+            if not lock(file):
                 raise CaptureError(
                     f"{self.root}: another process is preparing this folder. Wait for it, or give another OUT."
-                ) from error
+                )
             with _explain_disk_errors(self.root):
                 for ready in sorted(self._state.glob("*.ready")):
                     if (ready / "record.json").exists():
@@ -119,7 +116,7 @@ class Workspace:
                 "report": report,
             }
             (working / "record.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-            os.replace(working, ready := working.with_suffix(".ready"))
+            replace(working, ready := working.with_suffix(".ready"))
             _unfinished.remove(working)
             self._install(ready)
         return record
@@ -140,14 +137,14 @@ class Workspace:
         for output in {*record["outputs"], *before}:
             new, target = ready / output, self.root / output
             if target.exists() and (new.exists() or output not in record["outputs"]):
-                os.replace(target, old / uuid.uuid4().hex)
+                replace(target, old / uuid.uuid4().hex)
             if new.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(new, target)
+                replace(new, target)
         for other in self._records():  # of stages whose results are replaced: these have to run again
             if other.stem != record["stage"] and {*self.written_by(other.stem)} & {*record["outputs"]}:
                 other.unlink()
-        os.replace(ready / "record.json", self._state / f"{record['stage']}.json")
+        replace(ready / "record.json", self._state / f"{record['stage']}.json")
         shutil.rmtree(ready)
         shutil.rmtree(old)
 
@@ -201,7 +198,7 @@ def remove_unfinished() -> None:
     while _unfinished:
         working = _unfinished.pop()
         try:
-            os.replace(working, old := working.with_name(f"{uuid.uuid4().hex}.old"))
+            replace(working, old := working.with_name(f"{uuid.uuid4().hex}.old"))
         except OSError:  # it is finished, or was not begun
             continue
         shutil.rmtree(old, ignore_errors=True)

@@ -1,7 +1,6 @@
 """Stage `undistort`: the images as pinhole cameras see them, and the model that belongs to them, upright."""
 
 import logging
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from datasets.capture.options import CaptureOptions
 from datasets.capture.setup.record import is_turntable
 from datasets.capture.sparse_model import to_sparse_model
 from datasets.files.quiet_colmap import quiet
+from utils.files import replace
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def undistort_images(options: CaptureOptions, working: Path) -> dict[str, Any]:
         pycolmap.undistort_images(
             target, options.root / "poses" / "models" / "0", options.root / "frames", jpeg_quality=95
         )
-    os.replace(target / "images", working / "images")
+    replace(target / "images", working / "images")
     model = pycolmap.Reconstruction(target / "sparse")
     shutil.rmtree(target)
     levelling = find_levelling(to_sparse_model(model), is_turntable(options.root))

@@ -7,12 +7,16 @@ Layouts: https://colmap.github.io/format.html."""
 import struct
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-
-import pycolmap
+from typing import TYPE_CHECKING
 
 from datasets.geometry.lens import refuse_panorama
 from utils.errors import DataError
+from utils.packages import require
+
+if TYPE_CHECKING:
+    import pycolmap
 
 _BINARY = ("cameras.bin", "images.bin", "points3D.bin")
 _HEAD = struct.Struct("<IiQQ")  # of a camera: its number, that of its model, width, height
@@ -25,8 +29,9 @@ def num_params() -> dict[int, int]:
 
 
 @cache
-def _examples() -> dict[str, pycolmap.Camera]:
+def _examples() -> dict[str, "pycolmap.Camera"]:
     """A camera of each model that this COLMAP knows, by the model's name."""
+    pycolmap = require("pycolmap")
     names = [name for name in pycolmap.CameraModelId.__members__ if name != "INVALID"]
     return {name: pycolmap.Camera.create_from_model_name(1, name, 1.0, 2, 2) for name in names}
 
@@ -36,7 +41,7 @@ def require_lens(model: str, where: str) -> None:
     refuse_panorama(model, where)
     if model not in _examples() or not len(_examples()[model].focal_length_idxs()):
         raise DataError(
-            f"{where}: expected a camera model that pycolmap {pycolmap.__version__} knows, got {model}. Undistort "
+            f"{where}: expected a camera model that pycolmap {version('pycolmap')} knows, got {model}. Undistort "
             f"the images with the COLMAP that made the model (colmap image_undistorter), and give that folder; or "
             f"update pycolmap."
         )

@@ -3,7 +3,9 @@
 import signal
 import threading
 
-import pycolmap  # noqa: F401
+from utils.packages import require
+
+require("pycolmap")
 
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)

@@ -9,6 +9,7 @@ import numpy as np
 
 from datasets.geometry.eighth_order import EIGHTH_ORDER, undistortion
 from utils.errors import DataError
+from utils.packages import require
 
 if TYPE_CHECKING:
     import pycolmap
@@ -59,9 +60,8 @@ class Lens:
         return cv2.remap(image, _remap(self.camera(), intrinsics, size), None, cv2.INTER_LINEAR)
 
     def camera(self) -> "pycolmap.Camera":
-        """The lens as a camera of COLMAP."""
-        import pycolmap  # slow to import, and needed only for distortion
-
+        """The lens as a camera of COLMAP. Raises MissingPackageError."""
+        pycolmap = require("pycolmap")  # slow to import, and needed only for distortion
         return pycolmap.Camera(model=self.model, width=self.size[0], height=self.size[1], params=list(self.params))
 
 
@@ -121,8 +121,7 @@ def _undistortion(lens: Lens, size: tuple[int, int]) -> tuple[np.ndarray | None,
     if lens.model == EIGHTH_ORDER:
         factors = np.array(size) / lens.size
         return undistortion(np.array(lens.params) * [*factors, *factors, *np.ones(6)], size)
-    import pycolmap
-
+    pycolmap = require("pycolmap")
     camera = lens.camera()
     if size != lens.size:
         camera.rescale(*size)

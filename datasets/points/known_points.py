@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from datasets.scene import Scene
+from utils.packages import require
 
 log = logging.getLogger(__name__)
 _STRIDE = 997  # every so many pixels are compared; a prime, so that they lie in all columns
@@ -15,12 +16,13 @@ _known: dict[str, np.ndarray] = {}
 
 def triangulated(scene: Scene) -> np.ndarray:
     """(K, 3) float32 points of a scene, see `triangulate`; those of before where its photographs and cameras are the
-    same. Raises DataError."""
+    same. Raises DataError, or MissingPackageError without pycolmap."""
     key = _key(scene)
     if key in _known:
         log.info("%s: the %d sparse points of before, since photographs and cameras are", scene.name, len(_known[key]))
     else:
-        from datasets.points.triangulate import triangulate  # COLMAP is slow to import, and few runs need it
+        require("pycolmap")  # slow to import, and few runs need it
+        from datasets.points.triangulate import triangulate
 
         _known[key] = triangulate(scene)
     return _known[key]

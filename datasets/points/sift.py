@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pycolmap
 
-from utils.count_bar import CountBar
+from utils.terminal.count_bar import CountBar
 
 MIN_MATCHES = 15  # inliers of the two-view geometry, for a pair to count
 _MAX_FEATURES = 4096

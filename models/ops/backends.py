@@ -5,6 +5,7 @@ import importlib.util
 import logging
 import os
 import shutil
+import sys
 import sysconfig
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ FAMILIES = {
     "tinycudann": ("hash", "mlp"),
 }  # those with kernels of their own
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the CPU, slowly: for tests
+os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # as before Triton 3.9, which warns until it is told
 log = logging.getLogger(__name__)
 
 
@@ -89,8 +91,9 @@ def _missing_for_numba() -> str | None:
 
 def _missing_for_triton() -> str | None:
     if importlib.util.find_spec("triton") is None:
-        return "Triton is not installed, though a GPU is there: pip install triton."
-    if INTERPRETING:
+        package = "triton-windows" if sys.platform == "win32" else "triton"
+        return f"Triton is not installed, though a GPU is there: pip install {package}."
+    if INTERPRETING or sys.platform == "win32":  # triton-windows brings a compiler
         return None
     compilers = [os.environ.get("CC"), "gcc", "clang", "cc"]
     if not any(shutil.which(compiler) for compiler in compilers if compiler):

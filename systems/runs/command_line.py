@@ -5,7 +5,7 @@ from pathlib import Path
 
 from utils import registry
 from utils.errors import ConfigError
-from utils.typed_paths import PathParser, typed_path
+from utils.terminal.typed_paths import PathParser, typed_path
 
 # What launch.py does, and the splits of the dataset that it needs for that.
 MODES = {"train": ("train", "val", "test"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
@@ -28,7 +28,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--config", nargs="+", action="extend", metavar="YAML", help="one or more files; later ones override earlier"
     )
     parser.add_argument(
-        "--gpu", default="0", help="a number such as 0, several such as 0,1 to train on together, or cpu (default: 0)"
+        "--gpu", default="auto", help="a number such as 0, several such as 0,1 to train on together, cpu, or auto "
+        "(default): the first GPU, the CPU if there is none"
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--train", action="store_true", help="train, then do what --test does")

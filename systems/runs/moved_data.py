@@ -13,7 +13,7 @@ from utils.config.compose import resolve
 from utils.config.difference import flatten
 from utils.config.sources import plain
 from utils.errors import ConfigError
-from utils.typed_paths import typed_path
+from utils.terminal.typed_paths import typed_path
 
 log = logging.getLogger(__name__)
 _ROOT = "dataset.root_dir"

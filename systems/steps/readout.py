@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from utils.memory import pinned_empty
+
 
 class Readout:
     """Copies the figures of a step to the host while the next steps run; one set at a time."""
@@ -17,7 +19,7 @@ class Readout:
         numbers = torch.stack([value.detach().float().reshape(()) for value in values.values()])
         arrival = None
         if numbers.device.type == "cuda":
-            host = torch.empty(len(numbers), pin_memory=True)
+            host = pinned_empty(len(numbers))
             numbers = host.copy_(numbers, non_blocking=True)
             arrival = torch.cuda.Event()
             arrival.record()

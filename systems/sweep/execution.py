@@ -23,7 +23,7 @@ from systems.sweep.status import (
     log_path,
     record_failure,
 )
-from utils.eta import format_duration
+from utils.terminal.eta import format_duration
 from utils.interrupts import Interrupts, Stopped
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from systems.sweep import runner
+from utils import platforms
 from utils.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -140,5 +141,6 @@ def _import_ray() -> Any:
         from ray import cloudpickle
     except ImportError:
         raise InputError("Ray, which runs the tasks of a sweep, is not installed: pip install ray") from None
-    cloudpickle.register_pickle_by_value(runner)  # machines of a cluster need not be able to import this module
+    for module in (runner, platforms):  # machines of a cluster need not be able to import them
+        cloudpickle.register_pickle_by_value(module)
     return ray

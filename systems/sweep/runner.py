@@ -1,6 +1,5 @@
-"""Runs the commands of one task in subprocesses; imports only the standard library, as Ray sends it elsewhere."""
+"""Runs the commands of one task in subprocesses; Ray sends it elsewhere, together with utils.platforms."""
 
-import fcntl
 import os
 import shlex
 import signal
@@ -10,6 +9,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from utils import platforms
 
 # Variables of torchrun and srun, which may have started Ray; a task must not take itself for one of their processes.
 _LAUNCHER_VARIABLES = "SLURM_", "WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK"
@@ -21,7 +22,7 @@ class Runner:
     """Runs the commands of a task, one after the other; another thread may call `stop`.
 
     The log stays locked as long as any process writes to it, so a run never has two writers, even if the process that
-    started them is gone."""
+    started them is gone; on Windows not in that case."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
@@ -40,14 +41,12 @@ class Runner:
 
         folder: working directory; side_by_side: how many tasks share the cores of a machine; env: further variables,
         such as a number of threads."""
-        threads = str(max(len(os.sched_getaffinity(0)) // max(side_by_side, 1), 1))
+        threads = str(max(platforms.num_cores() // max(side_by_side, 1), 1))
         own = {key: value for key, value in os.environ.items() if not key.startswith(_LAUNCHER_VARIABLES)}
         full_env = {**own, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads, **env}
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not platforms.lock(file):
                 return None
             for command in commands:
                 with self._lock:
@@ -58,7 +57,7 @@ class Runner:
                     started = time.monotonic()
                     self._process = subprocess.Popen(
                         command, cwd=folder, env=full_env, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-                        start_new_session=True,
+                        **platforms.apart(),
                     )  # fmt: skip
                 code, seconds = self._process.wait(), time.monotonic() - started
                 file.write(f"{ENDED}{seconds:.1f} s\n".encode())
@@ -72,4 +71,4 @@ class Runner:
         with self._lock:
             self._stopped = True
             if self._process is not None and self._process.poll() is None:
-                self._process.send_signal(signal.SIGTERM)
+                platforms.ask_to_end(self._process)

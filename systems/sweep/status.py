@@ -1,6 +1,5 @@
 """The status of a task, read from its folder: what is done, what is left, why it failed. Does not import torch."""
 
-import fcntl
 import json
 import shlex
 import sys
@@ -20,6 +19,7 @@ from utils.config import schema
 from utils.config.difference import disagreements
 from utils.errors import ConfigError
 from utils.files import replacing
+from utils.platforms import lock
 from utils.registry import ROOT
 
 _LAUNCH = str(ROOT / "launch.py")
@@ -105,12 +105,9 @@ def is_locked(log: Path) -> bool:
     """Whether a process that a sweep started still writes to this log."""
     try:
         with open(log, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+            return not lock(file, shared=True)
     except OSError:  # no such file
         return False
-    return False
 
 
 def _changed_settings(task: Task) -> str:

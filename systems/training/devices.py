@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 
+from systems.training.missing_gpu import look, reason
 from utils.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -44,22 +45,33 @@ class Devices:
 
 
 def pick_device(gpu: str) -> torch.device:
-    """The device for one name in --gpu; the CPU if there is no GPU at all. Raises ConfigError."""
+    """The device for one name in --gpu: an index, cpu, or auto for the first GPU, else the CPU. Raises ConfigError."""
     if gpu == "cpu":
         return torch.device("cpu")
-    if not gpu.isdigit():
-        raise ConfigError(f"--gpu {gpu}: expected the index of a GPU such as 0, several such as 0,1, or cpu.")
+    if gpu != "auto" and not gpu.isdigit():
+        raise ConfigError(f"--gpu {gpu}: expected auto, cpu, the index of a GPU such as 0, or several such as 0,1.")
     if not torch.cuda.is_available():
-        log.info("no GPU found: running on the CPU with %d threads", torch.get_num_threads())
+        why = reason(look())
+        if gpu != "auto":
+            raise _no_gpu(gpu, why)
+        level = logging.WARNING if why else logging.INFO
+        log.log(
+            level, "no GPU found: running on the CPU with %d threads%s", torch.get_num_threads(), why and f"; {why}"
+        )
         return torch.device("cpu")
+    gpu = "0" if gpu == "auto" else gpu
     if int(gpu) >= torch.cuda.device_count():
         raise ConfigError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0. Give one.")
     torch.set_float32_matmul_precision("high")
     return torch.device("cuda", int(gpu))
 
 
+def _no_gpu(gpu: str, why: str) -> ConfigError:
+    return ConfigError(f"--gpu {gpu}: {why or 'this machine has no GPU.'} Give --gpu cpu or auto to use the CPU.")
+
+
 def pick_devices(gpu: str) -> Devices:
-    """The devices for --gpu: `0`, `0,1` for a process on each, `cpu`, or `cpu,cpu` to try two processes without GPUs.
+    """The devices for --gpu: `auto`, `cpu`, `0`, `0,1` for a process on each, or `cpu,cpu` to try that without GPUs.
 
     A process that torchrun or srun has started takes the device at its local rank. Raises ConfigError."""
     names = [name.strip() for name in gpu.split(",")]
@@ -67,7 +79,7 @@ def pick_devices(gpu: str) -> Devices:
         if len(set(names)) < len(names) or "cpu" in names:
             raise ConfigError(f"--gpu {gpu}: expected each GPU once, and no cpu among them. Give indices such as 0,1.")
         if not torch.cuda.is_available():
-            raise ConfigError(f"--gpu {gpu}: this machine has no GPU. Give --gpu cpu to train on the CPU.")
+            raise _no_gpu(gpu, reason(look()))
     layout = _process_layout(len(names))
     if layout.local_size != len(names):
         raise ConfigError(

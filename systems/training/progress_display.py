@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from utils.eta import EtaEstimator, format_duration
+from utils.terminal.eta import EtaEstimator, format_duration
 
 log = logging.getLogger(__name__)
 BAR_SECONDS, LINE_SECONDS = 0.25, 5.0  # least time between two updates of the bar, and between two lines of a log

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from systems.training.reconstruction import ReconstructionSystem
 from utils.environment import describe_environment, peak_memory
 from utils.files import replacing
 from utils.interrupts import Interrupts
+from utils.platforms import on_windows
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,10 @@ def _plugins(experiment: Experiment, devices: Devices) -> dict[str, Any]:
     more: dict[str, Any] = {"plugins": plugins}
     if devices.size > 1:
         plugins.append(environment_of(devices.launcher))
-        more["strategy"] = SplitRays(process_group_backend="nccl" if device.type == "cuda" else "gloo")
+        if on_windows():
+            os.environ.setdefault("USE_LIBUV", "0")  # torch comes without it there
+        has_nccl = device.type == "cuda" and torch.distributed.is_nccl_available()
+        more["strategy"] = SplitRays(process_group_backend="nccl" if has_nccl else "gloo")
     if precision == "16" and device.type == "cpu":
         log.info("trainer.precision=16 needs a GPU: the CPU computes in 32 bits")
         precision = "32"

@@ -83,7 +83,7 @@ def test_pixels_on_reaches_the_sampler_of_a_dataset_of_ones_own(monkeypatch):
     placements = []
     monkeypatch.setattr(
         "datasets.sampler.place_pixels",
-        lambda pixels, device, placement, name: placements.append(placement) or torch.from_numpy(pixels),
+        lambda pixels, device, placement, name: placements.append(placement) or (torch.from_numpy(pixels), True),
     )
     for keys in ({}, {"pixels_on": "host"}, {"pixels_on": "device"}):
         load("own", **keys).views("train", CPU)

@@ -20,7 +20,7 @@ STEPS = 400
 def disturbed(path: Path, degrees: float, share: float) -> np.ndarray:
     """Turns and shifts the cameras of a transforms.json by random angles and shares of their distance; returns what
     they were, (N, 4, 4), OpenGL."""
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     true = np.array([frame["transform_matrix"] for frame in content["frames"]])
     rng = np.random.default_rng(0)
     for frame, matrix in zip(content["frames"], true, strict=True):
@@ -29,7 +29,7 @@ def disturbed(path: Path, degrees: float, share: float) -> np.ndarray:
         moved[:3, :3] = turn @ matrix[:3, :3]
         moved[:3, 3] += share * np.linalg.norm(matrix[:3, 3]) * rng.normal(size=3) / 3**0.5
         frame["transform_matrix"] = moved.tolist()
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     return true
 
 

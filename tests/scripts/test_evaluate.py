@@ -150,7 +150,7 @@ def test_images_have_their_figures_and_means(tmp_path: Path, capsys: pytest.Capt
 )
 def test_input_errors_are_one_line_and_exit_code_two(balls, argv, expected, capsys, monkeypatch) -> None:
     monkeypatch.chdir(balls)
-    Path("skewed.json").write_text(json.dumps(np.diag([1.0, 1.0, 2.0, 1.0]).tolist()))
+    Path("skewed.json").write_text(json.dumps(np.diag([1.0, 1.0, 2.0, 1.0]).tolist()), encoding="utf-8")
     assert main(argv) == 2
     error = capsys.readouterr().err
     assert expected in error

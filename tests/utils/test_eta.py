@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from utils.eta import EtaEstimator, format_duration
+from utils.terminal.eta import EtaEstimator, format_duration
 
 TOTALS = [200, 1400, 20000]
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from utils.log_lines import warnings_logged
+from utils.terminal.log_lines import warnings_logged
 
 
 def test_only_warnings_of_the_block_are_kept():

@@ -1,6 +1,6 @@
 """Tables line up: the first column to the left, the others to the right, however long a row is."""
 
-from utils.text_table import format_table
+from utils.terminal.text_table import format_table
 
 
 def test_columns_line_up():

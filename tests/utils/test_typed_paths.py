@@ -13,7 +13,7 @@ from systems.configs import read_experiment
 from systems.runs.command_line import parse_args
 from utils.config.compose import collect
 from utils.registry import ROOT
-from utils.typed_paths import typed_path
+from utils.terminal.typed_paths import typed_path
 
 
 @pytest.fixture

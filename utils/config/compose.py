@@ -23,7 +23,7 @@ from utils.config.sources import ABSENT, REFERENCE, Source, computed_from, looku
 from utils.config.text_keys import IsText, IsTextAt, overrides_of, text_as_written
 from utils.errors import ConfigError
 from utils.registry import ROOT, nearest
-from utils.typed_paths import typed_path
+from utils.terminal.typed_paths import typed_path
 
 log = logging.getLogger(__name__)
 _said: set[str] = set()  # of what `if_masks` has told since `collect` began

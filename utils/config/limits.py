@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from utils import registry
+from utils.platforms import is_device
 
 MAX_NAME = 100  # bytes; names of runs add a date to it, and file systems end at 255
 
@@ -67,12 +68,12 @@ class FolderName:
         """Whether text can be such a name."""
         if not value:
             return self.empty
-        allowed = re.fullmatch(rf"[\w.{re.escape(self.also)}-]+", value) and value.strip(".")
-        return bool(allowed) and len(value.encode("utf-8", "replace")) <= MAX_NAME
+        allowed = re.fullmatch(rf"[\w.{re.escape(self.also)}-]+", value) and not value.endswith(".")
+        return bool(allowed) and not is_device(value) and len(value.encode("utf-8", "replace")) <= MAX_NAME
 
     def __str__(self) -> str:
         allowed = ["letters", "digits", "'.'", "'_'", *(f"'{character}'" for character in self.also)]
-        return f"of {', '.join(allowed)} and '-', at most {MAX_NAME} bytes, and not '.' or '..'"
+        return f"of {', '.join(allowed)} and '-', at most {MAX_NAME} bytes, no '.' at its end, and not as nul or con"
 
 
 def number_text(value: float) -> str:

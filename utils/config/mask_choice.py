@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from utils.typed_paths import typed_path
+from utils.terminal.typed_paths import typed_path
 
 MASK_FOLDERS = ("masks", "mask")
 OBJECT_FILE = "object.json"  # the sphere around what the masks leave, closer than that of the region

@@ -8,6 +8,7 @@ import numpy as np
 from utils.mesh import Mesh
 from utils.mesh.measures import face_areas
 from utils.mesh.rasterise import visible_faces
+from utils.packages import require
 
 PADDING = 4  # texels between charts
 CHART_FACES = 1000  # roughly, on average: xatlas takes minutes for charts of tens of thousands of faces
@@ -27,9 +28,8 @@ def unwrap(mesh: Mesh, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Places (U, 2) float64 in [0, 1] and corners (F, 3) int64 as in `Texture`, for a picture of size x size texels.
 
     Charts do not overlap and lie PADDING texels apart. Neighbouring faces of a chart share places; the mesh itself is
-    not cut (xatlas)."""
-    import xatlas  # not needed unless it is asked for
-
+    not cut (xatlas). Raises MissingPackageError."""
+    xatlas = require("xatlas")  # not needed unless it is asked for
     scale = np.ptp(mesh.vertices, axis=0).max()
     points = (mesh.vertices - mesh.vertices.min(axis=0)) / scale  # in single precision
     charts = xatlas.ChartOptions()

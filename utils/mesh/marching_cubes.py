@@ -1,14 +1,14 @@
-"""Marching cubes over many small boxes at once, on any device; its table is read off PyMCubes."""
+"""Marching cubes over many small boxes at once, on any device."""
 
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
-CORNERS = [(x, y, z) for z in (0, 1) for y in (0, 1) for x in (0, 1)]  # bit i of a case: corner i lies inside
-NUM_EDGES, MAX_TRIANGLES = 12, 5
+from utils.mesh.cell_cases import CORNERS, EDGES, triangles_of
+
+MAX_TRIANGLES = 5
 MARGIN = 1e-3  # of an edge, from its ends: vertices around a lattice point stay apart, also as float32
 
 
@@ -18,27 +18,19 @@ class CaseTable:
 
     count: Tensor  # (256,) int64 triangles
     edges: Tensor  # (256, MAX_TRIANGLES, 3) int64, wound outward
-    base: Tensor  # (NUM_EDGES, 3) int64, the corner that an edge starts at
-    axis: Tensor  # (NUM_EDGES,) int64, the axis that it runs along
+    base: Tensor  # (12, 3) int64, the corner that an edge starts at
+    axis: Tensor  # (12,) int64, the axis that it runs along
 
 
 @cache
 def case_table(device: torch.device) -> CaseTable:
-    """The table on a device. PyMCubes meshes one cell of each case; the middle of an edge says which edge it is."""
-    import mcubes  # brings scipy: half a second of a start
-
-    edges = [(corner, axis) for axis in range(3) for corner in CORNERS if corner[axis] == 0]
-    middles = np.array([np.add(corner, 0.5 * np.eye(3)[axis]) for corner, axis in edges])
-    count, edges_of_case = np.zeros(256, np.int64), np.zeros((256, MAX_TRIANGLES, 3), np.int64)
+    """The table on a device."""
+    count, edges = torch.zeros(256, dtype=torch.int64), torch.zeros(256, MAX_TRIANGLES, 3, dtype=torch.int64)
     for case in range(1, 255):
-        cell = np.ones((2, 2, 2))
-        for bit, corner in enumerate(CORNERS):
-            cell[corner] = -1.0 if case >> bit & 1 else 1.0
-        vertices, faces = mcubes.marching_cubes(cell, 0.0)
-        edge = np.abs(vertices[:, None] - middles).sum(-1).argmin(1)
-        count[case], edges_of_case[case, : len(faces)] = len(faces), edge[faces[:, ::-1].astype(int)]  # it winds inward
-    base, axis = np.array([corner for corner, _ in edges]), np.array([axis for _, axis in edges])
-    return CaseTable(*(torch.from_numpy(array).to(device) for array in (count, edges_of_case, base, axis)))
+        found = torch.tensor(triangles_of(case))
+        count[case], edges[case, : len(found)] = len(found), found
+    base, axis = torch.tensor([corner for corner, _ in EDGES]), torch.tensor([axis for _, axis in EDGES])
+    return CaseTable(*(values.to(device) for values in (count, edges, base, axis)))
 
 
 def triangles(values: Tensor, origins: Tensor, last: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from datasets.capture.expected_time import expected_seconds, time_in_words, usable_cores
+from datasets.capture.expected_time import expected_seconds, time_in_words
 from datasets.capture.frames.frame_list import Frame, write_frame_list
 from datasets.capture.frames.lenses import Optics, group_lenses, read_optics, tell_lenses
 from datasets.capture.frames.motion import BLURRED, SIDE, blur, gradient_energy, measure_frames
@@ -22,9 +22,10 @@ from datasets.capture.frames.photo_files import list_photos
 from datasets.capture.frames.selection import select_frames
 from datasets.capture.frames.video import read_footage, read_video
 from datasets.capture.options import MIN_IMAGES, CaptureOptions
-from utils.count_bar import CountBar
+from utils.terminal.count_bar import CountBar
 from utils.errors import CaptureError
 from utils.images import SUFFIXES, read_image, resize_area, upright_exif, write_jpeg
+from utils.platforms import num_cores
 
 log = logging.getLogger(__name__)
 _FEW = 24  # images: with fewer, neighbours are more than 15 degrees apart
@@ -47,7 +48,7 @@ def extract_frames(options: CaptureOptions, working: Path) -> dict[str, Any]:
         )
     if len(frames) < _FEW:
         log.warning("%s: %d images are few, expect holes and bumps. Better 40 or more.", options.source, len(frames))
-    cores, sizes = usable_cores(), [frame.size for frame in frames]
+    cores, sizes = num_cores(), [frame.size for frame in frames]
     seconds = expected_seconds(sizes, options.is_video, cores)
     log.info("  %d images: all other stages take %s on %d cores", len(frames), time_in_words(seconds), cores)
     return report | {"frames": len(frames), "sizes": sorted(set(sizes)), "expected_seconds": round(seconds)}

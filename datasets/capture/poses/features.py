@@ -10,7 +10,7 @@ from datasets.capture.frames.frame_list import Frame
 from datasets.capture.options import CaptureOptions
 from datasets.capture.poses.pairs import Pair
 from datasets.points.sift import LOW_PEAK_THRESHOLD, MIN_MATCHES, PEAK_THRESHOLD, sift_options
-from utils.count_bar import CountBar
+from utils.terminal.count_bar import CountBar
 
 _FEW_FEATURES = 2000  # in the median image; with fewer, the peak threshold is lowered
 _SAMPLE_SIZE, _BATCH_SIZE = 6, 10  # images

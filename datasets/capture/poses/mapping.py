@@ -8,7 +8,7 @@ import pycolmap
 from datasets.capture.options import MIN_IMAGES
 from datasets.files.quiet_colmap import seeded_options
 from datasets.points.sift import MIN_MATCHES
-from utils.count_bar import CountBar
+from utils.terminal.count_bar import CountBar
 
 log = logging.getLogger(__name__)
 _RETRY_BELOW = 0.95  # of the frames; with fewer, a second run with lower thresholds may register more

@@ -5,6 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from models.ops.reference import pixels as reference_pixels
 from utils.rays import Photographs, RayBatch, Rays
 
 BLOCK = 128  # pixels of a program
@@ -14,6 +15,8 @@ def rays_of_pixels(
     photographs: Photographs, pixel: Tensor, image: Tensor, background: Tensor, shift: Tensor | None = None
 ) -> RayBatch:
     """Rays and colours as in `models.ops.rays_of_pixels`."""
+    if not photographs.readable:
+        return reference_pixels.rays_of_pixels(photographs, pixel, image, background, shift)
     R, channels = len(pixel), photographs.pixels.shape[1]
     origins, directions, rgb = torch.empty(3, R, 3, device=pixel.device)
     near, far, mask = torch.empty(3, R, device=pixel.device)

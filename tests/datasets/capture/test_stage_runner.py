@@ -109,7 +109,7 @@ def test_killed_between_any_two_moves_nothing_is_lost(chain, monkeypatch, step):
         return change
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage_runner.os, "replace", dying(os.replace))
+        patch.setattr(stage_runner, "replace", dying(stage_runner.replace))
         patch.setattr(stage_runner.shutil, "rmtree", dying(stage_runner.shutil.rmtree))
         with pytest.raises(KeyboardInterrupt):
             chain.run("2")

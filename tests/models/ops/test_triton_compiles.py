@@ -17,6 +17,7 @@ def test_every_kernel_compiles_for_sm90() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     done = subprocess.run([sys.executable, PROGRAM], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "TRITON_DEFAULT_FP_FUSION" not in done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     found = {(module, kernel) for module, kernel, _ in lines}
     kernels = {

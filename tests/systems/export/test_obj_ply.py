@@ -30,7 +30,7 @@ def read(path) -> trimesh.Trimesh:
         if path.suffix == ".ply":
             found = load_ply(file)
         else:
-            (found,) = load_obj(io.TextIOWrapper(file), maintain_order=True)["geometry"].values()
+            (found,) = load_obj(io.TextIOWrapper(file, encoding="utf-8"), maintain_order=True)["geometry"].values()
     wanted = ("vertices", "faces", "vertex_normals", "vertex_colors")
     return trimesh.Trimesh(**{k: found[k] for k in wanted if found.get(k) is not None}, process=False)
 

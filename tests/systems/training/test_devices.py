@@ -63,5 +63,6 @@ def test_refused(four_gpus: None, gpu: str, told: str) -> None:
 
 def test_several_gpus_where_there_is_none(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("systems.training.devices.reason", lambda machine: "")
     with pytest.raises(ConfigError, match="this machine has no GPU"):
         pick_devices("0,1")

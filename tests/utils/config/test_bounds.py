@@ -84,7 +84,8 @@ def test_names_of_folders(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../x", "a/b", "a\\b", "a b", "a:b", "x@y", "a" * 101, "日" * 40, "a\n"]
+    "name",
+    ["", ".", "..", "../x", "a/b", "a\\b", "a b", "a:b", "x@y", "a" * 101, "a\n", "a.", "nul", "CON.x", "日" * 40],
 )
 def test_what_no_folder_is_called(name: str) -> None:
     assert not FolderName().admits(name)

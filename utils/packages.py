@@ -1,0 +1,27 @@
+"""Packages that have no wheel on every machine: what needs one says so in one line, all else works without."""
+
+import importlib
+import platform
+from types import ModuleType
+
+from utils.errors import MissingPackageError
+
+_NEEDED = {  # for what, and what to do without
+    "pycolmap": "COLMAP models, lenses with distortion, sparse points and scripts/prepare.py need it. Without it use "
+    "dataset.name=transforms with undistorted images; scripts/prepare.py --transforms writes them on another machine.",
+    "xatlas": "Textures need it. Without it set export.texture=none: the mesh still has colours at its vertices.",
+}
+
+
+def require(name: str) -> ModuleType:
+    """A package of the table above, imported. Raises MissingPackageError where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise MissingPackageError(
+            f"{name} is not installed. {_NEEDED[name]} Else pip install {name}; where PyPI has no wheel of it for "
+            f"this machine (Python {platform.python_version()}, {platform.system()}, {platform.machine()}), pip needs "
+            f"a C++ compiler."
+        ) from error

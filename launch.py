@@ -23,11 +23,11 @@ from utils.config import schema
 from utils.config.sources import Source
 from utils.config.text import as_yaml
 from utils.errors import ConfigError, InputError
-from utils.terminal.eta import format_duration
 from utils.interrupts import Interrupts, Stopped
-from utils.terminal.log_lines import warnings_logged
 from utils.packages import require
 from utils.platforms import print_utf8
+from utils.terminal.eta import format_duration
+from utils.terminal.log_lines import warnings_logged
 
 if TYPE_CHECKING:
     from datasets.datamodule import SceneData

@@ -23,8 +23,8 @@ from systems.sweep.status import (
     log_path,
     record_failure,
 )
-from utils.terminal.eta import format_duration
 from utils.interrupts import Interrupts, Stopped
+from utils.terminal.eta import format_duration
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5

@@ -22,10 +22,10 @@ from datasets.capture.frames.photo_files import list_photos
 from datasets.capture.frames.selection import select_frames
 from datasets.capture.frames.video import read_footage, read_video
 from datasets.capture.options import MIN_IMAGES, CaptureOptions
-from utils.terminal.count_bar import CountBar
 from utils.errors import CaptureError
 from utils.images import SUFFIXES, read_image, resize_area, upright_exif, write_jpeg
 from utils.platforms import num_cores
+from utils.terminal.count_bar import CountBar
 
 log = logging.getLogger(__name__)
 _FEW = 24  # images: with fewer, neighbours are more than 15 degrees apart

@@ -34,11 +34,18 @@ def refuse(operation: str, error: Exception) -> None:
     if operation in REFUSED:
         return
     REFUSED.add(operation)
-    told = [line.strip() for line in str(error).splitlines() if line.strip()]
     log.warning(
-        "the Triton kernel of %s does not compile for this card: plain PyTorch computes it, many times slower (%s: %s)",
-        *(operation, type(error).__name__, told[-1] if told else "no reason given"),
+        "the Triton kernel of %s does not compile for this card: plain PyTorch computes it, many times slower (%s)",
+        *(operation, reason(error)),
     )
+
+
+def reason(error: BaseException) -> str:
+    """What a compiler says of the innermost cause, as one line: around it, it quotes the code that led there."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no reason given'}"
 
 
 class Guarded:

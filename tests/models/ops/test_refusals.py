@@ -62,6 +62,13 @@ def test_a_kernel_that_does_not_compile_gives_way_to_the_reference_and_is_told_o
     assert str(error).split(".")[0] in told[0]
 
 
+def test_of_nested_errors_the_innermost_is_told():
+    error = RuntimeError("at 3:1:\n    tl.dot(a, b)\n    ^")
+    error.__cause__ = ValueError("input_precision must be one of\nieee")
+    assert refusals.reason(error) == "ValueError: ieee"
+    assert refusals.reason(RuntimeError("  ^\n")) == "RuntimeError: no reason given"
+
+
 def test_a_backward_pass_that_does_not_compile_asks_for_the_step_again(device, layers, monkeypatch):
     monkeypatch.setattr(import_module("models.ops.triton.mlp"), "_backward", Refusing(OUT_OF_SHARED))
     x = torch.randn(40, 16, device=device)

@@ -89,8 +89,8 @@ def milliseconds(step: Step, card: Specs) -> float:
     added = max(corners * singly / (CORNERS_ADDED * card.cycles), 2 * corners * missed * SECTOR / per_us)
     cycles = step.operations * FLOP_CYCLES + (SDF_CYCLES if step.is_sdf else 0.0)
     networks = step.samples * cycles / card.cycles
-    if card.capability < 80:  # backward passes without tensor cores: twice the operations, and the SDF's
-        operations = 2 * step.operations + (2 * 7 * 32 * 64 if step.is_sdf else 0)
+    if card.capability < 80:  # there is no product by tensor cores, in the backward pass twice as many
+        operations = 3 * step.operations + (2 * (35 + 16 + 32 + 7 * 32) * 64 if step.is_sdf else 0)
         networks += step.samples * operations / (FMA_SHARE * 2 * card.lanes * card.cycles)
     optimiser = 2 * step.grid.num_entries * OPTIMISER_BYTES / per_us
     small = step.kernels * max(KERNEL_MICROSECONDS, step.samples * SMALL_BYTES / per_us)

@@ -89,8 +89,8 @@ TILES = (
     # (the SDF spills 292 and 612 bytes a thread); these spill 0 and 32.
     Tiles(lambda card: card.capability >= 80, (32, 4), (16, 4), (65_536, 65_536)),
     # Turing: neither bfloat16 nor tf32. Forward, float16 is multiplied where 16 bits were asked for; all else is
-    # float32 without tensor cores, whose range gradients need. By four warps the SDF spills 12 912 and 7 096 bytes a
-    # thread; by eight, for fewer samples, 0 and 1 992.
+    # float32, whose range gradients need. Triton 3.7 writes no tensor-core products for it, of float16 neither. By four
+    # warps the SDF spills 12 912 and 7 096 bytes a thread; by eight, for fewer samples, 0 and 1 992.
     Tiles(lambda card: card.capability > 0, (32, 8), (16, 8), (48_000, 48_000), _EXACT, _EXACT | {"bf16": "fp32"}),
     # CDNA: warps of 64 lanes, and registers for two; no tf32.
     Tiles(lambda card: card.target.startswith("gfx9"), (32, 4), (16, 4), (32_768, 65_536), _EXACT, _EXACT),

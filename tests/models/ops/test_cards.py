@@ -113,7 +113,11 @@ def test_a_card_is_asked_what_it_is(monkeypatch, hip, expected):
 @pytest.mark.parametrize(
     ("target", "half", "told"),
     [
-        ("sm_75", True, "32 samples at once forward and 16 backward, and multiply float16 forward and float32 without"),
+        (
+            "sm_75",
+            True,
+            "32 samples at once forward and 16 backward, and multiply float16 forward and float32 without",
+        ),
         ("sm_75", False, "and multiply float32 without tensor cores"),
         ("sm_90", True, "128 samples at once forward and 32 backward, and multiply float16 forward and bfloat16 backw"),
         ("sm_86", False, "and multiply tf32"),

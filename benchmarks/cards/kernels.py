@@ -79,7 +79,8 @@ def work(argv: list[str]) -> int:
 
 def _write(path: Path, report: dict[str, Any]) -> None:
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(report).replace("}, {", "},\n{")  # a kernel a line
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Card:
     @property
     def tiles(self) -> "Tiles":
         """How networks are launched on it."""
-        return next(tiles for tiles in TILES if tiles.serve(self))
+        return next((tiles for tiles in TILES if tiles.serve(self)), TILES[-1])
 
     @property
     def capability(self) -> int:
@@ -84,18 +84,18 @@ _EXACT = {"tf32": "fp32", "tf32x3": "fp32"}
 TILES = (
     # Hopper and data-centre Blackwell: found by timing steps on H100 and H200, whose tensor cores read the weights from
     # the shared memory and leave registers for 128 samples. Others were not timed, only compiled.
-    Tiles(lambda card: card.capability in (90, 100), (128, 4), (32, 4), (75_000, 80_000)),
+    Tiles(lambda card: card.capability in (90, 100, 103), (128, 4), (32, 4), (70_000, 78_000)),
     # Ampere, Ada, and Blackwell for consumers: operands lie in registers, of which 128 and 32 samples take too many
     # (the SDF spills 292 and 612 bytes a thread); these spill 0 and 32.
-    Tiles(lambda card: card.capability >= 80, (32, 4), (16, 4), (65_536, 65_536)),
+    Tiles(lambda card: card.capability >= 80, (32, 4), (16, 4), (32_768, 32_768)),
     # Turing: neither bfloat16 nor tf32. Forward, float16 is multiplied where 16 bits were asked for; all else is
     # float32, whose range gradients need. Triton 3.7 writes no tensor-core products for it, of float16 neither. By four
     # warps the SDF spills 12 912 and 7 096 bytes a thread; by eight, for fewer samples, 0 and 1 992.
-    Tiles(lambda card: card.capability > 0, (32, 8), (16, 8), (48_000, 48_000), _EXACT, _EXACT | {"bf16": "fp32"}),
+    Tiles(lambda card: card.capability > 0, (32, 8), (16, 8), (46_000, 42_000), _EXACT, _EXACT | {"bf16": "fp32"}),
     # CDNA: warps of 64 lanes, and registers for two; no tf32.
-    Tiles(lambda card: card.target.startswith("gfx9"), (32, 4), (16, 4), (32_768, 65_536), _EXACT, _EXACT),
+    Tiles(lambda card: card.target.startswith("gfx9"), (32, 4), (16, 4), (16_384, 16_384), _EXACT, _EXACT),
     # RDNA: no tf32. By four warps the SDF spills 812 bytes on gfx1100, and 2 504 on gfx1030, where eight spill 1 292.
-    Tiles(lambda card: True, (32, 8), (16, 8), (32_768, 65_536), _EXACT, _EXACT),
+    Tiles(lambda card: True, (32, 8), (16, 8), (16_384, 16_384), _EXACT, _EXACT),
 )
 PROGRAMS = 4  # of a backward pass on each multiprocessor: each sums its blocks in registers
 

@@ -70,11 +70,11 @@ def test_only_types_that_the_card_has_are_multiplied(target, half, full):
 
 
 def test_a_card_with_little_shared_memory_takes_the_tiles_and_widths_that_fit(monkeypatch):
-    small = replace(cards.KNOWN["sm_86"], shared_memory=49_152)
+    small = replace(cards.KNOWN["sm_86"], shared_memory=30_000)
     assert small.tiles.forward == (32, 8)
     layers = Layers((torch.zeros(128, 32), torch.zeros(3, 128)), (None, None), softplus=False)
     assert fused.network_misfits(layers, 32, fused.MLP) == []
-    own = replace(small.tiles, shared_memory=(1, 50_000))
+    own = replace(small.tiles, shared_memory=(1, 30_001))
     monkeypatch.setattr(cards, "TILES", (own,))
     monkeypatch.setattr(fused, "card_of", lambda device: small)
     (misfit,) = fused.network_misfits(layers, 32, fused.MLP)

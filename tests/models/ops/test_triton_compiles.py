@@ -14,9 +14,9 @@ from utils.registry import ROOT
 
 # bytes of a thread that a kernel may spill on a card; 0 where it is not listed. Measured, and a fifth more
 SPILLS: dict[str, dict[str, int]] = {
-    "mlp._backward": {"sm_75": 520, "gfx1100": 2100},
+    "mlp._backward": {"sm_75": 520, "sm_86": 20, "gfx1100": 2100},
     "mlp._forward": {"sm_75": 160, "gfx1100": 180},
-    "sdf._backward": {"sm_75": 4800, "sm_90": 240, "gfx1100": 3200},
+    "sdf._backward": {"sm_75": 4800, "sm_86": 380, "sm_90": 240, "gfx1100": 3200},
     "sdf._forward": {"sm_75": 340, "sm_90": 340, "gfx1100": 580},
 }
 FEW = {"sm_75": ["sdf"], "sm_90": ["mlp", "scatter"], "gfx1100": ["sdf", "composite"]}  # those that break first
@@ -76,7 +76,7 @@ def test_all_kernels_compile_for_a_card_within_its_limits(card: str, tmp_path: P
 def test_what_is_wrong_is_seen() -> None:
     fine = {"card": "sm_75", "kernel": "rays._mark", "variant": "", "shared_memory": 16, "spilled": 0, "error": None}
     wide = fine | {"kernel": "sdf._forward", "variant": "HIDDEN=128"}
-    assert problems([fine, fine | {"shared_memory": 32_768}, wide | {"shared_memory": 48_000}]) == []
+    assert problems([fine, fine | {"shared_memory": 32_768}, wide | {"shared_memory": 42_000}]) == []
     wrong = [fine | {"error": "PTXAS"}, fine | {"spilled": 4}, fine | {"shared_memory": 32_769}]
     assert len(problems([*wrong, wide | {"shared_memory": 65_537}])) == 4
 

@@ -40,7 +40,7 @@ class Card:
 class Tiles:
     """How the kernels of networks are launched on a kind of card: what a program takes at once, and its warps.
 
-    Stages are Triton's own: none of their loops is pipelined. Other kernels spill on no card and are launched alike."""
+    Stages are Triton's own: none of their loops is pipelined. Other kernels hardly spill, and are launched alike."""
 
     cards: Callable[[Card], bool] = field(repr=False)
     forward: tuple[int, int]  # samples, and warps; of wide layers more warps, see `models.ops.triton.tiles`

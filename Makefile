@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install test soak scenes test-wheels test-browser browser lint demo capture clean
+.PHONY: help install test soak nightly scenes test-wheels test-browser browser lint demo capture clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,6 +28,9 @@ test: install lint  ## lint, then run the tests in several processes
 
 soak: install  ## run the long tests, for hours: runs that are killed, resumed 300 times, thousands of damaged files
 	$(PYTEST) -m soak -n auto --maxprocesses 4 --dist loadfile
+
+nightly: install  ## compile all Triton kernels for all cards, for an hour on two cores: do they fit, what do they spill?
+	$(PYTEST) -m nightly
 
 scenes: install  ## write COUNT random scenes in every format and read them back; FIRST is the first seed
 	$(BIN)/python tests/support/written/many_scenes.py --first $(or $(FIRST),0) --count $(or $(COUNT),2000)

@@ -14,6 +14,8 @@ from utils.errors import MissingPackageError
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton and models.ops are imported
 
+from models.ops import refusals
+
 
 def pytest_collection_finish() -> None:
     """Garbage is sought only among what the tests make: what is imported by now is large and stays."""
@@ -57,6 +59,15 @@ def log_as_before() -> Iterator[None]:
     for handler in [one for one in logging.root.handlers if one not in handlers]:
         if not type(handler).__module__.startswith("_pytest"):
             logging.root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def no_kernel_is_refused() -> Iterator[None]:
+    """A kernel that does not compile is an error, although the reference would take its place."""
+    yield
+    refused = sorted(refusals.REFUSED)
+    refusals.REFUSED.clear()
+    assert refused == []
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -53,7 +53,8 @@ def test_windows_runs_what_make_test_runs() -> None:
     assert {"ruff check .", "ruff format --check ."} <= set(commands("test"))
 
 
-def test_the_long_tests_run_on_a_schedule() -> None:
+@pytest.mark.parametrize("job", ["soak", "nightly"])
+def test_the_long_tests_run_on_a_schedule(job: str) -> None:
     assert WORKFLOW[True]["schedule"]  # YAML 1.1 reads the key `on` as true
-    assert "schedule" in JOBS["soak"]["if"]
-    assert any(line.startswith("make soak") for line in commands("soak"))
+    assert "schedule" in JOBS[job]["if"]
+    assert any(line.startswith(f"make {job}") for line in commands(job))

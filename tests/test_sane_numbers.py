@@ -11,6 +11,7 @@ import yaml
 from sphere_scene import write_sphere_scene
 from struck_runs import Killed, go_on, kill, run_in, same, start, steps_on_disk, strike, weights
 
+from models.ops.refusals import KernelRefusedError
 from systems.export import exporter
 from systems.steps.step import Figures, TrainingStep
 from systems.training.attempts import Attempt, Job
@@ -48,6 +49,22 @@ def test_nan_takes_the_run_back_to_its_last_good_state(
     found = weights(run_in(tmp_path))
     assert all(torch.isfinite(value).all() for value in found.values())
     assert "going on from step 8" in (run_in(tmp_path) / "save/metrics.json").read_text()
+
+
+def test_a_backward_kernel_that_is_refused_costs_the_steps_since_the_last_checkpoint_and_nothing_else(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(step: TrainingStep) -> None:
+        seeds.append(step.experiment.seed)
+        raise KernelRefusedError("a kernel of mlp.mlp does not compile for this card")
+
+    seeds: list[int] = []
+    seen = strike(monkeypatch, 12, refuse)
+    assert start(scene, tmp_path) == 0
+    assert seen[:13] == list(range(13))
+    assert seen[13:] == list(range(8, seen[-1] + 1))
+    config = yaml.safe_load((run_in(tmp_path) / "config/parsed.yaml").read_text(encoding="utf-8"))
+    assert config["seed"] == seeds[0]  # the rays are those that it would have taken
 
 
 def test_a_training_that_begins_anew_corrects_the_cameras_that_were_given(

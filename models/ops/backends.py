@@ -13,6 +13,7 @@ from types import ModuleType
 
 from torch import Tensor, float16, float32
 
+from models.ops.refusals import Guarded
 from utils.errors import ConfigError
 
 BACKENDS = ("auto", "reference", "numba", "triton", "tinycudann")
@@ -26,7 +27,7 @@ os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # as before Triton 3.9, 
 log = logging.getLogger(__name__)
 
 
-def module(family: str, backend: str, tensor: Tensor) -> ModuleType:
+def module(family: str, backend: str, tensor: Tensor) -> ModuleType | Guarded:
     """The module that implements a family of operations for a tensor; fast backends are imported when first used.
 
     Under "tinycudann" only the hash grid and networks are that package's, all other families are those of "auto".
@@ -45,7 +46,15 @@ def module(family: str, backend: str, tensor: Tensor) -> ModuleType:
         )
     if family not in FAMILIES.get(backend, (family,)) or not _installed(backend):
         backend = "reference"
+    if backend == "triton":
+        return _kernels(family, tensor.device.type)
     return importlib.import_module(f"models.ops.{backend}.{family}")
+
+
+@cache
+def _kernels(family: str, device: str) -> Guarded:
+    """Triton's, and the reference where they do not compile."""
+    return Guarded(family, device)
 
 
 def uses_triton(backend: str, tensor: Tensor) -> bool:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 
+from models.ops.cards import card_of
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
 
@@ -41,7 +42,9 @@ def network_misfits(layers: Layers, num_features: int, kernel: NetworkKernel) ->
     widths, num_hidden = [weight.shape[0] for weight in layers.weights[:-1]], len(layers.weights) - 1
     num_outputs, extra = layers.weights[-1].shape[0], layers.weights[0].shape[1] - num_features
     most = kernel.max_hidden_layers
+    card = card_of(layers.weights[0].device)
     narrow = [width for width in WIDTHS if num_hidden < 2 or width <= MAX_WIDTH_OF_TWO]
+    narrow = [width for width in narrow if card.tiles.fits(width, card)]
     checks = (
         (1 <= num_hidden <= most, "hidden layers", num_hidden, "1" if most == 1 else f"1 to {most}"),
         (len(set(widths)) <= 1 and set(widths) <= set(narrow), "width", _listed(widths), _listed(narrow)),

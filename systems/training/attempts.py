@@ -1,14 +1,16 @@
-"""Trains a run in several attempts: after NaN, or out of memory, it goes on from the last good checkpoint."""
+"""Trains a run in several attempts: after NaN, out of memory, or a kernel that a card refuses, it goes on from the last
+good checkpoint."""
 
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from models.ops.refusals import KernelRefusedError
 from systems.configs import Experiment
 from systems.runs import RunFolder, run_of
 from systems.runs.checkpoints import load_weights, read_checkpoint
@@ -106,7 +108,7 @@ class _Trouble:
     """Why an attempt ended early. The error itself is not kept: it would keep all memory of the attempt alive."""
 
     text: str
-    is_memory: bool
+    kind: Literal["not finite", "memory", "kernel"]
     newest: Path | None  # the newest checkpoint that this attempt wrote
 
 
@@ -134,6 +136,8 @@ def _train_together(job: Job, attempt: Attempt, data: Data) -> None:
     try:
         trouble = _fit(job, attempt, data)
         if trouble is not None:
+            if trouble.kind == "kernel":
+                raise ReconstructionError(f"{trouble.text}. Train in one process, or with model.backend=reference.")
             behind = "its beginning" if trouble.newest is None else trouble.newest.name
             raise ReconstructionError(
                 f"{trouble.text}. Several processes do not return to an earlier state by themselves: go on from "
@@ -162,11 +166,13 @@ def _fit(job: Job, attempt: Attempt, data: Data) -> _Trouble | None:
         trainer.fit(attempt.system, datamodule=data, ckpt_path=_state(job), weights_only=True)
         return None
     except NotFiniteError as error:
-        return _Trouble(str(error), False, attempt.saver.newest)
+        return _Trouble(str(error), "not finite", attempt.saver.newest)
+    except KernelRefusedError as error:
+        return _Trouble(f"step {trainer.global_step}: {error}", "kernel", attempt.saver.newest)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return _Trouble(f"step {trainer.global_step}: out of memory", True, attempt.saver.newest)
+        return _Trouble(f"step {trainer.global_step}: out of memory", "memory", attempt.saver.newest)
 
 
 def _after(job: Job, trouble: _Trouble) -> Job:
@@ -174,7 +180,9 @@ def _after(job: Job, trouble: _Trouble) -> Job:
     if trouble.newest is not None:
         job = replace(job, checkpoint=trouble.newest, weights_only=False)
     behind = 0 if job.checkpoint is None or job.weights_only else read_checkpoint(job.checkpoint)["global_step"]
-    if trouble.is_memory:
+    if trouble.kind == "kernel":  # it was said, and no kernel of that operation is tried again
+        return job
+    if trouble.kind == "memory":
         return _with_half(job, trouble, behind)
     if job.returns >= MAX_RETURNS:
         raise ReconstructionError(

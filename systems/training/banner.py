@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from models import ops
+from models.ops.cards import describe
 from systems.configs import Experiment
 from systems.runs import RunFolder
 from systems.training.reconstruction import ReconstructionSystem
@@ -51,6 +53,8 @@ def announce(
         log.info("light:      %s", describe_light(num))
     log.info("model:      %s, %s parameters", model, f"{size:,}")
     log.info("device:     %s%s", device_name(system.device), threads)
+    if system.device.type == "cuda" and ops.uses_triton(experiment.model.backend, next(system.model.parameters())):
+        log.info("kernels:    %s", describe(system.device, experiment.trainer.precision == "16"))
     log.info("steps:      %s", describe_work(mode, experiment, system.current_step))
     log.info("results:    %s, curves and pictures in %s", run.path, board)
 

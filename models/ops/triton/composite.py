@@ -6,6 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from models.ops.refusals import backward_of
 from utils.rays import RaySamples
 
 COMPOSITE_BLOCK = 32  # samples of a ray at a time: most rays have no more
@@ -44,6 +45,7 @@ class _Composite(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @backward_of("rays.composite")
     def backward(ctx: FunctionCtx, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         alpha, values, transmittance, ray_start, ray_count = ctx.saved_tensors
         grad_weights, grad_opacity, grad_accumulated = (

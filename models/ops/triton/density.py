@@ -6,6 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from models.ops.refusals import backward_of
 from utils.rays import RaySamples
 
 BLOCK = 512  # samples of one program
@@ -38,6 +39,7 @@ class _DensityAlpha(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @backward_of("shading.density_alpha")
     def backward(ctx: FunctionCtx, grad_alpha: Tensor) -> tuple[Tensor | None, ...]:
         density, t_starts, t_ends, count = ctx.saved_tensors
         S, grad_density = len(density), torch.empty_like(density)

@@ -8,6 +8,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from models.ops.refusals import backward_of
 from models.ops.triton.lanes import SAMPLES_BLOCK, store_vector, vector
 
 
@@ -36,6 +37,7 @@ class _Harmonics(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @backward_of("shading.spherical_harmonics")
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, None]:
         (directions,) = ctx.saved_tensors
         S = directions.shape[0]

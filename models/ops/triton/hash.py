@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.backends import INTERPRETING
+from models.ops.cards import adds_pairs
 from models.ops.fused import grid_misfits
 from models.ops.grid import GridSpec
 from models.ops.reference import hash as reference_hash
+from models.ops.refusals import backward_of
 from models.ops.triton import hash_kernels as kernels
 
 FORWARD = {"BLOCK": 256, "num_warps": 4}
@@ -61,6 +63,7 @@ class _HashEncode(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @backward_of("hash.hash_encode", "hash.hash_features")
     def backward(
         ctx: FunctionCtx, grad_features: Tensor | None, grad_jacobian: Tensor | None
     ) -> tuple[Tensor | None, ...]:
@@ -136,7 +139,7 @@ def scatter(
             COUNTED=count is not None,
             VALUE=grad_features is not None,
             JACOBIAN=grad_jacobian is not None,
-            PACKED=_adds_pairs(points.device),
+            PACKED=not INTERPRETING and adds_pairs(points.device),
             **BACKWARD,
         )
     return grad_table
@@ -148,9 +151,3 @@ def _levels(spec: GridSpec, device: torch.device) -> tuple[Tensor, Tensor]:
     rows = [(level.resolution, level.offset, level.size, int(level.dense)) for level in spec.levels]
     scales = torch.tensor([level.scale for level in spec.levels], dtype=torch.float32, device=device)
     return scales, torch.tensor(rows, dtype=torch.int32, device=device)
-
-
-@lru_cache(maxsize=16)
-def _adds_pairs(device: torch.device) -> bool:
-    """Whether the GPU adds two floats to memory in one instruction (red.v2.f32, compute capability 9)."""
-    return not INTERPRETING and torch.version.hip is None and torch.cuda.get_device_capability(device)[0] >= 9

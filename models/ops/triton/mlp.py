@@ -7,12 +7,12 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops import fused
+from models.ops.cards import card_of
 from models.ops.layers import Layers
 from models.ops.reference import mlp as reference_mlp
+from models.ops.refusals import backward_of
 from models.ops.triton.sdf import sdf_mlp_with_gradient
 from models.ops.triton.tiles import (
-    BACKWARD,
-    FORWARD,
     OUTPUTS,
     activate,
     is_supported,
@@ -40,7 +40,9 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     if not is_supported(layers, fused.MLP, x):
         with without_autocast(x):
             return reference_mlp.mlp(x.float(), layers, count)
-    precision = operand_precision(layers.allow_fp16, tile_shape(x.shape[1], layers.weights), layers.full_fp32)
+    shape = tile_shape(x.shape[1], layers.weights)
+    # An SDF starts from its inputs: rounded to 10 bits they would move the surface.
+    precision = operand_precision(card_of(x.device), layers.allow_fp16, shape, layers.full_fp32, layers.softplus)
     settings = layers.softplus, precision, len(layers.weights) - 1
     return _MLP.apply(x, count, *settings, *layers.weights, *layers.biases)
 
@@ -61,11 +63,10 @@ class _MLP(torch.autograd.Function):
         layers = [None if t is None else t.contiguous() for t in layers]
         weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
         S, K = x.shape
-        # An SDF starts from its inputs: rounded to 10 bits they would move the surface.
         ctx.shape = tile_shape(K, weights) | {"NUM_HIDDEN": num_hidden, "SOFTPLUS": softplus}
-        ctx.precision = precision | {"FIRST": "tf32x3" if softplus else precision["FORWARD"]}
+        ctx.precision = precision
         out = x.new_empty(S, ctx.shape["D"], dtype=torch.float32)
-        options = launch_options(FORWARD, ctx.shape["HIDDEN"])
+        options = launch_options(card_of(x.device).tiles.forward, ctx.shape["HIDDEN"])
         grid = (triton.cdiv(S, options["BLOCK"]),)
         _forward[grid](
             x=transposed(x),
@@ -83,13 +84,14 @@ class _MLP(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @backward_of("mlp.mlp")
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, count, *layers = ctx.saved_tensors
         S, num_hidden = x.shape[0], ctx.shape["NUM_HIDDEN"]
         weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         partial = partial_gradients(S, layers)
-        grid, options = (partial.shape[0],), launch_options(BACKWARD, ctx.shape["HIDDEN"])
+        grid, options = (partial.shape[0],), launch_options(card_of(x.device).tiles.backward, ctx.shape["HIDDEN"])
         _backward[grid](
             x=transposed(x),
             weights=weights,

@@ -13,6 +13,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from models.ops.fused import MAX_OUTPUTS
 from models.ops.mirrors import MirrorSpec
 from models.ops.reference import reflection as reference_reflection
+from models.ops.refusals import backward_of
 from models.ops.triton.harmonics import column_of, harmonics, harmonics_gradient
 from models.ops.triton.lanes import SAMPLES_BLOCK, store_vector, vector
 from models.ops.triton.samples import sum_over_rays
@@ -57,6 +58,7 @@ class _ReflectedColumns(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @backward_of("reflection.reflected_columns")
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         feature, normal, directions = ctx.saved_tensors
         (S, width), packed = feature.shape, ctx.packed

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from models.ops.reference import samples as reference_samples
+from models.ops.refusals import backward_of
 from utils.rays import Rays, RaySamples
 
 BLOCK = 256  # samples of a program that reads points
@@ -62,6 +63,7 @@ class _SamplePoints(torch.autograd.Function):
         return points
 
     @staticmethod
+    @backward_of("samples.sample_points")
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         wants_origins, wants_directions, _ = ctx.needs_input_grad
         origins = sum_over_rays(grad, ctx.packed) if wants_origins else None
@@ -124,6 +126,7 @@ class _ConcatColumns(torch.autograd.Function):
         return out
 
     @staticmethod
+    @backward_of("samples.concat_columns")
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         grads, start = [], 0
         for width in ctx.widths:

@@ -7,12 +7,12 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops import fused
+from models.ops.cards import card_of
 from models.ops.layers import Layers
 from models.ops.reference import mlp as reference_mlp
+from models.ops.refusals import backward_of
 from models.ops.triton.tiles import (
-    BACKWARD,
     BETA,
-    FORWARD,
     OUTPUTS,
     activate,
     is_supported,
@@ -65,9 +65,10 @@ class _SDFWithGradient(torch.autograd.Function):
         S, K = features.shape
         shape = tile_shape(K, layers[:2])
         ctx.shape = shape | {"EXTRA": layers[0].shape[1] - K, "SOFTPLUS": softplus}
-        ctx.shape |= operand_precision(allow_fp16, shape)
+        types = operand_precision(card_of(points.device), allow_fp16, shape)
+        ctx.shape |= {name: types[name] for name in ("FORWARD", "BACKWARD")}
         sdf, value, gradient = points.new_empty(S), points.new_empty(S, ctx.shape["D"]), points.new_empty(S, 3)
-        options = launch_options(FORWARD, ctx.shape["HIDDEN"])
+        options = launch_options(card_of(points.device).tiles.forward, ctx.shape["HIDDEN"])
         _forward[(triton.cdiv(S, options["BLOCK"]),)](
             points=points,
             features=transposed(features),
@@ -86,6 +87,7 @@ class _SDFWithGradient(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @backward_of("mlp.sdf_mlp_with_gradient")
     def backward(
         ctx: FunctionCtx, grad_sdf: Tensor | None, grad_value: Tensor | None, grad_gradient: Tensor | None
     ) -> tuple[Tensor | None, ...]:
@@ -112,7 +114,7 @@ class _SDFWithGradient(torch.autograd.Function):
             total=partial.shape[1],
             S=S,
             **ctx.shape,
-            **launch_options(BACKWARD, ctx.shape["HIDDEN"]),
+            **launch_options(card_of(points.device).tiles.backward, ctx.shape["HIDDEN"]),
         )
         return grad_points, grad_features, grad_jacobian, None, None, *sum_gradients(partial, layers)
 

@@ -6,6 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from models.ops.refusals import backward_of
 from models.ops.triton.density import density_alpha
 from models.ops.triton.harmonics import spherical_harmonics
 from models.ops.triton.lanes import SAMPLES_BLOCK, store_vector, vector
@@ -67,6 +68,7 @@ class _NeusAlpha(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @backward_of("shading.neus_alpha")
     def backward(ctx: FunctionCtx, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         inputs = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
         sdf, gradient, inv_s = inputs["sdf"], inputs["gradient"], inputs["inv_s"]

@@ -11,12 +11,10 @@ import triton.language as tl
 from torch import Tensor
 
 from models.ops.backends import INTERPRETING
+from models.ops.cards import PROGRAMS, Card, card_of
 from models.ops.fused import MAX_OUTPUTS, NetworkKernel, network_misfits
 from models.ops.layers import SOFTPLUS_BETA, Layers
 
-FORWARD = {"BLOCK": 128, "num_warps": 4}  # samples at once
-BACKWARD = {"BLOCK": 32, "num_warps": 4}  # with more samples at once the tiles do not fit the registers
-PROGRAMS = 528  # of a backward pass: four per multiprocessor of an H200, each sums its blocks in registers
 MAX_FP16_INPUTS, MAX_FP16_HIDDEN = 32, 64  # of a network that is multiplied in 16 bits
 OUTPUTS = tl.constexpr(MAX_OUTPUTS)  # rows of a tile of outputs, as many as tensor cores need
 BETA = tl.constexpr(SOFTPLUS_BETA)
@@ -44,26 +42,42 @@ def tile_shape(num_inputs: int, weights: Sequence[Tensor]) -> dict[str, int]:
     return {"K": num_inputs, "INPUTS": padded, "HIDDEN": hidden, "D": weights[-1].shape[0]}
 
 
-def operand_precision(allow_fp16: bool, shape: dict[str, int], full_fp32: bool = False) -> dict[str, str]:
-    """What the tensor cores multiply: numbers of 16 bits, in a backward pass with the range of 32 bits, or tf32.
+def operand_precision(
+    card: Card, allow_fp16: bool, shape: dict[str, int], full_fp32: bool = False, exact_inputs: bool = False
+) -> dict[str, str]:
+    """What the tensor cores multiply: numbers of 16 bits, in a backward pass with the range of 32 bits, or tf32, or
+    what a card has instead.
 
     shape: see `tile_shape`. Networks wider than the usual ones are multiplied in tf32: for numbers of 16 bits, with
     inputs padded to 64, Triton 3.6 compiles code for a Hopper GPU that reaches beyond its shared memory, and gradients
-    are wrong. full_fp32: three tf32 products for each one of the forward pass, as exact as float32."""
+    are wrong. full_fp32: three tf32 products for each one of the forward pass, as exact as float32. exact_inputs: so
+    in the first layer, FIRST."""
     fp16 = allow_fp16 and shape["INPUTS"] <= MAX_FP16_INPUTS and shape["HIDDEN"] <= MAX_FP16_HIDDEN
-    precision = {"FORWARD": "fp16", "BACKWARD": "bf16"} if fp16 else {"FORWARD": "tf32", "BACKWARD": "tf32"}
-    return precision | ({"FORWARD": "tf32x3"} if full_fp32 else {})
+    forward, backward = ("fp16", "bf16") if fp16 else ("tf32", "tf32")
+    forward = "tf32x3" if full_fp32 else forward
+    first, own = "tf32x3" if exact_inputs else forward, card.tiles
+    return {
+        "FIRST": own.forward_types.get(first, first),
+        "FORWARD": own.forward_types.get(forward, forward),
+        "BACKWARD": own.backward_types.get(backward, backward),
+    }
 
 
-def launch_options(options: dict[str, int], hidden: int) -> dict[str, int]:
-    """The options of a launch for so many hidden units."""
-    return options | {"num_warps": max(options["num_warps"], hidden // 16)}
+def launch_options(tile: tuple[int, int], hidden: int) -> dict[str, int]:
+    """The options of a launch with so many samples and warps, for so many hidden units."""
+    return {"BLOCK": tile[0], "num_warps": max(tile[1], hidden // 16)}
+
+
+def most_programs(card: Card) -> int:
+    """Of a backward pass."""
+    return PROGRAMS * card.multiprocessors
 
 
 def partial_gradients(num_samples: int, layers: Sequence[Tensor | None]) -> Tensor:
     """Uninitialised (P, total): each of P programs of a backward pass writes its sums there, the gradients of `layers`
     one after the other."""
-    num_programs = max(1, min(triton.cdiv(num_samples, BACKWARD["BLOCK"]), PROGRAMS))
+    card = card_of(layers[0].device)
+    num_programs = max(1, min(triton.cdiv(num_samples, card.tiles.backward[0]), most_programs(card)))
     return layers[0].new_empty(num_programs, sum(tensor.numel() for tensor in layers if tensor is not None))
 
 
@@ -128,23 +142,23 @@ def _operand(x, PRECISION: tl.constexpr):
     return x
 
 
+@triton.constexpr_function
+def _input_precision(precision: str) -> str:
+    """What Triton is told of a product: of numbers of 16 bits, and of fp32, there is one way."""
+    return precision if precision in ("tf32", "tf32x3") else "ieee"
+
+
 @triton.jit
 def multiply(a, b, PRECISION: tl.constexpr):
-    """Matrix product with float32 sums; PRECISION is what the tensor cores read: tf32, tf32x3, fp16 or bf16."""
-    return tl.dot(
-        _operand(a, PRECISION), _operand(b, PRECISION), input_precision="tf32x3" if PRECISION == "tf32x3" else "tf32"
-    )
+    """Matrix product with float32 sums; PRECISION is what is multiplied: tf32, tf32x3, fp16, bf16 or, without tensor
+    cores, fp32."""
+    return tl.dot(_operand(a, PRECISION), _operand(b, PRECISION), input_precision=_input_precision(PRECISION))
 
 
 @triton.jit
 def multiply_add(a, b, total, PRECISION: tl.constexpr):
     """A running sum plus a matrix product; see `multiply`."""
-    return tl.dot(
-        _operand(a, PRECISION),
-        _operand(b, PRECISION),
-        total,
-        input_precision="tf32x3" if PRECISION == "tf32x3" else "tf32",
-    )
+    return tl.dot(_operand(a, PRECISION), _operand(b, PRECISION), total, input_precision=_input_precision(PRECISION))
 
 
 @triton.jit

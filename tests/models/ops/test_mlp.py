@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from models.ops import Layers, fused, mlp, sdf_mlp_with_gradient
+from models.ops import Layers, cards, fused, mlp, sdf_mlp_with_gradient
 from models.ops.backends import INTERPRETING
 from models.ops.reference import mlp as reference_mlp
 
@@ -145,7 +145,7 @@ def test_sdf_network_with_a_loss_on_one_output_only(device, outputs, softplus):
 
 
 def test_programs_that_handle_several_blocks(device, monkeypatch):
-    monkeypatch.setattr(triton_tiles, "PROGRAMS", 2)
+    monkeypatch.setattr(triton_tiles, "most_programs", lambda card: 2)
     check_mlp(inputs((230, 10), device, transposed=True), network([10, 32, 32, 5], False, True, device))
     features, jacobian = inputs((230, 10), device, transposed=True), inputs((230, 10, 3), device, transposed=True)
     check_head(points_in_cube(230, device), features, jacobian, network([13, 32, 5], True, True, device))
@@ -262,12 +262,12 @@ def test_products_of_16_bits_stay_near(device, softplus):
 
 @pytest.mark.parametrize("count", [0, 64, 100, 150])
 def test_blocks_of_padding_are_left_out_as_zeros(device, monkeypatch, count):
-    monkeypatch.setattr(triton_tiles, "PROGRAMS", 2)
+    monkeypatch.setattr(triton_tiles, "most_programs", lambda card: 2)
     layers, x = network([10, 32, 32, 5], False, True, device), inputs((150, 10), device)
     out = mlp(x, layers, torch.tensor(count, device=device), backend="triton")
     expected = mlp(x, layers, backend="triton")
     assert torch.equal(out[:count], expected[:count])
-    block = triton_tiles.FORWARD["BLOCK"]
+    block = cards.card_of(device).tiles.forward[0]
     assert not out[-(-count // block) * block :].any()
     grad = torch.randn_like(out)
     grad[count:] = 0.0

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from models.ops import Layers, mlp
+from models.ops import Layers, cards, mlp
 from models.ops.backends import INTERPRETING
 
 triton_tiles = pytest.importorskip("models.ops.triton.tiles")
@@ -30,5 +30,6 @@ def test_gradients_of_many_samples_are_right_however_wide_the_network(device, di
 @pytest.mark.parametrize(("inputs", "hidden", "narrow"), [(32, 64, True), (33, 64, False), (32, 128, False)])
 def test_only_networks_of_the_usual_width_are_multiplied_in_16_bits(inputs, hidden, narrow):
     shape = triton_tiles.tile_shape(inputs, [torch.empty(hidden, inputs), torch.empty(3, hidden)])
-    assert triton_tiles.operand_precision(True, shape)["FORWARD"] == ("fp16" if narrow else "tf32")
-    assert triton_tiles.operand_precision(False, shape)["FORWARD"] == "tf32"
+    hopper = cards.KNOWN["sm_90"]
+    assert triton_tiles.operand_precision(hopper, True, shape)["FORWARD"] == ("fp16" if narrow else "tf32")
+    assert triton_tiles.operand_precision(hopper, False, shape)["FORWARD"] == "tf32"

@@ -166,12 +166,12 @@ def _view(model: "pycolmap.Reconstruction", image: "pycolmap.Image", path: Path,
 def _seen(model: "pycolmap.Reconstruction", image: "pycolmap.Image") -> SeenPoints | None:
     """The points that the model saw in an image, evenly taken from all; None where there are none."""
     indices = image.get_observation_point2D_idxs()
-    if not indices:
+    found = [image.points2D[i] for i in indices[:: max(1, -(-len(indices) // MOST))]]
+    found = [point for point in found if np.isfinite(point.xy).all() and model.exists_point3D(point.point3D_id)]
+    if not found:
         return None
-    chosen = [image.points2D[i] for i in indices[:: -(-len(indices) // MOST)]]
-    camera = model.cameras[image.camera_id]
-    colors = np.array([model.points3D[point.point3D_id].color for point in chosen])
-    return SeenPoints(np.array([point.xy for point in chosen]), colors, (camera.width, camera.height))
+    camera, colors = model.cameras[image.camera_id], [model.points3D[point.point3D_id].color for point in found]
+    return SeenPoints(np.array([point.xy for point in found]), np.array(colors), (camera.width, camera.height))
 
 
 def _c2w(image: "pycolmap.Image") -> np.ndarray:

@@ -44,13 +44,16 @@ def pair_masks(
         written = path.relative_to(folder).with_suffix("").as_posix()
         by_name.setdefault(comparable(written), []).append((written, path))
     _refuse_shifted(images, masks, folder)
-    by_number = {(path.relative_to(folder).parent, int(path.stem)): path for path in masks if path.stem.isdigit()}
+    by_number: dict[tuple[Path, int], list[Path]] = {}
+    for path in masks:
+        if path.stem.isdigit():
+            by_number.setdefault((path.relative_to(folder).parent, int(path.stem)), []).append(path)
     paired = {}
     for image in images:
         name = image.relative_to(image_root)
         number = name.parent, int(name.stem) if name.stem.isdigit() else -1
         named = (_one_named(written, by_name) for written in (name.with_suffix("").as_posix(), name.as_posix()))
-        mask = next(filter(None, named), None) or by_number.get(number)
+        mask = next(filter(None, named), None) or _only(by_number.get(number, ()))
         if mask is not None:
             paired[image] = mask
     missing = [image.name for image in images if image not in paired]
@@ -87,10 +90,15 @@ def _one_named(name: str, by_name: Mapping[tuple[str, ...], Sequence[tuple[str, 
 
     Raises DataError for two of exactly this name."""
     alike = by_name.get(comparable(name), ())
-    same = [path for written, path in alike if written == name]
-    if len(same) > 1:
-        raise DataError(f"{same[0]}: expected one mask for the image, got {same[1].name} too. Remove the wrong one.")
-    return same[0] if same else alike[0][1] if len(alike) == 1 else None
+    same = _only([path for written, path in alike if written == name])
+    return alike[0][1] if same is None and len(alike) == 1 else same
+
+
+def _only(masks: Sequence[Path]) -> Path | None:
+    """The mask of an image, if there is one. Raises DataError for two."""
+    if len(masks) > 1:
+        raise DataError(f"{masks[0]}: expected one mask for the image, got {masks[1].name} too. Remove the wrong one.")
+    return masks[0] if masks else None
 
 
 def _refuse_shifted(images: Sequence[Path], masks: Sequence[Path], folder: Path) -> None:

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LENGTHS = {  # lines that a page may have, a fifth more or less
     **{"quickstart": 80, "data": 140, "capture": 118, "training": 130, "quality": 90, "export": 80},
     **{
-        "troubleshooting": 60,
+        "troubleshooting": 65,
         "viewer-and-report": 90,
         "evaluation": 65,
         "sweeps": 65,

@@ -168,7 +168,9 @@ def _compare_view(choices: Choices, world: World, sampler: RaySampler, i: int, i
     if not sampler.scene.has_alpha:
         return 1.0
     hit, alpha = world.hit(origins, directions), photograph[..., 3].ravel()
-    if np.median(alpha[hit]) < OPAQUE:
+    if not (hit | (alpha >= 128)).any():
+        return 1.0  # out of frame, and the mask says so
+    if hit.any() and np.median(alpha[hit]) < OPAQUE:
         raise _WrongError(
             f"view {index}: half of the object is not opaque, its median alpha is {np.median(alpha[hit])}"
         )

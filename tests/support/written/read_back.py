@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from drawn_world import World
@@ -29,6 +30,7 @@ RAYS = 1e-3  # pixels: how far a ray may pass from the pixel that it belongs to
 SHIFT, CONTENT = 0.2, 0.5  # pixels, all one way and each: between what pixels show, to 8 bits, and what rays meet
 OPAQUE = 250
 RESAMPLED = 0.02  # less overlap where a mask of so few pixels was undistorted
+SLIVER = 1000  # pixels of what a view shows of the object, below which its outline is no fault
 OVERLAP, WORST = 0.97, 0.93  # of masks and silhouettes: on average, and of one view, whose outline may be short
 
 
@@ -174,7 +176,12 @@ def _compare_view(choices: Choices, world: World, sampler: RaySampler, i: int, i
         raise _WrongError(
             f"view {index}: half of the object is not opaque, its median alpha is {np.median(alpha[hit])}"
         )
-    return float((hit & (alpha >= 128)).sum() / (hit | (alpha >= 128)).sum())
+    opaque, union = alpha >= 128, int((hit | (alpha >= 128)).sum())
+    if union < SLIVER:
+        square, image = np.ones((3, 3), np.uint8), hit.reshape(photograph.shape[:2]).astype(np.uint8)
+        within, around = (change(image, square).ravel() > 0 for change in (cv2.erode, cv2.dilate))
+        return 1.0 - float((within & ~opaque | opaque & ~around).sum() / union)
+    return float((hit & opaque).sum() / union)
 
 
 def _inside(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -107,5 +107,15 @@ class Enclosure:
         return close_loops(kept, boundary_loops(kept)), len(np.unique(part[hollow]))
 
     def without_bottom(self, mesh: Mesh) -> Mesh:
-        """The mesh without its faces on the support plane, so open there."""
-        return submesh(mesh, ~self.on_ground(mesh.vertices)[mesh.faces].all(axis=1))
+        """The mesh without its faces on the support plane, so open there.
+
+        A face that touches the others there at a corner alone stays: without it the outline would cross itself."""
+        below = np.flatnonzero(self.on_ground(mesh.vertices)[mesh.faces].all(axis=1))
+        faces = mesh.faces[below]
+        edges = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1), axis=-1).reshape(-1, 2)
+        _, of_edge, count = np.unique(edges, axis=0, return_inverse=True, return_counts=True)
+        alone = (count[of_edge.ravel()].reshape(-1, 3) == 1).all(axis=1)
+        touches = (np.bincount(faces.ravel(), minlength=len(mesh.vertices))[faces] > 1).any(axis=1)
+        kept = np.ones(len(mesh.faces), bool)
+        kept[below[~(alone & touches)]] = False
+        return submesh(mesh, kept)

@@ -11,8 +11,6 @@ from threading import Lock
 import numpy as np
 from PIL import Image, ImageCms
 
-from utils.errors import DataError
-
 log = logging.getLogger(__name__)
 _PHOTO, _COLOUR_SPACE, _INTEROP = 0x8769, 0xA001, 0xA005  # EXIF tags: the directory of the others, which it holds
 _MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}  # of Pillow, by the space that an ICC profile is for
@@ -33,18 +31,21 @@ class _Profile:
 
 _known: dict[tuple[bytes, bool], _Profile] = {}  # with whether it is for CMYK pixels: each is read, and told, once
 _lock = Lock()
+_inks: list[Path | str] = []  # the first file of CMYK pixels without a profile; one line is enough
 
 
 def to_srgb(image: Image.Image, path: Path | str) -> Image.Image:
     """The image as sRGB, of mode RGB, or RGBA where it has alpha.
 
-    Tells the first file of each profile that is converted, or that cannot be used: then the pixels stay. Raises
-    DataError for CMYK without a profile, since nothing tells its colours."""
+    Tells the first file of each profile that is converted, or that cannot be used: then the pixels stay, and those of
+    CMYK are what plain inks give."""
     profile = _profile_of(image, path)
-    if image.mode == "CMYK" and profile.transform is None:
-        raise DataError(
-            f"{path}: expected RGB or grey pixels, got CMYK without a profile that tells their colours. Export it "
-            f"again as sRGB."
+    if image.mode == "CMYK" and profile.transform is None and not _inks:
+        _inks.append(path)
+        log.warning(
+            "%s: CMYK without a profile that tells its colours, so they are a guess, as of other such images; export "
+            "them as sRGB if colours matter",
+            path,
         )
     plain = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if profile.transform is None:

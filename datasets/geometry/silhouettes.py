@@ -10,6 +10,7 @@ from datasets.geometry.projection import CamerasFor
 
 _MIN_EXPLAINED = 0.7  # of the masks, by cameras that are right
 _MIN_BETTER = 0.25  # more than by cameras of images of another size
+_AS_GOOD = 0.02  # less than by cameras of images of the next whole size, of which a crop may have this centre
 _SIDE = 48  # points of the grid along the diameter of the sphere
 _MAX_MISSES = 0.05  # of the views of a point, the share whose mask may exclude it: masks have holes
 _SPACING = 1.5  # of a cell of an image, in distances of the points as it shows them: cells without a gap
@@ -18,11 +19,19 @@ _SPACING = 1.5  # of a cell of an image, in distances of the points as it shows 
 def told_by_masks(masks: Sequence[np.ndarray], c2w: np.ndarray, intrinsics: np.ndarray, factor: float) -> CamerasFor:
     """Whether cameras are for the images of their masks, or for images `factor` times as large; see `explained_share`.
 
-    "auto" where the masks do not tell."""
+    "auto" where the masks do not tell, and where cameras for the next whole factor explain them better: then images
+    were cropped as well."""
     images, resized = (explained_share(masks, c2w, intrinsics / one) for one in (1.0, factor))
     if max(images, resized) < _MIN_EXPLAINED or abs(images - resized) < _MIN_BETTER:
         return "auto"
-    return "images" if images > resized else "resized"
+    if images > resized:
+        return "images"
+    whole = max(factor, 1.0 / factor)
+    rivals = [
+        (one / whole) ** (1.0 if factor > 1.0 else -1.0) * factor for one in (whole - 1.0, whole + 1.0) if one > 1.0
+    ]
+    best = max(explained_share(masks, c2w, intrinsics / one) for one in rivals)
+    return "auto" if best > resized + _AS_GOOD else "resized"
 
 
 def explained_share(masks: Sequence[np.ndarray], c2w: np.ndarray, intrinsics: np.ndarray) -> float:

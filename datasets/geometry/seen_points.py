@@ -18,7 +18,8 @@ MOST = 300  # that are looked at in a photograph
 _FLAT = 5.0  # of 255: points whose colours deviate less tell nothing
 _BESIDE = 0.03, 4.0  # of the diagonal, and pixels at least: how far beside the points the other pixels lie
 _DIRECTIONS = 8
-# differences at the points by those beside them: 0.2 to 0.6 in photographs that are right, 0.8 to 1.1 in others
+# differences at the points by those beside them: 0.2 to 0.8 in photographs that are right, by the median of a set to
+# 0.45; 0.8 to 1.1 in others
 _DOUBTFUL, _WRONG = 0.65, 0.8  # in the median of the photographs
 _ONE_WRONG = 0.88  # in one of them
 _MANY = 0.3  # share of the photographs that are wrong, from which all are refused

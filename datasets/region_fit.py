@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from datasets.geometry.axes import focus_point
+from datasets.geometry.axes import facing, focus_point
 from datasets.scene import Scene
 from utils.errors import DataError
 
@@ -62,15 +62,12 @@ class Seen:
     @cached_property
     def away(self) -> float:
         """The share of the cameras that have the point which they look at behind them."""
-        return float(np.mean(((self.focus - self.c2w[:, :, 3]) * self.c2w[:, :, 2]).sum(axis=1) <= 0.0))
+        return float(np.mean(facing(self.c2w)[0] <= 0.0))
 
     @cached_property
     def converges(self) -> bool:
         """Whether the cameras look at one point, in front of them."""
-        to_focus = self.focus - self.c2w[:, :, 3]
-        distance = np.linalg.norm(to_focus, axis=1).clip(min=1e-12)
-        cosine = (to_focus * self.c2w[:, :, 2]).sum(axis=1) / distance
-        return bool(np.quantile(cosine, 0.2) > 0.8)
+        return bool(np.quantile(facing(self.c2w)[0], 0.2) > 0.8)
 
     def radius_around(self, centre: np.ndarray) -> float | None:
         """Of the sphere around a point (3,) that holds what alpha shows; None where it shows nothing.

@@ -43,3 +43,11 @@ def level_up(c2w: np.ndarray) -> np.ndarray:
     if spread[0] > _MIN_SPREAD or spread[1] < _MIN_SPREAD:
         return mean
     return axes[:, 0] if axes[:, 0] @ mean >= 0.0 else -axes[:, 0]
+
+
+def facing(c2w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of cameras (N, 3, 4), OpenCV: the cosine (N,) between the axis of each and the way to the point that all look at,
+    below 0 where it lies behind; and the distance (N,) to that point."""
+    ways = focus_point(c2w) - c2w[:, :, 3]
+    distances = np.linalg.norm(ways, axis=1)
+    return (ways * c2w[:, :, 2]).sum(axis=1) / distances.clip(min=1e-12), distances

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets.geometry.axes import focus_point
+from datasets.geometry.axes import facing
 
 INVERSE = (
     "the cameras look at no common point, but would as the inverses of their matrices. If their poses were written the "
@@ -19,19 +19,12 @@ def is_inverse(c2w: np.ndarray) -> bool:
     if len(c2w) < 6:  # so few may do so by chance
         return False
     c2w = c2w.astype(np.float64)
-    if np.quantile(_cosines(c2w)[0], 0.2) >= _AWAY:
+    if np.quantile(facing(c2w)[0], 0.2) >= _AWAY:
         return False
     turned = c2w[:, :, :3].transpose(0, 2, 1)
     inverse = np.concatenate([turned, -turned @ c2w[:, :, 3:]], axis=2)
-    cosines, distances = _cosines(inverse)
+    cosines, distances = facing(inverse)
     positions = inverse[:, :, 3]
     spread = np.sqrt(np.square(positions - positions.mean(axis=0)).sum(axis=1).mean())
     looks = cosines * np.sign(np.median(cosines))  # files with OpenGL's axes have been turned, so inverses look away
     return bool(np.quantile(looks, 0.1) > _AHEAD and spread > _AROUND * np.median(distances))
-
-
-def _cosines(c2w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each camera (N,): the cosine between its axis and the way to the common focus, and the distance to that."""
-    ways = focus_point(c2w) - c2w[:, :, 3]
-    distances = np.linalg.norm(ways, axis=1)
-    return (ways * c2w[:, :, 2]).sum(axis=1) / distances.clip(min=1e-12), distances

@@ -113,8 +113,9 @@ def test_backends_agree_in_colours_and_in_gradients_through_the_reflection(
         feature, normal, view = leaves = [x.clone().requires_grad_() for x in given]
         rgb = radiance(view, None, feature, normal)
         found.append((rgb.detach(), *torch.autograd.grad(rgb.square().sum(), leaves)))
+    close = {"atol": 2e-3, "rtol": 1e-2} if device.type == "cuda" else {"atol": 1e-4, "rtol": 1e-3}  # tf32 on a GPU
     for one, other in zip(*found, strict=True):
-        assert_close(one, other, atol=1e-4, rtol=1e-3)
+        assert_close(one, other, **close)
 
 
 @KINDS

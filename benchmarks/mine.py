@@ -121,7 +121,7 @@ def figures_of(experiment: Experiment, size: Size, device: torch.device) -> tupl
     if estimated is not None:
         ratio = found["ms_per_step"]["median"] / estimated
         found |= {"estimated_ms_per_step": rounded(estimated), "measured_by_estimated": rounded(ratio)}
-    return found, watch.model
+    return found, watch.model.to(device)  # Lightning leaves it on the CPU
 
 
 def mesh_of(experiment: Experiment, model: VolumeModel, size: Size, device: torch.device) -> dict[str, Any]:

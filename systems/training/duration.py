@@ -10,7 +10,8 @@ from models.ops.roofline import Specs, Step, milliseconds, specs_of
 from systems.configs import Experiment
 
 # Kernels of a recorded step. Those of a NeuS and a NeRF are counted in profiles on an H200; the others are as many as
-# make the measured milliseconds there.
+# make the milliseconds that were measured there: a step with a background, and the mean step of a capture with masks,
+# 2.55 ms, which does not tell how much of it is light and how much patches.
 SDF_KERNELS, DENSITY_KERNELS, BACKGROUND_KERNELS = 184, 106, 184
 LIGHT_KERNELS = 190  # with exposures, vignettes, responses or poses of the photographs
 PATCH_KERNELS = 660  # while patches of photographs are compared

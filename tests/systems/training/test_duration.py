@@ -51,6 +51,6 @@ def test_more_work_takes_longer_and_an_unknown_field_has_no_estimate() -> None:
 
 def test_an_estimate_delays_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duration, "specs_of", lambda device: T4)
-    asked, begun = experiment(), time.perf_counter()
+    asked, begun = experiment(), time.process_time()
     duration.describe_duration(asked, 0, CPU)
-    assert time.perf_counter() - begun < 0.05
+    assert time.process_time() - begun < 0.05

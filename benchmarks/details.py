@@ -40,6 +40,19 @@ def folded_sets(result: Json) -> Iterator[str]:
     yield table(["set", "photographs", "made", "folded, doubted", "true, doubted", "true, warned"], rows)
 
 
+def mine(result: Json) -> Iterator[str]:
+    card, parts = result["card"], {name: result.get(name, {}) for name in ("neus", "nerf")}
+    yield f"{card.get('capability', 'CPU')}, {number(card.get('memory_gib'))} GiB, {card['system']}."
+    names = ("estimated_ms_per_step", "measured_by_estimated", "compile_seconds", "peak_gpu_memory_mib")
+    rows = [
+        [name, timing(part.get("ms_per_step")), *(number(part.get(key)) for key in names), part.get("failed", "")]
+        for name, part in parts.items()
+    ]
+    yield table(["", "ms per step", "estimated", "measured / estimated", "compiling, s", "GPU memory, MiB", ""], rows)
+    if "seconds" in (mesh := result.get("mesh", {})):
+        yield f"Mesh of {mesh['resolution']}³: {number(mesh['seconds'])} s."
+
+
 def captures(result: Json) -> Iterator[str]:
     yield "Photographs with truth by the commands of README: cameras, masks, and everything in the mesh's file."
     names = ("set", "cameras", "centre_error_share", "mask_iou", "worst_mask_iou", "chamfer_permille", "fscore_1pct")

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from benchmarks import common
-from benchmarks.cases import Call, Case, backward_bytes, cases, forward_bytes
 from benchmarks.common import Result, progress, rounded, spread, time_calls
-from benchmarks.sphere import SAMPLES_PER_RAY, Inputs, make_inputs
+from benchmarks.operations.cases import Call, Case, backward_bytes, cases, forward_bytes
+from benchmarks.operations.sphere import SAMPLES_PER_RAY, Inputs, make_inputs
 from models import ops
 from models.ops import backends
 

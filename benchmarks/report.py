@@ -14,6 +14,7 @@ from benchmarks.details import (
     captures,
     folded_sets,
     long_work,
+    mine,
     operations,
     photographs_with_truth,
     run_of_launch,
@@ -40,6 +41,7 @@ python -m benchmarks.ops
 python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego --thresholds 32.2 34.1 --profile
 python -m benchmarks.export --resume RUN
 python -m benchmarks.memory --config configs/neus-blender.yaml dataset.scene=none
+python -m benchmarks.mine
 python -m benchmarks.processes --config configs/neus-blender.yaml dataset.scene=lego --gpus 0 0,1
 python -m benchmarks.folded_sets
 python -m benchmarks.captures SET ...
@@ -169,6 +171,7 @@ SECTIONS: Sequence[Section] = (
 DETAILED: Sequence[Section] = (
     ("ops", "Operations", operations),
     ("train", "Training", training),
+    ("mine", "Cards, measured by their owners", mine),
     ("load", "Long work", long_work),
     ("captures", "Captures", captures),
     ("photographs_with_truth", "Levers on photographs with truth", photographs_with_truth),

@@ -48,6 +48,20 @@ def test_the_demo_stands_with_its_command_and_cores() -> None:
     assert f"{result['environment']['cpu_threads']} cores" in row
 
 
+def test_versions_are_those_that_are_admitted_and_those_that_results_were_made_with() -> None:
+    row = re.search(r"^\| Python, PyTorch \| (.*) \|$", README, re.MULTILINE)[1]
+    least, below = re.search(
+        r"^torch>=([\d.]+),<([\d.]+)", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE
+    ).groups()
+    assert f"PyTorch from {least}, below {below}, tested with " in row
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "benchmarks/results").glob("*.json")]
+    for name, said in (("python", "tested with 3.11 and 3.12"), ("torch", "tested with 2.11 and 2.13")):
+        found = {str(result["environment"].get(name)) for result in results} - {"None"}
+        versions = sorted({".".join(version.split(".")[:2]) for version in found})
+        assert f"tested with {' and '.join(versions)}" == said
+        assert said in row
+
+
 def test_commands_are_read_as_a_shell_would() -> None:
     text = (
         "Text\n```bash\n$ make install && make test  # twice\nCUDA_VISIBLE_DEVICES=0 python launch.py \\\n"

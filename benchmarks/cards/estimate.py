@@ -1,116 +1,65 @@
-"""Estimates a training step on cards that nobody measured, by what a step moves and computes (a roofline model).
+"""Estimates trainings on cards that nobody measured, by what a step moves and computes (a roofline model).
 
     python -m benchmarks.cards.estimate
 
-Five costs are added: reads of the hash grid and additions to it, by the cycles of all multiprocessors or by the bytes
-that the cache lacks; networks by cycles; the optimiser by bytes; and what each kernel costs however small it is. The
-constants come from profiles of a NeuS and a NeRF on an H200 (benchmarks/results/train-*-blender-lego.json). Its steps
-with other samples and levels come out within 15 %; what comes out for other cards is an estimate."""
+The model is models/ops/roofline.py, what a training's steps do systems/training/duration.py."""
 
-from dataclasses import dataclass
+from functools import cache
 
 from benchmarks.common import run_command
 from benchmarks.tables import number
-from models.ops.grid import GridSpec
+from models.ops.roofline import CARDS, Specs
+from systems.configs import Experiment, read_experiment
+from systems.training.duration import step_milliseconds
 
-CORNERS_READ, CORNERS_ADDED = 1.43, 0.54  # of grid cells, for each cycle of a multiprocessor
-SDF_CYCLES, FLOP_CYCLES = 409.0, 0.0074  # of a multiprocessor: for an SDF's sample, for an operation of other networks
-KERNEL_MICROSECONDS = 2.4  # of each kernel of a recorded step
-SMALL_BYTES = 8  # that a small kernel reads and writes for each sample
-OPTIMISER_BYTES = 36  # for each parameter: gradient, weight and two moments, read and written; the zeroed gradient
-ATOMICS = 1.7  # as long for additions one by one as for pairs
-LEVEL_BYTES = 4 * 2**20  # of a hashed level, which is read as a whole before the next one
-SECTOR = 32  # bytes that one read from memory brings
-REFRESH = 1.13  # reads of the grid for each sample of a step, those for the occupancy grid among them
-FMA_SHARE = 0.5  # of the peak of a card without the types that tensor cores multiply
+TRAININGS = {  # name: files of configs, and overrides; data need not be there
+    "neus-blender": (["neus-blender"], ["dataset.scene=lego"]),
+    "nerf-blender": (["nerf-blender"], ["dataset.scene=lego"]),
+    "neus-capture": (["neus-capture", "base/object-alone"], ["dataset.root_dir=CAPTURE"]),  # with masks
+}
+README_CARDS = ("T4", "RTX 3060", "RTX 3090", "RTX 4060", "RTX 4090", "RTX 5090", "A100 (40 GB)")
 
 
-@dataclass(frozen=True)
-class Specs:
-    """What makers state of a card."""
-
-    name: str
-    multiprocessors: int
-    ghz: float  # boost
-    gb_per_s: float  # of its memory
-    cache_mib: float  # L2
-    lanes: int = 128  # for float32, of a multiprocessor
-    capability: int = 86
-
-    @property
-    def cycles(self) -> float:
-        """Of all multiprocessors in a microsecond."""
-        return self.multiprocessors * self.ghz * 1e3
+@cache
+def training(name: str) -> Experiment:
+    """One of TRAININGS, as it ships."""
+    files, overrides = TRAININGS[name]
+    return read_experiment([f"configs/{file}.yaml" for file in files], overrides)
 
 
-H200 = Specs("H200", 132, 1.98, 4277.0, 50.0, capability=90)  # the memory as measured by copies
-CARDS = (
-    H200,
-    Specs("H100 (SXM)", 132, 1.98, 3000.0, 50.0, capability=90),
-    Specs("A100 (40 GB)", 108, 1.41, 1400.0, 40.0, 64, 80),
-    Specs("RTX 5090", 170, 2.41, 1600.0, 96.0, capability=120),
-    Specs("RTX 4090", 128, 2.52, 920.0, 72.0, capability=89),
-    Specs("RTX 3090", 82, 1.70, 850.0, 6.0),
-    Specs("RTX 4060", 24, 2.46, 250.0, 24.0, capability=89),
-    Specs("RTX 3060", 28, 1.78, 330.0, 3.0),
-    Specs("T4", 40, 1.20, 280.0, 4.0, 64, 75),  # 70 W do not last for its boost
-)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a training step does."""
-
-    name: str
-    grid: GridSpec
-    is_sdf: bool
-    kernels: float  # that it launches
-    steps: int  # of the whole training
-    samples: int = 2**18
-
-    @property
-    def operations(self) -> float:
-        """Of the networks for a sample, forward; those of an SDF apart."""
-        colour = 2 * (32 * 64 + 64 * 64 + 64 * 16)
-        return colour if self.is_sdf else colour + 2 * (32 * 64 + 64 * 16)
-
-
-LEGO = Step("neus-blender, lego", GridSpec(13, 2, 19, 32, 1.3195079107728942), True, 184, 20_000)
-STEPS = (LEGO, Step("nerf-blender, lego", GridSpec(16, 2, 19, 16, 1.447269237440378), False, 106, 20_000))
-
-
-def milliseconds(step: Step, card: Specs) -> float:
-    """Of a step on a card."""
-    corners = 8 * step.grid.num_levels * step.samples
-    missed = max(0.0, 1.0 - 0.7 * card.cache_mib * 2**20 / LEVEL_BYTES)  # of the cache: the rest holds the points
-    per_us = card.gb_per_s * 1e3  # bytes
-    read = max(corners * REFRESH / (CORNERS_READ * card.cycles), corners * REFRESH * missed * SECTOR / per_us)
-    singly = ATOMICS if card.capability < 90 else 1.0
-    added = max(corners * singly / (CORNERS_ADDED * card.cycles), 2 * corners * missed * SECTOR / per_us)
-    cycles = step.operations * FLOP_CYCLES + (SDF_CYCLES if step.is_sdf else 0.0)
-    networks = step.samples * cycles / card.cycles
-    if card.capability < 80:  # there is no product by tensor cores, in the backward pass twice as many
-        operations = 3 * step.operations + (2 * (35 + 16 + 32 + 7 * 32) * 64 if step.is_sdf else 0)
-        networks += step.samples * operations / (FMA_SHARE * 2 * card.lanes * card.cycles)
-    optimiser = 2 * step.grid.num_entries * OPTIMISER_BYTES / per_us
-    small = step.kernels * max(KERNEL_MICROSECONDS, step.samples * SMALL_BYTES / per_us)
-    return (read + added + networks + optimiser + small) / 1e3
+def seconds(name: str, card: Specs) -> float:
+    """Of a whole training on a card, without compiling, evaluations and the mesh."""
+    return step_milliseconds(training(name), card) * training(name).trainer.max_steps / 1e3
 
 
 def table() -> list[str]:
     """Lines of Markdown: milliseconds of steps and seconds of trainings."""
-    heads = [f"{step.name}: ms a step, s for {step.steps} steps" for step in STEPS]
-    lines = [f"| card | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(STEPS)}"]
+    heads = [f"{name}: ms a step, s for {training(name).trainer.max_steps} steps" for name in TRAININGS]
+    lines = [f"| card | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(TRAININGS)}"]
     for card in CARDS:
-        found = [milliseconds(step, card) for step in STEPS]
-        cells = [f"{number(ms, 2)}, {number(ms * step.steps / 1e3, 2)}" for ms, step in zip(found, STEPS, strict=True)]
+        cells = [
+            f"{number(step_milliseconds(training(name), card), 2)}, {number(seconds(name, card), 2)}"
+            for name in TRAININGS
+        ]
         lines.append(f"| {card.name} | {' | '.join(cells)} |")
+    return lines
+
+
+def readme_table() -> list[str]:
+    """Lines of Markdown: seconds of the two trainings of a surface, by card."""
+    cards = [card for name in README_CARDS for card in CARDS if card.name == name]
+    lines = [f"| **estimated, not measured** | {' | '.join(card.name for card in cards)} |"]
+    lines.append(f"| --- |{' ---: |' * len(cards)}")
+    for name in ("neus-blender", "neus-capture"):
+        steps = number(training(name).trainer.max_steps, 5)
+        cells = [f"{number(seconds(name, card), 2)} s" for card in cards]
+        lines.append(f"| `{name}`, {steps} steps | {' | '.join(cells)} |")
     return lines
 
 
 def work(argv: list[str]) -> None:
     """Prints the estimates."""
-    print("estimated, not measured:", *table(), sep="\n")
+    print("estimated, not measured:", *table(), "", *readme_table(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ not compile. `!`: it takes more shared memory than the card has.
 ESTIMATES = """## Estimated, not measured
 
 What a step should take, by `python -m benchmarks.cards.estimate`: a roofline model of bytes, operations and atomic
-additions. It gives twelve measured steps of the H200 (1.34 and 0.87 ms for these two) within 15 %. No other card
-was ever timed; expect a factor of two.
+additions, without compiling, evaluations and the mesh. It gives fifteen measured steps of the H200 (1.34, 0.87 and
+2.55 ms for these three) within 15 %. The H100 was timed too, no other card ever; expect a factor of two. `neus-capture`
+is one with masks. `python -m benchmarks.mine` measures your card beside its estimate.
 """
 
 

@@ -90,7 +90,8 @@ TILES = (
     Tiles(lambda card: card.capability >= 80, (32, 4), (16, 4), (32_768, 32_768)),
     # Turing: neither bfloat16 nor tf32. Forward, float16 is multiplied where 16 bits were asked for; all else is
     # float32, whose range gradients need. Triton 3.7 writes no tensor-core products for it, of float16 neither. By four
-    # warps the SDF spills 12 912 and 7 096 bytes a thread; by eight, for fewer samples, 0 and 1 992.
+    # warps the SDF spills 12 912 and 7 096 bytes a thread; by eight, for fewer samples, 0 and 1 992. Triton 3.8 and 3.9
+    # take no more shared memory; where one does, see `models.ops.refusals`.
     Tiles(lambda card: card.capability > 0, (32, 8), (16, 8), (46_000, 42_000), _EXACT, _EXACT | {"bf16": "fp32"}),
     # CDNA: warps of 64 lanes, and registers for two; no tf32.
     Tiles(lambda card: card.target.startswith("gfx9"), (32, 4), (16, 4), (16_384, 16_384), _EXACT, _EXACT),

@@ -12,6 +12,7 @@ from models import ops
 from models.ops.cards import describe
 from systems.configs import Experiment
 from systems.runs import RunFolder
+from systems.training.duration import describe_duration
 from systems.training.reconstruction import ReconstructionSystem
 from utils import registry
 from utils.environment import device_name
@@ -54,7 +55,7 @@ def announce(
     log.info("model:      %s, %s parameters", model, f"{size:,}")
     log.info("device:     %s%s", device_name(system.device), threads)
     if system.device.type == "cuda" and ops.uses_triton(experiment.model.backend, next(system.model.parameters())):
-        log.info("kernels:    %s", describe(system.device, experiment.trainer.precision == "16"))
+        log.info("kernels:    %s", describe_kernels(mode, experiment, system.current_step, system.device))
     log.info("steps:      %s", describe_work(mode, experiment, system.current_step))
     log.info("results:    %s, curves and pictures in %s", run.path, board)
 
@@ -87,6 +88,13 @@ def describe_light(num: int) -> str:
     """How many lightings the photographs were taken in, of an object that was moved."""
     how_often = "one lighting" if num == 1 else f"{num} lightings"
     return f"lamps stood still while the object was moved: {how_often} of lighting.json"
+
+
+def describe_kernels(mode: str, experiment: Experiment, step: int, device: torch.device) -> str:
+    """What Triton's kernels do on a card and, for a training from a step on, about how long."""
+    does = describe(device, experiment.trainer.precision == "16")
+    lasts = describe_duration(experiment, step, device) if mode == "train" else ""
+    return f"{does}; {lasts}" if lasts else does
 
 
 def describe_work(mode: str, experiment: Experiment, step: int) -> str:

@@ -1,23 +1,26 @@
 """Estimates hold for what was measured, and the page of cards says what compiles, fits and spills."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 
-from benchmarks.cards import estimate
-from benchmarks.cards.page import page
+from benchmarks.cards import kernels
+from benchmarks.cards.estimate import CARDS, readme_table, training
+from benchmarks.cards.page import DOCUMENT, page
 from benchmarks.common import RESULTS
+from models.ops.roofline import H200, Step, milliseconds
+from systems.configs import read_experiment
+from systems.training.duration import parts_of, step_milliseconds
+from utils.registry import ROOT
 
-NEUS, NERF = estimate.STEPS
+(NEUS,) = parts_of(training("neus-blender"))
 
 
-def measured() -> list[tuple[str, estimate.Step, float]]:
-    """Steps of an H200 that were timed, by name."""
+def measured() -> list[tuple[str, Step, float]]:
+    """Steps of an H200 that were timed, with other levels and samples."""
     found = []
-    for step, name in ((NEUS, "train-neus-blender-lego"), (NERF, "train-nerf-blender-lego")):
-        result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        found.append((name, step, result["median"]["ms_per_step"]))
     for row in json.loads((RESULTS / "sweep-neus-blender-lego.json").read_text(encoding="utf-8"))["sweep"]:
         varied, value = row["varied"], row["value"]
         grid = replace(NEUS.grid, num_levels=value if varied == "n_levels" else NEUS.grid.num_levels)
@@ -28,16 +31,44 @@ def measured() -> list[tuple[str, estimate.Step, float]]:
 
 
 @pytest.mark.parametrize(("step", "ms"), [row[1:] for row in measured()], ids=[row[0] for row in measured()])
-def test_measured_steps_are_estimated_within_15_percent(step: estimate.Step, ms: float) -> None:
-    assert estimate.milliseconds(step, estimate.H200) == pytest.approx(ms, rel=0.15)
+def test_measured_steps_are_estimated_within_15_percent(step: Step, ms: float) -> None:
+    assert milliseconds(step, H200) == pytest.approx(ms, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "train-neus-blender-lego"),
+        (["model.background.name=learned"], "train-neus-blender-lego-background"),
+        (["model.geometry.grad_type=finite_difference"], "train-neus-blender-lego-differences"),
+    ],
+)
+def test_configs_are_estimated_within_15_percent_of_their_trainings(overrides: list[str], name: str) -> None:
+    experiment = read_experiment(["configs/neus-blender.yaml"], ["dataset.scene=lego", *overrides])
+    result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    assert step_milliseconds(experiment, H200) == pytest.approx(result["median"]["ms_per_step"], rel=0.15)
+
+
+def test_a_nerf_and_a_capture_are_estimated_within_15_percent_of_their_trainings() -> None:
+    result = json.loads((RESULTS / "train-nerf-blender-lego.json").read_text(encoding="utf-8"))
+    assert step_milliseconds(training("nerf-blender"), H200) == pytest.approx(result["median"]["ms_per_step"], rel=0.15)
+    notes = (ROOT / "docs/experiments/2026-11-two-photographs.md").read_text(encoding="utf-8")
+    seconds = float(re.search(r"20 000 steps of the sugar box, alone and warm: (\d+) s", notes)[1])
+    assert 20 * step_milliseconds(training("neus-capture"), H200) == pytest.approx(seconds, rel=0.15)
+
+
+def test_pages_show_what_the_program_says() -> None:
+    report = json.loads(kernels.RESULT.read_text(encoding="utf-8"))
+    assert DOCUMENT.read_text(encoding="utf-8") == page(report)
+    assert "\n".join(readme_table()) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_lesser_card_is_slower_and_more_work_takes_longer() -> None:
-    whole = estimate.milliseconds(NEUS, estimate.H200)
+    whole = milliseconds(NEUS, H200)
     for change in ({"multiprocessors": 66}, {"gb_per_s": 400.0}, {"cache_mib": 2.0}, {"ghz": 1.0}, {"capability": 75}):
-        assert estimate.milliseconds(NEUS, replace(estimate.H200, **change)) > whole
-    assert estimate.milliseconds(replace(NEUS, samples=2**19), estimate.H200) > 1.5 * whole
-    assert {card.name for card in estimate.CARDS} >= {"T4", "RTX 3060", "RTX 3090", "RTX 4060", "RTX 4090", "RTX 5090"}
+        assert milliseconds(NEUS, replace(H200, **change)) > whole
+    assert milliseconds(replace(NEUS, samples=2**19), H200) > 1.5 * whole
+    assert {card.name for card in CARDS} >= {"T4", "RTX 3060", "RTX 3090", "RTX 4060", "RTX 4090", "RTX 5090"}
 
 
 def test_the_page_tells_what_compiles_fits_and_spills() -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from benchmarks import ops as benchmark
-from benchmarks.cases import Call, backward_bytes, cases, forward_bytes
 from benchmarks.common import run_command
-from benchmarks.sphere import RADIUS, SPHERE, make_inputs
+from benchmarks.operations.cases import Call, backward_bytes, cases, forward_bytes
+from benchmarks.operations.sphere import RADIUS, SPHERE, make_inputs
 from models import ops
 
 CPU = torch.device("cpu")

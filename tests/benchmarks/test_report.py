@@ -193,3 +193,21 @@ def test_memory_of_images_is_a_table() -> None:
     text = benchmark.report({"memory.json": result}, KNOWN)
     assert "178 generated images of 1920×1080 pixels" in text
     assert "| host | 1.6 (1.44–1.76) | 1 056 | 600 | – | – |" in text
+
+
+def test_a_card_of_a_reader_stands_beside_its_estimate() -> None:
+    part = {"ms_per_step": spread(18.0), "estimated_ms_per_step": 15.5, "measured_by_estimated": 1.16}
+    result = {
+        **{name: OPS[name] for name in ("date", "environment")},
+        "benchmark": "mine",
+        "command": "python -m benchmarks.mine",
+        "card": {"capability": "sm_75", "memory_gib": 14.7, "system": "Linux, Debian"},
+        "neus": part | {"compile_seconds": 41.0, "peak_gpu_memory_mib": 560.0},
+        "nerf": {"failed": "out of memory"},
+        "mesh": {"resolution": 512, "seconds": 3.2},
+    }
+    text = benchmark.details({"mine_tesla-t4.json": result})
+    assert "sm_75, 14.7 GiB, Linux, Debian." in text
+    assert "| neus | 18 (16.2–19.8) | 15.5 | 1.16 | 41 | 560 |  |" in text
+    assert "| nerf | – | – | – | – | – | out of memory |" in text
+    assert "Mesh of 512³: 3.2 s." in text

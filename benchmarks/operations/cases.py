@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks.sphere import RADIUS, STEP, Inputs
+from benchmarks.operations.sphere import RADIUS, STEP, Inputs
 from models import ops
 from models.base import RenderOutput, SampleValues
 from systems.configs import LossConfig, SystemConfig

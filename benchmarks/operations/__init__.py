@@ -1,0 +1,1 @@
+"""What benchmarks.ops times: operations of a training step, with inputs as such a step has them."""

@@ -23,6 +23,7 @@ __all__ = [
     "Layers",
     "MirrorSpec",
     "PatchSpec",
+    "adam_where_touched",
     "alpha_from_density",
     "clip_rays_to_ball",
     "clip_rays_to_box",
@@ -298,3 +299,26 @@ def follow_points(features: Tensor, points: Tensor, jacobian: Tensor) -> Tensor:
 def alpha_from_density(density: Tensor, dt: Tensor | float) -> Tensor:
     """Opacity 1 - exp(-density dt) of intervals (NeRF, arXiv:2003.08934, eq. 3); all (S,). One implementation."""
     return reference_shading.alpha_from_density(density, dt)
+
+
+def adam_where_touched(
+    parameter: Tensor,
+    gradient: Tensor,
+    moments: tuple[Tensor, Tensor],
+    step: Tensor,
+    rate: Tensor | float,
+    betas: tuple[float, float],
+    eps: float,
+    decay: float,
+    decoupled: bool,
+    *,
+    backend: str = "auto",
+) -> None:
+    """A step of Adam (arXiv:1412.6980) in place, for entries whose gradient is not exactly 0; the others keep value and
+    moments, and do not decay. Most of a table has no gradient in a step, and is then not even read.
+
+    parameter, gradient, moments (mean, mean square): one shape; step: () float32, the number of this step, from 1 on;
+    rate: the learning rate, a number or () on the device; decay: of weights, times the rate if `decoupled` (AdamW,
+    arXiv:1711.05101), otherwise times the parameter and added to the gradient."""
+    arguments = parameter, gradient, moments, step, rate, betas, eps, decay, decoupled
+    module("adam", backend, gradient).adam_where_touched(*arguments)

@@ -18,8 +18,8 @@ from utils.errors import ConfigError
 
 BACKENDS = ("auto", "reference", "numba", "triton", "tinycudann")
 FAMILIES = {
-    "numba": ("hash", "rays", "reflection"),
-    "triton": ("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp", "patches"),
+    "numba": ("hash", "rays", "reflection", "adam"),
+    "triton": ("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp", "patches", "adam"),
     "tinycudann": ("hash", "mlp"),
 }  # those with kernels of their own
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the CPU, slowly: for tests

@@ -2,13 +2,14 @@
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from models import ops
 from systems.configs import SystemConfig
 from utils.errors import ConfigError
 from utils.registry import nearest
@@ -30,7 +31,42 @@ class _Uncompiled:
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
-    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+    _whole_step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of all; tables of a grid move where they have a gradient."""
+        tables = [
+            (parameter, parameter.grad, group)
+            for group in self.param_groups
+            for parameter in group["params"]
+            if getattr(parameter, "in_part", False) and parameter.grad is not None
+        ]
+        for parameter, *_ in tables:
+            parameter.grad = None
+        found = self._whole_step(closure)
+        for parameter, gradient, group in tables:
+            parameter.grad = gradient
+            self._step_in_part(parameter, gradient, group)
+        return found
+
+    def _step_in_part(self, parameter: nn.Parameter, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:  # as torch's makes it
+            state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        state["step"] += 1
+        ops.adam_where_touched(
+            parameter.detach(),
+            gradient,
+            (state["exp_avg"], state["exp_avg_sq"]),
+            state["step"],
+            group["lr"],
+            group["betas"],
+            group["eps"],
+            group["weight_decay"],
+            group["decoupled_weight_decay"],
+        )
 
 
 class _Adam(_Uncompiled, torch.optim.Adam):

@@ -85,12 +85,12 @@ def test_from_the_demo_to_a_textured_mesh(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 def test_from_a_video_to_a_textured_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_video(tmp_path / "box.mp4", render_all(orbit_of_cameras(12)), fps=10)
+    write_video(tmp_path / "box.mp4", render_all(orbit_of_cameras(10, degrees=90.0)), fps=10)
     checkout(tmp_path / "photosurf", monkeypatch)
     shown = stand_in_for_ipython(monkeypatch)
     colab = ColabFiles({"my box.mp4": (tmp_path / "box.mp4").read_bytes()}, monkeypatch)
-    own = f"{TINY} trainer.val_check_interval=6 dataset.img_downscale=6 dataset.holdout=11"
-    settings = SETTINGS | {"NAME": "box", "STEPS": 6, "FRAMES": 12, "SETTINGS": own}
+    own = f"{TINY} trainer.val_check_interval=6 dataset.img_downscale=6 dataset.holdout=9"
+    settings = SETTINGS | {"NAME": "box", "STEPS": 6, "PREPARE_SETTINGS": "--keep-scene", "SETTINGS": own}
     names = run_cells(code_cells(without=["install"]), settings, Path=Path)
     assert next(path.name for path in shown if isinstance(path, Path)) == "region.png"
     assert names["RUN"].parent.name == "neus-capture-cpu-box"

@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 import yaml
+from page_checks import launch_problem
 
 from utils.registry import ROOT
 
@@ -37,13 +38,23 @@ def test_linux_with_wheels_is_required_and_comments_say_why_others_are_not() -> 
 def test_targets_of_make_exist_and_nothing_is_uploaded(job: str) -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     called = {line.split()[1] for line in commands(job) if line.startswith("make ")}
-    assert called
+    assert bool(called) == (job != "image")
     assert called <= targets
-    assert {step["uses"].split("@")[0] for step in JOBS[job]["steps"] if "uses" in step} == {
-        "actions/checkout",
-        "actions/setup-python",
-    }
+    used = {step["uses"].split("@")[0] for step in JOBS[job]["steps"] if "uses" in step}
+    assert used == {"actions/checkout"} | ({"actions/setup-python"} if called else set())
+    assert not any(word in line for line in commands(job) for word in ("push", "login", "upload"))
     assert WORKFLOW["permissions"] == {"contents": "read"}
+
+
+def test_the_image_is_built_from_the_checkout_and_trains() -> None:
+    build, *_, run, _ = commands("image")
+    assert build.startswith("docker build ")
+    assert build.endswith(" --tag photosurf .")
+    argument = re.search(r"--build-arg (\w+)=", build)[1]
+    assert argument in WORKFLOW["env"]
+    assert f"ARG {argument}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    overrides = re.search(r" photosurf demo (.*)", run)[1].split()
+    assert launch_problem(["--config", "configs/neus-demo.yaml", "--train", *overrides]) is None
 
 
 def test_windows_runs_what_make_test_runs() -> None:

@@ -32,6 +32,8 @@ from models.ops.triton.tiles import (
     without_autocast,
 )
 
+GRADIENT = {"BLOCK": 128, "num_warps": 4}  # a sample for each thread
+
 
 def _planes(jacobian: Tensor | None) -> tuple | None:
     return None if jacobian is None else tuple(transposed(plane) for plane in jacobian.unbind(-1))
@@ -68,19 +70,22 @@ class _SDFWithGradient(torch.autograd.Function):
         types = operand_precision(card_of(points.device), allow_fp16, shape)
         ctx.shape |= {name: types[name] for name in ("FORWARD", "BACKWARD")}
         sdf, value, gradient = points.new_empty(S), points.new_empty(S, ctx.shape["D"]), points.new_empty(S, 3)
+        cotangent = points.new_empty(layers[0].shape[1], S)
         options = launch_options(card_of(points.device).tiles.forward, ctx.shape["HIDDEN"])
         _forward[(triton.cdiv(S, options["BLOCK"]),)](
             points=points,
             features=transposed(features),
-            jacobian=_planes(jacobian),
             layers=tuple(layers),
             sdf=sdf,
             value=transposed(value),
-            gradient=gradient,
+            cotangent=cotangent,
             S=S,
             **ctx.shape,
             **options,
         )
+        sizes = {name: ctx.shape[name] for name in ("K", "EXTRA")}
+        grid = (triton.cdiv(S, GRADIENT["BLOCK"]),)
+        _spatial_gradient[grid](cotangent, _planes(jacobian), gradient, S, **sizes, **GRADIENT)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(points, features, jacobian, *layers)
         return sdf, value, gradient
@@ -145,11 +150,10 @@ def _hidden_layer(
 def _forward(
     points,
     features,
-    jacobian,
     layers,
     sdf,
     value,
-    gradient,
+    cotangent,
     S,
     K: tl.constexpr,
     INPUTS: tl.constexpr,
@@ -161,22 +165,39 @@ def _forward(
     BACKWARD: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Outputs, and d sdf / d input (EXTRA + K, S), positions first. Products of matrices, not sums over units or
+    features: these pass between the warps through the shared memory."""
     w1, w2, b1, b2 = layers
     units, columns, samples = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    outputs = tl.arange(0, OUTPUTS)
     w1_tile = load_tile((w1 + EXTRA, EXTRA + K, 1), units, columns, HIDDEN, K)
     x = load_tile(features, columns, samples, K, S)
     hidden, slope = _hidden_layer(points, x, w1, w1_tile, b1, samples, S, EXTRA, K, SOFTPLUS, FORWARD)
-    tile, outputs = output_layer(hidden, w2, b2, D, HIDDEN, FORWARD), tl.arange(0, OUTPUTS)
+    tile = output_layer(hidden, w2, b2, D, HIDDEN, FORWARD)
     store_tile(value, tile, outputs, samples, D, S)
     store_tile((sdf, 0, 1), tile, outputs, samples, 1, S)
 
     weighted = slope * tl.load(w2 + units)[:, None]
-    cotangent = multiply(tl.trans(w1_tile), weighted, FORWARD)
+    if EXTRA:
+        w1_position = load_tile((w1, EXTRA + K, 1), units, outputs, HIDDEN, EXTRA)
+        store_tile((cotangent, S, 1), multiply(tl.trans(w1_position), weighted, FORWARD), outputs, samples, EXTRA, S)
+    to_features = multiply(tl.trans(w1_tile), weighted, FORWARD)
+    store_tile((cotangent + EXTRA * S, S, 1), to_features, columns, samples, K, S)
+
+
+@triton.jit
+def _spatial_gradient(cotangent, jacobian, gradient, S, K: tl.constexpr, EXTRA: tl.constexpr, BLOCK: tl.constexpr):
+    """Gradient (S, 3): the Jacobian of the features times d sdf / d features; a position is 2 points - 1."""
+    samples = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    valid = samples < S
     for axis in tl.static_range(3):
-        component = tl.sum(cotangent * load_tile(jacobian[axis], columns, samples, K, S), 0)
+        matrix, total = jacobian[axis], tl.zeros((BLOCK,), tl.float32)
+        for k in tl.static_range(K):
+            slope = tl.load(matrix[0] + k * matrix[1] + samples * matrix[2], mask=valid, other=0.0).to(tl.float32)
+            total += slope * tl.load(cotangent + (EXTRA + k) * S + samples, mask=valid, other=0.0)
         if EXTRA:
-            component += 2.0 * tl.sum(weighted * tl.load(w1 + units * (EXTRA + K) + axis)[:, None], 0)
-        tl.store(gradient + samples * 3 + axis, component, mask=samples < S)
+            total += 2.0 * tl.load(cotangent + axis * S + samples, mask=valid, other=0.0)
+        tl.store(gradient + samples * 3 + axis, total, mask=valid)
 
 
 @triton.jit

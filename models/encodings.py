@@ -1,7 +1,6 @@
 """Position encodings that return value and Jacobian from one pass, and the encoding of viewing directions."""
 
 import math
-import os
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +62,7 @@ class HashGrid(PositionEncoding):
         self.num_features = self.spec.output_dim
         table = torch.empty(self.spec.num_entries, config.n_features_per_level)
         self.table = nn.Parameter(nn.init.uniform_(table, -1e-4, 1e-4))
-        self.table.in_part = not os.environ.get("AB_DENSE")  # a step touches a part of it: see systems.steps.optim
+        self.table.in_part = True  # a step touches a part of it: see systems.steps.optim
 
     def features(self, points: Tensor, count: Tensor | None = None) -> Tensor:
         """(S, num_features) of points (S, 3) in [0, 1]; differentiable in the table only."""

@@ -7,6 +7,8 @@ from torch.nn import functional as F
 from models import ops
 from models.configs import VolumeDensityConfig, VolumeSDFConfig
 from models.differences import NUM_TAPS, central_differences, follow, tap_points
+from models.encodings import HashGrid
+from models.mlp import MLP
 from utils.registry import build
 
 
@@ -55,8 +57,11 @@ class VolumeSDF(_VolumeField):
         unit = self.unit_cube(points)
         if self.config.grad_type == "finite_difference":
             return self._by_differences(unit, count, self._jittered_eps(generator))
-        features, jacobian = self.encoding.encode(unit, count)
-        sdf, feature, gradient = self.network.sdf(unit, features, jacobian)
+        if isinstance(self.encoding, HashGrid) and isinstance(self.network, MLP):
+            sdf, feature, gradient = self.network.sdf_over_grid(unit, self.encoding, count)
+        else:
+            features, jacobian = self.encoding.encode(unit, count)
+            sdf, feature, gradient = self.network.sdf(unit, features, jacobian)
         # The network's gradient is in units of the radius, by [0, 1]: radius / (2 radius) makes scene units
         return sdf.float() * self.radius, 0.5 * gradient, feature, None
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models import ops
+from models.encodings import HashGrid
 from models.network_configs import FullyFusedMLPConfig, VanillaMLPConfig
 
 
@@ -58,6 +59,12 @@ class MLP(nn.Module):
         layers = self._layers(features)
         with self._precision(features):
             return ops.sdf_mlp_with_gradient(points, features, jacobian, layers, backend=self.backend)
+
+    def sdf_over_grid(self, points: Tensor, grid: HashGrid, count: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The same over the features of a hash grid; see `ops.encode_sdf`."""
+        layers, levels = self._layers(points), grid.active_levels
+        with self._precision(points):
+            return ops.encode_sdf(points, grid.table, grid.spec, layers, levels, count, backend=self.backend)
 
     def parameters_as_layers(self, allow_fp16: bool = False, full_fp32: bool = False) -> ops.Layers:
         """The parameters as `ops` takes them, those of weight norm multiplied out."""

@@ -57,6 +57,7 @@ def cases() -> list[Case]:
     return [
         *found,
         Case("sdf_mlp_with_gradient 35-64-13", "mlp", _sdf_mlp_with_gradient, halves=True),
+        Case("encode_sdf 35-64-13", "fields", _encode_sdf, halves=True),
         Case("mlp 32-64-16", "mlp", partial(_mlp, (32, 64, 16)), halves=True),
         Case("spherical_harmonics", "shading", _spherical_harmonics),
         Case("reflected_columns", "reflection", partial(_reflected_columns, 12, None)),
@@ -107,9 +108,14 @@ def _hash(points: str, with_jacobian: bool, inputs: Inputs, spec: ops.GridSpec, 
         found = encode(where, table, spec, None, count, backend=backend)
         return found if with_jacobian else (found,)
 
-    (touched,) = torch.autograd.grad(ops.hash_features(where, table, spec, None, count).sum(), table)
+    return Call(forward, (where,), (table,), _touched_bytes(where, table, spec, count))
+
+
+def _touched_bytes(points: Tensor, table: Tensor, spec: ops.GridSpec, count: Tensor | None) -> int:
+    """Bytes of the table's entries that any point touches."""
+    (touched,) = torch.autograd.grad(ops.hash_features(points, table, spec, None, count).sum(), table)
     rows = int((touched != 0).any(dim=1).sum())  # weights are positive: none of them cancels another
-    return Call(forward, (where,), (table,), rows * num_bytes(table[0]))
+    return rows * num_bytes(table[0])
 
 
 def _mlp(dims: tuple[int, ...], inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
@@ -126,15 +132,35 @@ def _sdf_mlp_with_gradient(inputs: Inputs, spec: ops.GridSpec, backend: str) -> 
     with torch.no_grad():
         encoded = ops.hash_encode(inputs.points, inputs.table, spec, backend=backend)  # laid out as in a step
     features, jacobian = (tensor.requires_grad_() for tensor in encoded)
-    weights = _weights((spec.output_dim + 3, 64, 13), inputs)
-    biases = tuple(_random((len(weight),), inputs).mul_(0.1).requires_grad_() for weight in weights)
-    layers = ops.Layers(weights, biases, softplus=True)
-    leaves = (features, jacobian, *weights, *biases)
+    layers = _sdf_layers(inputs, spec)
+    leaves = (features, jacobian, *layers.weights, *layers.biases)
     return Call(
         lambda: ops.sdf_mlp_with_gradient(inputs.points, features, jacobian, layers, backend=backend),
         (inputs.points, *leaves),
         leaves,
     )
+
+
+def _encode_sdf(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Reads points, weights, biases and, in the forward, those table entries that any point touches; writes outputs
+    and the gradient by the points. The backward writes the gradients of the whole table, weights and biases. What
+    passes from the grid to the network is not counted."""
+    layers, count = _sdf_layers(inputs, spec), inputs.packed.num_samples
+    leaves = (inputs.table, *layers.weights, *layers.biases)
+
+    def forward() -> tuple[Tensor, ...]:
+        return ops.encode_sdf(inputs.points, inputs.table, spec, layers, None, count, backend=backend)
+
+    touched = _touched_bytes(inputs.points, inputs.table, spec, count)
+    return Call(forward, (inputs.points, *leaves[1:]), leaves, touched)
+
+
+def _sdf_layers(inputs: Inputs, spec: ops.GridSpec) -> ops.Layers:
+    """Of the network of an SDF; in a step of 16 bits it may multiply such."""
+    weights = _weights((spec.output_dim + 3, 64, 13), inputs)
+    biases = tuple(_random((len(weight),), inputs).mul_(0.1).requires_grad_() for weight in weights)
+    allow_fp16 = torch.is_autocast_enabled(inputs.points.device.type)
+    return ops.Layers(weights, biases, softplus=True, allow_fp16=allow_fp16)
 
 
 def _spherical_harmonics(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:

@@ -6,8 +6,8 @@ Given a capacity, no operation reads a value on the host, and no shape depends o
 
 from torch import Tensor
 
-from models.ops import contraction
 from models.ops.backends import BACKENDS, module, uses_triton
+from models.ops.contraction import clip_rays_to_ball, contract, normalized_distances, uncontract
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
 from models.ops.mirrors import MirrorSpec
@@ -33,6 +33,7 @@ __all__ = [
     "contract",
     "density_alpha",
     "distortion",
+    "encode_sdf",
     "follow_points",
     "hash_encode",
     "hash_features",
@@ -107,13 +108,6 @@ def clip_rays_to_box(rays: Rays, radius: float, *, backend: str = "auto") -> Ray
     return module("samples", backend, rays.near).clip_rays_to_box(rays, radius)
 
 
-def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
-    """The rays with `near` and `far` cut to the ball of a radius around the origin; empty, at near, where they miss it.
-
-    Reads nothing on the host."""
-    return contraction.clip_rays_to_ball(rays, radius)
-
-
 def march(
     rays: Rays,
     occupied: Tensor,
@@ -163,23 +157,6 @@ def march_unbounded(
     `march`."""
     limits = num, jitter, ray_mask, behind_mask, capacity
     return module("unbounded", backend, rays.origins).march_unbounded(rays, region, occupied, radius, *limits)
-
-
-def normalized_distances(rays: Rays, region: Rays, packed: RaySamples, radius: float) -> RaySamples:
-    """Intervals of `march_unbounded`, for the same rays, with normalised inverse distances in place of distances: -1
-    far in front of the region, 0 in it, 1 far behind it. One implementation for all backends."""
-    return contraction.normalized_distances(rays, region, packed, radius)
-
-
-def contract(points: Tensor) -> Tensor:
-    """All of space in a ball of radius 2: x inside of the unit sphere, (2 - 1 / |x|) x / |x| beyond (mip-NeRF 360,
-    arXiv:2111.12077, eq. 10). points: (..., 3). One implementation for all backends."""
-    return contraction.contract(points)
-
-
-def uncontract(points: Tensor) -> Tensor:
-    """The inverse of `contract`, for points (..., 3) within 2 of the origin."""
-    return contraction.uncontract(points)
 
 
 def sample_points(rays: Rays, packed: RaySamples, *, backend: str = "auto") -> Tensor:
@@ -288,6 +265,25 @@ def sdf_mlp_with_gradient(
     followed these by the Jacobian, but the Jacobian did not: so cameras that the points come from are moved by what is
     seen, and neither by normals nor by the length of the gradient through second derivatives of the encoding."""
     return module("mlp", backend, features).sdf_mlp_with_gradient(points, features, jacobian, layers)
+
+
+def encode_sdf(
+    points: Tensor,
+    table: Tensor,
+    spec: GridSpec,
+    layers: Layers,
+    active_levels: int | None = None,
+    count: Tensor | None = None,
+    *,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Output 0 (S,) of a network over a hash grid, all its outputs (S, dim_out), the gradient (S, 3) of output 0: what
+    `sdf_mlp_with_gradient` makes of `hash_encode`, at one go.
+
+    points: (S, 3) in [0, 1]; table, active_levels and count as in `hash_encode`; layers as in `sdf_mlp_with_gradient`.
+    With `layers.allow_fp16` a backend may keep the Jacobian of the features, and so the gradient, to 11 bits.
+    Differentiable, once, in points, as there, table and layers, through all three."""
+    return module("fields", backend, table).encode_sdf(points, table, spec, active_levels, count, layers)
 
 
 def follow_points(features: Tensor, points: Tensor, jacobian: Tensor) -> Tensor:

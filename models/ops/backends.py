@@ -13,13 +13,18 @@ from types import ModuleType
 
 from torch import Tensor, float16, float32
 
-from models.ops.refusals import Guarded
+from models.ops.grid import GridSpec
+from models.ops.layers import Layers
+from models.ops.refusals import COMPOSED, Guarded
 from utils.errors import ConfigError
 
 BACKENDS = ("auto", "reference", "numba", "triton", "tinycudann")
 FAMILIES = {
     "numba": ("hash", "rays", "reflection", "adam"),
-    "triton": ("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp", "patches", "adam"),
+    "triton": (
+        *("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp", "patches"),
+        *("fields", "adam"),
+    ),
     "tinycudann": ("hash", "mlp"),
 }  # those with kernels of their own
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the CPU, slowly: for tests
@@ -27,7 +32,29 @@ os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # as before Triton 3.9, 
 log = logging.getLogger(__name__)
 
 
-def module(family: str, backend: str, tensor: Tensor) -> ModuleType | Guarded:
+class Parts:
+    """Operations that are made of those of other families, by one backend."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend, self.__name__ = backend, f"models.ops.{backend}.fields"
+
+    def encode_sdf(
+        self,
+        points: Tensor,
+        table: Tensor,
+        spec: GridSpec,
+        active_levels: int | None,
+        count: Tensor | None,
+        layers: Layers,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Distance, outputs and gradient as in `models.ops.encode_sdf`."""
+        grid = module("hash", self.backend, table)
+        features, jacobian = grid.hash_encode(points.detach(), table, spec, active_levels, count)
+        network = module("mlp", self.backend, features)
+        return network.sdf_mlp_with_gradient(points, features, jacobian, layers)
+
+
+def module(family: str, backend: str, tensor: Tensor) -> ModuleType | Guarded | Parts:
     """The module that implements a family of operations for a tensor; fast backends are imported when first used.
 
     Under "tinycudann" only the hash grid and networks are that package's, all other families are those of "auto".
@@ -36,6 +63,8 @@ def module(family: str, backend: str, tensor: Tensor) -> ModuleType | Guarded:
         raise ValueError(f"Expected backend to be one of {', '.join(BACKENDS)}. Got '{backend}'.")
     if backend == "tinycudann":
         _require_tinycudann(tensor)
+        if family in COMPOSED:
+            return Parts(backend)
         backend = "tinycudann" if family in FAMILIES["tinycudann"] else "auto"
     if backend == "auto":
         backend = next((name for name in ("numba", "triton") if _serves(name, tensor)), "reference")
@@ -44,7 +73,9 @@ def module(family: str, backend: str, tensor: Tensor) -> ModuleType | Guarded:
             f"model.backend={backend}: expected float32 on a CPU for numba, on a GPU for triton; got {tensor.dtype} on "
             f"{tensor.device}. Use model.backend=auto, or choose the device with --gpu."
         )
-    if family not in FAMILIES.get(backend, (family,)) or not _installed(backend):
+    if family not in FAMILIES.get(backend, ()) or not _installed(backend):
+        if family in COMPOSED:
+            return Parts(backend)
         backend = "reference"
     if backend == "triton":
         return _kernels(family, tensor.device.type)
@@ -53,8 +84,8 @@ def module(family: str, backend: str, tensor: Tensor) -> ModuleType | Guarded:
 
 @cache
 def _kernels(family: str, device: str) -> Guarded:
-    """Triton's, and the reference where they do not compile."""
-    return Guarded(family, device)
+    """Triton's, and the reference, or the parts of what has such, where they do not compile."""
+    return Guarded(family, device, Parts("triton") if family in COMPOSED else None)
 
 
 def uses_triton(backend: str, tensor: Tensor) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 log = logging.getLogger(__name__)
+COMPOSED = ("fields",)  # families whose operations are made of others, which compute them where there is no kernel
 REFUSED: set[str] = set()  # operations, as family.function, whose kernels were refused in this process
 # what a compiler says that has no error of its own kind
 _COMPILERS = ("PassManager::run failed", "failed to translate", "kernel image is invalid", "no kernel image")
@@ -34,9 +35,12 @@ def refuse(operation: str, error: Exception) -> None:
     if operation in REFUSED:
         return
     REFUSED.add(operation)
+    composed = operation.partition(".")[0] in COMPOSED
     log.warning(
-        "the Triton kernel of %s does not compile for this card: plain PyTorch computes it, many times slower (%s)",
-        *(operation, reason(error)),
+        "the Triton kernel of %s does not compile for this card: %s (%s)",
+        operation,
+        "its parts are computed one by one" if composed else "plain PyTorch computes it, many times slower",
+        reason(error),
     )
 
 
@@ -49,13 +53,13 @@ def reason(error: BaseException) -> str:
 
 
 class Guarded:
-    """The operations of a family as Triton's kernels compute them on one type of device, or the reference those whose
-    kernels are refused."""
+    """The operations of a family as Triton's kernels compute them on one type of device, or, those whose kernels are
+    refused, `otherwise`; the reference if that is None."""
 
-    def __init__(self, family: str, device: str) -> None:
+    def __init__(self, family: str, device: str, otherwise: Any = None) -> None:
         self.family, self.device, self.__name__ = family, device, f"models.ops.triton.{family}"
         self._kernels = importlib.import_module(self.__name__)
-        self._reference = importlib.import_module(f"models.ops.reference.{family}")
+        self._otherwise = otherwise or importlib.import_module(f"models.ops.reference.{family}")
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
@@ -76,7 +80,7 @@ class Guarded:
             value.float() if isinstance(value, Tensor) and value.dtype == torch.float16 else value for value in args
         ]
         with torch.autocast(self.device, enabled=False):
-            return getattr(self._reference, name)(*full)
+            return getattr(self._otherwise, name)(*full)
 
 
 def backward_of(*operations: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

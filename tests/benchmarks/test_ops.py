@@ -32,6 +32,8 @@ def test_every_operation_backend_and_pass_has_a_row(content: dict) -> None:
             for step in ("forward", "backward"):
                 assert ("hash_encode", points, backend, step) in found
                 assert ("hash_features", points, backend, step) in found
+    for backend in ("numba", "reference"):
+        assert {("encode_sdf 35-64-13", "rays", backend, step) for step in ("forward", "backward")} <= found
     for op in ("sdf_mlp_with_gradient 35-64-13", "mlp 32-64-16", "mlp 32-64-64-3", "neus_alpha", "composite"):
         assert {(op, "rays", "reference", "forward"), (op, "rays", "reference", "backward")} <= found
     assert {("ncc", "rays", "torch", "forward"), ("ncc", "rays", "torch", "backward")} <= found

@@ -55,7 +55,7 @@ class _HashEncode(torch.autograd.Function):
         count: Tensor | None,
         with_jacobian: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        features, jacobian = gather(points, table, spec, active, count, with_jacobian)
+        features, jacobian = gather(points, table, spec, active, count, torch.float32 if with_jacobian else None)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(points, *([count] if count is not None else []))
         ctx.spec, ctx.active, ctx.table_shape = spec, active, table.shape
@@ -68,21 +68,23 @@ class _HashEncode(torch.autograd.Function):
         ctx: FunctionCtx, grad_features: Tensor | None, grad_jacobian: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         points, *count = ctx.saved_tensors
-        grad_table = scatter(
-            points, ctx.table_shape, ctx.spec, ctx.active, count[0] if count else None, grad_features, grad_jacobian
-        )
+        count = count[0] if count else None
+        slope = None
+        if grad_jacobian is not None:
+            slope = (grad_jacobian, *(grad_jacobian.stride(axis) for axis in (1, 2, 0)))
+        grad_table = scatter(points, ctx.table_shape, ctx.spec, ctx.active, count, grad_features, slope)
         return None, grad_table, None, None, None, None
 
 
 def gather(
-    points: Tensor, table: Tensor, spec: GridSpec, active: int, count: Tensor | None, with_jacobian: bool
+    points: Tensor, table: Tensor, spec: GridSpec, active: int, count: Tensor | None, slopes: torch.dtype | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Features (L*F, S) and Jacobian (3, L*F, S) or None; zero for points from `count` on."""
+    """Features (L*F, S) and, in that type, Jacobian (3, L*F, S), or None; zero for points from `count` on."""
     points = points.contiguous()
     words = table.detach().contiguous().view(torch.int64)
     S, LF = points.shape[0], spec.output_dim
     create = points.new_empty if active == spec.num_levels else points.new_zeros
-    features, jacobian = create(LF, S), create(3, LF, S) if with_jacobian else None
+    features, jacobian = create(LF, S), None if slopes is None else create(3, LF, S, dtype=slopes)
     if S and active:
         scales, layouts = _levels(spec, points.device)
         kernels.gather_kernel[(triton.cdiv(S, FORWARD["BLOCK"]), active)](
@@ -91,13 +93,12 @@ def gather(
             scales=scales,
             layouts=layouts,
             features=features,
-            jacobian=features if jacobian is None else jacobian,
+            jacobian=jacobian,
             count=points if count is None else count,
             S=S,
             LF=LF,
             PAIRS=spec.features_per_level // 2,
             COUNTED=count is not None,
-            JACOBIAN=with_jacobian,
             **FORWARD,
         )
     return features, jacobian
@@ -110,35 +111,31 @@ def scatter(
     active: int,
     count: Tensor | None,
     grad_features: Tensor | None,
-    grad_jacobian: Tensor | None,
+    slope: tuple | None,
+    direction: tuple | None = None,
 ) -> Tensor:
-    """Gradient of the table from those of features (L*F, S) and Jacobian (3, L*F, S); either may be None."""
+    """Gradient of the table from those of features (L*F, S) and of the Jacobian; either may be None.
+
+    slope: that of the Jacobian with its strides of features, points and axes; or, with a direction (S, 3) and its
+    strides of axes and points, a factor (L*F, S) with its strides: then their product is that of the Jacobian."""
     points = points.contiguous()
     grad_table = points.new_zeros(table_shape)
     S = points.shape[0]
-    if S and active and (grad_features is not None or grad_jacobian is not None):
-        value, value_strides = (points, (0, 0)) if grad_features is None else (grad_features, grad_features.stride())
-        slope, slope_strides = (points, (0, 0, 0)) if grad_jacobian is None else (grad_jacobian, grad_jacobian.stride())
+    if S and active and (grad_features is not None or slope is not None):
         scales, layouts = _levels(spec, points.device)
         pairs = spec.features_per_level // 2
         kernels.scatter_kernel[(triton.cdiv(S, BACKWARD["BLOCK"] * BACKWARD["RUN"]), active * pairs)](
             points=points,
-            value=value,
+            value=None if grad_features is None else (grad_features, *grad_features.stride()),
             slope=slope,
+            direction=direction,
             scales=scales,
             layouts=layouts,
             grad_table=grad_table,
             count=points if count is None else count,
             S=S,
-            value_k=value_strides[0],
-            value_s=value_strides[1],
-            slope_d=slope_strides[0],
-            slope_k=slope_strides[1],
-            slope_s=slope_strides[2],
             PAIRS=pairs,
             COUNTED=count is not None,
-            VALUE=grad_features is not None,
-            JACOBIAN=grad_jacobian is not None,
             PACKED=not INTERPRETING and adds_pairs(points.device),
             **BACKWARD,
         )

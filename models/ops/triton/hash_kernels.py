@@ -6,6 +6,7 @@ import triton.language as tl
 from models.ops.grid import PRIMES
 
 _PRIME_Y, _PRIME_Z = tl.constexpr(PRIMES[1]), tl.constexpr(PRIMES[2])
+_MAX_FP16 = tl.constexpr(65504.0)
 
 
 @triton.jit
@@ -118,6 +119,14 @@ def _rows(cell, layout):
 
 
 @triton.jit
+def _store_slope(target, value, mask):
+    """Writes a slope; where it is kept as float16, one that is larger than that holds is cut off. A NaN stays one."""
+    if target.dtype.element_ty == tl.float16:
+        value = tl.where(value > _MAX_FP16, _MAX_FP16, tl.where(value < -_MAX_FP16, -_MAX_FP16, value))
+    tl.store(target, value, mask)
+
+
+@triton.jit
 def gather_kernel(
     points,
     words,
@@ -130,7 +139,6 @@ def gather_kernel(
     LF,
     PAIRS: tl.constexpr,
     COUNTED: tl.constexpr,
-    JACOBIAN: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     level = tl.program_id(1)
@@ -157,39 +165,50 @@ def gather_kernel(
         k = ((level * PAIRS + pair) * 2).to(tl.int64)
         tl.store(features + k * S + s, low, inside)
         tl.store(features + (k + 1) * S + s, high, inside)
-        if JACOBIAN:
+        if jacobian is not None:
             plane = LF.to(tl.int64) * S
-            tl.store(jacobian + k * S + s, low_x * slope[0], inside)
-            tl.store(jacobian + (k + 1) * S + s, high_x * slope[0], inside)
-            tl.store(jacobian + plane + k * S + s, low_y * slope[1], inside)
-            tl.store(jacobian + plane + (k + 1) * S + s, high_y * slope[1], inside)
-            tl.store(jacobian + 2 * plane + k * S + s, low_z * slope[2], inside)
-            tl.store(jacobian + 2 * plane + (k + 1) * S + s, high_z * slope[2], inside)
+            near = jacobian + k * S + s
+            _store_slope(near, low_x * slope[0], inside)
+            _store_slope(near + S, high_x * slope[0], inside)
+            _store_slope(near + plane, low_y * slope[1], inside)
+            _store_slope(near + plane + S, high_y * slope[1], inside)
+            _store_slope(near + 2 * plane, low_z * slope[2], inside)
+            _store_slope(near + 2 * plane + S, high_z * slope[2], inside)
 
 
 @triton.jit
-def _upstream(value, slope, k, s, strides, factors, valid, VALUE: tl.constexpr, JACOBIAN: tl.constexpr):
+def _upstream(value, slope, direction, k, s, factors, valid):
     """Gradients of one feature and of its slopes per cell."""
     g = tl.zeros_like(factors[0])
     gx, gy, gz = g, g, g
-    if VALUE:
-        g = tl.load(value + k * strides[0] + s * strides[1], valid, other=0.0).to(tl.float32)
-    if JACOBIAN:
-        base = slope + k * strides[3] + s * strides[4]
-        gx = tl.load(base, valid, other=0.0).to(tl.float32) * factors[0]
-        gy = tl.load(base + strides[2], valid, other=0.0).to(tl.float32) * factors[1]
-        gz = tl.load(base + 2 * strides[2], valid, other=0.0).to(tl.float32) * factors[2]
+    if value is not None:
+        g = tl.load(value[0] + k * value[1] + s * value[2], valid, other=0.0).to(tl.float32)
+    if slope is not None:
+        base = slope[0] + k * slope[1] + s * slope[2]
+        gx = tl.load(base, valid, other=0.0).to(tl.float32)
+        gy, gz = gx, gx
+        if direction is None:
+            gy = tl.load(base + slope[3], valid, other=0.0).to(tl.float32)
+            gz = tl.load(base + 2 * slope[3], valid, other=0.0).to(tl.float32)
+        gx, gy, gz = gx * factors[0], gy * factors[1], gz * factors[2]
     return g, gx, gy, gz
 
 
 @triton.jit
-def _received(points, value, slope, strides, k, s, end, scale, VALUE: tl.constexpr, JACOBIAN: tl.constexpr):
+def _received(points, value, slope, direction, k, s, end, scale):
     """Cells of points, whether they count, and what the cells' 8 corners receive for two features."""
     valid = s < end
     cell, f, factors = _cell(points, s, valid, scale)
-    g, gx, gy, gz = _upstream(value, slope, k, s, strides, factors, valid, VALUE, JACOBIAN)
+    if direction is not None:
+        toward = direction[0] + s * direction[2]
+        factors = (
+            factors[0] * tl.load(toward, valid, other=0.0),
+            factors[1] * tl.load(toward + direction[1], valid, other=0.0),
+            factors[2] * tl.load(toward + 2 * direction[1], valid, other=0.0),
+        )
+    g, gx, gy, gz = _upstream(value, slope, direction, k, s, factors, valid)
     low = _spread(g, gx, gy, gz, f[0], f[1], f[2])
-    g, gx, gy, gz = _upstream(value, slope, k + 1, s, strides, factors, valid, VALUE, JACOBIAN)
+    g, gx, gy, gz = _upstream(value, slope, direction, k + 1, s, factors, valid)
     return cell, valid, low, _spread(g, gx, gy, gz, f[0], f[1], f[2])
 
 
@@ -221,35 +240,31 @@ def scatter_kernel(
     points,
     value,
     slope,
+    direction,
     scales,
     layouts,
     grad_table,
     count,
     S,
-    value_k,
-    value_s,
-    slope_d,
-    slope_k,
-    slope_s,
     PAIRS: tl.constexpr,
     COUNTED: tl.constexpr,
-    VALUE: tl.constexpr,
-    JACOBIAN: tl.constexpr,
     PACKED: tl.constexpr,
     RUN: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Each lane takes RUN points in a row. Neighbours along a ray mostly share a coarse cell: what they add to it is
-    summed in registers and leaves for memory when the cell changes."""
+    summed in registers and leaves for memory when the cell changes.
+
+    value: (pointer, strides of features and points); slope: the same and the stride of axes; with a direction
+    (pointer, strides of axes and points) the same without, and the slope along an axis is its product with that."""
     pair = tl.program_id(1) % PAIRS
     layout = _layout(scales, layouts, tl.program_id(1) // PAIRS)
-    strides = (value_k, value_s, slope_d, slope_k, slope_s)
     first = tl.program_id(0).to(tl.int64) * BLOCK * RUN + tl.arange(0, BLOCK) * RUN
     end = tl.minimum(S, tl.load(count)) if COUNTED else S
     k = (tl.program_id(1) * 2).to(tl.int64)
-    cell, pending, low, high = _received(points, value, slope, strides, k, first, end, layout[0], VALUE, JACOBIAN)
+    cell, pending, low, high = _received(points, value, slope, direction, k, first, end, layout[0])
     for step in tl.static_range(1, RUN):
-        upstream = _received(points, value, slope, strides, k, first + step, end, layout[0], VALUE, JACOBIAN)
+        upstream = _received(points, value, slope, direction, k, first + step, end, layout[0])
         own = upstream[0]
         moved = (own[0] != cell[0]) | (own[1] != cell[1]) | (own[2] != cell[2]) | ~upstream[1]
         _flush(grad_table, cell, layout, low, high, moved & pending, pair, PAIRS, PACKED)

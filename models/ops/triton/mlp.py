@@ -11,7 +11,7 @@ from models.ops.cards import card_of
 from models.ops.layers import Layers
 from models.ops.reference import mlp as reference_mlp
 from models.ops.refusals import backward_of
-from models.ops.triton.sdf import sdf_mlp_with_gradient
+from models.ops.triton.fields import sdf_mlp_with_gradient
 from models.ops.triton.tiles import (
     OUTPUTS,
     activate,

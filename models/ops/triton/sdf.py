@@ -1,21 +1,19 @@
 """The network of an SDF on a GPU: outputs with the spatial gradient of the distance, and the backward pass of both."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
 
-from models.ops import fused
 from models.ops.cards import card_of
 from models.ops.layers import Layers
-from models.ops.reference import mlp as reference_mlp
-from models.ops.refusals import backward_of
 from models.ops.triton.tiles import (
     BETA,
     OUTPUTS,
     activate,
-    is_supported,
     launch_options,
     linear,
     load_tile,
@@ -29,99 +27,88 @@ from models.ops.triton.tiles import (
     sum_gradients,
     tile_shape,
     transposed,
-    without_autocast,
 )
 
 GRADIENT = {"BLOCK": 128, "num_warps": 4}  # a sample for each thread
 
 
-def _planes(jacobian: Tensor | None) -> tuple | None:
-    return None if jacobian is None else tuple(transposed(plane) for plane in jacobian.unbind(-1))
+def constants(layers: Layers, num_features: int) -> dict[str, Any]:
+    """What the kernels are compiled for."""
+    shape = tile_shape(num_features, layers.weights)
+    types = operand_precision(card_of(layers.weights[0].device), layers.allow_fp16, shape)
+    shape |= {name: types[name] for name in ("FORWARD", "BACKWARD")}
+    return shape | {"EXTRA": layers.weights[0].shape[1] - num_features, "SOFTPLUS": layers.softplus}
 
 
-def sdf_mlp_with_gradient(
-    points: Tensor, features: Tensor, jacobian: Tensor, layers: Layers
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Distance, outputs and gradient as in `models.ops.sdf_mlp_with_gradient`, all float32."""
-    if not is_supported(layers, fused.SDF_WITH_GRADIENT, features, jacobian):
-        with without_autocast(features):
-            return reference_mlp.sdf_mlp_with_gradient(points, features.float(), jacobian.float(), layers)
-    settings = layers.softplus, layers.allow_fp16
-    return _SDFWithGradient.apply(points, features, jacobian, *settings, *layers.weights, *layers.biases)
+def evaluate(
+    points: Tensor, features: Tensor, jacobian: Tensor, layers: Sequence[Tensor | None], settings: dict[str, Any]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Distance, outputs, gradient, and (S, K) the gradient of the distance by the features; layers: weights, then
+    biases."""
+    points, S, extra = points.float().contiguous(), len(points), settings["EXTRA"]
+    sdf, value, gradient = points.new_empty(S), points.new_empty(S, settings["D"]), points.new_empty(S, 3)
+    cotangent = points.new_empty(extra + settings["K"], S)
+    options = launch_options(card_of(points.device).tiles.forward, settings["HIDDEN"])
+    _forward[(triton.cdiv(S, options["BLOCK"]),)](
+        points=points,
+        features=transposed(features),
+        layers=_contiguous(layers),
+        sdf=sdf,
+        value=transposed(value),
+        cotangent=cotangent,
+        S=S,
+        **settings,
+        **options,
+    )
+    _spatial_gradient[(triton.cdiv(S, GRADIENT["BLOCK"]),)](
+        cotangent, _planes(jacobian), gradient, S, K=settings["K"], EXTRA=extra, **GRADIENT
+    )
+    return sdf, value, gradient, cotangent[extra:].t()
 
 
-class _SDFWithGradient(torch.autograd.Function):
-    """First order in points, features, Jacobian and layers; the backward pass computes the hidden layer again."""
+def differentiate(
+    points: Tensor,
+    features: Tensor,
+    jacobian: Tensor,
+    layers: Sequence[Tensor | None],
+    settings: dict[str, Any],
+    grads: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+) -> tuple[Tensor | None, Tensor | None, list[Tensor | None]]:
+    """Gradients of points, features and layers from those of distance, outputs and gradient; the hidden layer is
+    computed again. That of the Jacobian is a product: the gradient of the distance by the features, as `evaluate`
+    returns it, times the gradient of the spatial gradient.
 
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx,
-        points: Tensor,
-        features: Tensor,
-        jacobian: Tensor,
-        softplus: bool,
-        allow_fp16: bool,
-        *layers: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        points, layers = points.float().contiguous(), [None if t is None else t.contiguous() for t in layers]
-        S, K = features.shape
-        shape = tile_shape(K, layers[:2])
-        ctx.shape = shape | {"EXTRA": layers[0].shape[1] - K, "SOFTPLUS": softplus}
-        types = operand_precision(card_of(points.device), allow_fp16, shape)
-        ctx.shape |= {name: types[name] for name in ("FORWARD", "BACKWARD")}
-        sdf, value, gradient = points.new_empty(S), points.new_empty(S, ctx.shape["D"]), points.new_empty(S, 3)
-        cotangent = points.new_empty(layers[0].shape[1], S)
-        options = launch_options(card_of(points.device).tiles.forward, ctx.shape["HIDDEN"])
-        _forward[(triton.cdiv(S, options["BLOCK"]),)](
-            points=points,
-            features=transposed(features),
-            layers=tuple(layers),
-            sdf=sdf,
-            value=transposed(value),
-            cotangent=cotangent,
-            S=S,
-            **ctx.shape,
-            **options,
-        )
-        sizes = {name: ctx.shape[name] for name in ("K", "EXTRA")}
-        grid = (triton.cdiv(S, GRADIENT["BLOCK"]),)
-        _spatial_gradient[grid](cotangent, _planes(jacobian), gradient, S, **sizes, **GRADIENT)
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(points, features, jacobian, *layers)
-        return sdf, value, gradient
+    wanted: whether those of points and features are."""
+    points, (grad_sdf, grad_value, grad_gradient) = points.float().contiguous(), grads
+    grad_points = torch.empty_like(points) if wanted[0] else None
+    grad_features = torch.empty_like(features) if wanted[1] else None
+    partial = partial_gradients(len(points), layers)
+    _backward[(partial.shape[0],)](
+        points=points,
+        features=transposed(features),
+        jacobian=_planes(jacobian),
+        layers=_contiguous(layers),
+        grad_sdf=None if grad_sdf is None else grad_sdf.contiguous(),
+        grad_value=transposed(grad_value),
+        grad_gradient=transposed(grad_gradient),
+        grad_points=grad_points,
+        grad_features=transposed(grad_features),
+        partial=partial,
+        total=partial.shape[1],
+        S=len(points),
+        **settings,
+        **launch_options(card_of(points.device).tiles.backward, settings["HIDDEN"]),
+    )
+    return grad_points, grad_features, sum_gradients(partial, layers)
 
-    @staticmethod
-    @once_differentiable
-    @backward_of("mlp.sdf_mlp_with_gradient")
-    def backward(
-        ctx: FunctionCtx, grad_sdf: Tensor | None, grad_value: Tensor | None, grad_gradient: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        points, features, jacobian, *layers = ctx.saved_tensors
-        S = features.shape[0]
-        grad_sdf = None if grad_sdf is None else grad_sdf.contiguous()
-        wants_points, wants_features, wants_jacobian, *_ = ctx.needs_input_grad
-        grad_points = torch.empty_like(points) if wants_points else None
-        grad_features = torch.empty_like(features) if wants_features else None
-        grad_jacobian = torch.empty_like(jacobian) if wants_jacobian and grad_gradient is not None else None
-        partial = partial_gradients(S, layers)
-        _backward[(partial.shape[0],)](
-            points=points,
-            features=transposed(features),
-            jacobian=_planes(jacobian),
-            layers=tuple(layers),
-            grad_sdf=grad_sdf,
-            grad_value=transposed(grad_value),
-            grad_gradient=transposed(grad_gradient),
-            grad_points=grad_points,
-            grad_features=transposed(grad_features),
-            grad_jacobian=_planes(grad_jacobian),
-            partial=partial,
-            total=partial.shape[1],
-            S=S,
-            **ctx.shape,
-            **launch_options(card_of(points.device).tiles.backward, ctx.shape["HIDDEN"]),
-        )
-        return grad_points, grad_features, grad_jacobian, None, None, *sum_gradients(partial, layers)
+
+def _planes(jacobian: Tensor) -> tuple:
+    return tuple(transposed(plane) for plane in jacobian.unbind(-1))
+
+
+def _contiguous(layers: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    return tuple(None if layer is None else layer.contiguous() for layer in layers)
 
 
 @triton.jit
@@ -213,19 +200,14 @@ def _to_outputs(grad_sdf, grad_value, samples, D, S):
 
 
 @triton.jit
-def _through_gradient(
-    jacobian, grad, grad_jacobian, weighted, w1_tile, w1_position, samples, S, K, PRECISION: tl.constexpr
-):
+def _through_gradient(jacobian, grad, w1_tile, w1_position, samples, S, K, PRECISION: tl.constexpr):
     """What the gradient of the spatial gradient (3, BLOCK) passes on to the cotangents of features (INPUTS, BLOCK) and
-    position (OUTPUTS, BLOCK), and to the weighted slopes (HIDDEN, BLOCK); writes the gradient of the Jacobian."""
+    position (OUTPUTS, BLOCK), and to the weighted slopes (HIDDEN, BLOCK)."""
     columns = tl.arange(0, w1_tile.shape[1])
-    cotangent = multiply(tl.trans(w1_tile), weighted, PRECISION)
-    to_features = tl.zeros_like(cotangent)
+    to_features = tl.zeros((w1_tile.shape[1], samples.shape[0]), tl.float32)
     for axis in tl.static_range(3):
         g = tl.load(grad[0] + axis * grad[1] + samples * grad[2], mask=samples < S, other=0.0)[None, :]
         to_features += g * load_tile(jacobian[axis], columns, samples, K, S)
-        if grad_jacobian is not None:
-            store_tile(grad_jacobian[axis], g * cotangent, columns, samples, K, S)
     to_position = 2.0 * load_tile(grad, tl.arange(0, OUTPUTS), samples, 3, S)
     to_weighted = multiply(w1_tile, to_features, PRECISION)
     to_weighted = multiply_add(w1_position, to_position, to_weighted, PRECISION)
@@ -259,7 +241,6 @@ def _backward(
     grad_gradient,
     grad_points,
     grad_features,
-    grad_jacobian,
     partial,
     total,
     S,
@@ -293,7 +274,7 @@ def _backward(
         if grad_gradient is not None:
             weighted = slope * w_sdf
             to_features, to_position, to_weighted = _through_gradient(
-                jacobian, grad_gradient, grad_jacobian, weighted, w1_tile, w1_position, samples, S, K, BACKWARD
+                jacobian, grad_gradient, w1_tile, w1_position, samples, S, K, BACKWARD
             )
             sum_w1 = multiply_add(weighted, tl.trans(to_features), sum_w1, BACKWARD)
             sum_position = multiply_add(weighted, tl.trans(to_position), sum_position, BACKWARD)

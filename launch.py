@@ -181,12 +181,13 @@ def perform(
         run.check_room(attempt.checkpoint_bytes)
         train(job, attempt, data)
     system, trainer = attempt.system, attempt.alone(job)
-    if mode == "validate":
-        trainer.validate(system, datamodule=data, verbose=False)
-    elif mode == "predict":
-        trainer.predict(system, datamodule=data, return_predictions=False)
-    else:
-        trainer.test(system, datamodule=data, verbose=False)
+    with system.passing():
+        if mode == "validate":
+            trainer.validate(system, datamodule=data, verbose=False)
+        elif mode == "predict":
+            trainer.predict(system, datamodule=data, return_predictions=False)
+        else:
+            trainer.test(system, datamodule=data, verbose=False)
     report = write_metrics(trainer, system, run, job.devices, mode, warned)
     write_used(Path(report["file"]), system.experiment)
     if mode == "train":

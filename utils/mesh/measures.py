@@ -76,9 +76,16 @@ def weld_labels(vertices: np.ndarray) -> np.ndarray:
     return labels
 
 
-@njit(cache=True)
+def count_components(mesh: Mesh) -> int:
+    """The number of components, without vertices that no face uses."""
+    label, used = components(mesh.faces, len(mesh.vertices)), np.zeros(len(mesh.vertices), bool)
+    used[mesh.faces] = True
+    return int(np.count_nonzero(used & (label == np.arange(len(label)))))
+
+
+@njit(cache=True, nogil=True)
 def components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
-    """(V,) int64: for each vertex one of those it is connected with, the same for all of them (union-find)."""
+    """(V,) int64: for each vertex the first that it is connected with, the same for all of them (union-find)."""
     parent = np.arange(num_vertices)
     for face in range(faces.shape[0]):
         for corner in range(2):
@@ -95,7 +102,7 @@ def components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
     return parent
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _area_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Half the cross product of two edges of each face, without the copies that NumPy makes on the way."""
     out = np.empty((faces.shape[0], 3))

@@ -68,15 +68,15 @@ class ExtractedMesh:
     """A mesh that is ready to be written; nothing but its preview needs the model any more."""
 
     mesh: Mesh  # in scene coordinates
-    world_mesh: Mesh
+    world_from_scene: np.ndarray  # (4, 4) similarity
     files: dict[Path, Callable[[Mesh, Path], None]]  # by what writes them
     figures: dict[str, Any]  # of the report
 
     def write(self) -> dict[str, Any]:
         """Writes the files and returns the report of the export."""
-        started = time.perf_counter()
+        started, mesh = time.perf_counter(), transform(self.mesh, self.world_from_scene)
         for path, write in self.files.items():
-            write(self.world_mesh, path)
+            write(mesh, path)
         seconds = self.figures["extraction_seconds"] + time.perf_counter() - started
         return {"files": [path.name for path in self.files], **self.figures, "seconds": round(seconds, 2)}
 
@@ -142,7 +142,7 @@ def extract_mesh(
     }
     paths = [stem.with_name(f"{stem.name}-mc{isosurface.resolution}.{name}") for name in writers]
     files = dict(zip(paths, writers.values(), strict=True))
-    return ExtractedMesh(mesh, transform(mesh, world_from_scene), files, figures)
+    return ExtractedMesh(mesh, world_from_scene, files, figures)
 
 
 def surface_level(model: VolumeModel, threshold: float | str, views: LoadViews | None) -> float:

@@ -30,12 +30,7 @@ def signed_volume(mesh: Mesh) -> float:
 
 def vertex_normals(mesh: Mesh) -> np.ndarray:
     """(V, 3) float32 unit normals: the area-weighted mean over each vertex's faces; +z where a vertex has none."""
-    vectors = area_vectors(mesh)
-    columns = [
-        sum(np.bincount(mesh.faces[:, corner], vectors[:, axis], len(mesh.vertices)) for corner in range(3))
-        for axis in range(3)
-    ]
-    normals = np.stack(columns, axis=1)
+    normals = _sums_at_vertices(area_vectors(mesh), mesh.faces, len(mesh.vertices))
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.where(length > 0, normals / np.where(length > 0, length, 1.0), [0.0, 0.0, 1.0]).astype(np.float32)
 
@@ -112,4 +107,15 @@ def _area_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
         out[face, 0] = 0.5 * (uy * vz - uz * vy)
         out[face, 1] = 0.5 * (uz * vx - ux * vz)
         out[face, 2] = 0.5 * (ux * vy - uy * vx)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _sums_at_vertices(values: np.ndarray, faces: np.ndarray, num_vertices: int) -> np.ndarray:
+    """(V, 3): the sum of the values (F, 3) of the faces (F, 3) that have a vertex as a corner."""
+    out = np.zeros((num_vertices, 3))
+    for face in range(faces.shape[0]):
+        for corner in range(3):
+            for axis in range(3):
+                out[faces[face, corner], axis] += values[face, axis]
     return out

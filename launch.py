@@ -208,6 +208,8 @@ def summarise(report: dict[str, Any], seconds: float) -> str:
     folder, figures = Path(report["file"]).parent, [f"done in {format_duration(seconds)}"]
     figures += [f"training {format_duration(report['train_seconds'])}"] if "train_seconds" in report else []
     figures += [f"{name} {report[name]:.4g}" for name in ("psnr", "ssim") if name in report]
+    if "peak_gpu_memory_mib" in report:
+        figures.append(f"GPU memory {report['peak_gpu_memory_mib'] / 1024:.1f} GiB at most")
     if "mesh_against_gt" in report:
         found = report["mesh_against_gt"]
         figures.append(

@@ -1,6 +1,7 @@
 """Writes the pictures of a pass, and the video that they make, while the next views are rendered."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,7 @@ class FrameWriter:
         self._arriving: Queue[Future[np.ndarray] | object] = Queue(2 * workers)
         self._thread: Thread | None = None
         self._error: BaseException | None = None
+        self._begun, self._seconds = time.perf_counter(), 0.0
         self._kept: list[tuple[Path, dict[str, float]]] = []  # files, and the metrics of what they show
         self._shown: tuple[str, ...] = ()
         self._ended = False  # whether the thread has taken the last entry
@@ -44,10 +46,12 @@ class FrameWriter:
         """How many views have had a file."""
         return len(self._kept)
 
-    def held_out(self, folder: Path) -> dict[str, Any]:
-        """The names of the pictures in a panel, from left to right, and the files in a folder with their metrics."""
+    def figures(self, folder: Path) -> dict[str, Any]:
+        """views_seconds: from the start to the end of `finish`; held_out: the names of the pictures in a panel, from
+        left to right, and the files in a folder with their metrics."""
         files = [{"file": path.relative_to(folder).as_posix(), **metrics} for path, metrics in self._kept]
-        return {"panel": list(self._shown), "views": files}
+        held_out = {"panel": list(self._shown), "views": files}
+        return {"views_seconds": round(self._seconds, 2), "held_out": held_out}
 
     def add(self, view: RenderedView, path: Path | None = None) -> None:
         """A view, and the PNG file for its panel, if it has one. Raises what an earlier frame, or the video, raised."""
@@ -63,6 +67,7 @@ class FrameWriter:
     def finish(self) -> None:
         """Waits until everything is written. Raises what writing raised."""
         self._end(_END)
+        self._seconds = time.perf_counter() - self._begun
         if self._error is not None:
             raise self._error
 

@@ -8,6 +8,7 @@ from typing import Any
 from models.base import VolumeModel
 from systems.configs import Experiment
 from systems.views import PosedViews, Shown
+from utils.environment import peaks_of_stage
 from utils.errors import ReconstructionError
 from utils.mesh import Mesh
 from utils.mesh.decimation import decimate
@@ -34,7 +35,8 @@ class MeshBeside:
         self._pool = ThreadPoolExecutor(1)
         self._model, self._shown, self._truth = model, shown, data.true_mesh
         try:
-            extracted = extract_mesh(model, experiment, stem, data.world_from_scene, views, shown=shown)
+            with peaks_of_stage(model.occupancy.value.device) as self._peaks:
+                extracted = extract_mesh(model, experiment, stem, data.world_from_scene, views, shown=shown)
         except ReconstructionError as error:
             self.failure = error
             return
@@ -58,7 +60,7 @@ class MeshBeside:
             if self.failure is not None:
                 return {"error": str(self.failure)}, {}, None
             written, compared = self._written.result(), self._compared.result()
-            return written, compared, preview_mesh(self._small.result(), self._model, self._shown)
+            return written | self._peaks, compared, preview_mesh(self._small.result(), self._model, self._shown)
 
     def drop(self) -> None:
         """Lets go of what has not begun, after an error elsewhere."""

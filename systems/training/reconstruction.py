@@ -285,8 +285,8 @@ class ReconstructionSystem(pl.LightningModule):
             for index in range(self.data.orbit_views):
                 self.writer.add(self.renderer.orbit(index))
             self.writer.finish()
-        held_out = frames.held_out(self.save_dir)
-        self.report = {**self._mean_metrics("test"), "video": self._video("test").name, "held_out": held_out}
+        video = {"video": self._video("test").name}
+        self.report = self._mean_metrics("test") | video | frames.figures(self.save_dir)
         self.report["mesh"], compared, small = self.mesh.finish()
         if small is not None:
             self.board.show_mesh(small, self.current_step)

@@ -28,7 +28,7 @@ def test_frames_keep_their_order_and_have_files(tmp_path: Path) -> None:
     writer.finish()
     assert [round(int(frame[0, 0, 0]) * NUM / 255) for frame in seen] == list(range(NUM))
     assert all((read_image(tmp_path / f"{number}.png") == seen[number]).all() for number in range(NUM))
-    held_out = writer.held_out(tmp_path)
+    held_out = writer.figures(tmp_path)["held_out"]
     assert held_out["panel"] == ["rgb", "depth"]
     assert held_out["views"][3] == {"file": "3.png", "psnr": 3 / NUM}
 

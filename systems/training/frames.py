@@ -16,6 +16,7 @@ from systems.training.evaluation import RenderedView
 from utils.images import write_png
 
 MAX_WORKERS = 8  # views that are made pictures of at a time
+MAX_WAITING_BYTES = 2**30  # of the views that wait, where these are large: then few do
 _END, _DROP = object(), object()  # behind the last frame; where the rest does not come
 
 
@@ -31,9 +32,9 @@ class FrameWriter:
     def __init__(self, video: Callable[[Iterator[np.ndarray]], None] | None = None) -> None:
         """video: takes the frames (H, W', 3) uint8 as they come, in a thread of its own; None: there is no video."""
         self._video = video or deque(maxlen=0).extend
-        workers = min(MAX_WORKERS, os.cpu_count() or 1)
-        self._pool = ThreadPoolExecutor(workers)
-        self._arriving: Queue[Future[np.ndarray] | object] = Queue(2 * workers)
+        self._workers = min(MAX_WORKERS, os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(self._workers)
+        self._arriving: Queue[Future[np.ndarray] | object] = Queue()
         self._thread: Thread | None = None
         self._error: BaseException | None = None
         self._begun, self._seconds = time.perf_counter(), 0.0
@@ -58,6 +59,8 @@ class FrameWriter:
         if self._error is not None:
             raise self._error
         if self._thread is None:
+            size = sum(image.nbytes for image in view.images.values())
+            self._arriving = Queue(max(1, min(2 * self._workers, MAX_WAITING_BYTES // size)))
             self._thread = Thread(target=self._write, daemon=True)
             self._thread.start()
         self._shown = view.shown

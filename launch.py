@@ -181,12 +181,13 @@ def perform(
         run.check_room(attempt.checkpoint_bytes)
         train(job, attempt, data)
     system, trainer = attempt.system, attempt.alone(job)
-    if mode == "validate":
-        trainer.validate(system, datamodule=data, verbose=False)
-    elif mode == "predict":
-        trainer.predict(system, datamodule=data, return_predictions=False)
-    else:
-        trainer.test(system, datamodule=data, verbose=False)
+    with system.passing():
+        if mode == "validate":
+            trainer.validate(system, datamodule=data, verbose=False)
+        elif mode == "predict":
+            trainer.predict(system, datamodule=data, return_predictions=False)
+        else:
+            trainer.test(system, datamodule=data, verbose=False)
     report = write_metrics(trainer, system, run, job.devices, mode, warned)
     write_used(Path(report["file"]), system.experiment)
     if mode == "train":
@@ -207,6 +208,8 @@ def summarise(report: dict[str, Any], seconds: float) -> str:
     folder, figures = Path(report["file"]).parent, [f"done in {format_duration(seconds)}"]
     figures += [f"training {format_duration(report['train_seconds'])}"] if "train_seconds" in report else []
     figures += [f"{name} {report[name]:.4g}" for name in ("psnr", "ssim") if name in report]
+    if "peak_gpu_memory_mib" in report:
+        figures.append(f"GPU memory {report['peak_gpu_memory_mib'] / 1024:.1f} GiB at most")
     if "mesh_against_gt" in report:
         found = report["mesh_against_gt"]
         figures.append(

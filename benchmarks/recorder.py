@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,8 +134,7 @@ def held_out_psnr(trainer: pl.Trainer, system: pl.LightningModule, views: int | 
     with torch.no_grad(), trainer.precision_plugin.val_step_context():
         for index in np.linspace(0, len(photographs) - 1, count).round().astype(int).tolist():
             batch = photographs.image(index, background)
-            rays_at = lambda shift, index=index: photographs.image(index, background, shift).rays  # noqa: E731
-            rgb = render_pixels(model, rays_at, background)["rgb"]
+            rgb = render_pixels(model, partial(photographs.rays, index), background, photographs.size(index))["rgb"]
             psnr.append(peak_signal_noise_ratio(rgb.float(), batch.rgb, data_range=1.0))
     return float(torch.stack(psnr).mean()), count
 

@@ -122,16 +122,12 @@ class SceneData(pl.LightningDataModule):
     def _orbit_path(self) -> np.ndarray:
         return orbit(self.scene("test").c2w, self.orbit_views or DEFAULT_ORBIT)
 
-    def orbit(
-        self, index: int, device: torch.device, shift: torch.Tensor | None = None
-    ) -> tuple[Rays, tuple[int, int]]:
-        """Rays of one orbit frame and its size (W, H); the camera is that of the first test view.
-
-        shift: (2,) of all rays from the centres of their pixels."""
+    def orbit(self, index: int, device: torch.device, pixel: torch.Tensor, shift: torch.Tensor) -> Rays:
+        """Rays of pixels (R,) of one orbit frame, see `RaySampler.view`; the camera, and the size of the frame, are
+        those of the first test view."""
         scene: Scene = self.scene("test")
         views = self.views("test", device)
-        size = views.size(0)
-        return views.view(self.orbit_path()[index], scene.intrinsics[0], size, shift), size
+        return views.view(self.orbit_path()[index], scene.intrinsics[0], views.size(0), pixel, shift)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """For a checkpoint: the points that were triangulated for the training, if any."""

@@ -187,16 +187,23 @@ class RaySampler:
         points = object_points(self.scene, radius)
         return None if points is None else torch.from_numpy(points).to(self.device)
 
-    def image(self, index: int, background: Tensor, shift: Tensor | None = None) -> RayBatch:
-        """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]; shift: (2,) of all
-        rays from the centres of their pixels."""
-        start = int(self.scene.offsets[index])
-        width, height = self.size(index)
-        pixel = torch.arange(start, start + width * height, device=self.device)
-        shifts = None if shift is None else shift.to(self.device).expand(len(pixel), 2)
-        image = torch.full_like(pixel, index)
+    def image(self, index: int, background: Tensor) -> RayBatch:
+        """All pixels of one image, row by row: R = width * height. background: (3,) sRGB in [0, 1]."""
+        pixel, image = self._of_image(index)
         kept = None if self.kept is None else self.kept.kept[pixel]
-        return replace(self._look_up(pixel, image, background, shifts), kept=kept)
+        return replace(self._look_up(pixel, image, background, None), kept=kept)
+
+    def rays(self, index: int, within: Tensor, shift: Tensor) -> Rays:
+        """The rays (R,) of pixels within (R,) one image, counted row by row; shift: (R, 2) or (2,) from their centres,
+        in pixels."""
+        pixel, image = (values[within] for values in self._of_image(index))
+        return self._look_up(pixel, image, torch.zeros(3, device=self.device), shift.expand(len(within), 2)).rays
+
+    def _of_image(self, index: int) -> tuple[Tensor, Tensor]:
+        """Indices (R,) of all pixels of an image, row by row, and that image for each."""
+        start, (width, height) = int(self.scene.offsets[index]), self.size(index)
+        pixel = torch.arange(start, start + width * height, device=self.device)
+        return pixel, torch.full_like(pixel, index)
 
     def _look_up(self, pixel: Tensor, image: Tensor, background: Tensor, shift: Tensor | None) -> RayBatch:
         """The batch of pixels (R,) and their images (R,), each ray in the lighting of its photograph."""
@@ -210,15 +217,15 @@ class RaySampler:
         c2w: Tensor | np.ndarray,
         intrinsics: Tensor | np.ndarray,
         size: tuple[int, int],
+        pixel: Tensor | None = None,
         shift: Tensor | None = None,
     ) -> Rays:
-        """Rays of all pixels, row by row, of a camera that need not be one of the scene's.
+        """Rays of pixels (R,) of a camera that need not be one of the scene's, counted row by row; None: all of them.
 
-        c2w: (3, 4) in the scene frame; intrinsics: (4,) fx, fy, cx, cy for `size` (width, height); shift: (2,) of all
-        rays from the centres of their pixels."""
+        c2w: (3, 4) in the scene frame; intrinsics: (4,) fx, fy, cx, cy for `size` (width, height); shift: (R, 2) or
+        (2,) from the centres of the pixels."""
         width, height = size
-        pixel = torch.arange(width * height, device=self.device)
+        pixel = torch.arange(width * height, device=self.device) if pixel is None else pixel
         c2w = torch.as_tensor(c2w, dtype=torch.float32, device=self.device)
         intrinsics = torch.as_tensor(intrinsics, dtype=torch.float32, device=self.device)
-        shifts = None if shift is None else shift.to(self.device)
-        return pixel_rays(pixel % width, pixel // width, c2w, intrinsics, self.scene.near, self.scene.far, shifts)
+        return pixel_rays(pixel % width, pixel // width, c2w, intrinsics, self.scene.near, self.scene.far, shift)

@@ -177,6 +177,9 @@ class VolumeModelConfig:
     # 1 or an even number of rays through random places of a pixel, whose mean is compared with it: edges are sharp
     # where one ray would learn the blur of a pixel; where there are several, views are rendered with sixteen or more
     rays_per_pixel: Annotated[int, Range(1, 256)] = 1
+    # which pixels of a view these are for: those on edges of colour, opacity or depth, while one ray through its centre
+    # is enough for another; or all of them
+    view_rays: Literal["edges", "all"] = "edges"
     dynamic_ray_sampling: bool = True  # as many rays as the sample budget holds; false: train_num_rays
     batch_image_sampling: bool = True  # rays of a step come from all images; false: from one
     randomized: bool = True  # samples are jittered along the ray

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from models import ops
 from models.base import MIN_OPACITY, RenderOutput, VolumeModel, over_background
@@ -16,9 +17,14 @@ from utils.cameras import spread_in_pixel
 from utils.memory import HalvingChunks
 from utils.rays import Rays, RaySamples
 
-RaysAt = Callable[[Tensor], Rays]
+# The rays (R,) of pixels (R,), counted row by row, at shifts (R, 2) or (2,) from their centres, in pixels.
+RaysAt = Callable[[Tensor, Tensor], Rays]
 MIN_CHUNK = 64  # rays: with fewer a view would take hours
 MIN_RAYS_PER_PIXEL = 16  # of a view, if a training step has several rays per pixel
+# A pixel is an edge where a second difference to neighbours across from each other is larger: of colours and opacity in
+# [0, 1], and of the depth as a share of it. What is smooth has the colour of its centre, to a 24th of that difference.
+COLOUR_EDGE, DEPTH_EDGE = 0.01, 0.02
+RAYS_AT_ONCE = 2**18  # of several in a pixel; they take their places in memory before they are marched in chunks
 
 
 @dataclass(frozen=True)
@@ -33,19 +39,47 @@ ON_CPU = BatchSizes(chunks=1, window=8)
 ON_GPU = BatchSizes(chunks=40, window=12)  # few rays leave kernels idle; the host reads the size of each window
 
 
-def render_pixels(model: VolumeModel, rays_at: RaysAt, background: Tensor) -> dict[str, Tensor]:
-    """As `render_rays`, but means over several rays of each pixel, evenly spread; one ray if model.rays_per_pixel is 1.
+def render_pixels(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
+    """As `render_rays`, for all pixels of a view, size = (W, H), row by row; one ray each if model.rays_per_pixel is 1.
 
-    Otherwise at least MIN_RAYS_PER_PIXEL: in training many steps make up for few rays in each, a view has one chance.
+    Otherwise pixels are means over several rays, evenly spread: at least MIN_RAYS_PER_PIXEL, since in training many
+    steps make up for few rays in each, and a view has one chance. With model.view_rays=edges that is so where the view
+    through the centres of the pixels has edges, see `edges_of`; other pixels keep that one ray."""
+    device, each = background.device, model.config.rays_per_pixel
+    places, images = torch.arange(size[0] * size[1], device=device), {}
+    if each == 1 or model.config.view_rays == "edges":
+        images = render_rays(model, rays_at(places, torch.zeros(2, device=device)), background)
+        places = places[:0] if each == 1 else edges_of(images, size).flatten().nonzero()[:, 0]
+        if not len(places):
+            return images
+    shifts = spread_in_pixel(max(MIN_RAYS_PER_PIXEL, each), device)
+    sums: dict[str, Tensor] = {}
+    for some in shifts.split(max(1, RAYS_AT_ONCE // len(places))):
+        rays = rays_at(places.repeat(len(some)), some.repeat_interleave(len(places), 0))
+        more = {
+            name: x.unflatten(0, (len(some), -1)).sum(0) for name, x in render_rays(model, rays, background).items()
+        }
+        sums = {name: x + sums[name] if sums else x for name, x in more.items()}
+    means = {name: x / len(shifts) for name, x in sums.items()}
+    return {name: images[name].index_copy(0, places, x) for name, x in means.items()} if images else means
 
-    rays_at: gives the rays (R,) of all pixels at a shift (2,) from their centres, in pixels."""
-    each = model.config.rays_per_pixel
-    num = max(MIN_RAYS_PER_PIXEL, each) if each > 1 else 1
-    means: dict[str, Tensor] = {}
-    for number, shift in enumerate(spread_in_pixel(num), start=1):
-        images = render_rays(model, rays_at(shift), background)
-        means = {name: image.lerp(means.get(name, image), 1.0 - 1.0 / number) for name, image in images.items()}
-    return means
+
+def edges_of(images: dict[str, Tensor], size: tuple[int, int]) -> Tensor:
+    """(H, W) bool: pixels of a view, size = (W, H), at which its colours, opacity or depths bend, see COLOUR_EDGE.
+
+    images: as `render_rays` returns them. Straight slopes, such as shading and a plane seen aslant, are no edges; lines
+    of a pixel's width and steps are, on both of their sides."""
+    width, height = size
+    opacity = images["opacity"].view(1, height, width)
+    solid = images["depth"].view(1, height, width) * opacity
+    layers = torch.cat([images["rgb"].view(height, width, 3).permute(2, 0, 1), opacity, solid]).float()
+    around = F.pad(layers[None], (1, 1, 1, 1), mode="replicate")[0]
+    bend = torch.zeros_like(layers)
+    for row, column in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        before = around[:, 1 - row : 1 - row + height, 1 - column : 1 - column + width]
+        after = around[:, 1 + row : 1 + row + height, 1 + column : 1 + column + width]
+        bend = torch.maximum(bend, (before - 2.0 * layers + after).abs())
+    return (bend[:4].amax(0) > COLOUR_EDGE) | (bend[4] > DEPTH_EDGE * solid[0].clamp(min=MIN_OPACITY))
 
 
 def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str, Tensor]:

@@ -131,6 +131,8 @@ def read_runs(items: Sequence[str]) -> dict[int, Path]:
 
 def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The metrics of each pair of images and their means, and a table of them."""
+    import torch
+
     from datasets.evaluation.image_pairs import pair_images, read_pair
     from systems.training.evaluation import image_metrics
     from utils.metrics.images import find_lpips
@@ -139,7 +141,7 @@ def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     lpips, images = find_lpips(args.lpips_net), {}
     for paths in pairs:
         pair = read_pair(*paths, background)
-        images[paths[0].name] = image_metrics(*pair) | ({"lpips": lpips(*pair)} if lpips else {})
+        images[paths[0].name] = image_metrics(*map(torch.from_numpy, pair)) | ({"lpips": lpips(*pair)} if lpips else {})
     names = list(next(iter(images.values())))
     mean = {name: float(np.mean([figures[name] for figures in images.values()])) for name in names}
     rows = [["image", *names]]

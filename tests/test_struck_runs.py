@@ -100,10 +100,10 @@ def test_a_signal_does_not_wait_for_the_validation_views(
         os.kill(os.getpid(), signal.SIGTERM)
         return evaluate(model, *args)
 
-    from systems.training.reconstruction import evaluate_view as evaluate
+    from systems.training.rendering import evaluate_view as evaluate
 
     with monkeypatch.context() as patch:
-        patch.setattr("systems.training.reconstruction.evaluate_view", look)
+        patch.setattr("systems.training.rendering.evaluate_view", look)
         assert start(scene, tmp_path) == 143
     assert len(views) == 1
     assert steps_on_disk(run_in(tmp_path)) == [8, 9]

@@ -3,6 +3,8 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -10,6 +12,8 @@ import torch
 
 from utils.platforms import on_windows
 from utils.registry import ROOT
+
+_before_stages: dict[int, int] = {}  # peak bytes of each GPU until its count began anew, see `peaks_of_stage`
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
@@ -34,8 +38,28 @@ def peak_memory(device: torch.device) -> dict[str, float]:
     """Largest memory so far in MiB: of the process and, on a GPU, of torch's allocator there."""
     peaks = {"peak_memory_mib": _peak_bytes() / 2**20}
     if device.type == "cuda":
-        peaks["peak_gpu_memory_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
+        earlier = _before_stages.get(_gpu_index(device), 0)
+        peaks["peak_gpu_memory_mib"] = max(earlier, torch.cuda.max_memory_allocated(device)) / 2**20
     return {name: round(value, 1) for name, value in peaks.items()}
+
+
+@contextmanager
+def peaks_of_stage(device: torch.device) -> Iterator[dict[str, float]]:
+    """Around a stage; what is entered holds its own `peak_gpu_memory_mib` once it has ended, and nothing on a CPU.
+
+    `peak_memory` still knows of what was before."""
+    peaks: dict[str, float] = {}
+    if device.type == "cuda":
+        index = _gpu_index(device)
+        _before_stages[index] = max(_before_stages.get(index, 0), torch.cuda.max_memory_allocated(device))
+        torch.cuda.reset_peak_memory_stats(device)
+    yield peaks
+    if device.type == "cuda":
+        peaks["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+
+
+def _gpu_index(device: torch.device) -> int:
+    return torch.cuda.current_device() if device.index is None else device.index
 
 
 def _peak_bytes() -> int:

@@ -1,6 +1,6 @@
 """From a trained model to mesh files in the user's own coordinates.
 
-`export_mesh` takes these steps:
+`extract_mesh` takes these steps, `ExtractedMesh.write` the last:
 1. extraction: marching cubes finds the level set of the field, in scene coordinates (`extract_surface`); with
    `export.bottom` cut at what the object stands on (solid.py), cavities that no photograph looks into filled before
    (filling.py);
@@ -38,7 +38,7 @@ from utils.mesh import Mesh, transform
 from utils.mesh.decimation import decimate
 from utils.mesh.isosurface import extract_isosurface
 from utils.mesh.level_set import project_to_level
-from utils.mesh.measures import components, vertex_normals
+from utils.mesh.measures import count_components, vertex_normals
 from utils.mesh.view_counts import unseen_area_share, with_view_counts
 from utils.visualise import to_uint8
 
@@ -63,24 +63,53 @@ class LevelSet:
     shown: Shown = as_rendered  # see `export_mesh`
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class ExtractedMesh:
+    """A mesh that is ready to be written; nothing but its preview needs the model any more."""
+
+    mesh: Mesh  # in scene coordinates
+    world_from_scene: np.ndarray  # (4, 4) similarity
+    files: dict[Path, Callable[[Mesh, Path], None]]  # by what writes them
+    figures: dict[str, Any]  # of the report
+
+    def write(self) -> dict[str, Any]:
+        """Writes the files and returns the report of the export."""
+        started, mesh = time.perf_counter(), transform(self.mesh, self.world_from_scene)
+        for path, write in self.files.items():
+            write(mesh, path)
+        seconds = self.figures["extraction_seconds"] + time.perf_counter() - started
+        return {"files": [path.name for path in self.files], **self.figures, "seconds": round(seconds, 2)}
+
+
 def export_mesh(
     model: VolumeModel,
     experiment: Experiment,
     stem: Path,
     world_from_scene: np.ndarray,
     views: LoadViews | None = None,
-    on_mesh: Callable[[Mesh], None] | None = None,
     crop: Callable[[Mesh], Mesh] = lambda mesh: mesh,
     shown: Shown = as_rendered,
 ) -> dict[str, Any]:
-    """Writes `<stem>-mc<R>.<format>` for each export format and returns a report.
+    """Writes `<stem>-mc<R>.<format>` for each export format and returns a report; see `extract_mesh`."""
+    return extract_mesh(model, experiment, stem, world_from_scene, views, crop, shown).write()
+
+
+@torch.no_grad()
+def extract_mesh(
+    model: VolumeModel,
+    experiment: Experiment,
+    stem: Path,
+    world_from_scene: np.ndarray,
+    views: LoadViews | None = None,
+    crop: Callable[[Mesh], Mesh] = lambda mesh: mesh,
+    shown: Shown = as_rendered,
+) -> ExtractedMesh:
+    """The mesh of a model with all that `<stem>-mc<R>.<format>` will hold; writes nothing.
 
     views: photographs, for the level of a density, for masks that keep a small component, for `export.crop` and for
     `export.texture=views`; may be None if the configuration asks for neither a level, a crop nor such a texture;
-    on_mesh: called with the mesh in scene coordinates once the files are written; crop: applied to the extracted mesh,
-    in scene coordinates, before all other steps; shown: makes of the model's colours those of the mesh. Raises
-    ReconstructionError if the field has no surface, and then writes nothing."""
+    crop: applied to the extracted mesh, in scene coordinates, before all other steps; shown: makes of the model's
+    colours those of the mesh. Raises ReconstructionError if the field has no surface."""
     started = time.perf_counter()
     isosurface, config = experiment.model.geometry.isosurface, experiment.export
     writers = {name: registry.find("exporter", name).target for name in config.formats}
@@ -99,28 +128,21 @@ def export_mesh(
         train = views("train")
         mesh = with_view_counts(mesh, (train.camera(index) for index in range(len(train))))
         cleaning["unseen_area_share"] = unseen_area_share(mesh)
-    world_mesh = transform(mesh, world_from_scene)
-    extracted = time.perf_counter()
-    paths = [stem.with_name(f"{stem.name}-mc{isosurface.resolution}.{name}") for name in writers]
-    for path, write in zip(paths, writers.values(), strict=True):
-        write(world_mesh, path)
-    report = {
-        "files": [path.name for path in paths],
+    figures = {
         "resolution": isosurface.resolution,
         "level": level,
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
-        "components": len(np.unique(components(mesh.faces, len(mesh.vertices))[mesh.faces])),
+        "components": count_components(mesh),
         "watertight": cleaning["holes"] == 0,
         **({} if enclosure is None else {"hollows_filled": num_hollows}),
         **cleaning,
         **({"chunk_size": chunks.size} if chunks.size < config.chunk_size else {}),  # where memory ran out
-        "seconds": round(time.perf_counter() - started, 2),
-        "extraction_seconds": round(extracted - started, 2),  # without writing the files
+        "extraction_seconds": round(time.perf_counter() - started, 2),  # without writing the files
     }
-    if on_mesh is not None:
-        on_mesh(mesh)
-    return report
+    paths = [stem.with_name(f"{stem.name}-mc{isosurface.resolution}.{name}") for name in writers]
+    files = dict(zip(paths, writers.values(), strict=True))
+    return ExtractedMesh(mesh, world_from_scene, files, figures)
 
 
 def surface_level(model: VolumeModel, threshold: float | str, views: LoadViews | None) -> float:

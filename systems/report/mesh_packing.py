@@ -33,7 +33,8 @@ def pack_mesh(mesh: Mesh, max_faces: int) -> dict[str, Any]:
     size = float(extent.max())
     nearest = np.arange(len(mesh.vertices))
     if small is not mesh:
-        nearest = cKDTree(mesh.vertices).query(small.vertices)[1]
+        tree = cKDTree(mesh.vertices, compact_nodes=False, balanced_tree=False)  # asked once: built quickly
+        nearest = tree.query(small.vertices, workers=-1)[1]
     normals = vertex_normals(mesh) if mesh.normals is None else mesh.normals
     wide = len(small.vertices) > _STEPS
     return {

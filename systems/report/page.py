@@ -3,13 +3,13 @@
 import logging
 import time
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -17,7 +17,7 @@ from systems.configs import Experiment
 from systems.report.curves import Curve, Plot, plot
 from systems.report.mesh_packing import pack_mesh
 from systems.report.metric_labels import headline, is_cost, label_of, numbers, text_of
-from systems.report.pictures import choose_views, picture_uri, read_held_out, video_uri
+from systems.report.pictures import HeldOut, choose_views, picture_uri, read_held_out, video_uri
 from systems.report.results import RunResults, read_results
 from systems.runs import quickest
 from utils.config import schema
@@ -51,18 +51,22 @@ def write_report(results: RunResults, experiment: Experiment) -> Path:
     """Writes save/report.html and returns its path. Raises DataError if files of the run are damaged."""
     metrics, save = results.metrics, results.folder.save
     video = save / metrics["video"] if "video" in metrics else None
-    chosen = [read_held_out(results, index) for index in choose_views(results, _VIEWS)]
-    packed, caption = packed_mesh(results, MAX_FACES) or (None, "")
+    with ThreadPoolExecutor() as pool:  # decoders, encoders and decimation let go of the interpreter lock
+        packing = pool.submit(packed_mesh, results, MAX_FACES)
+        encoding = pool.submit(video_uri, video) if video and video.is_file() else None
+        shown = list(pool.map(lambda index: _shown_view(results, index), choose_views(results, _VIEWS)))
+        packed, caption = packing.result() or (None, "")
+        encoded = encoding and encoding.result()
     content = {
         "headline": headline(metrics),
         "warnings": shown_warnings(metrics),
         "packed": packed,
         "mesh_caption": caption,
-        "video": video_uri(video) if video and video.is_file() else None,
+        "video": encoded,
         "video_name": video.name if video else "",
         "video_shows": metrics.get("held_out", {}).get("panel", ()),
         "plots": training_plots({"": results}),
-        "views": [replace(view, pictures=_uris(view.pictures)) for view in chosen if view],
+        "views": [view for view in shown if view],
         "num_views": len(metrics.get("held_out", {}).get("views", ())),
         "tables": _tables(metrics),
         "changes": [(change.key, text_of(change.value), text_of(change.default)) for change in changes(experiment)],
@@ -71,8 +75,12 @@ def write_report(results: RunResults, experiment: Experiment) -> Path:
     return write_page(save / "report.html", "report.html", results.name, **content)
 
 
-def _uris(pictures: dict[str, np.ndarray]) -> list[tuple[str, str]]:
-    return [(name, picture_uri(image, _WIDTH)) for name, image in pictures.items()]
+def _shown_view(results: RunResults, index: int) -> HeldOut | None:
+    """A held-out view with (name, data URI) in place of its pictures; None without its file. Raises DataError."""
+    view = read_held_out(results, index)
+    return view and replace(
+        view, pictures=[(name, picture_uri(image, _WIDTH)) for name, image in view.pictures.items()]
+    )
 
 
 def shown_warnings(metrics: dict[str, Any]) -> list[str]:

@@ -21,10 +21,32 @@ from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side
 class RenderedView:
     """One rendered view with its metrics."""
 
-    rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
-    panel: np.ndarray  # (H, W', 3) uint8, pictures of the same size side by side
-    shown: tuple[str, ...]  # names of these pictures: truth (of a photograph), rgb, normal (for an SDF), depth
+    images: dict[str, np.ndarray]  # (H, W, ...) float32 by name: rgb in [0, 1], opacity, depth and, for an SDF, normal
+    truth: np.ndarray | None  # (H, W, 3) float32 in [0, 1], the photograph; None without one
     metrics: dict[str, float]
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """(H, W, 3) float32 in [0, 1]."""
+        return self.images["rgb"]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Names of the pictures of `panel`: truth (of a photograph), rgb, normal (for an SDF), depth."""
+        known = {"truth": self.truth is not None, "rgb": True, "normal": "normal" in self.images, "depth": True}
+        return tuple(name for name, is_known in known.items() if is_known)
+
+    @property
+    def panel(self) -> np.ndarray:
+        """(H, W', 3) uint8, pictures of the same size side by side; computed when it is asked for."""
+        images, opacity = self.images, self.images["opacity"]
+        pictures = {
+            "truth": lambda: self.truth,
+            "rgb": lambda: images["rgb"].clip(0.0, 1.0),
+            "normal": lambda: normal_to_rgb(images["normal"], opacity),
+            "depth": lambda: depth_to_rgb(images["depth"], opacity),
+        }
+        return side_by_side([pictures[name]() for name in self.shown])
 
 
 def evaluate_view(
@@ -41,16 +63,15 @@ def evaluate_view(
     its camera does to the colours."""
     width, height = size
     seen = None if photometry is None else partial(photometry, batch=batch)
-    images = _render(model, rays_at or (lambda shift: batch.rays), batch.background, size, seen)
-    truth = batch.rgb.view(height, width, 3).cpu().numpy()
-    parts = _parts(images, truth)
-    kept = np.ones((height, width), bool) if batch.kept is None else batch.kept.view(height, width).cpu().numpy()
-    metrics = image_metrics(np.where(kept[..., None], images["rgb"], truth), truth)
-    metrics |= {"psnr": psnr(images["rgb"][kept], truth[kept])} if kept.any() else {}
+    images = _render(model, rays_at or (lambda pixel, shift: batch.rays), batch.background, size, seen)
+    rgb, truth = images["rgb"].float(), batch.rgb.view(height, width, 3)
+    kept = torch.ones_like(truth[..., 0], dtype=torch.bool) if batch.kept is None else batch.kept.view(height, width)
+    metrics = image_metrics(torch.where(kept[..., None], rgb, truth), truth)
+    metrics |= {"psnr": psnr(rgb[kept], truth[kept])} if kept.any() else {}
     if batch.mask is not None:
-        inside = kept & (batch.mask.view(height, width).cpu().numpy() > 0.5)
-        metrics |= {"psnr_inside": psnr(images["rgb"][inside], truth[inside])} if inside.any() else {}
-    return RenderedView(images["rgb"], side_by_side(list(parts.values())), tuple(parts), metrics)
+        inside = kept & (batch.mask.view(height, width) > 0.5)
+        metrics |= {"psnr_inside": psnr(rgb[inside], truth[inside])} if inside.any() else {}
+    return RenderedView(_on_host(images), truth.cpu().numpy(), metrics)
 
 
 def render_view(
@@ -58,21 +79,21 @@ def render_view(
 ) -> RenderedView:
     """Renders a view without a photograph, size = (W, H), in the colours that `shown` makes of the model's."""
     images = _render(model, rays_at, background, size, partial(shown, background=background))
-    parts = _parts(images, None)
-    return RenderedView(images["rgb"], side_by_side(list(parts.values())), tuple(parts), {})
+    return RenderedView(_on_host(images), None, {})
 
 
-def image_metrics(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def image_metrics(prediction: Tensor, truth: Tensor) -> dict[str, float]:
     """psnr in dB and ssim of images (H, W, 3) in [0, 1]; SSIM with the usual Gaussian window of 11 pixels."""
-    pair = [torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None] for image in (prediction, truth)]
+    pair = [image.permute(2, 0, 1)[None] for image in (prediction, truth)]
+    if prediction.device.type == "cuda":  # whose convolutions round floats to 10 bits, and variances are differences
+        pair = [image.double() for image in pair]
     ssim = float(structural_similarity_index_measure(*pair, data_range=1.0))
     return {"psnr": psnr(prediction, truth), "ssim": ssim}
 
 
-def psnr(prediction: np.ndarray, truth: np.ndarray) -> float:
+def psnr(prediction: Tensor, truth: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of colours (..., 3) in [0, 1]."""
-    pair = [torch.from_numpy(np.ascontiguousarray(colors)) for colors in (prediction, truth)]
-    return float(peak_signal_noise_ratio(*pair, data_range=1.0))
+    return float(peak_signal_noise_ratio(prediction, truth, data_range=1.0))
 
 
 def _render(
@@ -81,20 +102,15 @@ def _render(
     background: Tensor,
     size: tuple[int, int],
     seen: Callable[[Tensor, Tensor], Tensor] | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Tensor]:
+    """Images (H, W, ...) by name, on the device; seen: makes the colours of the view of those of the model."""
     width, height = size
-    images = render_pixels(model, rays_at, background)
+    images = render_pixels(model, rays_at, background, size)
     if seen is not None:
         with torch.no_grad():
             images["rgb"] = seen(images["rgb"], images["opacity"])
-    return {name: image.view(height, width, *image.shape[1:]).cpu().numpy() for name, image in images.items()}
+    return {name: image.view(height, width, *image.shape[1:]) for name, image in images.items()}
 
 
-def _parts(images: dict[str, np.ndarray], truth: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The pictures of a panel by name."""
-    parts = {"truth": truth} if truth is not None else {}
-    parts["rgb"] = images["rgb"].clip(0.0, 1.0)
-    if "normal" in images:
-        parts["normal"] = normal_to_rgb(images["normal"], images["opacity"])
-    parts["depth"] = depth_to_rgb(images["depth"], images["opacity"])
-    return parts
+def _on_host(images: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: image.cpu().numpy() for name, image in images.items()}

@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,15 @@ from systems.steps.error_map import ErrorMap
 from systems.steps.graphs import is_capturable
 from systems.steps.optim import build_optimizer, check_parts, restore_settings
 from systems.steps.readout import Readout
-from systems.steps.step import Figures, TrainingStep, view_background
+from systems.steps.step import Figures, TrainingStep
 from systems.training import photographs
 from systems.training.data import Data
-from systems.training.evaluation import RenderedView, evaluate_view, render_view
-from systems.views import Shown
+from systems.training.frames import FrameWriter
+from systems.training.mesh_beside import MeshBeside
+from systems.training.rendering import Renderer
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
-from utils.images import read_image, write_png
-from utils.mesh import Mesh
+from utils.images import write_png
 from utils.video import write_video
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,13 @@ class ReconstructionSystem(pl.LightningModule):
         self.learned: dict[str, torch.nn.Module] = {}  # of the training images, beside the model: see `setup`, `expect`
         self.error_map: ErrorMap | None = None  # of the training images; made by `setup`, which knows their number
         check_parts(config, self._parts())
-        self.frames: list[Path] = []
-        self.shown_in_frames: tuple[str, ...] = ()  # names of the pictures in a frame, from left to right
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
         self.readout, self.best_effort = Readout(), BestEffortWrites()
         self.shown: dict[str, float] = {}  # metrics for the progress display
         self.failure: ReconstructionError | None = None  # raised after everything else is written
+        self.writer: FrameWriter | None = None  # of the frames of this pass
+        self.mesh: MeshBeside | None = None  # of this test pass
         self.loaded_step = 0  # step of the checkpoint that the weights come from
 
     @property
@@ -197,52 +198,70 @@ class ReconstructionSystem(pl.LightningModule):
         self._last_rate = step, now
         return {"perf/rays_per_s": rays * (step - last_step) / (now - last_time)}
 
-    def _view(self, split: str, index: int) -> RenderedView:
-        views, background = self.data.views(split, self.device), view_background(self.experiment.model, self.device)
-        batch, size = views.image(index, background), views.size(index)
-        image = partial(views.image, index, background)
-        seen = photographs.held_out_photometry(self.learned, self.data, split, self.device)
-        return evaluate_view(self.model, batch, size, lambda shift: image(shift).rays, seen)
+    @property
+    def renderer(self) -> Renderer:
+        """Renders views with the weights as they are."""
+        return Renderer(self.model, self.learned, self.data, self.device)
 
     def on_test_start(self) -> None:
+        """As before every pass; takes the mesh from the model, whose files are written while the views are rendered."""
+        self._begin_pass()
+        told = self.save_dir / f"it{self.current_step}", self.data, partial(self.data.views, device=self.device)
+        self.mesh = MeshBeside(self.model, self.experiment, *told, self.renderer.shown)
+        self.failure = self.mesh.failure
+        self.writer = FrameWriter(None if self.data.orbit_views else self._write_video("test"))
+
+    def on_predict_start(self) -> None:
+        """As before every pass."""
+        self._begin_pass()
+        self.writer = FrameWriter(self._write_video("orbit"))
+
+    def _begin_pass(self) -> None:
         """Sets the model and the cameras to the current step; drops the results of an earlier pass."""
         self.model.on_step(self.current_step)
         self.data.correct_cameras(photographs.corrections_of(self.learned))
-        self.frames, self.view_metrics, self.shown_in_frames = [], [], ()
+        self.view_metrics = []
 
-    on_validation_start = on_predict_start = on_test_start
+    on_validation_start = _begin_pass
+
+    def _video(self, name: str) -> Path:
+        return self.save_dir / f"it{self.current_step}-{name}.mp4"
+
+    def _write_video(self, name: str) -> Callable[[Iterator[np.ndarray]], None]:
+        return lambda frames: write_video(self._video(name), frames, self.experiment.export.video_fps)
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Around a pass; ends what other threads still write of one that fails or is stopped."""
+        try:
+            yield
+        except BaseException:
+            for part in filter(None, (self.writer, self.mesh)):
+                part.drop()
+            raise
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
         """Renders one validation view beside its photograph and keeps the metrics."""
-        view = self._view("val", int(batch))
+        view = self.renderer.held_out("val", int(batch))
         self.log_dict({f"val/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
         self.view_metrics.append(view.metrics)
         with self.best_effort("validation views"):
-            write_png(self.save_dir / f"it{self.current_step}-val" / f"{int(batch):03d}.png", view.panel)
+            write_png(self._png("val", int(batch)), view.panel)
             self.board.show_view(int(batch), view.panel, self.current_step)
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         """Renders one held-out view beside its photograph and keeps the metrics."""
-        view = self._view("test", int(batch))
+        view = self.renderer.held_out("test", int(batch))
         self.log_dict({f"test/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
         self.view_metrics.append(view.metrics)
-        self._keep_frame(f"it{self.current_step}-test", int(batch), view.panel)
-        self.shown_in_frames = view.shown
+        self.writer.add(view, self._png("test", int(batch)))
 
     def predict_step(self, batch: int, batch_idx: int) -> None:
         """Renders one frame of the orbit."""
-        self._keep_frame(f"it{self.current_step}-orbit", int(batch), self._orbit_panel(int(batch)))
+        self.writer.add(self.renderer.orbit(int(batch)), self._png("orbit", int(batch)))
 
-    def _orbit_panel(self, index: int) -> np.ndarray:
-        orbit, color = partial(self.data.orbit, index, self.device), view_background(self.experiment.model, self.device)
-        return render_view(self.model, lambda shift: orbit(shift)[0], color, orbit()[1], self._as_shown()).panel
-
-    def _as_shown(self) -> Shown:
-        return photographs.as_shown(self.learned, self.data.views("test", self.device).photograph(0))
-
-    def _keep_frame(self, folder: str, index: int, panel: np.ndarray) -> None:
-        self.frames.append(self.save_dir / folder / f"{index:03d}.png")
-        write_png(self.frames[-1], panel)
+    def _png(self, name: str, index: int) -> Path:
+        return self.save_dir / f"it{self.current_step}-{name}" / f"{index:03d}.png"
 
     def _mean_metrics(self, split: str) -> dict[str, Any]:
         """The mean metrics over the views of a pass, and the number of views; logs the means."""
@@ -250,12 +269,6 @@ class ReconstructionSystem(pl.LightningModule):
         means = {name: float(np.mean([view[name] for view in self.view_metrics if name in view])) for name in names}
         self._log({f"{split}/{name}": mean for name, mean in means.items()}, self.current_step)
         return {**means, "views": len(self.view_metrics)}
-
-    def _held_out(self) -> dict[str, Any]:
-        """The files of the held-out views' panels, the names of the pictures in them, and the metrics of each."""
-        pairs = zip(self.frames, self.view_metrics, strict=True)
-        files = [{"file": frame.relative_to(self.save_dir).as_posix(), **metrics} for frame, metrics in pairs]
-        return {"panel": list(self.shown_in_frames), "views": files}
 
     def on_validation_end(self) -> None:
         """Writes the mean metrics into `report`."""
@@ -265,36 +278,23 @@ class ReconstructionSystem(pl.LightningModule):
         self._last_rate = self.global_step - 1, time.perf_counter()
 
     def on_test_end(self) -> None:
-        """Writes the video of the test pass and the mesh; writes the metrics into `report`."""
-        from systems.export.against_truth import compare_with_truth
-        from systems.export.exporter import export_mesh  # its import is slow, so not before training
-
-        stem = f"it{self.current_step}"
-        frames = map(read_image, self.frames)
+        """Waits for the frames, the video and the mesh; writes the metrics into `report`."""
+        (frames := self.writer).finish()
         if self.data.orbit_views:
-            frames = (self._orbit_panel(index) for index in range(self.data.orbit_views))
-        video = self.save_dir / f"{stem}-test.mp4"
-        write_video(video, frames, self.experiment.export.video_fps)
-        self.report = {**self._mean_metrics("test"), "video": video.name, "held_out": self._held_out()}
-        try:
-            told = self.save_dir / stem, self.data.world_from_scene, partial(self.data.views, device=self.device)
-            mesh = export_mesh(self.model, self.experiment, *told, self._show_mesh, shown=self._as_shown())
-        except ReconstructionError as error:
-            self.failure, mesh = error, {"error": str(error)}
-        self.report["mesh"] = mesh
-        self.report |= photographs.keep_cameras(self.learned, self.data, self.device, self.save_dir)
-        if self.data.true_mesh is not None and self.failure is None:
-            self.report |= compare_with_truth([self.save_dir / name for name in mesh["files"]], self.data.true_mesh)
+            self.writer = FrameWriter(self._write_video("test"))
+            for index in range(self.data.orbit_views):
+                self.writer.add(self.renderer.orbit(index))
+            self.writer.finish()
+        video = {"video": self._video("test").name}
+        self.report = self._mean_metrics("test") | video | frames.figures(self.save_dir)
+        self.report["mesh"], compared, small = self.mesh.finish()
+        if small is not None:
+            self.board.show_mesh(small, self.current_step)
+        self.report |= photographs.keep_cameras(self.learned, self.data, self.device, self.save_dir) | compared
         self.board.show_config(self.current_step)
         self.board.show_figures(self.report, self.current_step)
 
-    def _show_mesh(self, mesh: Mesh) -> None:
-        from systems.export.exporter import preview_mesh
-
-        self.board.show_mesh(preview_mesh(mesh, self.model, self._as_shown()), self.current_step)
-
     def on_predict_end(self) -> None:
-        """Writes the orbit video."""
-        video = self.save_dir / f"it{self.current_step}-orbit.mp4"
-        write_video(video, map(read_image, self.frames), self.experiment.export.video_fps)
-        self.report = {"views": len(self.frames), "video": video.name}
+        """Waits for the frames and the video of the orbit."""
+        self.writer.finish()
+        self.report = {"views": self.writer.num_files, "video": self._video("orbit").name}

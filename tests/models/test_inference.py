@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from models import inference
 from models.base import VolumeModel
-from models.inference import BatchSizes, render_pixels, render_rays
+from models.inference import BatchSizes, edges_of, render_pixels, render_rays
 from utils.rays import Rays
 
 BACKGROUND = (0.2, 0.5, 0.9)
@@ -154,21 +154,52 @@ def test_without_memory_a_view_is_rendered_in_smaller_chunks(monkeypatch: pytest
 
 
 def test_a_pixel_is_the_mean_of_its_rays(name: str, device, background) -> None:
-    model, rays = random_model(name, device), random_rays(40, 0.4, device)
+    model, rays, size = random_model(name, device), random_rays(40, 0.4, device), (8, 5)
     places = []
 
-    def rays_at(shift: Tensor) -> Rays:
-        places.append(shift)
-        return replace(rays, origins=rays.origins + 0.1 * shift.sum())
+    def rays_at(pixel: Tensor, shift: Tensor) -> Rays:
+        places.append(shift.expand(len(pixel), 2))
+        return replace(rays[pixel], origins=rays.origins[pixel] + 0.1 * places[-1].sum(-1, keepdim=True))
 
-    model.config = replace(model.config, rays_per_pixel=2)
-    found = render_pixels(model, rays_at, background)
-    assert torch.stack(places).unique(dim=0).shape == (16, 2)
-    one_by_one = [render_rays(model, rays_at(shift), background) for shift in places[:16]]
+    every = torch.arange(40, device=device)
+    model.config = replace(model.config, rays_per_pixel=2, view_rays="all")
+    found = render_pixels(model, rays_at, background, size)
+    shifts = torch.cat(places).unique(dim=0)
+    assert shifts.shape == (16, 2)
+    one_by_one = [render_rays(model, rays_at(every, shift), background) for shift in shifts]
     for key, value in found.items():
         torch.testing.assert_close(value, torch.stack([one[key] for one in one_by_one]).mean(0))
     model.config = replace(model.config, rays_per_pixel=1)
-    alone, plain = render_pixels(model, rays_at, background), render_rays(model, rays, background)
+    alone, plain = render_pixels(model, rays_at, background, size), render_rays(model, rays, background)
     assert places[-1].abs().sum() == 0.0
     for key, value in alone.items():
         torch.testing.assert_close(value, plain[key], rtol=0.0, atol=0.0)
+    model.config = replace(model.config, rays_per_pixel=2, view_rays="edges")
+    mixed, edges = render_pixels(model, rays_at, background, size), edges_of(plain, size).flatten()
+    assert edges.any()
+    for key, value in mixed.items():
+        torch.testing.assert_close(value[edges], found[key][edges])
+        torch.testing.assert_close(value[~edges], plain[key][~edges], rtol=0.0, atol=0.0)
+
+
+def step_of(layer: str) -> dict[str, Tensor]:
+    """A view of 6x4 pixels, each shaded along a slope, one layer of which has a step behind the third column."""
+    column = torch.arange(6.0).repeat(4, 1)
+    images = {"rgb": (0.1 * column)[..., None].repeat(1, 1, 3), "opacity": torch.ones(4, 6), "depth": 2.0 + column}
+    images[layer] = images[layer] + 0.5 * (column > 2).view(4, 6, *[1] * (images[layer].dim() - 2))
+    return {key: value.flatten(0, 1) for key, value in images.items()}
+
+
+@pytest.mark.parametrize("layer", ["rgb", "opacity", "depth"])
+def test_a_step_is_an_edge_on_both_of_its_sides_and_a_slope_is_none(layer: str) -> None:
+    inner = edges_of(step_of(layer), (6, 4))[:, 1:5]  # at the border a slope ends
+    assert inner.tolist() == [[False, True, True, False]] * 4
+
+
+def test_a_view_without_edges_takes_one_ray_a_pixel(background) -> None:
+    device = torch.device("cpu")
+    model, rays = sphere_model("neus", device), random_rays(24, 1.0, device)
+    away, asked = replace(rays, near=rays.far), []  # nothing lies between
+    model.config = replace(model.config, rays_per_pixel=4)
+    render_pixels(model, lambda pixel, shift: asked.append(len(pixel)) or away[pixel], background.cpu(), (6, 4))
+    assert asked == [24]

@@ -57,13 +57,21 @@ def transform(mesh: Mesh, matrix: np.ndarray) -> Mesh:
     determinant = np.linalg.det(linear)
     rotation = linear / np.cbrt(abs(determinant))
     assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4), "only a similarity maps normals like directions"
-    normals = None if mesh.normals is None else (mesh.normals @ rotation.T).astype(np.float32)
+    normals = None if mesh.normals is None else _turned(mesh.normals, rotation).astype(np.float32)
     faces, texture = mesh.faces, mesh.texture
     if determinant < 0:
         faces = faces[:, ::-1].copy()
         texture = None if texture is None else replace(texture, corners=texture.corners[:, ::-1].copy())
-    moved = mesh.vertices @ linear.T + translation
+    moved = _turned(mesh.vertices, linear) + translation
     return replace(mesh, vertices=moved, faces=faces, normals=normals, texture=texture)
+
+
+def _turned(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(N, 3) float64 matrix (3, 3) times rows (N, 3); a product of millions of rows with so few columns is slow."""
+    out = np.empty((len(rows), 3))
+    for axis, (x, y, z) in enumerate(matrix):
+        out[:, axis] = x * rows[:, 0] + y * rows[:, 1] + z * rows[:, 2]
+    return out
 
 
 def join(meshes: Sequence[Mesh]) -> Mesh:
@@ -75,9 +83,11 @@ def join(meshes: Sequence[Mesh]) -> Mesh:
 
 def submesh(mesh: Mesh, keep: np.ndarray) -> Mesh:
     """The faces where `keep` ((F,) bool) holds, with just the vertices that they use and without a texture."""
-    faces = mesh.faces[keep]
+    faces = mesh.faces if keep.all() else mesh.faces[keep]
     used = np.zeros(len(mesh.vertices), bool)
     used[faces] = True
+    if faces is mesh.faces and used.all():
+        return replace(mesh, texture=None, views=None)
     renumber = np.cumsum(used) - 1
     normals, colors = (None if x is None else x[used] for x in (mesh.normals, mesh.colors))
     return Mesh(mesh.vertices[used], renumber[faces], normals, colors)

@@ -10,6 +10,7 @@ from utils.errors import DataError
 from utils.images import srgb_from_linear
 from utils.mesh import Mesh, Texture, join
 from utils.mesh.measures import face_areas
+from utils.mesh.ply import read_written
 from utils.visualise import to_uint8
 
 
@@ -18,20 +19,12 @@ def read_mesh(path: Path | str) -> Mesh:
     nothing is merged.
 
     Raises DataError for a file that holds no surface: none at all, a point cloud, NaN, or no area."""
-    import trimesh  # a tenth of a second, and few need it
-
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file. Give the path of a mesh, for example exp/<name>/<tag>/save/*.ply.")
-    try:
-        loaded = _one_mesh(trimesh.load_scene(path, process=False))
-    except Exception as error:  # trimesh raises whatever its parsers raise
-        raise DataError(
-            f"{path}: expected a ply, obj, glb, stl or off mesh, got an unreadable file: {error}"
-        ) from error
-    faces = np.array(getattr(loaded, "faces", ()), np.int64).reshape(-1, 3)
+    mesh = (read_written(path) if Path(path).suffix == ".ply" else None) or _read_any(path)
+    vertices, faces = mesh.vertices, mesh.faces
     if not len(faces):
         raise DataError(f"{path}: expected a mesh with triangles, got none. A point cloud has no surface.")
-    vertices = np.array(loaded.vertices, np.float64)
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise DataError(f"{path}: a face names a vertex outside of 0 to {len(vertices) - 1}. Save the mesh again.")
     used = np.zeros(len(vertices), bool)
@@ -42,10 +35,26 @@ def read_mesh(path: Path | str) -> Mesh:
         raise DataError(
             f"{path}: expected finite positions, got NaN or infinity in {num_broken} vertices. Remove them."
         )
-    mesh = Mesh(vertices, faces, colors=_colors(loaded), texture=_texture(loaded, faces), views=_views(loaded))
     if not 0.0 < face_areas(mesh).sum() < np.inf:
         raise DataError(f"{path}: expected a surface, got {len(faces)} faces without any area.")
     return mesh
+
+
+def _read_any(path: Path | str) -> Mesh:
+    """The mesh of a file, not checked for anything but that it can be read. Raises DataError."""
+    import trimesh  # most of a second, and our own files do not need it
+
+    try:
+        loaded = _one_mesh(trimesh.load_scene(path, process=False))
+    except Exception as error:  # trimesh raises whatever its parsers raise
+        raise DataError(
+            f"{path}: expected a ply, obj, glb, stl or off mesh, got an unreadable file: {error}"
+        ) from error
+    faces = np.array(getattr(loaded, "faces", ()), np.int64).reshape(-1, 3)
+    if not len(faces):
+        return Mesh(np.zeros((0, 3)), faces)
+    vertices = np.array(loaded.vertices, np.float64)
+    return Mesh(vertices, faces, colors=_colors(loaded), texture=_texture(loaded, faces), views=_views(loaded))
 
 
 def read_meshes(paths: Sequence[Path | str]) -> Mesh:

@@ -214,9 +214,11 @@ def _weld(lattice: _Lattice, keys: list[Tensor], vertices: list[Tensor], faces: 
     vertices.clear()
     first = torch.empty_like(unique).scatter_(0, label, torch.arange(len(label), device=label.device))
     place = place[first] * lattice.spacing - lattice.radius
-    for index, part in enumerate(faces):  # one by one: there may be tens of millions of faces
-        faces[index] = label[part].cpu()
-    return Mesh(place.cpu().numpy(), torch.cat(faces).numpy())
+    on_host, start = torch.empty(sum(map(len, faces)), 3, dtype=torch.int64), 0
+    for part in faces:  # one by one: there may be tens of millions of faces
+        on_host[start : start + len(part)] = label[part]
+        start += len(part)
+    return Mesh(place.cpu().numpy(), on_host.numpy())
 
 
 def _no_crossing(sampler: _Sampler, level: float, solid: str) -> str:

@@ -30,12 +30,7 @@ def signed_volume(mesh: Mesh) -> float:
 
 def vertex_normals(mesh: Mesh) -> np.ndarray:
     """(V, 3) float32 unit normals: the area-weighted mean over each vertex's faces; +z where a vertex has none."""
-    vectors = area_vectors(mesh)
-    columns = [
-        sum(np.bincount(mesh.faces[:, corner], vectors[:, axis], len(mesh.vertices)) for corner in range(3))
-        for axis in range(3)
-    ]
-    normals = np.stack(columns, axis=1)
+    normals = _sums_at_vertices(area_vectors(mesh), mesh.faces, len(mesh.vertices))
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return np.where(length > 0, normals / np.where(length > 0, length, 1.0), [0.0, 0.0, 1.0]).astype(np.float32)
 
@@ -76,9 +71,16 @@ def weld_labels(vertices: np.ndarray) -> np.ndarray:
     return labels
 
 
-@njit(cache=True)
+def count_components(mesh: Mesh) -> int:
+    """The number of components, without vertices that no face uses."""
+    label, used = components(mesh.faces, len(mesh.vertices)), np.zeros(len(mesh.vertices), bool)
+    used[mesh.faces] = True
+    return int(np.count_nonzero(used & (label == np.arange(len(label)))))
+
+
+@njit(cache=True, nogil=True)
 def components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
-    """(V,) int64: for each vertex one of those it is connected with, the same for all of them (union-find)."""
+    """(V,) int64: for each vertex the first that it is connected with, the same for all of them (union-find)."""
     parent = np.arange(num_vertices)
     for face in range(faces.shape[0]):
         for corner in range(2):
@@ -95,7 +97,7 @@ def components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
     return parent
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _area_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Half the cross product of two edges of each face, without the copies that NumPy makes on the way."""
     out = np.empty((faces.shape[0], 3))
@@ -105,4 +107,15 @@ def _area_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
         out[face, 0] = 0.5 * (uy * vz - uz * vy)
         out[face, 1] = 0.5 * (uz * vx - ux * vz)
         out[face, 2] = 0.5 * (ux * vy - uy * vx)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _sums_at_vertices(values: np.ndarray, faces: np.ndarray, num_vertices: int) -> np.ndarray:
+    """(V, 3): the sum of the values (F, 3) of the faces (F, 3) that have a vertex as a corner."""
+    out = np.zeros((num_vertices, 3))
+    for face in range(faces.shape[0]):
+        for corner in range(3):
+            for axis in range(3):
+                out[faces[face, corner], axis] += values[face, axis]
     return out

@@ -66,7 +66,7 @@ def loops_of(edges: np.ndarray) -> np.ndarray:
     return _trace(ends, order % len(edges), starts)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _trace(ends: np.ndarray, at_vertex: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """The loops of `loops_of`; the edges at vertex v are at_vertex[starts[v] : starts[v + 1]]."""
     loop, num_loops = np.full(len(ends), -1), 0

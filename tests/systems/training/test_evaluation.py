@@ -10,12 +10,12 @@ from utils.rays import RayBatch
 
 def evaluate(monkeypatch, mask: torch.Tensor | None) -> dict[str, float]:
     """A photograph of 16x16 pixels, black, whose left half is rendered too bright by 0.1."""
-    rgb = np.zeros((16, 16, 3), np.float32)
+    rgb = torch.zeros(16, 16, 3)
     rgb[:, :8] = 0.1
-    pictures = {"rgb": rgb, "opacity": np.ones((16, 16), np.float32), "depth": np.ones((16, 16), np.float32)}
+    pictures = {"rgb": rgb, "opacity": torch.ones(16, 16), "depth": torch.ones(16, 16)}
     monkeypatch.setattr(evaluation, "_render", lambda *_: pictures)
     batch = RayBatch(None, torch.zeros(256, 3), mask, torch.zeros(3), torch.zeros(256, dtype=torch.int64))
-    return evaluation.evaluate_view(None, batch, (16, 16), lambda shift: None).metrics
+    return evaluation.evaluate_view(None, batch, (16, 16)).metrics
 
 
 def test_the_object_is_measured_alone_where_there_is_a_mask(monkeypatch):

@@ -5,8 +5,10 @@ import pytest
 import trimesh
 
 from utils.errors import DataError
-from utils.mesh.files import read_mesh, read_meshes
+from utils.mesh import Mesh
+from utils.mesh.files import _read_any, read_mesh, read_meshes
 from utils.mesh.measures import face_areas
+from utils.mesh.ply import read_written, write_ply
 
 PLY = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\nelement face 1\n"
 PLY += "property list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n"
@@ -47,3 +49,29 @@ def test_what_is_no_surface_is_refused(tmp_path, name, text, expected):
         (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=expected):
         read_mesh(tmp_path / name)
+
+
+@pytest.mark.parametrize("away", [0.0, 1e6], ids=["floats", "doubles"])
+@pytest.mark.parametrize("parts", [(), ("colors",), ("normals", "colors", "views")], ids=["bare", "colours", "all"])
+def test_our_own_ply_is_read_as_any_other(tmp_path, away, parts):
+    rng, path = np.random.default_rng(0), tmp_path / "a.ply"
+    values = {"normals": rng.random((9, 3)).astype(np.float32), "views": rng.integers(0, 999, 9).astype(np.uint16)}
+    values["colors"] = rng.integers(0, 256, (9, 3)).astype(np.uint8)
+    write_ply(
+        Mesh(rng.random((9, 3)) + away, rng.integers(0, 9, (5, 3)), **{name: values[name] for name in parts}), path
+    )
+    own, other = read_written(path), _read_any(path)
+    for name in ("vertices", "faces", "colors", "views"):
+        one, two = getattr(own, name), getattr(other, name)
+        assert (one is None) == (two is None)
+        assert one is None or (one.dtype == two.dtype and (one == two).all())
+    path.write_bytes(path.read_bytes()[:-1])
+    assert read_written(path) is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"ply\n", PLY.encode(), b"\x00\xff" * 900], ids=["none", "one line", "text", "bytes"]
+)
+def test_what_is_not_our_own_ply_is_left_to_others(tmp_path, content):
+    (tmp_path / "a.ply").write_bytes(content)
+    assert read_written(tmp_path / "a.ply") is None

@@ -1,0 +1,41 @@
+"""Renders the views of a pass: held-out photographs, and the frames of an orbit, with what was learned of cameras."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from models.base import VolumeModel
+from systems.steps.step import view_background
+from systems.training import photographs
+from systems.training.data import Data
+from systems.training.evaluation import RenderedView, evaluate_view, render_view
+from systems.views import Shown
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """A model, what was learned beside it, and where the views are."""
+
+    model: VolumeModel
+    learned: Mapping[str, torch.nn.Module]  # of the training images, see `photographs`
+    data: Data
+    device: torch.device
+
+    def held_out(self, split: str, index: int) -> RenderedView:
+        """A photograph of a split as the model has it, with its metrics."""
+        views = self.data.views(split, self.device)
+        batch = views.image(index, view_background(self.model.config, self.device))
+        seen = photographs.held_out_photometry(self.learned, self.data, split, self.device)
+        return evaluate_view(self.model, batch, views.size(index), partial(views.rays, index), seen)
+
+    def orbit(self, index: int) -> RenderedView:
+        """A frame of the orbit, of the size of the first test view."""
+        rays_at, size = partial(self.data.orbit, index, self.device), self.data.views("test", self.device).size(0)
+        return render_view(self.model, rays_at, view_background(self.model.config, self.device), size, self.shown)
+
+    @property
+    def shown(self) -> Shown:
+        """How colours are shown that have no photograph of their own."""
+        return photographs.as_shown(self.learned, self.data.views("test", self.device).photograph(0))

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets.scene import EarlyScenes
 from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
 from systems.runs.command_line import MODES, parse_args
@@ -79,16 +80,31 @@ def _describe(item: Any) -> str:
     return f"{item.name}: {kind}" + ("" if value is schema.REQUIRED else f" = {value!r}")
 
 
+def chosen_mode(args: argparse.Namespace) -> str:
+    """What the arguments ask for, a key of MODES."""
+    return next(name for name in MODES if getattr(args, name))
+
+
+def scenes_of(args: argparse.Namespace, experiment: Experiment) -> EarlyScenes:
+    """Loads the splits that the arguments ask for from the moment that it is entered; before a training, it looks
+    whether the masks contradict the cameras."""
+    from datasets.mask_agreement import check_agreement
+
+    return EarlyScenes(experiment.dataset, MODES[chosen_mode(args)], check_agreement if args.train else None)
+
+
 def execute(
     args: argparse.Namespace,
     sources: Sequence[Source],
     experiment: Experiment,
     warned: Sequence[str],
     interrupts: Interrupts,
+    loader: EarlyScenes,
 ) -> dict[str, Any]:
     """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on.
 
-    sources: what the experiment was read from; warned: what was logged as a warning so far; it grows meanwhile."""
+    sources: what the experiment was read from; warned: what was logged as a warning so far; it grows meanwhile; loader:
+    of the splits of the mode, which it has begun to load."""
     from utils.imports import import_lightning
 
     import_lightning()  # before all that imports it
@@ -116,9 +132,9 @@ def execute(
     if (args.train or args.test) and experiment.export.texture != "none":
         require("xatlas")  # now rather than after the training
     model, views = experiment.model, experiment.trainer.limit_val_batches
-    data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
-    mode = next(name for name in MODES if getattr(args, name))
-    scenes = {split: data.scene(split) for split in MODES[mode]}
+    data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend, loader)
+    scenes = {split: data.scene(split) for split in loader.splits}
+    loader.judge()
     experiment, found = settle_radius(experiment, data, start, args.train)
     is_new = devices.is_first and start.run is None
     folder = own_folder(run, experiment, args.runs_dir, asked) if is_new else nullcontext((run, experiment))
@@ -136,7 +152,7 @@ def execute(
 
             job = replace(job, callbacks=(*job.callbacks, LiveView(address)))
         with going_on_told(args.argv, run, is_new=start.run is None):
-            return perform(job, data, scenes, mode, warned, record)
+            return perform(job, data, scenes, chosen_mode(args), warned, record)
 
 
 def settle_radius(
@@ -144,10 +160,9 @@ def settle_radius(
 ) -> tuple[Experiment, dict[str, Any]]:
     """The experiment with a number for `model.radius=auto`, and what that changes in its config, by dotted keys.
 
-    A run that goes on has the number that it began with. Before a training, raises DataError where masks contradict
-    the cameras and where the region shows nothing of the scene."""
+    A run that goes on has the number that it began with. Before a training, raises DataError where the region shows
+    nothing of the scene."""
     from datasets.evaluation.truth_in_view import doubt_of_truth
-    from datasets.mask_agreement import check_agreement
     from datasets.region_fit import auto_radius, check_region
 
     found: dict[str, Any] = {}
@@ -155,8 +170,6 @@ def settle_radius(
         recorded = AUTO if start.run is None else read_parsed(start.run).get("model", {}).get("radius", AUTO)
         radius = auto_radius(data.scene("train")) if recorded == AUTO else recorded
         experiment, found = with_radius(experiment, radius, start.checkpoint is None and recorded == AUTO)
-    if trains:
-        check_agreement(data.scene("train"))
     if trains and (radius := getattr(experiment.model, "radius", None)) is not None:
         check_region(data.scene("train"), radius, _CENTRING.get(registry.name_of(experiment.dataset), _CENTRED))
     if trains and data.true_mesh is not None and (doubt := doubt_of_truth(data.scene("train"), data.true_mesh)):
@@ -250,8 +263,8 @@ def main(argv: list[str] | None = None) -> int:
             print(as_yaml(schema.to_dict(experiment)), end="")
             return 0
         started = time.perf_counter()
-        with warnings_logged() as warned, Interrupts() as interrupts:
-            report = execute(args, sources, experiment, warned, interrupts)
+        with warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:
+            report = execute(args, sources, experiment, warned, interrupts, loader)
         if report:  # of the first process
             print(summarise(report, time.perf_counter() - started))
     except Stopped as stop:

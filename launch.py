@@ -27,6 +27,7 @@ from utils.errors import ConfigError, InputError
 from utils.interrupts import Interrupts, Stopped
 from utils.packages import require
 from utils.platforms import print_utf8
+from utils.stages import Stages
 from utils.terminal.eta import format_duration
 from utils.terminal.log_lines import warnings_logged
 
@@ -93,6 +94,16 @@ def scenes_of(args: argparse.Namespace, experiment: Experiment) -> EarlyScenes:
     return EarlyScenes(experiment.dataset, MODES[chosen_mode(args)], check_agreement if args.train else None)
 
 
+def import_quietly(verbose: bool) -> None:
+    """Imports Lightning, and torch with it; without `verbose` only errors of theirs are logged from then on."""
+    from utils.imports import import_lightning
+
+    import_lightning()
+    if not verbose:
+        for name in ("pytorch_lightning", "lightning_fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # importing them had set levels of their own
+
+
 def execute(
     args: argparse.Namespace,
     sources: Sequence[Source],
@@ -100,30 +111,28 @@ def execute(
     warned: Sequence[str],
     interrupts: Interrupts,
     loader: EarlyScenes,
+    stages: Stages,
 ) -> dict[str, Any]:
     """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on.
 
     sources: what the experiment was read from; warned: what was logged as a warning so far; it grows meanwhile; loader:
-    of the splits of the mode, which it has begun to load."""
-    from utils.imports import import_lightning
-
-    import_lightning()  # before all that imports it
+    of the splits of the mode, which it has begun to load; stages: of the start, the first of which has ended."""
+    import_quietly(args.verbose)  # before all that imports Lightning
     from datasets.datamodule import SceneData
     from systems.training.attempts import Job, help_to_train
     from systems.training.callbacks import ConfigKeeper
-    from systems.training.devices import pick_devices
+    from systems.training.devices import pick_devices, wake
     from systems.training.trainer import check_backend
     from systems.viewer.address import find_address, parse_port
 
-    if not args.verbose:
-        for name in ("pytorch_lightning", "lightning_fabric"):
-            logging.getLogger(name).setLevel(logging.ERROR)  # importing them had set levels of their own
+    stages.end("imports")
     start = find_start(args.resume, args.train, args.resume_weights_only)
     asked = experiment.trial_name
     run, experiment = place_run(start, experiment, args.exp_dir, args.overrides)
     if args.train:
         check_steps_left(start, run, experiment.trainer.max_steps)
     devices = pick_devices(args.gpu)
+    wake(devices.own)
     seen = args.view is not None and devices.is_first
     address = find_address(args.view_host, parse_port(args.view)) if seen else None
     if devices.size > 1 and not args.train:
@@ -133,13 +142,16 @@ def execute(
         require("xatlas")  # now rather than after the training
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend, loader)
+    stages.end("device")
     scenes = {split: data.scene(split) for split in loader.splits}
     loader.judge()
     experiment, found = settle_radius(experiment, data, start, args.train)
+    stages.end("photographs")
     is_new = devices.is_first and start.run is None
     folder = own_folder(run, experiment, args.runs_dir, asked) if is_new else nullcontext((run, experiment))
     with folder as (run, experiment):
-        job = Job(experiment, run, args.runs_dir, devices, interrupts, start.checkpoint, args.resume_weights_only)
+        weights = start.checkpoint, args.resume_weights_only
+        job = Job(experiment, run, args.runs_dir, devices, interrupts, *weights, stages=stages)
         if not devices.is_first:
             logging.disable(logging.WARNING)
             help_to_train(job, data)
@@ -189,6 +201,7 @@ def perform(
     job.interrupts.listen()
     attempt = job.prepare()
     record.create()
+    job.stages.end("model")
     announce(experiment, mode, scenes, attempt.system, run, Path(attempt.trainer.logger.log_dir))
     if mode == "train":
         run.check_room(attempt.checkpoint_bytes)
@@ -262,9 +275,10 @@ def main(argv: list[str] | None = None) -> int:
         if args.dump:
             print(as_yaml(schema.to_dict(experiment)), end="")
             return 0
-        started = time.perf_counter()
+        started, stages = time.perf_counter(), Stages()
+        stages.end("config")
         with warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:
-            report = execute(args, sources, experiment, warned, interrupts, loader)
+            report = execute(args, sources, experiment, warned, interrupts, loader, stages)
         if report:  # of the first process
             print(summarise(report, time.perf_counter() - started))
     except Stopped as stop:

@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets.scene import EarlyScenes
+from datasets.scene import EarlyScenes, Scene
 from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
 from systems.runs.command_line import MODES, parse_args
@@ -36,16 +36,6 @@ if TYPE_CHECKING:
     from systems.training.attempts import Job
 
 log = logging.getLogger("photosurf")
-_CENTRED = "Move the origin of the cameras' coordinates into the object."
-_CENTRING = {  # how each dataset is told to put the object around the origin
-    "blender": "Move the origin into the object, or use the loader that does: --config configs/neus-colmap.yaml "
-    "dataset.name=transforms dataset.file=transforms_train.json and the same dataset.root_dir.",
-    **dict.fromkeys(("dtu", "bmvs"), "Write a scale_mat that puts the object into the unit sphere."),
-    **dict.fromkeys(
-        ("colmap", "transforms"),
-        "Set dataset.center_est_method, or the sphere around the object in dataset.region_file.",
-    ),
-}
 
 
 def load_sources(args: argparse.Namespace) -> list[Source]:
@@ -88,10 +78,23 @@ def chosen_mode(args: argparse.Namespace) -> str:
 
 def scenes_of(args: argparse.Namespace, experiment: Experiment) -> EarlyScenes:
     """Loads the splits that the arguments ask for from the moment that it is entered; before a training, it looks
-    whether the masks contradict the cameras."""
-    from datasets.mask_agreement import check_agreement
+    whether the masks contradict the cameras, and whether the region, if it is known, shows the scene."""
 
-    return EarlyScenes(experiment.dataset, MODES[chosen_mode(args)], check_agreement if args.train else None)
+    def judge(scene: Scene) -> None:
+        from datasets.mask_agreement import check_agreement
+
+        check_agreement(scene)
+        if not asks_for_radius(experiment):
+            _check_region(scene, experiment)
+
+    return EarlyScenes(experiment.dataset, MODES[chosen_mode(args)], judge if args.train else None)
+
+
+def _check_region(scene: Scene, experiment: Experiment) -> None:
+    from datasets.region_fit import CENTRED, CENTRING, check_region
+
+    if (radius := getattr(experiment.model, "radius", None)) is not None:
+        check_region(scene, radius, CENTRING.get(registry.name_of(experiment.dataset), CENTRED))
 
 
 def import_quietly(verbose: bool) -> None:
@@ -172,18 +175,18 @@ def settle_radius(
 ) -> tuple[Experiment, dict[str, Any]]:
     """The experiment with a number for `model.radius=auto`, and what that changes in its config, by dotted keys.
 
-    A run that goes on has the number that it began with. Before a training, raises DataError where the region shows
-    nothing of the scene."""
+    A run that goes on has the number that it began with. Before a training, raises DataError where the region of that
+    radius shows nothing of the scene."""
     from datasets.evaluation.truth_in_view import doubt_of_truth
-    from datasets.region_fit import auto_radius, check_region
+    from datasets.region_fit import auto_radius
 
     found: dict[str, Any] = {}
     if asks_for_radius(experiment):
         recorded = AUTO if start.run is None else read_parsed(start.run).get("model", {}).get("radius", AUTO)
         radius = auto_radius(data.scene("train")) if recorded == AUTO else recorded
         experiment, found = with_radius(experiment, radius, start.checkpoint is None and recorded == AUTO)
-    if trains and (radius := getattr(experiment.model, "radius", None)) is not None:
-        check_region(data.scene("train"), radius, _CENTRING.get(registry.name_of(experiment.dataset), _CENTRED))
+        if trains:
+            _check_region(data.scene("train"), experiment)
     if trains and data.true_mesh is not None and (doubt := doubt_of_truth(data.scene("train"), data.true_mesh)):
         log.warning("dataset.gt_mesh: %s", doubt)
     return experiment, found

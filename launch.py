@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets.scene import EarlyScenes, Scene
 from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
 from systems.runs.command_line import MODES, parse_args
@@ -26,6 +27,7 @@ from utils.errors import ConfigError, InputError
 from utils.interrupts import Interrupts, Stopped
 from utils.packages import require
 from utils.platforms import print_utf8
+from utils.stages import Stages
 from utils.terminal.eta import format_duration
 from utils.terminal.log_lines import warnings_logged
 
@@ -34,16 +36,6 @@ if TYPE_CHECKING:
     from systems.training.attempts import Job
 
 log = logging.getLogger("photosurf")
-_CENTRED = "Move the origin of the cameras' coordinates into the object."
-_CENTRING = {  # how each dataset is told to put the object around the origin
-    "blender": "Move the origin into the object, or use the loader that does: --config configs/neus-colmap.yaml "
-    "dataset.name=transforms dataset.file=transforms_train.json and the same dataset.root_dir.",
-    **dict.fromkeys(("dtu", "bmvs"), "Write a scale_mat that puts the object into the unit sphere."),
-    **dict.fromkeys(
-        ("colmap", "transforms"),
-        "Set dataset.center_est_method, or the sphere around the object in dataset.region_file.",
-    ),
-}
 
 
 def load_sources(args: argparse.Namespace) -> list[Source]:
@@ -79,35 +71,71 @@ def _describe(item: Any) -> str:
     return f"{item.name}: {kind}" + ("" if value is schema.REQUIRED else f" = {value!r}")
 
 
+def chosen_mode(args: argparse.Namespace) -> str:
+    """What the arguments ask for, a key of MODES."""
+    return next(name for name in MODES if getattr(args, name))
+
+
+def scenes_of(args: argparse.Namespace, experiment: Experiment) -> EarlyScenes:
+    """Loads the splits that the arguments ask for from the moment that it is entered; before a training, it looks
+    whether the masks contradict the cameras, and whether the region, if it is known, shows the scene."""
+
+    def judge(scene: Scene) -> None:
+        from datasets.mask_agreement import check_agreement
+
+        check_agreement(scene)
+        if not asks_for_radius(experiment):
+            _check_region(scene, experiment)
+
+    return EarlyScenes(experiment.dataset, MODES[chosen_mode(args)], judge if args.train else None)
+
+
+def _check_region(scene: Scene, experiment: Experiment) -> None:
+    from datasets.region_fit import CENTRED, CENTRING, check_region
+
+    if (radius := getattr(experiment.model, "radius", None)) is not None:
+        check_region(scene, radius, CENTRING.get(registry.name_of(experiment.dataset), CENTRED))
+
+
+def import_quietly(verbose: bool) -> None:
+    """Imports Lightning, and torch with it; without `verbose` only errors of theirs are logged from then on."""
+    from utils.imports import import_lightning
+
+    import_lightning()
+    if not verbose:
+        for name in ("pytorch_lightning", "lightning_fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # importing them had set levels of their own
+
+
 def execute(
     args: argparse.Namespace,
     sources: Sequence[Source],
     experiment: Experiment,
     warned: Sequence[str],
     interrupts: Interrupts,
+    loader: EarlyScenes,
+    stages: Stages,
 ) -> dict[str, Any]:
     """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on.
 
-    sources: what the experiment was read from; warned: what was logged as a warning so far; it grows meanwhile."""
-    from utils.imports import import_lightning
-
-    import_lightning()  # before all that imports it
+    sources: what the experiment was read from; warned: what was logged as a warning so far; it grows meanwhile; loader:
+    of the splits of the mode, which it has begun to load; stages: of the start, the first of which has ended."""
+    import_quietly(args.verbose)  # before all that imports Lightning
     from datasets.datamodule import SceneData
     from systems.training.attempts import Job, help_to_train
     from systems.training.callbacks import ConfigKeeper
-    from systems.training.devices import pick_devices
+    from systems.training.devices import pick_devices, wake
     from systems.training.trainer import check_backend
     from systems.viewer.address import find_address, parse_port
 
-    if not args.verbose:
-        for name in ("pytorch_lightning", "lightning_fabric"):
-            logging.getLogger(name).setLevel(logging.ERROR)  # importing them had set levels of their own
+    stages.end("imports")
     start = find_start(args.resume, args.train, args.resume_weights_only)
     asked = experiment.trial_name
     run, experiment = place_run(start, experiment, args.exp_dir, args.overrides)
     if args.train:
         check_steps_left(start, run, experiment.trainer.max_steps)
     devices = pick_devices(args.gpu)
+    wake(devices.own)
     seen = args.view is not None and devices.is_first
     address = find_address(args.view_host, parse_port(args.view)) if seen else None
     if devices.size > 1 and not args.train:
@@ -116,14 +144,17 @@ def execute(
     if (args.train or args.test) and experiment.export.texture != "none":
         require("xatlas")  # now rather than after the training
     model, views = experiment.model, experiment.trainer.limit_val_batches
-    data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
-    mode = next(name for name in MODES if getattr(args, name))
-    scenes = {split: data.scene(split) for split in MODES[mode]}
+    data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend, loader)
+    stages.end("device")
+    scenes = {split: data.scene(split) for split in loader.splits}
+    loader.judge()
     experiment, found = settle_radius(experiment, data, start, args.train)
+    stages.end("photographs")
     is_new = devices.is_first and start.run is None
     folder = own_folder(run, experiment, args.runs_dir, asked) if is_new else nullcontext((run, experiment))
     with folder as (run, experiment):
-        job = Job(experiment, run, args.runs_dir, devices, interrupts, start.checkpoint, args.resume_weights_only)
+        weights = start.checkpoint, args.resume_weights_only
+        job = Job(experiment, run, args.runs_dir, devices, interrupts, *weights, stages=stages)
         if not devices.is_first:
             logging.disable(logging.WARNING)
             help_to_train(job, data)
@@ -136,7 +167,7 @@ def execute(
 
             job = replace(job, callbacks=(*job.callbacks, LiveView(address)))
         with going_on_told(args.argv, run, is_new=start.run is None):
-            return perform(job, data, scenes, mode, warned, record)
+            return perform(job, data, scenes, chosen_mode(args), warned, record)
 
 
 def settle_radius(
@@ -144,21 +175,18 @@ def settle_radius(
 ) -> tuple[Experiment, dict[str, Any]]:
     """The experiment with a number for `model.radius=auto`, and what that changes in its config, by dotted keys.
 
-    A run that goes on has the number that it began with. Before a training, raises DataError where masks contradict
-    the cameras and where the region shows nothing of the scene."""
+    A run that goes on has the number that it began with. Before a training, raises DataError where the region of that
+    radius shows nothing of the scene."""
     from datasets.evaluation.truth_in_view import doubt_of_truth
-    from datasets.mask_agreement import check_agreement
-    from datasets.region_fit import auto_radius, check_region
+    from datasets.region_fit import auto_radius
 
     found: dict[str, Any] = {}
     if asks_for_radius(experiment):
         recorded = AUTO if start.run is None else read_parsed(start.run).get("model", {}).get("radius", AUTO)
         radius = auto_radius(data.scene("train")) if recorded == AUTO else recorded
         experiment, found = with_radius(experiment, radius, start.checkpoint is None and recorded == AUTO)
-    if trains:
-        check_agreement(data.scene("train"))
-    if trains and (radius := getattr(experiment.model, "radius", None)) is not None:
-        check_region(data.scene("train"), radius, _CENTRING.get(registry.name_of(experiment.dataset), _CENTRED))
+        if trains:
+            _check_region(data.scene("train"), experiment)
     if trains and data.true_mesh is not None and (doubt := doubt_of_truth(data.scene("train"), data.true_mesh)):
         log.warning("dataset.gt_mesh: %s", doubt)
     return experiment, found
@@ -176,6 +204,7 @@ def perform(
     job.interrupts.listen()
     attempt = job.prepare()
     record.create()
+    job.stages.end("model")
     announce(experiment, mode, scenes, attempt.system, run, Path(attempt.trainer.logger.log_dir))
     if mode == "train":
         run.check_room(attempt.checkpoint_bytes)
@@ -252,9 +281,10 @@ def main(argv: list[str] | None = None) -> int:
         if args.dump:
             print(as_yaml(schema.to_dict(experiment)), end="")
             return 0
-        started = time.perf_counter()
-        with warnings_logged() as warned, Interrupts() as interrupts:
-            report = execute(args, sources, experiment, warned, interrupts)
+        started, stages = time.perf_counter(), Stages()
+        stages.end("config")
+        with warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:
+            report = execute(args, sources, experiment, warned, interrupts, loader, stages)
         if report:  # of the first process
             print(summarise(report, time.perf_counter() - started))
     except Stopped as stop:

@@ -29,7 +29,6 @@ from utils.terminal.typed_paths import PathParser
 
 RESULTS = ROOT / "benchmarks" / "results"
 _OVERRIDE = re.compile(r"[\w.\[\]]+=")
-_IMPORTED = time.perf_counter()
 
 
 class PlainParser(PathParser):
@@ -175,18 +174,6 @@ def _host_ms(call: Callable[[int], object], calls: int) -> float:
     for index in range(calls):
         call(index)
     return (time.perf_counter() - started) * 1e3 / calls
-
-
-def seconds_since_start() -> float:
-    """Seconds since this process was started, the interpreter and all imports included.
-
-    Where the system does not tell (no /proc), seconds since this file was imported."""
-    try:
-        fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # starttime, counted from boot
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
-    except (OSError, AttributeError, ValueError, IndexError):
-        return time.perf_counter() - _IMPORTED
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -12,10 +12,11 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
-from benchmarks.common import progress, rounded, seconds_since_start, spread, synchronise
+from benchmarks.common import progress, rounded, spread, synchronise
 from models.inference import render_pixels
 from systems.steps.step import view_background
 from utils.environment import peak_memory
+from utils.stages import seconds_since_start
 
 
 class PausableClock:

@@ -2,15 +2,18 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from datasets.options import Holdout, Resolution
+from utils.ahead import go_on
 from utils.errors import ConfigError, DataError
 from utils.files import natural_key
 from utils.images import SUFFIXES, resize_area
@@ -49,8 +52,10 @@ def load_photos(paths: Sequence[Path], read: Callable[[Path], np.ndarray], resol
 
     sizes, disk_sizes, blocks, images, num_bytes = [], [], [], [], 0
     masks = False  # whether `images`, which are in no block yet, have masks
-    with ThreadPoolExecutor(min(8, max(2, os.cpu_count() or 2))) as pool:
-        for image, size, masked in pool.map(load, paths):
+    num = min(16, max(2, os.cpu_count() or 2))
+    with ThreadPoolExecutor(num) as pool:
+        for image, size, masked in _in_order(pool, load, paths, 2 * num):
+            go_on()
             sizes.append((image.shape[1], image.shape[0]))
             disk_sizes.append(size)
             images.append(image.reshape(-1, image.shape[2]))
@@ -63,6 +68,22 @@ def load_photos(paths: Sequence[Path], read: Callable[[Path], np.ndarray], resol
     if int(some.max()) < _DARK and int(pixels[:, :3].max()) < _DARK:
         _tell_dark(paths[0].parent)
     return Photos(pixels, np.array(sizes, dtype=np.int64), np.array(disk_sizes, dtype=np.int64))
+
+
+def _in_order(pool: ThreadPoolExecutor, load: Callable[[Path], Any], paths: Sequence[Path], most: int) -> Iterator[Any]:
+    """What `load` returns for each path, as `pool.map` does, with at most so many images begun: whoever breaks off
+    waits for those alone."""
+    begun: deque[Future] = deque()
+    try:
+        for path in paths:
+            if len(begun) == most:
+                yield begun.popleft().result()
+            begun.append(pool.submit(load, path))
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()
 
 
 @cache

@@ -76,14 +76,22 @@ def _load(loader: SceneLoader, config: Any, split: str) -> Scene:
 class SceneData(pl.LightningDataModule):
     """The scenes of an experiment. Loads each split once, and puts it on each device once."""
 
-    def __init__(self, config: Any, per_image: bool, num_val_views: int | float, backend: str) -> None:
+    def __init__(
+        self,
+        config: Any,
+        per_image: bool,
+        num_val_views: int | float,
+        backend: str,
+        loader: SceneLoader | None = None,
+    ) -> None:
+        """loader: of the config, where one has begun to load; None: a new one."""
         super().__init__()
         self.num_val_views = num_val_views
         common = common_options(config)
         options = {"placement": common.pixels_on, "mask_band": common.mask_band}
         self._options = {"per_image": per_image, "backend": backend, **options}
         self.true_mesh = _read_true_mesh(common.gt_mesh, getattr(config, "root_dir", None))
-        self.scene = cache(partial(_load, build(config), config))
+        self.scene = cache(partial(_load, loader or build(config), config))
         self._samplers: dict[tuple[int, torch.device], RaySampler] = {}
         self.correct_cameras(None)
         self.orbit_path = cache(self._orbit_path)

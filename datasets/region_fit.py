@@ -20,6 +20,16 @@ _IN_VIEW, _OVER_VIEWS = 0.995, 0.98  # quantiles of what alpha shows, since mask
 _OBJECT_SHARES, _PIXEL_SHARES = (0.01, 0.8), (0.001, 0.01)
 _MOST, _FEWEST = 0.4, 4  # share of cameras that hardly look away from an object, of at least so many
 _TOO_LARGE = (60.0, 6.0)  # radii of the region in those of what is seen: refused and doubtful above these
+CENTRED = "Move the origin of the cameras' coordinates into the object."
+CENTRING = {  # how each dataset is told to put the object around the origin
+    "blender": "Move the origin into the object, or use the loader that does: --config configs/neus-colmap.yaml "
+    "dataset.name=transforms dataset.file=transforms_train.json and the same dataset.root_dir.",
+    **dict.fromkeys(("dtu", "bmvs"), "Write a scale_mat that puts the object into the unit sphere."),
+    **dict.fromkeys(
+        ("colmap", "transforms"),
+        "Set dataset.center_est_method, or the sphere around the object in dataset.region_file.",
+    ),
+}
 
 
 @dataclass(frozen=True)

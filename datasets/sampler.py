@@ -167,10 +167,10 @@ class RaySampler:
         pixel = pixel if self.kept is None else self.kept.pixel(pixel)
         return pixel, torch.searchsorted(self.ends, pixel, right=True)
 
-    def count_views(self, points: Tensor, reach: Tensor) -> Tensor:
+    def count_views(self, points: Tensor, reach: Tensor, most: int) -> Tensor:
         """(P,) int64: the number of photographs that have some of the ball of radius reach (P,) around points (P, 3) in
-        frame."""
-        return count_views(points, reach, self.photographs, self.heights)
+        frame, counted no further than `most`."""
+        return count_views(points, reach, self.photographs, self.heights, most)
 
     def sources(self, num: int) -> SourceViews:
         """The photographs with up to `num` neighbours of each. Raises DataError where there is only one."""

@@ -1,11 +1,15 @@
 """The one value that every loader returns: posed uint8 images in the scene frame, ready for sampling."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
 from datasets.lighting import SceneLighting
+from utils.ahead import Ahead
+from utils.registry import build
 
 SPLITS = ("train", "val", "test")
 
@@ -69,3 +73,25 @@ class SceneLoader(Protocol):
     def load(self, split: str) -> Scene:
         """The scene of one split: "train", "val" or "test". Raises DataError when the files do not fit."""
         ...
+
+
+class EarlyScenes(Ahead):
+    """A loader that begins to load splits before they are asked for: photographs are decoded while torch is imported.
+
+    judge: of the first split, once all are loaded; it raises DataError or warns."""
+
+    def __init__(self, config: Any, splits: Sequence[str], judge: Callable[[Scene], None] | None = None) -> None:
+        self.splits, self._loader, self._judge = tuple(splits), build(config), judge
+        super().__init__(*(partial(self._loader.load, split) for split in splits), self._judged)
+
+    def _judged(self) -> None:
+        if self._judge is not None:
+            self._judge(self._results[0])  # not `result`, which says what was logged
+
+    def load(self, split: str) -> Scene:
+        """The scene of one split, see `SceneLoader`."""
+        return self.result(self.splits.index(split)) if split in self.splits else self._loader.load(split)
+
+    def judge(self) -> None:
+        """Raises what the judge raised, or says what it said."""
+        self.result(len(self.splits))

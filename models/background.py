@@ -155,7 +155,7 @@ class LearnedBackground(nn.Module):
         sampled = (norm > border) & (norm < 2.0)
         return ops.alpha_from_density(density, 1.0 / self.num_samples[1]) * sampled
 
-    def limit_to_covered(self, count_views: Callable[[Tensor, Tensor], Tensor], min_views: int) -> None:
+    def limit_to_covered(self, count_views: Callable[[Tensor, Tensor, int], Tensor], min_views: int) -> None:
         """Keeps cells empty that fewer than `min_views` cameras have in frame; see VolumeModel.limit_to_covered."""
 
         def framed(contracted: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ class LearnedBackground(nn.Module):
             points = ops.uncontract(inside)
             # a cell grows at most with |x|^2, along the radius
             reach = self.occupancy.half_diagonal * points.square().sum(-1).clamp(min=1.0)
-            return count_views(points * self.radius, reach * self.radius) >= min_views
+            return count_views(points * self.radius, reach * self.radius, min_views) >= min_views
 
         self.occupancy.restrict(framed)
 

@@ -138,15 +138,15 @@ class VolumeModel(nn.Module):
         self.occupancy.update(within_ball, generator, every_cell)
         self.background.update_occupancy(generator, every_cell)
 
-    def limit_to_covered(self, count_views: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def limit_to_covered(self, count_views: Callable[[Tensor, Tensor, int], Tensor]) -> None:
         """Keeps cells empty, from now on, that fewer than grid_min_views training cameras have in frame, those of the
         background too: no photograph says what is there, and a new view would show it.
 
-        count_views: scene points (N, 3) and the radii (N,) of balls around them -> (N,) cameras."""
+        count_views: scene points (N, 3), the radii (N,) of balls around them, and how far to count -> (N,) cameras."""
 
         def framed(points: Tensor) -> Tensor:
             reach = torch.full_like(points[:, 0], self.occupancy.half_diagonal)
-            return count_views(points, reach) >= self.config.grid_min_views
+            return count_views(points, reach, self.config.grid_min_views) >= self.config.grid_min_views
 
         self.occupancy.restrict(framed)
         if self.background is not None:

@@ -200,6 +200,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return next(out.glob("exp/*/*/ckpt/*.ckpt")), root
 
 
+def test_metrics_tell_where_the_time_before_the_first_step_went(checkpoint: tuple[Path, Path]) -> None:
+    metrics = json.loads((checkpoint[0].parents[1] / "save/metrics.json").read_text())
+    *stages, total = metrics["start_seconds"].items()
+    names = ["config", "imports", "device", "photographs", "model", "trainer", "preparation", "first_step"]
+    assert [name for name, _ in stages] == names
+    assert min(seconds for _, seconds in stages) >= 0.0
+    assert total == ("total", pytest.approx(sum(seconds for _, seconds in stages), abs=0.01))
+
+
 def test_a_checkpoint_of_another_model(checkpoint: tuple, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
     argv = [*DEMO, "--test", "--resume", str(checkpoint[0]), f"dataset.root_dir={checkpoint[1]}", *TINY]
     line = refused(capsys, tmp_path, *argv, "model.geometry.xyz_encoding_config.log2_hashmap_size=12")

@@ -18,6 +18,7 @@ _HAS_AVIF = features.check("avif")  # not in every build of Pillow
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 SUFFIXES += ((".avif",) if _HAS_AVIF else ()) + (HEIF_SUFFIXES if _HAS_HEIF else ())
 _ORIENTATION = 0x0112  # the EXIF tag
+_PNG_TELLS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that may hold it
 _TURNS = {  # what makes pixels upright, by the value of the tag
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -82,8 +83,23 @@ def stored_size(path: Path | str) -> tuple[tuple[int, int], int]:
 
 
 def _tag(file: Image.Image) -> int:
-    tag = file.getexif().get(_ORIENTATION, 1)
+    # Pillow decodes a PNG before it tells its EXIF data, since some may come behind the pixels.
+    is_told = file.format == "PNG" and not _tells_behind_pixels(file.filename)
+    tag = (Image.Image.getexif(file) if is_told else file.getexif()).get(_ORIENTATION, 1)
     return tag if tag in _TURNS else 1
+
+
+def _tells_behind_pixels(path: Path | str) -> bool:
+    """Whether a PNG has EXIF data or text behind the first chunk of its pixels; reads the heads of its chunks only."""
+    is_behind = False
+    with open(path, "rb", buffering=0) as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            is_behind = is_behind or head[4:] == b"IDAT"
+            if is_behind and head[4:] in _PNG_TELLS:
+                return True
+            file.seek(int.from_bytes(head[:4]) + 4, 1)  # and the checksum
+    return False
 
 
 def _as_stored(file: Image.Image) -> Image.Image:

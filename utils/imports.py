@@ -1,5 +1,6 @@
 """Imports Lightning without what it would bring along and we do not use."""
 
+import gc
 import importlib
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from typing import Any
 from lightning_utilities.core import imports
 
 # torchmetrics, which Lightning imports, imports these where they are installed, for metrics of text, audio and images
-# that nothing here asks for: ten seconds on a machine that has them all.
-_UNUSED = {"librosa", "lpips", "matplotlib", "onnxruntime", "piq", "scipy", "torch_fidelity", "torchaudio"}
+# that nothing here asks for: ten seconds on a machine that has them all. Lightning itself would have a progress bar of
+# rich, which `systems.training.progress_display` takes the place of.
+_UNUSED = {"librosa", "lpips", "matplotlib", "onnxruntime", "piq", "rich", "scipy", "torch_fidelity", "torchaudio"}
 _UNUSED |= {"torchvision", "transformers"}
 
 
@@ -32,10 +34,25 @@ def import_lightning() -> None:
     imports.RequirementCache.__bool__ = is_wanted
     imports.package_available = lambda name: name not in _UNUSED and is_installed(name)
     try:
-        with _stand_in_for_compiler():
+        with collections_off(), _stand_in_for_compiler():
             import pytorch_lightning  # noqa: F401
     finally:
         imports.RequirementCache.__bool__, imports.package_available = check, is_installed
+
+
+@contextmanager
+def collections_off() -> Iterator[None]:
+    """Python looks for no cycles of garbage while the block runs: an import makes hardly any, and looking through all
+    that it leaves, again and again, is a quarter of its time. Nor later through what is there after a first import."""
+    was_on, is_first = gc.isenabled(), "torch" not in sys.modules
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_first:  # else there may be a run that ended, whose cycles are still to be freed
+            gc.freeze()
+        if was_on:
+            gc.enable()
 
 
 @contextmanager

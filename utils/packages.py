@@ -2,6 +2,8 @@
 
 import importlib
 import platform
+import sys
+import threading
 from types import ModuleType
 
 from utils.errors import MissingPackageError
@@ -14,8 +16,13 @@ _NEEDED = {  # for what, and what to do without
 
 
 def require(name: str) -> ModuleType:
-    """A package of the table above, imported. Raises MissingPackageError where it is not installed."""
+    """A package of the table above, imported. Raises MissingPackageError where it is not installed.
+
+    In a thread beside the one that imports torch it waits for that: both bring libraries of CUDA, and
+    torch's come first."""
     try:
+        if name not in sys.modules and threading.current_thread() is not threading.main_thread():
+            importlib.import_module("torch")
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:

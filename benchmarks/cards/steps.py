@@ -72,7 +72,7 @@ class Pixels:
         zero = torch.zeros(num_rays * per_pixel, dtype=torch.int64)
         return ops.rays_of_pixels(self.photographs, zero, zero, background, shift)
 
-    def count_views(self, points: Tensor, reach: Tensor) -> Tensor:
+    def count_views(self, points: Tensor, reach: Tensor, most: int) -> Tensor:
         """That all cameras see all."""
         return torch.full_like(points[:, 0], IMAGES)
 

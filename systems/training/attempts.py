@@ -2,7 +2,7 @@
 good checkpoint."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
 from utils.interrupts import Interrupts
 from utils.memory import free_memory, is_out_of_memory
+from utils.stages import Stages
 
 log = logging.getLogger(__name__)
 MAX_RETURNS = 3  # to an earlier checkpoint, after NaN or infinity
@@ -47,6 +48,7 @@ class Job:
     returns: int = 0
     halvings: int = 0
     callbacks: tuple[Callback, ...] = ()  # in addition to those of every training
+    stages: Stages = field(default_factory=Stages)  # of the start
 
     def prepare(self) -> "Attempt":
         """The model with its weights on its device, and a trainer. Raises CheckpointError if the weights do not fit."""
@@ -56,7 +58,7 @@ class Job:
         if self.checkpoint is not None:
             step = load_weights(self.checkpoint, system, system.expect, self._changed)
             system.loaded_step = 0 if self.weights_only else step
-        trainer = make_trainer(experiment, self.run, self.runs_dir, self.devices, self.interrupts)
+        trainer = make_trainer(experiment, self.run, self.runs_dir, self.devices, self.interrupts, self.stages)
         trainer.callbacks.extend(self.callbacks)
         return Attempt(system.to(self.devices.own), trainer)
 

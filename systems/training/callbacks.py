@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from systems.runs.recorded_config import ConfigRecord
+from utils.stages import Stages
 
 
 class TrainingClock(Callback):
@@ -17,13 +18,27 @@ class TrainingClock(Callback):
 
     state_key = "TrainingClock"  # in checkpoints; it must stay if the class is renamed
 
-    def __init__(self) -> None:
+    def __init__(self, stages: Stages | None = None) -> None:
+        """stages: of the start, which ends with the first step."""
+        self.stages = Stages() if stages is None else stages
         self.seconds = 0.0
         self._started: float | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
+        self.stages.end("trainer")
         self._started = time.perf_counter()
+
+    def on_train_batch_start(self, *args: Any) -> None:
+        """Everything is prepared."""
+        self.stages.end("preparation")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """The start ends, once the device has done the first step."""
+        if "first_step" not in self.stages.seconds:
+            if pl_module.device.type == "cuda":
+                torch.cuda.synchronize(pl_module.device)
+            self.stages.end("first_step")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stops the clock."""

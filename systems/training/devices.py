@@ -1,7 +1,9 @@
 """Picks the devices of a training: one, or one for each of several processes, on one machine or several."""
 
+import contextlib
 import logging
 import os
+import threading
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,6 +66,17 @@ def pick_device(gpu: str) -> torch.device:
         raise ConfigError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0. Give one.")
     torch.set_float32_matmul_precision("high")
     return torch.device("cuda", int(gpu))
+
+
+def wake(device: torch.device) -> None:
+    """Has a GPU make its context, a third of a second, in a thread, while photographs are waited for."""
+    if device.type == "cuda":
+        threading.Thread(target=_touch, args=(device,), name="wake", daemon=True).start()
+
+
+def _touch(device: torch.device) -> None:
+    with contextlib.suppress(RuntimeError):  # whoever uses the device next meets the same error
+        torch.zeros(1, device=device)
 
 
 def _no_gpu(gpu: str, why: str) -> ConfigError:

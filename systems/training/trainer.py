@@ -25,6 +25,7 @@ from utils.environment import describe_environment, peak_memory
 from utils.files import replacing
 from utils.interrupts import Interrupts
 from utils.platforms import on_windows
+from utils.stages import Stages
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +36,20 @@ def check_backend(backend: str, device: torch.device) -> None:
 
 
 def make_trainer(
-    experiment: Experiment, run: RunFolder, runs_dir: Path, devices: Devices, interrupts: Interrupts
+    experiment: Experiment,
+    run: RunFolder,
+    runs_dir: Path,
+    devices: Devices,
+    interrupts: Interrupts,
+    stages: Stages | None = None,
 ) -> pl.Trainer:
     """A trainer that logs to TensorBoard and CSV and keeps checkpoints in the run's folder.
 
     interrupts: signals; they end a training after the current step, once it is saved. If several processes train
-    together, only the first one validates, logs and saves."""
+    together, only the first one validates, logs and saves. stages: of the start, see `TrainingClock`."""
     config, trial, kept = experiment.trainer, run.path.name, experiment.checkpoint
     saver = Saver(run.ckpt, kept.every_n_train_steps, config.save_every_minutes, kept.save_top_k == -1, interrupts)
-    callbacks = [TrainingClock(), RandomState(), saver if devices.is_first else DeferSignals(interrupts)]
+    callbacks = [TrainingClock(stages), RandomState(), saver if devices.is_first else DeferSignals(interrupts)]
     if devices.is_first and config.enable_progress_bar:
         callbacks.append(ProgressDisplay())
     loggers = [Curves(runs_dir, name=experiment.name, version=trial), Table(run.path, name="csv_logs")]
@@ -105,7 +111,7 @@ def write_metrics(
     clock = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingClock))
     report = {**system.report, "steps": system.current_step}
     if mode == "train":
-        report["train_seconds"] = round(clock.seconds, 2)
+        report |= {"train_seconds": round(clock.seconds, 2), "start_seconds": clock.stages.report()}
     report |= peak_memory(devices.own) | {"environment": describe_environment(devices.own), "processes": devices.size}
     earlier = read_figures(path)
     if earlier.get("steps") == report["steps"]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pytest
 from datasets import assemble
 from datasets.assemble import load_photos
 from datasets.options import Resolution
+from utils.errors import DataError
 from utils.images import read_image, write_png
 from utils.registry import ROOT
 
@@ -48,6 +50,24 @@ def test_blocks_do_not_show(block: int, masked: tuple[int, ...], monkeypatch: py
     whole = np.concatenate([image.reshape(-1, 4) for image in opaque])
     assert np.array_equal(photos.pixels, whole if masked else whole[:, :3])
     assert photos.sizes.tolist() == photos.disk_sizes.tolist() == [[shape[1], shape[0]] for shape in shapes]
+
+
+def test_the_first_broken_photograph_is_told_and_few_behind_it_are_opened() -> None:
+    opened, wait = [], threading.Event()
+
+    def read(path: Path) -> np.ndarray:
+        opened.append(int(path.name))
+        if path.name == "3":
+            wait.wait(5.0)  # until a later one has failed
+            raise DataError("the first")
+        if path.name == "5":
+            wait.set()
+            raise DataError("the second")
+        return np.zeros((2, 2, 3), np.uint8)
+
+    with pytest.raises(DataError, match="the first"):
+        load_photos([Path(str(i)) for i in range(1000)], read, Resolution())
+    assert len(opened) < 100
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

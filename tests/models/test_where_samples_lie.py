@@ -28,7 +28,7 @@ def test_what_no_photograph_shows_stays_empty(device: torch.device) -> None:
         field.occupancy.threshold = 0.5
     model.config = replace(model.config, grid_min_views=2)
     # one view sees all, another what lies above a plane
-    model.limit_to_covered(lambda points, reach: 1 + (points[:, 2] + reach > 0.3).long())
+    model.limit_to_covered(lambda points, reach, most: 1 + (points[:, 2] + reach > 0.3).long())
     for every_cell in (True, False):
         model.update_occupancy(generator, every_cell)
         for grid, slack in ((model.occupancy, 1.0), (behind(model).occupancy, 3.0)):

@@ -37,6 +37,7 @@ NOT_AT_ONCE = (
     "trimesh",
     "networkx",
     "jinja2",
+    "rich",
     "xatlas",
     "viser",
     "pycolmap",
@@ -68,3 +69,10 @@ def test_what_a_first_step_does_not_need_is_not_imported_before_it(said: list[li
     """Half of the modules that a whole run uses; the compiler of torch stays at hand for whoever asks for it."""
     assert said[0] == ["True"]
     assert said[1] == ["False"]
+
+
+def test_photographs_are_opened_and_judged_without_torch() -> None:
+    """They are while it is imported."""
+    code = "import sys, launch, datasets.blender, datasets.mask_agreement; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

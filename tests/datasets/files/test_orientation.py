@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 from scenes_on_disk import FOCAL, HEIGHT, WIDTH, disc, random_image, ring_of_cameras, write_colmap, write_dtu
 from scenes_on_disk import write_transforms as write_frames
 
@@ -14,6 +15,7 @@ from datasets.dtu import DTUConfig, DTULoader
 from datasets.evaluation.image_pairs import read_pair
 from datasets.files.orientation import CameraShape, orientation_of
 from datasets.transforms import TransformsConfig, TransformsLoader
+from utils.errors import DataError
 from utils.images import inverse_orientation, read_image, stored_size
 
 CAMERAS = ring_of_cameras(3)
@@ -134,6 +136,34 @@ def test_tiff_pixels_are_read_as_stored_though_their_decoder_turns_them(tmp_path
     np.testing.assert_array_equal(read_image(path, 1), image)
     np.testing.assert_array_equal(read_image(path), turned(image, 6))
     np.testing.assert_array_equal(read_image(path, 6), turned(image, 6))
+
+
+@pytest.mark.parametrize("place", ["in front", "behind"])
+@pytest.mark.parametrize("kind", ["exif", "text"])
+def test_what_a_png_says_of_its_orientation_is_found_on_both_sides_of_its_pixels(tmp_path, kind, place):
+    image, path = random_image(0, 3), tmp_path / "a.png"
+    exif, text = Image.Exif(), PngInfo()
+    exif[0x0112] = 6
+    text.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>')
+    Image.fromarray(image).save(path, **({"exif": exif} if kind == "exif" else {"pnginfo": text}))
+    content = path.read_bytes()
+    start = content.index(b"eXIf" if kind == "exif" else b"iTXt") - 4
+    chunk = content[start : start + 12 + int.from_bytes(content[start : start + 4])]
+    rest = content.replace(chunk, b"")
+    end = rest.index(b"IDAT" if place == "in front" else b"IEND") - 4
+    path.write_bytes(rest[:end] + chunk + rest[end:])
+    assert stored_size(path) == ((WIDTH, HEIGHT), 6)
+    np.testing.assert_array_equal(read_image(path), turned(image, 6))
+
+
+def test_the_orientation_of_a_png_is_told_without_decoding_it(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(random_image(0, 3)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert stored_size(path) == ((WIDTH, HEIGHT), 1)
+    with pytest.raises(DataError, match="complete image"):
+        read_image(path, 1)
 
 
 def test_sizes_that_nearly_agree_are_told_apart(tmp_path):

@@ -38,21 +38,28 @@ def counted_one_by_one(points: torch.Tensor) -> torch.Tensor:
 
 def test_points_are_counted_in_the_views_that_frame_them() -> None:
     points = 3.0 * (2.0 * torch.rand(4000, 3) - 1.0)
-    found = count_views(points, torch.zeros(4000), *three_views())
+    found = count_views(points, torch.zeros(4000), *three_views(), 3)
     assert torch.equal(found, counted_one_by_one(points).sum(-1))
     assert found.unique().tolist() == [0, 1, 2]
+
+
+def test_nothing_is_counted_further_than_asked() -> None:
+    points, reach = 3.0 * (2.0 * torch.rand(4000, 3) - 1.0), 0.2 * torch.rand(4000)
+    counted = count_views(points, reach, *three_views(), 3)
+    assert counted.max() == 2
+    assert torch.equal(count_views(points, reach, *three_views(), 1), counted.clamp(max=1))
 
 
 def test_a_ball_counts_where_any_of_it_is_in_frame_and_hardly_elsewhere() -> None:
     points, reach = 3.0 * (2.0 * torch.rand(600, 3) - 1.0), 0.05 + 0.2 * torch.rand(600)
     inside = normalize(torch.randn(600, 800, 3), dim=-1) * torch.rand(600, 800, 1) ** (1 / 3)
     touched = counted_one_by_one(points[:, None] + reach[:, None, None] * inside).any(1).sum(-1)
-    found = count_views(points, reach, *three_views())
+    found = count_views(points, reach, *three_views(), 3)
     assert (found >= touched).all()
     assert (found > touched).float().mean() < 0.08
 
 
 def test_a_ball_around_a_camera_is_close_enough() -> None:
     behind = torch.tensor([[4.1, 0.0, 0.0]])
-    assert count_views(behind, torch.tensor([0.01]), *three_views()) == 0
-    assert count_views(behind, torch.tensor([0.2]), *three_views()) == 1
+    assert count_views(behind, torch.tensor([0.01]), *three_views(), 3) == 0
+    assert count_views(behind, torch.tensor([0.2]), *three_views(), 3) == 1

@@ -1,9 +1,11 @@
 """What --gpu names, and which of them is this process's own."""
 
+import threading
+
 import pytest
 import torch
 
-from systems.training.devices import Devices, pick_devices
+from systems.training.devices import Devices, pick_devices, wake
 from utils.errors import ConfigError
 
 
@@ -24,6 +26,21 @@ def test_one_device_is_alone_whatever_lightning_left_in_the_environment(monkeypa
     found = pick_devices("cpu")
     assert found == Devices.single(torch.device("cpu"))
     assert (found.size, found.is_first) == (1, True)
+
+
+def test_a_gpu_is_woken_in_a_thread_which_keeps_its_troubles_to_itself(monkeypatch) -> None:
+    asked = []
+
+    def zeros(size: int, device: torch.device) -> None:
+        asked.append((device, threading.current_thread() is threading.main_thread()))
+        raise RuntimeError("CUDA error")
+
+    monkeypatch.setattr(torch, "zeros", zeros)
+    for name in ("cpu", "cuda"):
+        wake(torch.device(name))
+    for thread in [thread for thread in threading.enumerate() if thread.name == "wake"]:
+        thread.join(5.0)
+    assert asked == [(torch.device("cuda"), False)]
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -1,0 +1,22 @@
+"""The stages of a start, from the command on."""
+
+import time
+
+from utils import stages
+from utils.stages import Stages
+
+
+def test_a_process_is_older_than_its_clock_after_import():
+    first = stages.seconds_since_start()
+    time.sleep(0.03)
+    assert 0.02 < stages.seconds_since_start() - first < 5.0
+    assert first > time.perf_counter() - stages._IMPORTED - 0.02
+
+
+def test_each_stage_takes_what_passed_since_the_one_before_and_ends_once():
+    moments = iter([0.25, 1.0, 4.0])
+    start = Stages(lambda: next(moments))
+    assert start.report() == {"total": 0.0}
+    for name in ("config", "imports", "config", "first_step"):
+        start.end(name)
+    assert start.report() == {"config": 0.25, "imports": 0.75, "first_step": 3.0, "total": 4.0}

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numba import njit
 
 from utils.mesh import Mesh, submesh
+from utils.numba_cache import cached_njit
 
 Judge = Callable[[list[np.ndarray]], Sequence[bool]]  # which of some components, of vertices (V, 3) each, are to stay
 
@@ -76,7 +76,7 @@ def weld_labels(vertices: np.ndarray) -> np.ndarray:
     return labels
 
 
-@njit(cache=True)
+@cached_njit()
 def components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
     """(V,) int64: for each vertex one of those it is connected with, the same for all of them (union-find)."""
     parent = np.arange(num_vertices)
@@ -95,7 +95,7 @@ def components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
     return parent
 
 
-@njit(cache=True)
+@cached_njit()
 def _area_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Half the cross product of two edges of each face, without the copies that NumPy makes on the way."""
     out = np.empty((faces.shape[0], 3))

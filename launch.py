@@ -97,6 +97,7 @@ def execute(
     from systems.training.callbacks import ConfigKeeper
     from systems.training.compiling_ahead import compiling_ahead
     from systems.training.devices import pick_devices
+    from systems.training.finishing_ahead import finishing_ahead
     from systems.training.trainer import check_backend
     from systems.viewer.address import find_address, parse_port
 
@@ -116,7 +117,8 @@ def execute(
     check_backend(experiment.model.backend, devices.own)
     if (args.train or args.test) and experiment.export.texture != "none":
         require("xatlas")  # now rather than after the training
-    callbacks = compiling_ahead(experiment, devices) if args.train else ()  # before photographs are read
+    ahead = (compiling_ahead, finishing_ahead) if args.train else ()  # before photographs are read
+    callbacks = tuple(callback for begin in ahead for callback in begin(experiment, devices))
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
     mode = next(name for name in MODES if getattr(args, name))
@@ -125,8 +127,8 @@ def execute(
     is_new = devices.is_first and start.run is None
     folder = own_folder(run, experiment, args.runs_dir, asked) if is_new else nullcontext((run, experiment))
     with folder as (run, experiment):
-        job = Job(experiment, run, args.runs_dir, devices, interrupts, start.checkpoint, args.resume_weights_only)
-        job = replace(job, callbacks=callbacks)
+        how = start.checkpoint, args.resume_weights_only
+        job = Job(experiment, run, args.runs_dir, devices, interrupts, *how, callbacks=callbacks)
         if not devices.is_first:
             logging.disable(logging.WARNING)
             help_to_train(job, data)

@@ -81,7 +81,7 @@ def rehearse(experiment: Experiment, trained: Callable[[], None] = lambda: None)
     trained: is called after a step at the beginning and one at the end of a training, and before a view."""
     if asks_for_radius(experiment):
         experiment, _ = with_radius(experiment, 1.0, True)
-    model, system = _small(replace(experiment.model, grid_min_views=0)), _small(experiment.system)
+    model, system = small(replace(experiment.model, grid_min_views=0)), small(experiment.system)
     experiment = replace(experiment, model=model, system=system)
     with _in_silence(), _same_random_numbers():
         torch.manual_seed(0)
@@ -145,7 +145,7 @@ def _same_random_numbers() -> Iterator[None]:
         np.random.set_state(numbers)
 
 
-def _small(config: Any) -> Any:
+def small(config: Any) -> Any:
     """The settings of a model or system with sizes that are small, and as divisible by 16 as they were.
 
     A background keeps its own: its kernels are compiled for the resolution of its grid."""
@@ -153,7 +153,7 @@ def _small(config: Any) -> Any:
     for item in fields(config):
         value = getattr(config, item.name)
         if is_dataclass(value) and item.name != "background":
-            changes[item.name] = _small(value)
+            changes[item.name] = small(value)
         elif item.name in _SMALL and isinstance(value, int):
             changes[item.name] = min(value, _SMALL[item.name] + value % 16)
     changed = {name: value for name, value in changes.items() if value is not getattr(config, name)}

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,9 @@ class ByContent:
 def _prune(folder: Path) -> None:
     oldest = time.time() - _KEPT_DAYS * 86_400
     for place in folder.iterdir():
-        if place.stat().st_mtime < oldest:
-            shutil.rmtree(place, ignore_errors=True)
+        with suppress(OSError):  # another process may do the same
+            if place.stat().st_mtime < oldest:
+                shutil.rmtree(place)
 
 
 CompileResultCacheImpl._locator_classes = [ByContent, *CompileResultCacheImpl._locator_classes]

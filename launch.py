@@ -124,7 +124,9 @@ def execute(
     from datasets.datamodule import SceneData
     from systems.training.attempts import Job, help_to_train
     from systems.training.callbacks import ConfigKeeper
+    from systems.training.compiling_ahead import compiling_ahead
     from systems.training.devices import pick_devices, wake
+    from systems.training.finishing_ahead import finishing_ahead
     from systems.training.trainer import check_backend
     from systems.viewer.address import find_address, parse_port
 
@@ -143,6 +145,8 @@ def execute(
     check_backend(experiment.model.backend, devices.own)
     if (args.train or args.test) and experiment.export.texture != "none":
         require("xatlas")  # now rather than after the training
+    ahead = (compiling_ahead, finishing_ahead) if args.train else ()  # before photographs are read
+    callbacks = tuple(callback for begin in ahead for callback in begin(experiment, devices))
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend, loader)
     stages.end("device")
@@ -153,15 +157,15 @@ def execute(
     is_new = devices.is_first and start.run is None
     folder = own_folder(run, experiment, args.runs_dir, asked) if is_new else nullcontext((run, experiment))
     with folder as (run, experiment):
-        weights = start.checkpoint, args.resume_weights_only
-        job = Job(experiment, run, args.runs_dir, devices, interrupts, *weights, stages=stages)
+        how = start.checkpoint, args.resume_weights_only
+        job = Job(experiment, run, args.runs_dir, devices, interrupts, *how, stages=stages, callbacks=callbacks)
         if not devices.is_first:
             logging.disable(logging.WARNING)
             help_to_train(job, data)
             return {}
         record = ConfigRecord.of(run, config_paths(args.config, args.resume), sources, experiment).with_applied(found)
         if args.train and run.parsed_config.is_file():
-            job = replace(job, callbacks=(ConfigKeeper(record, start.step),))
+            job = replace(job, callbacks=(*callbacks, ConfigKeeper(record, start.step)))
         if address is not None:
             from systems.viewer.live import LiveView  # only now: a run without it does not need viser
 

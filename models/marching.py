@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from models.ops.cards import STOOD_IN
 from utils.rays import Rays, RaySamples
 
 # With less transmittance than this, everything behind changes a colour by at most 1/39 of an 8-bit step.
@@ -20,4 +21,5 @@ def without_padding(packed: RaySamples) -> RaySamples:
     """On a CPU only the samples in use; on a GPU all of them.
 
     A CPU has no queue to wait for, so reading the count there is free, and saves the work on padding."""
-    return packed.trimmed() if packed.t_starts.device.type == "cpu" else packed
+    on_cpu = packed.t_starts.device.type == "cpu" and STOOD_IN.get() is None
+    return packed.trimmed() if on_cpu else packed

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 DECAY = 0.95
+PIECE = 2**18  # cells that are evaluated at once
 
 
 class OccupancyGrid(nn.Module):
@@ -31,7 +32,7 @@ class OccupancyGrid(nn.Module):
 
         evaluate: scene points (N, 3) -> (N,) >= 0. A cell is occupied above min(threshold, mean of all cells)."""
         cells = torch.arange(self.value.shape[0], device=self.value.device) if every_cell else self._draw(generator)
-        new = torch.cat([evaluate(self._points(part, generator)) for part in cells.split(2**18)])
+        new = torch.cat([evaluate(self._points(part, generator)) for part in cells.split(PIECE)])
         visited = torch.zeros_like(self.occupied.view(-1)).index_fill_(0, cells, True)
         decayed = torch.where(visited, self.value * DECAY, self.value)
         self.value.copy_(decayed.scatter_reduce(0, cells, new, "amax"))
@@ -42,7 +43,7 @@ class OccupancyGrid(nn.Module):
     def restrict(self, allowed: Callable[[Tensor], Tensor]) -> None:
         """Keeps cells empty, from now on, if `allowed` gives False (N,) for their middles (N, 3) in scene units."""
         cells = torch.arange(self.value.shape[0], device=self.value.device)
-        parts = [allowed(self.points_in_cells(part, 0.5)) for part in cells.split(2**18)]
+        parts = [allowed(self.points_in_cells(part, 0.5)) for part in cells.split(PIECE)]
         self._allowed = torch.cat(parts).view_as(self.occupied)
         self.occupied &= self._allowed
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -9,14 +10,16 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from typing import Any
+from unittest import mock
 
 import torch
 from triton import knobs
 from triton.compiler import CompiledKernel
 from triton.runtime.cache import get_cache_manager
 
-from benchmarks.cards.stand_in import Launch, noted
 from benchmarks.cards.steps import CASES, run_case
+from models.ops.cards import KNOWN, SWITCH
+from models.ops.launches import Launch, noted
 from models.ops.refusals import is_refusal, reason
 
 _LOG = "figures.txt"  # beside a kernel in Triton's cache, so that what is unchanged is not compiled again
@@ -52,7 +55,7 @@ def launches(
     found: dict[str, Launch] = {}
     for card in cards:
         for case in cases:
-            with noted(card, tiles_of or card) as seen:
+            with mock.patch.dict(os.environ, {SWITCH: tiles_of or card}), noted(KNOWN[card]) as seen:
                 run_case(case)
             found |= {launch.key: launch for launch in seen}
     return [launch for launch in found.values() if not kernels or any(part in launch.kernel for part in kernels)]

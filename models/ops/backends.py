@@ -13,6 +13,7 @@ from types import ModuleType
 
 from torch import Tensor, float16, float32
 
+from models.ops.cards import STOOD_IN
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
 from models.ops.refusals import COMPOSED, Guarded
@@ -94,7 +95,7 @@ def uses_triton(backend: str, tensor: Tensor) -> bool:
 
 
 def _serves(backend: str, tensor: Tensor) -> bool:
-    device = tensor.device.type
+    device = "cuda" if STOOD_IN.get() else tensor.device.type
     if backend == "numba":
         return device == "cpu" and tensor.dtype == float32
     if backend == "triton":

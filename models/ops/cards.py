@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -116,18 +117,26 @@ KNOWN = {
     )
 }
 DEFAULT = KNOWN["sm_90"]  # of a device that is no card: Triton's interpreter
+# the card that the CPU stands in for on this thread, while `models.ops.launches` notes what would run there
+STOOD_IN: ContextVar[Card | None] = ContextVar("stood_in", default=None)
 
 
 def card_of(device: torch.device) -> Card:
     """The card of a device, or the one that SWITCH names. Raises ConfigError if that one is not known."""
     forced = os.environ.get(SWITCH)
-    return _named(forced) if forced else _found(device)
+    return _named(forced) if forced else own_card(device)
+
+
+def own_card(device: torch.device) -> Card:
+    """The card of a device, whatever SWITCH says; for a CPU that stands in for one, that one."""
+    stood_in = STOOD_IN.get() if device.type == "cpu" else None
+    return stood_in or _found(device)
 
 
 def adds_pairs(device: torch.device) -> bool:
     """Whether two floats are added to memory in one instruction (red.v2.f32): a card must have it, whatever it is told
     to be."""
-    return min(card_of(device).capability, _found(device).capability) >= 90
+    return min(card_of(device).capability, own_card(device).capability) >= 90
 
 
 def _named(target: str) -> Card:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import njit
+
+from utils.numba_cache import cached_njit
 
 ROWS = 2**15  # formatted at a time
 _WIDEST = 24  # bytes of one number and its separator: 19 digits, a sign, a point, two characters
@@ -36,7 +37,7 @@ def format_rows(
         yield from pool.map(text, range(0, len(values), ROWS))
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _fill(buffer, start, scaled, decimals, behind):
     """Writes all rows; returns the number of bytes."""
     at = 0
@@ -55,7 +56,7 @@ def _fill(buffer, start, scaled, decimals, behind):
     return at
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _number(buffer, at, value, decimals):
     """Writes value / 10^decimals at an index of the buffer; returns the index after it."""
     if value < 0:

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from utils.cameras import Camera
 from utils.mesh import Mesh, Texture
 from utils.mesh.atlas import Texels, paint, texels_of, unwrap
 from utils.mesh.cropping import depth_map
+from utils.numba_cache import cached_njit
 
 log = logging.getLogger(__name__)
 Colors = Callable[[np.ndarray, np.ndarray], np.ndarray]  # points (P, 3), unit normals (P, 3) -> (P, 3) in [0, 1]
@@ -52,7 +53,7 @@ def blend_views(mesh: Mesh, texels: Texels, photos: Photos) -> tuple[np.ndarray,
     return sums[:, :3] / np.where(seen, sums[:, 3], 1.0)[:, None], seen
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@cached_njit(parallel=True, error_model="numpy")
 def _add_view(points, normals, c2w, intrinsics, image, depths, sums):
     """Adds colour times weight, and weight, of one view to sums (P, 4)."""
     height, width = depths.shape

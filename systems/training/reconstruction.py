@@ -114,8 +114,6 @@ class ReconstructionSystem(pl.LightningModule):
         self.uses_cuda_graph = (
             allowed and views.capturable and is_capturable(self.device, self.trainer.precision_plugin)
         )
-        if self.uses_cuda_graph:
-            log.info("GPU kernels that this machine has not compiled yet are compiled during the first steps")
         step = self.model, self.experiment, views, optimizer, self.device, self.uses_cuda_graph
         self.step = TrainingStep(
             *step, photographs.photometry(self.learned, views), self.error_map, self.learned.get("poses")

@@ -1,9 +1,9 @@
 """The holes of a mesh: the loops that its boundary runs in, and patches that close them."""
 
 import numpy as np
-from numba import njit
 
 from utils.mesh import Mesh
+from utils.numba_cache import cached_njit
 
 MAX_CORNERS = 300  # of a loop that is filled at once, with work that grows with the cube; longer ones are cut in two
 
@@ -105,7 +105,7 @@ def _patch(points: np.ndarray, joined: np.ndarray) -> list[np.ndarray]:
     return parts
 
 
-@njit(cache=True)
+@cached_njit()
 def _imbalance(faces, labels):
     """(V,) int64, not 0 where the edges that leave a vertex do not lead to where those that reach it come from."""
     total = np.zeros(len(labels), np.int64)
@@ -117,7 +117,7 @@ def _imbalance(faces, labels):
     return total
 
 
-@njit(cache=True)
+@cached_njit()
 def _opposites(start, end, order):
     """(E,) int64: the half-edge that runs the other way, each taken once, or -1; `order` puts equal edges together."""
     opposite = np.full(len(start), -1, np.int64)
@@ -136,7 +136,7 @@ def _opposites(start, end, order):
     return opposite
 
 
-@njit(cache=True)
+@cached_njit()
 def _chains(opposite, on_boundary):
     """The half-edges of each loop. From the end of one, the faces around that vertex are walked to the next."""
     left, loops = on_boundary.copy(), []
@@ -158,7 +158,7 @@ def _chains(opposite, on_boundary):
     return loops
 
 
-@njit(cache=True)
+@cached_njit()
 def _shortest_cut(points, joined):
     """The closest two corners i < j of a polygon that are a quarter of it apart both ways, or -1."""
     n = len(points)
@@ -171,7 +171,7 @@ def _shortest_cut(points, joined):
     return low, high
 
 
-@njit(cache=True)
+@cached_njit()
 def _least_area(points, joined):
     """(n - 2, 3) int64 triangles of the least total area between the corners of a polygon, or none."""
     n = len(points)

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numba import njit
 
 from utils.mesh import Mesh, submesh
+from utils.numba_cache import cached_njit
 
 Judge = Callable[[list[np.ndarray]], Sequence[bool]]  # which of some components, of vertices (V, 3) each, are to stay
 
@@ -78,7 +78,7 @@ def count_components(mesh: Mesh) -> int:
     return int(np.count_nonzero(used & (label == np.arange(len(label)))))
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
     """(V,) int64: for each vertex the first that it is connected with, the same for all of them (union-find)."""
     parent = np.arange(num_vertices)
@@ -97,7 +97,7 @@ def components(faces: np.ndarray, num_vertices: int) -> np.ndarray:
     return parent
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _area_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Half the cross product of two edges of each face, without the copies that NumPy makes on the way."""
     out = np.empty((faces.shape[0], 3))
@@ -110,7 +110,7 @@ def _area_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return out
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _sums_at_vertices(values: np.ndarray, faces: np.ndarray, num_vertices: int) -> np.ndarray:
     """(V, 3): the sum of the values (F, 3) of the faces (F, 3) that have a vertex as a corner."""
     out = np.zeros((num_vertices, 3))

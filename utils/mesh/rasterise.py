@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import numba
 import numpy as np
 
 from utils.cameras import Camera
 from utils.mesh import Mesh
 from utils.mesh.measures import area_vectors, vertex_normals
+from utils.numba_cache import cached_njit
 from utils.visualise import normal_to_rgb, to_uint8
 
 Coloring = Literal["normal", "shaded", "vertex", "texture"]
@@ -101,7 +101,7 @@ def visible_faces(pixels: np.ndarray, faces: np.ndarray, size: tuple[int, int]) 
     return face, weights
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)
+@cached_njit(error_model="numpy", nogil=True)
 def _fill(pixels, faces, face, weights):
     height, width = face.shape
     nearest = np.zeros((height, width))  # 1 / depth, which is linear in the picture

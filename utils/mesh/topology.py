@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from utils.mesh import Mesh
 from utils.mesh.measures import components, face_areas, signed_volume, weld_labels
+from utils.numba_cache import cached_njit
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def loops_of(edges: np.ndarray) -> np.ndarray:
     return _trace(ends, order % len(edges), starts)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def _trace(ends: np.ndarray, at_vertex: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """The loops of `loops_of`; the edges at vertex v are at_vertex[starts[v] : starts[v + 1]]."""
     loop, num_loops = np.full(len(ends), -1), 0

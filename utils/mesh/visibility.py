@@ -10,6 +10,7 @@ import numpy as np
 
 from utils.cameras import Camera
 from utils.mesh import Mesh
+from utils.numba_cache import cached_njit
 
 MaskCull = Literal["any", "all", "none"]
 OPAQUE = 127  # alpha above it is object
@@ -110,7 +111,7 @@ def _covered(points: np.ndarray, mesh: Mesh, view: Viewpoint, tolerance: float) 
     return result
 
 
-@numba.njit(cache=True, parallel=True, error_model="numpy")
+@cached_njit(parallel=True, error_model="numpy")
 def _cover(vertices, faces, plane, limit, starts, lattice, num, covered):
     """Sets `covered` where a face (camera frame) meets the line through (x, y, 1) nearer than its limit, as a depth."""
     low_x, low_y, edge = lattice
@@ -141,7 +142,7 @@ def _cover(vertices, faces, plane, limit, starts, lattice, num, covered):
                         covered[k] = True
 
 
-@numba.njit(cache=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _bounds(a, b, c):
     """x and y at depth 1 that a triangle in the camera frame covers at most: x0, y0, x1, y1; x0 > x1 for none."""
     nearest, farthest = min(a[2], b[2], c[2]), max(a[2], b[2], c[2])

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-import numba
 import numpy as np
 
 from utils.mesh import Mesh
+from utils.numba_cache import cached_njit
 
 _FACES = 2**15  # in a batch of candidates
 _LONGEST = 100  # spacings along an edge of a triangle; longer ones are split
@@ -57,7 +57,7 @@ def _split(triangles: np.ndarray, longest: float, box: np.ndarray) -> np.ndarray
     return np.concatenate(done) if done else triangles
 
 
-@numba.njit(cache=True)
+@cached_njit()
 def _rows_of_points(triangles, spacing):
     """(n, 3) points in triangles (T, 3, 3), in rows along the longest edge of each; none where that is short."""
     num = 0
@@ -85,13 +85,13 @@ def _rows_of_points(triangles, spacing):
     return points
 
 
-@numba.njit(cache=True)
+@cached_njit()
 def _bucket(x, y, z, num_buckets):
     """The bucket of a cell, shared with other cells; num_buckets is a power of two."""
     return (x * 73856093 ^ y * 19349663 ^ z * 83492791) & (num_buckets - 1)
 
 
-@numba.njit(cache=True)
+@cached_njit()
 def _link(kept, num, spacing):
     """Chains of the first `num` points by bucket: the first of each, and the next of each point; -1 ends them."""
     num_buckets = 1
@@ -105,7 +105,7 @@ def _link(kept, num, spacing):
     return head, following
 
 
-@numba.njit(cache=True)
+@cached_njit()
 def _add(points, kept, num, head, following, spacing):
     """Appends to the first `num` of `kept` the points that no point before them is too close to; the new number."""
     for p in range(len(points)):

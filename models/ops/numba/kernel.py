@@ -7,6 +7,8 @@ from typing import Any
 
 from numba import njit
 
+from utils.numba_cache import cached_njit
+
 # No `nnan` and `ninf`: a NaN must stay visible and must never become an index.
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 
@@ -20,7 +22,7 @@ def kernel(fastmath: set[str] | bool = False) -> Callable[[Callable[..., None]],
     Numba's disk cache watches only the file of the kernel, so that file must hold all that the kernel calls."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        compiled = njit(parallel=True, cache=True, error_model="numpy", fastmath=fastmath)(function)
+        compiled = cached_njit(parallel=True, error_model="numpy", fastmath=fastmath)(function)
 
         @wraps(function)
         def launch(*args: Any) -> None:

@@ -1,0 +1,94 @@
+"""What finishes a mesh is compiled by another process, by an export of a ball with the settings of the experiment."""
+
+import io
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numba
+import pytest
+import torch
+
+from systems.configs import Experiment, read_experiment
+from systems.training import finishing_ahead
+from systems.training.devices import Devices
+from utils.registry import ROOT
+
+GPU = Devices.single(torch.device("cuda", 0))
+
+
+def experiment(*overrides: str, name: str = "neus-demo") -> Experiment:
+    return read_experiment([ROOT / f"configs/{name}.yaml"], ["dataset.root_dir=x", *overrides])
+
+
+@pytest.fixture
+def cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Sets the number of cores; the cache folder is empty."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    return lambda num: monkeypatch.setattr(finishing_ahead, "num_cores", lambda: num)
+
+
+@pytest.mark.slow  # where nothing is compiled yet
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("neus-demo", ["export.texture=views", "export.crop=visible", "export.bottom=closed", "model.radius=auto"]),
+        ("nerf-blender", ["dataset.scene=x", "export.formats=[glb]"]),
+    ],
+)
+def test_a_ball_is_exported_as_the_settings_ask_for(name: str, overrides: list[str], tmp_path: Path) -> None:
+    mine = experiment(*overrides, "dataset.gt_mesh=null", name=name)
+    report = finishing_ahead.rehearse(pickle.loads(pickle.dumps(mine)), tmp_path)
+    assert report["vertices"] > 100
+    assert all((tmp_path / file).is_file() for file in report["files"])
+    assert {Path(file).suffix[1:] for file in report["files"]} == set(mine.export.formats)
+
+
+def test_it_is_due_on_a_gpu_with_cores_to_spare_until_it_was_done(cores) -> None:
+    mine = experiment()
+    cores(8)
+    assert len(finishing_ahead.finishing_ahead(mine, GPU)) == 1
+    assert finishing_ahead.finishing_ahead(mine, Devices.single(torch.device("cpu"))) == ()
+    finishing_ahead._stamp(mine).mkdir(parents=True)
+    assert finishing_ahead.finishing_ahead(mine, GPU) == ()
+    assert len(finishing_ahead.finishing_ahead(experiment("export.texture=views"), GPU)) == 1
+    cores(2)
+    assert finishing_ahead.finishing_ahead(experiment("export.texture=views"), GPU) == ()
+
+
+def test_the_process_leaves_a_stamp_and_one_that_fails_does_not(cores, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = experiment()
+    monkeypatch.setattr(finishing_ahead.os, "nice", lambda by: None)
+    monkeypatch.setattr(torch, "set_num_threads", lambda num: None)
+    for rehearse, is_left in ((lambda *args: 1 / 0, False), (lambda *args: {}, True)):
+        monkeypatch.setattr(finishing_ahead, "rehearse", rehearse)
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(pickle.dumps(mine))))
+        try:
+            finishing_ahead.main()
+        except ZeroDivisionError:
+            assert not is_left
+        assert finishing_ahead._stamp(mine).is_dir() == is_left
+
+
+def test_the_process_is_started_once_and_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen] = []
+    popen = subprocess.Popen
+
+    def start(command: list[str], **options) -> subprocess.Popen:
+        assert command[1:] == ["-m", "systems.training.finishing_ahead"]
+        started.append(popen([sys.executable, "-c", "import sys, time; sys.stdin.read(); time.sleep(60)"], **options))
+        return started[-1]
+
+    monkeypatch.setattr(finishing_ahead.subprocess, "Popen", start)
+    callback = finishing_ahead.FinishingAhead(experiment())
+    callback.on_train_start(None, None)
+    callback.on_train_start(None, None)
+    assert len(started) == 1
+    assert started[0].poll() is None
+    begun = time.perf_counter()
+    callback.on_exception(None, None, RuntimeError())
+    started[0].wait(10.0)
+    assert time.perf_counter() - begun < 10.0

@@ -50,10 +50,10 @@ class RenderOutput:
     field: Callable[[Tensor], Tensor] | None = None  # the sdf (K,) of more points (K, 3); None for a density
 
     @property
-    def has_samples(self) -> Tensor:
-        """(R,) bool, whether a ray, or one of those of a pixel, has samples of the foreground."""
-        has_samples = self.samples.packed.ray_count > 0
-        return has_samples if len(has_samples) == len(self.rgb) else has_samples.view(len(self.rgb), -1).any(-1)
+    def ray_count(self) -> Tensor:
+        """(R,) int64, samples of the foreground of a ray, or of those of a pixel."""
+        count = self.samples.packed.ray_count
+        return count if len(count) == len(self.rgb) else count.view(len(self.rgb), -1).sum(-1)
 
     def by_pixel(self, num: int) -> "RenderOutput":
         """The means over `num` rays in a row; samples and background stay those of the rays.

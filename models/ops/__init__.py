@@ -6,10 +6,11 @@ Given a capacity, no operation reads a value on the host, and no shape depends o
 
 from torch import Tensor
 
-from models.ops import contraction
 from models.ops.backends import BACKENDS, module, uses_triton
+from models.ops.contraction import clip_rays_to_ball, contract, normalized_distances, uncontract
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
+from models.ops.losses import RayTargets, ray_losses, sample_losses
 from models.ops.mirrors import MirrorSpec
 from models.ops.patches import PatchSpec, compare_patches
 from models.ops.reference import mlp as reference_mlp
@@ -23,6 +24,7 @@ __all__ = [
     "Layers",
     "MirrorSpec",
     "PatchSpec",
+    "RayTargets",
     "alpha_from_density",
     "clip_rays_to_ball",
     "clip_rays_to_box",
@@ -41,8 +43,10 @@ __all__ = [
     "module",
     "neus_alpha",
     "normalized_distances",
+    "ray_losses",
     "rays_of_pixels",
     "reflected_columns",
+    "sample_losses",
     "sample_points",
     "sdf_mlp_with_gradient",
     "spherical_harmonics",
@@ -106,13 +110,6 @@ def clip_rays_to_box(rays: Rays, radius: float, *, backend: str = "auto") -> Ray
     return module("samples", backend, rays.near).clip_rays_to_box(rays, radius)
 
 
-def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
-    """The rays with `near` and `far` cut to the ball of a radius around the origin; empty, at near, where they miss it.
-
-    Reads nothing on the host."""
-    return contraction.clip_rays_to_ball(rays, radius)
-
-
 def march(
     rays: Rays,
     occupied: Tensor,
@@ -162,23 +159,6 @@ def march_unbounded(
     `march`."""
     limits = num, jitter, ray_mask, behind_mask, capacity
     return module("unbounded", backend, rays.origins).march_unbounded(rays, region, occupied, radius, *limits)
-
-
-def normalized_distances(rays: Rays, region: Rays, packed: RaySamples, radius: float) -> RaySamples:
-    """Intervals of `march_unbounded`, for the same rays, with normalised inverse distances in place of distances: -1
-    far in front of the region, 0 in it, 1 far behind it. One implementation for all backends."""
-    return contraction.normalized_distances(rays, region, packed, radius)
-
-
-def contract(points: Tensor) -> Tensor:
-    """All of space in a ball of radius 2: x inside of the unit sphere, (2 - 1 / |x|) x / |x| beyond (mip-NeRF 360,
-    arXiv:2111.12077, eq. 10). points: (..., 3). One implementation for all backends."""
-    return contraction.contract(points)
-
-
-def uncontract(points: Tensor) -> Tensor:
-    """The inverse of `contract`, for points (..., 3) within 2 of the origin."""
-    return contraction.uncontract(points)
 
 
 def sample_points(rays: Rays, packed: RaySamples, *, backend: str = "auto") -> Tensor:

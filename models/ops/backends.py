@@ -19,7 +19,7 @@ from utils.errors import ConfigError
 BACKENDS = ("auto", "reference", "numba", "triton", "tinycudann")
 FAMILIES = {
     "numba": ("hash", "rays", "reflection"),
-    "triton": ("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp", "patches"),
+    "triton": ("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp", "patches", "losses"),
     "tinycudann": ("hash", "mlp"),
 }  # those with kernels of their own
 INTERPRETING = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's kernels run on the CPU, slowly: for tests

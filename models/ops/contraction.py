@@ -11,19 +11,22 @@ FARTHEST = 1000.0  # regions (in units of their radius) from the origin: 0.1 % o
 
 
 def contract(points: Tensor) -> Tensor:
-    """Points as in `models.ops.contract`."""
+    """All of space in a ball of radius 2: x inside of the unit sphere, (2 - 1 / |x|) x / |x| beyond (mip-NeRF 360,
+    arXiv:2111.12077, eq. 10). points: (..., 3)."""
     norm = points.norm(dim=-1, keepdim=True).clamp(min=1.0)
     return points * ((2.0 - 1.0 / norm) / norm)
 
 
 def uncontract(points: Tensor) -> Tensor:
-    """The inverse of `contract` in the open ball of radius 2."""
+    """The inverse of `contract`, for points (..., 3) within 2 of the origin."""
     norm = points.norm(dim=-1, keepdim=True).clamp(min=1.0)
     return points / (norm * (2.0 - norm))
 
 
 def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
-    """Bounds as in `models.ops.clip_rays_to_ball`."""
+    """The rays with `near` and `far` cut to the ball of a radius around the origin; empty, at near, where they miss it.
+
+    Reads nothing on the host."""
     middle = -(rays.origins * rays.directions).sum(-1)
     # squared distance of the closest point; |o|^2 - middle^2 would cancel for a camera far away
     offset = torch.addcmul(rays.origins, middle[:, None], rays.directions).square().sum(-1)
@@ -34,7 +37,8 @@ def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
 
 
 def normalized_distances(rays: Rays, region: Rays, packed: RaySamples, radius: float) -> RaySamples:
-    """Intervals as in `models.ops.normalized_distances`."""
+    """Intervals of `march_unbounded`, for the same rays, with normalised inverse distances in place of distances: -1
+    far in front of the region, 0 in it, 1 far behind it."""
     ray = packed.ray_indices
     enters, leaves = region.near[ray], region.far[ray]
     before = distance(rays, region.near, radius)[ray, 0]

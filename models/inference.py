@@ -126,6 +126,5 @@ def _window(packed: RaySamples, offset: int, width: int, ray_mask: Tensor) -> Ra
 
 def _sums(out: RenderOutput) -> Tensor:
     """(R, 8) weighted sums over the samples of each ray: rgb, 1, distance, normal; (R, 5) without normals."""
-    distance = out.depth * out.opacity.clamp(min=MIN_OPACITY)
     normal = [] if out.normal is None else [out.normal]
-    return torch.cat([out.rgb, out.opacity[:, None], distance[:, None], *normal], dim=-1)
+    return torch.cat([out.rgb, out.opacity[:, None], out.distance[:, None], *normal], dim=-1)

@@ -64,7 +64,8 @@ class NeuS(VolumeModel):
             sdf, gradient, rays.directions, packed, inv_s, self.anneal, backend=self.config.backend
         )
         rgb = self._colors(rays, packed, feature, normal)
-        weights, opacity, rgb, normal_map, depth = self.composite(alpha, rgb, normal, packed)
+        values = rgb, normal
+        weights, opacity, distance, rgb, mean_normal = ops.composite(alpha, values, packed, backend=self.config.backend)
         curvature = None
         if "curvature" in needs:
             curvature = self._tangent_curvature(points, normal, generator) if laplacian is None else laplacian.abs()
@@ -72,8 +73,8 @@ class NeuS(VolumeModel):
         return RenderOutput(
             rgb=rgb,
             opacity=opacity,
-            depth=depth,
-            normal=normal_map,
+            distance=distance,
+            normal=mean_normal,
             within_budget=packed.within_budget,
             samples=SampleValues(packed, points, weights, sdf, gradient, curvature),
             inv_s=inv_s,

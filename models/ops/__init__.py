@@ -178,13 +178,13 @@ def concat_columns(
 
 
 def composite(
-    alpha: Tensor, values: Tensor, packed: RaySamples, *, backend: str = "auto"
-) -> tuple[Tensor, Tensor, Tensor]:
+    alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples, *, backend: str = "auto"
+) -> tuple[Tensor, ...]:
     """Front-to-back blending along each ray.
 
-    alpha: (S,) in [0, 1], both ends included; values: (S, C). Returns weights (S,) = transmittance * alpha, zero on
-    padding; opacity (R,), the sum of a ray's weights; accumulated (R, C), the weighted sum of its values.
-    Differentiable, once, in alpha and values, through all three."""
+    alpha: (S,) in [0, 1], both ends included; values: each (S, c) or (S,). Returns weights (S,) = transmittance *
+    alpha, zero on padding; the weighted sums over each ray of 1, its opacity (R,), of the distances (R,) along it, in
+    scene units, and of each of the values, (R, c) or (R,). Differentiable, once, in alpha and values, through all."""
     return module("rays", backend, alpha).composite(alpha, values, packed)
 
 

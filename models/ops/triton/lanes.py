@@ -1,4 +1,6 @@
-"""What kernels share that have one sample, ray or direction per lane: vectors, and means over all of them."""
+"""What kernels share that have one sample, ray or direction per lane: vectors, columns, padding, means over all."""
+
+from collections.abc import Sequence
 
 import torch
 import triton
@@ -28,6 +30,40 @@ def store_vector(pointer, row, mask, x, y, z):
     tl.store(pointer + row * 3, x, mask=mask)
     tl.store(pointer + row * 3 + 1, y, mask=mask)
     tl.store(pointer + row * 3 + 2, z, mask=mask)
+
+
+@triton.jit
+def clear(matrix, width: tl.constexpr, first, used, S, BLOCK: tl.constexpr):
+    """Zeros in those of BLOCK rows of a contiguous (S, width), from `first` on, that are padding: from `used` on."""
+    row = first + tl.arange(0, BLOCK)
+    for column in tl.static_range(width):
+        tl.store(matrix + row * width + column, tl.zeros((BLOCK,), tl.float32), mask=(row >= used) & (row < S))
+
+
+def column_widths(parts: Sequence[Tensor]) -> list[int]:
+    """How many columns parts (S, c) and (S,) have."""
+    return [part.shape[1] if part.ndim == 2 else 1 for part in parts]
+
+
+def strided(parts: Sequence[Tensor]) -> tuple:
+    """Parts (S, c) and (S,) as `joined` takes them, with the strides of rows and columns."""
+    return tuple((part, part.stride(0), part.stride(1) if part.ndim == 2 else 0) for part in parts)
+
+
+@triton.jit
+def joined(parts, widths: tl.constexpr, row, column, mask):
+    """A tile of the parts side by side: each fills its columns and adds zero to the others.
+
+    row: (N, 1); column: (1, C), from 0 on; mask: (N, 1) or (N, C)."""
+    tile = tl.zeros((row.shape[0], column.shape[1]), tl.float32)
+    start: tl.constexpr = 0
+    for index in tl.static_range(len(parts)):
+        pointer, row_stride, column_stride = parts[index]
+        own = column - start
+        there = mask & (own >= 0) & (own < widths[index])
+        tile += tl.load(pointer + row * row_stride + own * column_stride, there, other=0.0).to(tl.float32)
+        start += widths[index]
+    return tile
 
 
 def partial_sums(num_programs: int, names: tuple[str, ...], device: torch.device) -> Tensor:

@@ -111,9 +111,10 @@ def noted(card: str, tiles_of: str) -> Iterator[list[Launch]]:
 
     def run_nothing(kernel: JITFunction, *args: Any, grid: Any, warmup: bool, **options: Any) -> None:
         run(kernel, *args, grid=grid, warmup=True, **options)
-        for value in [*args, *options.values()]:  # what was not computed must at least be a valid index
-            if isinstance(value, torch.Tensor) and not value.dtype.is_floating_point:
-                value.data.zero_()
+        for value in (*args, *options.values()):  # what was not computed must at least be a valid index
+            for part in value if isinstance(value, tuple) else (value,):
+                if isinstance(part, torch.Tensor) and not part.dtype.is_floating_point:
+                    part.data.zero_()
 
     patches = mock.patch.multiple(JITFunction, run=run_nothing, _do_compile=note)
     serves = mock.patch.object(backends, "_serves", lambda backend, tensor: backend in ("triton", "reference"))

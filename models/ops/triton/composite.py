@@ -7,11 +7,10 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.refusals import backward_of
-from models.ops.triton.lanes import clear, column_widths, joined, strided
+from models.ops.triton.lanes import CLEARED, clear, column_widths, joined, strided
 from utils.rays import RaySamples
 
 COMPOSITE_BLOCK = 32  # samples of a ray at a time: most rays have no more
-CLEARED = 256  # samples of a program that looks for padding
 
 
 def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples) -> tuple[Tensor, ...]:

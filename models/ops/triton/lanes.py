@@ -8,6 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 SAMPLES_BLOCK = 128  # of one program, a lane each: with more, loads and stores would differ in layout
+CLEARED = 256  # samples of a program that looks for padding
 ROWS = 128  # of sums that are added up at a time
 
 

@@ -185,7 +185,8 @@ class VolumeModel(nn.Module):
         a background shows, moves no camera."""
         out = self.shade(rays, self.march(rays.detached(), generator), generator, needs)
         if self.background is None:
-            return replace(out, rgb=over_background(out.rgb, out.opacity, background))
+            rgb = ops.over_background(out.rgb, out.opacity, background, backend=self.config.backend)
+            return replace(out, rgb=rgb)
         seen = self.background(
             rays.detached(), out.rgb, out.opacity, out.within_budget, background, generator, self.config.randomized
         )
@@ -242,8 +243,3 @@ class VolumeModel(nn.Module):
 def _times(part: Tensor | None, share: Tensor) -> Tensor | None:
     """Values (R,) or (R, C) of rays, times a share (R,)."""
     return None if part is None else part * (share if part.ndim == 1 else share[:, None])
-
-
-def over_background(rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
-    """(R, 3) colours of rays, given over black (R, 3) with their opacity (R,), over a background (3,) or (R, 3)."""
-    return rgb + (1.0 - opacity)[:, None] * background

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models import ops
-from models.base import MIN_OPACITY, RenderOutput, VolumeModel, over_background
+from models.base import MIN_OPACITY, RenderOutput, VolumeModel
 from models.marching import MIN_TRANSMITTANCE
 from utils.cameras import spread_in_pixel
 from utils.memory import HalvingChunks
@@ -90,7 +90,7 @@ def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int
     opacity, normal = sums[:, 3], sums[:, 5:]
     depth = sums[:, 4] / opacity.clamp(min=MIN_OPACITY)
     if model.background is None:
-        rgb = over_background(sums[:, :3], opacity, background)
+        rgb = ops.over_background(sums[:, :3], opacity, background, backend=model.config.backend)
     else:
         rgb, front_transmittance = _amid_background(model, rays, sums[:, :3], opacity, background)
         opacity, normal = opacity * front_transmittance, normal * front_transmittance[:, None]

@@ -25,7 +25,7 @@ class NeuS(VolumeModel):
         super().__init__(config)
         self.texture = build(config.texture, config.geometry.feature_dim + 3, config.backend)
         self.lighting = Lighting(config.lightings, config.geometry.feature_dim) if config.lightings else None
-        self.variance = Variance(config.variance)
+        self.variance = Variance(config.variance, config.backend)
         self.register_buffer("anneal", torch.tensor(1.0), persistent=False)  # on the device: part of a captured step
 
     @property

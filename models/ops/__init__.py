@@ -43,12 +43,14 @@ __all__ = [
     "module",
     "neus_alpha",
     "normalized_distances",
+    "over_background",
     "ray_losses",
     "rays_of_pixels",
     "reflected_columns",
     "sample_losses",
     "sample_points",
     "sdf_mlp_with_gradient",
+    "sharpness",
     "spherical_harmonics",
     "uncontract",
     "uses_triton",
@@ -188,6 +190,13 @@ def composite(
     return module("rays", backend, alpha).composite(alpha, values, packed)
 
 
+def over_background(rgb: Tensor, opacity: Tensor, background: Tensor, *, backend: str = "auto") -> Tensor:
+    """(R, 3) colours of rays, given over black (R, 3) with their opacity (R,), over a background (3,) or (R, 3).
+
+    Differentiable, once, in rgb and opacity."""
+    return module("samples", backend, rgb).over_background(rgb, opacity, background)
+
+
 def distortion(weights: Tensor, packed: RaySamples) -> Tensor:
     """Spread of the weights along each ray, (R,), in scene units (mip-NeRF 360, arXiv:2111.12077, eq. 15).
 
@@ -212,6 +221,11 @@ def neus_alpha(
     length; inv_s: () > 0; anneal: () in [0, 1], see `reference_shading.annealed_cosine`. The opacity of padding is 0.
     Differentiable, once, in sdf, gradient, directions and inv_s, through both outputs."""
     return module("shading", backend, sdf).neus_alpha(sdf, gradient, directions, packed, inv_s, anneal)
+
+
+def sharpness(raw: Tensor, *, backend: str = "auto") -> Tensor:
+    """inv_s = exp(10 raw) of a NeuS, () in [1e-6, 1e6] 1 / scene unit, of a learned number (). Differentiable, once."""
+    return module("shading", backend, raw).sharpness(raw)
 
 
 def density_alpha(density: Tensor, packed: RaySamples, *, backend: str = "auto") -> Tensor:

@@ -86,10 +86,10 @@ class LearnedBackground(nn.Module):
         alpha, colors = self.shade(rays, packed)
         alpha = _put(self.end_opaque(alpha, behind, packed), inside, opacity, packed)
         in_front = ~(inside | behind)
-        values = ops.concat_columns((torch.where(inside[:, None], 0.0, colors), in_front.float()), None, packed)
-        weights, blocked, seen = ops.composite(alpha, values, packed, backend=self.backend)
-        front_transmittance = 1.0 - seen[:, 3]
-        rgb = seen[:, :3] + front_transmittance[:, None] * rgb + (1.0 - blocked)[:, None] * color
+        values = torch.where(inside[:, None], 0.0, colors), in_front.float()
+        weights, blocked, _, seen, before = ops.composite(alpha, values, packed, backend=self.backend)
+        front_transmittance = 1.0 - before
+        rgb = seen + front_transmittance[:, None] * rgb + (1.0 - blocked)[:, None] * color
         weights = torch.where(inside, 0.0, weights)
         return BackgroundOutput(
             rgb, front_transmittance, packed.within_budget, rays, region, packed, weights, self.radius

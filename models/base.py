@@ -38,9 +38,9 @@ class RenderOutput:
     """A rendered batch of rays."""
 
     rgb: Tensor  # (R, 3) in [0, 1], over the background; over black where `shade` returns it
-    # (R,) in [0, 1], of the foreground as the camera sees it, like depth and normal; samples are the foreground's alone
+    # (R,) in [0, 1], of the foreground as the camera sees it, like what follows; samples are the foreground's alone
     opacity: Tensor
-    depth: Tensor  # (R,) expected distance along the ray, 0 where nothing is hit
+    distance: Tensor  # (R,) expected distance along the ray, times opacity
     normal: Tensor | None  # (R, 3) expected normal, weighted by opacity, not of unit length; None for a density
     within_budget: Tensor  # (R,) bool, False for rays beyond a sample budget, of the foreground or of the background
     samples: SampleValues
@@ -50,17 +50,22 @@ class RenderOutput:
     field: Callable[[Tensor], Tensor] | None = None  # the sdf (K,) of more points (K, 3); None for a density
 
     @property
-    def has_samples(self) -> Tensor:
-        """(R,) bool, whether a ray, or one of those of a pixel, has samples of the foreground."""
-        has_samples = self.samples.packed.ray_count > 0
-        return has_samples if len(has_samples) == len(self.rgb) else has_samples.view(len(self.rgb), -1).any(-1)
+    def depth(self) -> Tensor:
+        """(R,) expected distance along the ray, 0 where nothing is hit."""
+        return self.distance / self.opacity.clamp(min=MIN_OPACITY)
+
+    @property
+    def ray_count(self) -> Tensor:
+        """(R,) int64, samples of the foreground of a ray, or of those of a pixel."""
+        count = self.samples.packed.ray_count
+        return count if len(count) == len(self.rgb) else count.view(len(self.rgb), -1).sum(-1)
 
     def by_pixel(self, num: int) -> "RenderOutput":
         """The means over `num` rays in a row; samples and background stay those of the rays.
 
         `rgb_variance` estimates the variance of their mean from the difference of the two halves, without bias if the
         halves are independent."""
-        means = {name: getattr(self, name) for name in ("rgb", "opacity", "depth", "normal")}
+        means = {name: getattr(self, name) for name in ("rgb", "opacity", "distance", "normal")}
         grouped = {name: x.unflatten(0, (-1, num)).mean(1) for name, x in means.items() if x is not None}
         first, second = self.rgb.unflatten(0, (-1, 2, num // 2)).mean(2).unbind(1)
         variance = (0.5 * (first - second)).square()
@@ -180,13 +185,15 @@ class VolumeModel(nn.Module):
         a background shows, moves no camera."""
         out = self.shade(rays, self.march(rays.detached(), generator), generator, needs)
         if self.background is None:
-            return replace(out, rgb=over_background(out.rgb, out.opacity, background))
+            rgb = ops.over_background(out.rgb, out.opacity, background, backend=self.config.backend)
+            return replace(out, rgb=rgb)
         seen = self.background(
             rays.detached(), out.rgb, out.opacity, out.within_budget, background, generator, self.config.randomized
         )
-        normal = None if out.normal is None else out.normal * seen.front_transmittance[:, None]
-        opacity, within_budget = out.opacity * seen.front_transmittance, out.within_budget & seen.within_budget
-        return replace(out, rgb=seen.rgb, opacity=opacity, normal=normal, within_budget=within_budget, background=seen)
+        parts = {"opacity": out.opacity, "distance": out.distance, "normal": out.normal}
+        visible = {name: _times(part, seen.front_transmittance) for name, part in parts.items()}
+        within_budget = out.within_budget & seen.within_budget
+        return replace(out, **visible, rgb=seen.rgb, within_budget=within_budget, background=seen)
 
     def shade(
         self,
@@ -232,15 +239,7 @@ class VolumeModel(nn.Module):
         )
         return without_padding(packed)
 
-    def composite(self, alpha: Tensor, rgb: Tensor, normal: Tensor | None, packed: RaySamples) -> tuple[Tensor, ...]:
-        """weights (S,), opacity (R,), rgb (R, 3) over black, normal (R, 3)|None, depth (R,)."""
-        parts, backend = (rgb, packed.t_mids, *([normal] if normal is not None else [])), self.config.backend
-        values = ops.concat_columns(parts, None, packed, backend=backend)
-        weights, opacity, summed = ops.composite(alpha, values, packed, backend=backend)
-        depth = summed[:, 3] / opacity.clamp(min=MIN_OPACITY)
-        return weights, opacity, summed[:, :3], summed[:, 4:] if normal is not None else None, depth
 
-
-def over_background(rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
-    """(R, 3) colours of rays, given over black (R, 3) with their opacity (R,), over a background (3,) or (R, 3)."""
-    return rgb + (1.0 - opacity)[:, None] * background
+def _times(part: Tensor | None, share: Tensor) -> Tensor | None:
+    """Values (R,) or (R, C) of rays, times a share (R,)."""
+    return None if part is None else part * (share if part.ndim == 1 else share[:, None])

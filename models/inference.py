@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import ops
-from models.base import MIN_OPACITY, RenderOutput, VolumeModel, over_background
+from models.base import MIN_OPACITY, RenderOutput, VolumeModel
 from models.marching import MIN_TRANSMITTANCE
 from utils.cameras import spread_in_pixel
 from utils.memory import HalvingChunks
@@ -124,7 +124,7 @@ def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int
     opacity, normal = sums[:, 3], sums[:, 5:]
     depth = sums[:, 4] / opacity.clamp(min=MIN_OPACITY)
     if model.background is None:
-        rgb = over_background(sums[:, :3], opacity, background)
+        rgb = ops.over_background(sums[:, :3], opacity, background, backend=model.config.backend)
     else:
         rgb, front_transmittance = _amid_background(model, rays, sums[:, :3], opacity, background)
         opacity, normal = opacity * front_transmittance, normal * front_transmittance[:, None]
@@ -160,6 +160,5 @@ def _window(packed: RaySamples, offset: int, width: int, ray_mask: Tensor) -> Ra
 
 def _sums(out: RenderOutput) -> Tensor:
     """(R, 8) weighted sums over the samples of each ray: rgb, 1, distance, normal; (R, 5) without normals."""
-    distance = out.depth * out.opacity.clamp(min=MIN_OPACITY)
     normal = [] if out.normal is None else [out.normal]
-    return torch.cat([out.rgb, out.opacity[:, None], distance[:, None], *normal], dim=-1)
+    return torch.cat([out.rgb, out.opacity[:, None], out.distance[:, None], *normal], dim=-1)

@@ -33,11 +33,11 @@ class NeRF(VolumeModel):
         density, feature = self.geometry(points, packed.num_samples)
         alpha = ops.density_alpha(density, packed, backend=self.config.backend)
         colors = self.texture(rays.directions, packed, feature)
-        weights, opacity, rgb, _, depth = self.composite(alpha, colors, None, packed)
+        weights, opacity, distance, rgb = ops.composite(alpha, (colors,), packed, backend=self.config.backend)
         return RenderOutput(
             rgb=rgb,
             opacity=opacity,
-            depth=depth,
+            distance=distance,
             normal=None,
             within_budget=packed.within_budget,
             samples=SampleValues(packed, points, weights),

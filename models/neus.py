@@ -25,7 +25,7 @@ class NeuS(VolumeModel):
         super().__init__(config)
         self.texture = build(config.texture, config.geometry.feature_dim + 3, config.backend)
         self.lighting = Lighting(config.lightings, config.geometry.feature_dim) if config.lightings else None
-        self.variance = Variance(config.variance)
+        self.variance = Variance(config.variance, config.backend)
         self.register_buffer("anneal", torch.tensor(1.0), persistent=False)  # on the device: part of a captured step
 
     @property
@@ -64,7 +64,8 @@ class NeuS(VolumeModel):
             sdf, gradient, rays.directions, packed, inv_s, self.anneal, backend=self.config.backend
         )
         rgb = self._colors(rays, packed, feature, normal)
-        weights, opacity, rgb, normal_map, depth = self.composite(alpha, rgb, normal, packed)
+        values = rgb, normal
+        weights, opacity, distance, rgb, mean_normal = ops.composite(alpha, values, packed, backend=self.config.backend)
         curvature = None
         if "curvature" in needs:
             curvature = self._tangent_curvature(points, normal, generator) if laplacian is None else laplacian.abs()
@@ -72,8 +73,8 @@ class NeuS(VolumeModel):
         return RenderOutput(
             rgb=rgb,
             opacity=opacity,
-            depth=depth,
-            normal=normal_map,
+            distance=distance,
+            normal=mean_normal,
             within_budget=packed.within_budget,
             samples=SampleValues(packed, points, weights, sdf, gradient, curvature),
             inv_s=inv_s,

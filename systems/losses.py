@@ -4,20 +4,23 @@ Colour losses average over the rays whose colour is learned: with one colour beh
 so that the empty space that a view shows does not change the balance with the other losses; with a learned background,
 all within the sample budget. Opacity losses average over all rays within the sample budget."""
 
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from models import ops
 from models.base import RenderOutput
+from models.ops.losses import COLOR_LOSSES, OPACITY_LOSSES, SAMPLE_LOSSES
 from systems.loss_config import LossConfig
 from utils.errors import ConfigError
 from utils.rays import RayBatch
 from utils.registry import register
 
 T = TypeVar("T")
+Loss = Callable[[RenderOutput, RayBatch, LossConfig], Tensor]
+_OF_RAYS = {name: name for name in (*COLOR_LOSSES, *OPACITY_LOSSES)} | {"rgb": "rgb_smooth_l1"}
 
 
 def mean_over_rays(values: Tensor, out: RenderOutput) -> Tensor:
@@ -28,13 +31,6 @@ def mean_over_rays(values: Tensor, out: RenderOutput) -> Tensor:
         else out.within_budget.repeat_interleave(len(values) // len(out.within_budget))
     )
     return _mean(values, within_budget)
-
-
-def mean_over_colored(values: Tensor, out: RenderOutput) -> Tensor:
-    """Mean of per-ray values (R,) over the rays that have samples, be it of the background; no host read."""
-    if out.background is not None:  # behind a foreground that hides it, it needs none
-        return mean_over_rays(values, out)
-    return _mean(values, out.within_budget & out.has_samples)
 
 
 def _mean(values: Tensor, rays: Tensor) -> Tensor:
@@ -55,41 +51,86 @@ def require(value: T | None, name: str, what: str) -> T:
 
 
 def color_error(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
-    """(R, 3) the rendered colour less that of the photograph, 0 and without a gradient where `_is_free`."""
+    """(R, 3) the rendered colour less that of the photograph; 0 where a channel of the photograph, from
+    system.loss.saturated_level on, says "at least this bright" and the rendering is as bright or brighter."""
     error = out.rgb - batch.rgb
-    return error if config.saturated_level is None else torch.where(_is_free(error, batch, config), 0.0, error)
+    if config.saturated_level is None:
+        return error
+    return torch.where((batch.rgb >= config.saturated_level) & (error >= 0.0), 0.0, error)
 
 
-def _is_free(error: Tensor, batch: RayBatch, config: LossConfig) -> Tensor:
-    """(R, 3) bool: a channel of the photograph from system.loss.saturated_level on says "at least this bright" and no
-    more, and the rendering is as bright or brighter."""
-    return (batch.rgb >= config.saturated_level) & (error >= 0.0)
+def of_rays(
+    names: tuple[str, ...], out: RenderOutput, batch: RayBatch, config: LossConfig, backend: str = "auto"
+) -> Tensor:
+    """(n,) losses of colour and opacity, by the names that `ops.ray_losses` has for them."""
+    targets = ops.RayTargets(
+        rgb=batch.rgb,
+        mask=batch.mask,
+        in_band=batch.in_band,
+        within_budget=out.within_budget,
+        # a background needs no samples behind a foreground that hides it
+        ray_count=out.ray_count if out.background is None else None,
+        saturated_level=config.saturated_level,
+        robust_scale=config.robust_scale,
+        robust_shape=config.robust_shape,
+    )
+    return ops.ray_losses(names, out.rgb, out.opacity, out.rgb_variance, targets, backend=backend)
+
+
+def of_samples(
+    names: tuple[str, ...], out: RenderOutput, batch: RayBatch, config: LossConfig, backend: str = "auto"
+) -> Tensor:
+    """(n,) losses of a signed distance field, by the names that `ops.sample_losses` has for them."""
+    sdf = require(out.samples.sdf, names[0], "a signed distance field (model.name=neus)")
+    packed, scale = out.samples.packed, config.sparsity_scale
+    return ops.sample_losses(names, sdf, out.samples.gradient, packed, scale, backend=backend)
+
+
+def order(name: str) -> int:
+    """What to sort the losses by that `find` takes: those of rays come first, then those of samples, then others."""
+    return 0 if name in _OF_RAYS else 1 if name in SAMPLE_LOSSES else 2
+
+
+def find(
+    losses: Mapping[str, Loss],
+    names: tuple[str, ...],
+    out: RenderOutput,
+    batch: RayBatch,
+    config: LossConfig,
+    backend: str,
+) -> tuple[Tensor, Tensor]:
+    """(n,) the named losses, which `order` has sorted, and () the mean squared error of the colour, without a gradient.
+
+    Those of rays, and of samples, are computed in one pass each."""
+    rays = tuple(_OF_RAYS[name] for name in names if order(name) == 0)
+    samples = tuple(name for name in names if order(name) == 1)
+    others = [losses[name](out, batch, config) for name in names if order(name) == 2]
+    found = of_rays(rays if "rgb_mse" in rays else (*rays, "rgb_mse"), out, batch, config, backend)
+    mse = found[rays.index("rgb_mse") if "rgb_mse" in rays else -1].detach()
+    parts = [found[: len(rays)] if "rgb_mse" not in rays else found]
+    parts += [of_samples(samples, out, batch, config, backend)] if samples else []
+    parts += [torch.stack(others)] if others else []
+    return torch.cat(parts) if len(parts) > 1 else parts[0], mse
 
 
 @register("loss", "rgb_mse")
 def rgb_mse(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean squared error of the colour. If the colour is a mean over several rays of a pixel, the variance of that mean
     is subtracted, since it would favour soft edges; so the loss may be below 0."""
-    error, variance = color_error(out, batch, config), out.rgb_variance
-    if variance is None:
-        return mean_over_colored(error.square().mean(-1), out)
-    if config.saturated_level is not None:
-        variance = torch.where(_is_free(out.rgb - batch.rgb, batch, config), 0.0, variance)
-    return mean_over_colored((error.square() - variance).mean(-1), out)
+    return of_rays(("rgb_mse",), out, batch, config)[0]
 
 
 @register("loss", "rgb_l1")
 def rgb_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean absolute error of the colour."""
-    return mean_over_colored(color_error(out, batch, config).abs().mean(-1), out)
+    return of_rays(("rgb_l1",), out, batch, config)[0]
 
 
 @register("loss", "rgb_smooth_l1")
 @register("loss", "rgb")
 def rgb_smooth_l1(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Huber loss of the colour with the bend at 1 (the predecessor's loss for NeRF, there called `rgb`)."""
-    error = color_error(out, batch, config)
-    return mean_over_colored(F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none").mean(-1), out)
+    return of_rays(("rgb_smooth_l1",), out, batch, config)[0]
 
 
 @register("loss", "rgb_robust")
@@ -97,50 +138,33 @@ def rgb_robust(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor
     """The general robust loss of the colour (arXiv:1701.03077, eq. 1 and 8) in units of the squared error: that is what
     it is for errors far below robust_scale; beyond it grows more slowly. robust_shape 1: pseudo-Huber (Charbonnier),
     nearly the absolute error; 0: Cauchy; -2: Geman-McClure, where large errors hardly pull at all."""
-    scale, shape = config.robust_scale, config.robust_shape
-    squared = (color_error(out, batch, config) / scale).square()
-    if shape == 0.0:
-        cost = 2.0 * (0.5 * squared).log1p()
-    else:
-        cost = 2.0 * (2.0 - shape) / shape * ((squared / (2.0 - shape) + 1.0).pow(0.5 * shape) - 1.0)
-    return mean_over_colored(scale**2 * cost.mean(-1), out)
+    return of_rays(("rgb_robust",), out, batch, config)[0]
 
 
 @register("loss", "mask")
 def mask(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Binary cross entropy of the opacity against the mask (NeuS, eq. 18), except within dataset.mask_band pixels of
     its outline; 0 without masks."""
-    if batch.mask is None:
-        return out.opacity.sum() * 0.0
-    opacity = out.opacity.clamp(1e-3, 1.0 - 1e-3)
-    counts = out.within_budget if batch.in_band is None else out.within_budget & ~batch.in_band
-    return _mean(_binary_cross_entropy(opacity, batch.mask), counts)
+    return of_rays(("mask",), out, batch, config)[0]
 
 
 @register("loss", "opaque")
 def opaque(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Entropy of the opacity: pushes rays to be opaque or empty."""
-    opacity = out.opacity.clamp(1e-3, 1.0 - 1e-3)
-    return mean_over_rays(_binary_cross_entropy(opacity, opacity), out)
-
-
-def _binary_cross_entropy(p: Tensor, target: Tensor) -> Tensor:
-    return -(target * p.log() + (1.0 - target) * (1.0 - p).log())
+    return of_rays(("opaque",), out, batch, config)[0]
 
 
 @register("loss", "eikonal")
 def eikonal(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean squared distance of |gradient| from 1 (IGR, arXiv:2002.10099)."""
-    gradient = require(out.samples.gradient, "eikonal", "a signed distance field (model.name=neus)")
-    return mean_over_samples((gradient.norm(dim=-1) - 1.0).square(), out)
+    return of_samples(("eikonal",), out, batch, config)[0]
 
 
 @register("loss", "sparsity")
 def sparsity(out: RenderOutput, batch: RayBatch, config: LossConfig) -> Tensor:
     """Mean of exp(-sparsity_scale |sdf|): surfaces cost something, so those that no image needs vanish (SparseNeuS,
     eq. 10)."""
-    sdf = require(out.samples.sdf, "sparsity", "a signed distance field (model.name=neus)")
-    return mean_over_samples(torch.exp(-config.sparsity_scale * sdf.abs()), out)
+    return of_samples(("sparsity",), out, batch, config)[0]
 
 
 @register("loss", "sparse_points")

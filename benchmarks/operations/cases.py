@@ -209,18 +209,18 @@ def _density_alpha(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
 
 
 def _composite(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
-    """Reads opacity, 7 values (colour, depth, normal) and the place of each ray's samples; writes weights, opacity and
-    sums. The backward writes the gradients of opacities and values."""
+    """Reads opacity, colour, normal, the interval of each sample and the place of each ray's samples; writes weights,
+    opacity and sums. The backward writes the gradients of opacities and values."""
     packed = inputs.packed
     sharp = torch.full_like(inputs.sdf[0], 100.0)
     blind = torch.zeros_like(sharp)
     alpha, _ = ops.neus_alpha(inputs.sdf, inputs.gradient, inputs.rays.directions, packed, sharp, blind)
     alpha = alpha.detach().requires_grad_()
-    values = _random((len(alpha), 7), inputs).requires_grad_()
+    values = tuple(_random((len(alpha), 3), inputs).requires_grad_() for _ in range(2))
     return Call(
         lambda: ops.composite(alpha, values, packed, backend=backend),
-        (alpha, values, packed.ray_start, packed.ray_count),
-        (alpha, values),
+        (alpha, *values, packed.t_starts, packed.t_ends, packed.ray_start, packed.ray_count),
+        (alpha, *values),
     )
 
 

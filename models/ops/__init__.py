@@ -10,6 +10,7 @@ from models.ops.backends import BACKENDS, module, uses_triton
 from models.ops.contraction import clip_rays_to_ball, contract, normalized_distances, uncontract
 from models.ops.grid import GridSpec
 from models.ops.layers import Layers
+from models.ops.losses import RayTargets, ray_losses, sample_losses
 from models.ops.mirrors import MirrorSpec
 from models.ops.patches import PatchSpec, compare_patches
 from models.ops.reference import mlp as reference_mlp
@@ -23,6 +24,7 @@ __all__ = [
     "Layers",
     "MirrorSpec",
     "PatchSpec",
+    "RayTargets",
     "adam_where_touched",
     "alpha_from_density",
     "clip_rays_to_ball",
@@ -43,10 +45,14 @@ __all__ = [
     "module",
     "neus_alpha",
     "normalized_distances",
+    "over_background",
+    "ray_losses",
     "rays_of_pixels",
     "reflected_columns",
+    "sample_losses",
     "sample_points",
     "sdf_mlp_with_gradient",
+    "sharpness",
     "spherical_harmonics",
     "uncontract",
     "uses_triton",
@@ -176,14 +182,21 @@ def concat_columns(
 
 
 def composite(
-    alpha: Tensor, values: Tensor, packed: RaySamples, *, backend: str = "auto"
-) -> tuple[Tensor, Tensor, Tensor]:
+    alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples, *, backend: str = "auto"
+) -> tuple[Tensor, ...]:
     """Front-to-back blending along each ray.
 
-    alpha: (S,) in [0, 1], both ends included; values: (S, C). Returns weights (S,) = transmittance * alpha, zero on
-    padding; opacity (R,), the sum of a ray's weights; accumulated (R, C), the weighted sum of its values.
-    Differentiable, once, in alpha and values, through all three."""
+    alpha: (S,) in [0, 1], both ends included; values: each (S, c) or (S,). Returns weights (S,) = transmittance *
+    alpha, zero on padding; the weighted sums over each ray of 1, its opacity (R,), of the distances (R,) along it, in
+    scene units, and of each of the values, (R, c) or (R,). Differentiable, once, in alpha and values, through all."""
     return module("rays", backend, alpha).composite(alpha, values, packed)
+
+
+def over_background(rgb: Tensor, opacity: Tensor, background: Tensor, *, backend: str = "auto") -> Tensor:
+    """(R, 3) colours of rays, given over black (R, 3) with their opacity (R,), over a background (3,) or (R, 3).
+
+    Differentiable, once, in rgb and opacity."""
+    return module("samples", backend, rgb).over_background(rgb, opacity, background)
 
 
 def distortion(weights: Tensor, packed: RaySamples) -> Tensor:
@@ -210,6 +223,11 @@ def neus_alpha(
     length; inv_s: () > 0; anneal: () in [0, 1], see `reference_shading.annealed_cosine`. The opacity of padding is 0.
     Differentiable, once, in sdf, gradient, directions and inv_s, through both outputs."""
     return module("shading", backend, sdf).neus_alpha(sdf, gradient, directions, packed, inv_s, anneal)
+
+
+def sharpness(raw: Tensor, *, backend: str = "auto") -> Tensor:
+    """inv_s = exp(10 raw) of a NeuS, () in [1e-6, 1e6] 1 / scene unit, of a learned number (). Differentiable, once."""
+    return module("shading", backend, raw).sharpness(raw)
 
 
 def density_alpha(density: Tensor, packed: RaySamples, *, backend: str = "auto") -> Tensor:

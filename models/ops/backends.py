@@ -24,7 +24,7 @@ FAMILIES = {
     "numba": ("hash", "rays", "reflection", "adam"),
     "triton": (
         *("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp", "patches"),
-        *("fields", "adam"),
+        *("fields", "losses", "adam"),
     ),
     "tinycudann": ("hash", "mlp"),
 }  # those with kernels of their own

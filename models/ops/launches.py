@@ -136,6 +136,7 @@ def _kernels_of(modules: Iterable[ModuleType]) -> dict[JITFunction, None]:
 
 def _zero_indices(*args: Any, **options: Any) -> None:
     """What a kernel does not compute must at least be a valid index."""
-    for value in [*args, *options.values()]:
-        if isinstance(value, torch.Tensor) and not value.dtype.is_floating_point:
-            value.data.zero_()
+    for value in (*args, *options.values()):  # what was not computed must at least be a valid index
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, torch.Tensor) and not part.dtype.is_floating_point:
+                part.data.zero_()

@@ -13,7 +13,7 @@ from models.configs import VolumeModelConfig
 from models.photographs.photometry import Photometry
 from models.photographs.poses import CameraCorrections
 from systems.configs import Experiment
-from systems.losses import color_error, rgb_mse
+from systems.losses import color_error, find, order
 from systems.steps.error_map import ErrorMap
 from systems.steps.graphs import StepGraphs
 from systems.steps.optim import LearningRates
@@ -38,13 +38,14 @@ class Figures:
     loss: Tensor  # (), their weighted sum
     terms: Tensor  # (n,), before weighting
     mse: Tensor  # () of the colour
-    rays: Tensor  # () within the sample budget
+    within_budget: Tensor  # (R,) bool, of the rays
     samples: Tensor  # () in use
     inv_s: Tensor | None  # () of a NeuS
 
     def by_name(self) -> dict[str, Tensor]:
         """Each () under the name that it has in the log."""
-        values = {"loss": self.loss, "mse": self.mse, "rays": self.rays, "samples": self.samples}
+        rays = self.within_budget.sum()
+        values = {"loss": self.loss, "mse": self.mse, "rays": rays, "samples": self.samples}
         values |= {} if self.inv_s is None else {"inv_s": self.inv_s}
         return values | {f"loss/{name}": term for name, term in zip(self.names, self.terms.unbind(), strict=True)}
 
@@ -71,7 +72,7 @@ class TrainingStep:
         self.poses, self.moving = poses, False
         config = experiment.system.loss
         self.schedules = dict(config.weights)
-        self.losses = {name: registry.find("loss", name).target for name in self.schedules}
+        self.losses = {name: registry.find("loss", name).target for name in sorted(self.schedules, key=order)}
         if photometry is not None:
             self.schedules["photometric_prior"] = experiment.system.photometric_prior
             self.losses["photometric_prior"] = lambda out, batch, config: photometry.prior()
@@ -87,7 +88,8 @@ class TrainingStep:
         self.rates, self.ranks = LearningRates(optimizer), Ranks.joined()
         self.generator = torch.Generator(device)
         self._graphs = StepGraphs(self.generator)
-        self._weights: dict[str, tuple[float, Tensor]] = {}
+        self._weights: dict[tuple[str, ...], tuple[list[float], Tensor]] = {}  # (n,) on the device
+        self._one = torch.ones((), device=device)
 
     def run(self, step: int) -> Figures:
         """The figures of a step; where it is not captured, their loss carries the gradient."""
@@ -117,12 +119,16 @@ class TrainingStep:
     def _weigh(self, step: int) -> tuple[str, ...]:
         """Puts the weights of this step on the device where they changed; returns the losses that have one."""
         weights = {name: self.schedules[name].at(step) for name in self.losses}
-        for name, weight in weights.items():
-            if name not in self._weights:
-                self._weights[name] = weight, torch.tensor(weight, device=self.device)
-            elif self._weights[name][0] != weight:
-                self._weights[name] = weight, self._weights[name][1].fill_(weight)
-        return tuple(name for name, weight in weights.items() if weight != 0.0)
+        weights = {name: weight for name, weight in weights.items() if weight != 0.0}
+        names, values = tuple(weights), list(weights.values())
+        if names not in self._weights:
+            self._weights[names] = values, torch.tensor(values, device=self.device)
+        before, there = self._weights[names]
+        for index, (old, new) in enumerate(zip(before, values, strict=True)):
+            if old != new:
+                there[index].fill_(new)
+        self._weights[names] = values, there
+        return names
 
     def _background(self) -> Tensor:
         if self.experiment.model.shown_over == "random":
@@ -144,13 +150,10 @@ class TrainingStep:
         if self.error_map is not None:
             error = color_error(out, batch, config).abs().mean(-1)
             self.error_map.update(batch.pixel, batch.image, error, out.within_budget)
-        found = {name: self.losses[name](out, batch, config) for name in names}
-        terms = torch.stack(list(found.values()))
-        loss = (terms * torch.stack([self._weights[name][1] for name in names])).sum()
-        with torch.no_grad():
-            mse = found["rgb_mse"].detach() if "rgb_mse" in found else rgb_mse(out, batch, config)
-            inv_s = None if out.inv_s is None else out.inv_s.detach()
-        return Figures(names, loss, terms.detach(), mse, out.within_budget.sum(), out.samples.packed.num_samples, inv_s)
+        terms, mse = find(self.losses, names, out, batch, config, self.experiment.model.backend)
+        loss = (terms * self._weights[names][1]).sum()
+        inv_s = None if out.inv_s is None else out.inv_s.detach()
+        return Figures(names, loss, terms.detach(), mse, out.within_budget, out.samples.packed.num_samples, inv_s)
 
     def _corrected(self, batch: RayBatch) -> RayBatch:
         """The batch as the corrected cameras took it; no gradient reaches them while they stay."""
@@ -172,7 +175,7 @@ class TrainingStep:
         """Loss, gradients and the step of the optimiser."""
         figures = self._loss(names)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        gradients = torch.autograd.grad(figures.loss, parameters, allow_unused=True)
+        gradients = torch.autograd.grad(figures.loss, parameters, self._one, allow_unused=True)
         self.ranks.average([gradient for gradient in gradients if gradient is not None])
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient

@@ -145,7 +145,7 @@ def test_an_edge_costs_nothing_though_few_rays_of_a_pixel_tell_where_it_runs() -
     packed = replace(out.samples.packed, ray_count=torch.ones(4 * num))
     samples = replace(out.samples, packed=packed)
     of_rays = replace(
-        out, rgb=seen, opacity=seen[:, 0], depth=seen[:, 0], within_budget=torch.ones_like(white), samples=samples
+        out, rgb=seen, opacity=seen[:, 0], distance=seen[:, 0], within_budget=torch.ones_like(white), samples=samples
     )
     pixels, truth = of_rays.by_pixel(4), replace(batch, rgb=torch.full((num, 3), share))
     biased = replace(pixels, rgb_variance=None)

@@ -30,9 +30,13 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
     return packed
 
 
-def composite(alpha: Tensor, values: Tensor, packed: RaySamples) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights, opacity and accumulated values as in `models.ops.composite`."""
-    return _Composite.apply(alpha, values, packed)
+def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples) -> tuple[Tensor, ...]:
+    """Weights, opacity, distance and sums as in `models.ops.composite`."""
+    columns = [part[:, None] if part.ndim == 1 else part for part in (packed.t_mids, *values)]
+    weights, opacity, sums = _Composite.apply(alpha, torch.cat(columns, dim=1), packed)
+    distance, *parts = sums.split([column.shape[1] for column in columns], dim=1)
+    parts = [part.view(-1, *value.shape[1:]) for part, value in zip(parts, values, strict=True)]
+    return weights, opacity, distance[:, 0], *parts
 
 
 class _Composite(torch.autograd.Function):

@@ -21,16 +21,18 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
     return pack_kept(keep, starts, ends, capacity)
 
 
-def composite(alpha: Tensor, values: Tensor, packed: RaySamples) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights, opacity and accumulated values as in `models.ops.composite`."""
-    R = packed.ray_start.shape[0]
+def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples) -> tuple[Tensor, ...]:
+    """Weights, opacity, distance and sums as in `models.ops.composite`."""
     valid = packed.valid
     alpha = torch.where(valid, alpha, 0.0)
     weights = alpha * _transmittance(alpha, packed)
-    weighted = weights[:, None] * torch.where(valid[:, None], values, 0.0)
-    opacity = weights.new_zeros(R).index_add(0, packed.ray_indices, weights)
-    accumulated = weighted.new_zeros(R, values.shape[1]).index_add(0, packed.ray_indices, weighted)
-    return weights, opacity, accumulated
+
+    def over_ray(part: Tensor) -> Tensor:
+        weighted = (weights * torch.where(valid, part.movedim(0, -1), 0.0)).movedim(-1, 0)
+        return weighted.new_zeros(packed.ray_start.shape[0], *part.shape[1:]).index_add(0, packed.ray_indices, weighted)
+
+    opacity = weights.new_zeros(packed.ray_start.shape[0]).index_add(0, packed.ray_indices, weights)
+    return weights, opacity, over_ray(packed.t_mids), *map(over_ray, values)
 
 
 def _transmittance(alpha: Tensor, packed: RaySamples) -> Tensor:

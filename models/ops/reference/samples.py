@@ -32,3 +32,8 @@ def concat_columns(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: Ra
     if per_ray is not None:
         columns.append(per_ray.float() if packed is None else per_ray[packed.ray_indices].float())
     return torch.cat(columns, dim=-1)
+
+
+def over_background(rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
+    """Colours as in `models.ops.over_background`."""
+    return rgb + (1.0 - opacity)[:, None] * background.detach()

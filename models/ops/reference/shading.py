@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from utils.rays import RaySamples
 
+SHARPNESS = 1e-6, 1e6  # the least and the greatest, in 1 / scene unit
+
 
 def neus_alpha(
     sdf: Tensor, gradient: Tensor, directions: Tensor, packed: RaySamples, inv_s: Tensor, anneal: Tensor
@@ -34,6 +36,11 @@ def annealed_cosine(cosine: Tensor, anneal: Tensor) -> Tensor:
 
     cosine: (S,) between direction and normal; anneal: () in [0, 1]."""
     return -(F.relu(0.5 - 0.5 * cosine) * (1.0 - anneal) + F.relu(-cosine) * anneal)
+
+
+def sharpness(raw: Tensor) -> Tensor:
+    """inv_s as in `models.ops.sharpness`."""
+    return torch.exp(raw * 10.0).clamp(*SHARPNESS)
 
 
 def alpha_from_density(density: Tensor, dt: Tensor | float) -> Tensor:

@@ -7,98 +7,135 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.refusals import backward_of
+from models.ops.triton.lanes import CLEARED, clear, column_widths, joined, strided
 from utils.rays import RaySamples
 
 COMPOSITE_BLOCK = 32  # samples of a ray at a time: most rays have no more
 
 
-def composite(alpha: Tensor, values: Tensor, packed: RaySamples) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights, opacity and accumulated values as in `models.ops.composite`, all float32."""
-    return _Composite.apply(alpha, values, packed)
+def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples) -> tuple[Tensor, ...]:
+    """Weights, opacity, distance and sums as in `models.ops.composite`, all float32."""
+    return _Composite.apply(alpha.contiguous(), packed, *values)
 
 
 class _Composite(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, alpha: Tensor, values: Tensor, packed: RaySamples) -> tuple[Tensor, Tensor, Tensor]:
-        R, (S, C) = packed.ray_start.shape[0], values.shape
-        alpha, values = alpha.contiguous(), values.contiguous()
-        weights = torch.zeros(S, device=alpha.device)  # the kernel leaves padding as it is
-        transmittance = torch.empty_like(weights)
-        opacity, accumulated = weights.new_empty(R), weights.new_empty(R, C)
-        _composite[(R,)](
+    def forward(ctx: FunctionCtx, alpha: Tensor, packed: RaySamples, *values: Tensor) -> tuple[Tensor, ...]:
+        R, S = packed.ray_start.shape[0], alpha.shape[0]
+        weights, transmittance = torch.empty(2, S, device=alpha.device)
+        opacity, distance = weights.new_empty(2, R)
+        sums = [weights.new_empty(R, *part.shape[1:]) for part in values]
+        widths = column_widths(values)
+        _composite[(R + triton.cdiv(S, CLEARED),)](
             alpha=alpha,
-            values=values,
-            ray_start=packed.ray_start,
-            ray_count=packed.ray_count,
+            values=strided(values),
+            **_of_samples(packed),
+            S=S,
             weights=weights,
             transmittance=transmittance,
             opacity=opacity,
-            accumulated=accumulated,
-            C=C,
-            WIDTH=triton.next_power_of_2(C),
+            distance=distance,
+            sums=tuple(sums),
+            widths=tuple(map(tl.constexpr, widths)),
+            WIDTH=triton.next_power_of_2(sum(widths)),
             BLOCK=COMPOSITE_BLOCK,
+            CLEARED=CLEARED,
             num_warps=1,
         )
-        ctx.save_for_backward(alpha, values, transmittance, packed.ray_start, packed.ray_count)
+        ctx.save_for_backward(alpha, transmittance, *values)
+        ctx.packed = packed
         ctx.set_materialize_grads(False)
-        return weights, opacity, accumulated
+        return weights, opacity, distance, *sums
 
     @staticmethod
     @once_differentiable
     @backward_of("rays.composite")
     def backward(ctx: FunctionCtx, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        alpha, values, transmittance, ray_start, ray_count = ctx.saved_tensors
-        grad_weights, grad_opacity, grad_accumulated = (
+        alpha, transmittance, *values = ctx.saved_tensors
+        grad_weights, grad_opacity, grad_distance, *grad_sums = (
             None if grad is None else grad.contiguous() for grad in grad_outputs
         )
-        S, C = values.shape
-        # one allocation for both, of zeros, since the kernel leaves padding as it is
-        zeros = alpha.new_zeros(S * (1 if grad_accumulated is None else C + 1))
-        grad_alpha, grad_values = zeros[:S], None if grad_accumulated is None else zeros[S:].view(S, C)
-        _composite_backward[(ray_start.shape[0],)](
+        R, S = ctx.packed.ray_start.shape[0], alpha.shape[0]
+        seen = [index for index, grad in enumerate(grad_sums) if grad is not None]
+        wanted = [index for index in seen if ctx.needs_input_grad[2 + index]]
+        grad_alpha = torch.empty_like(alpha)
+        grad_values = {
+            index: torch.empty_like(values[index], memory_format=torch.contiguous_format) for index in wanted
+        }
+        widths = column_widths([values[index] for index in seen])
+        _composite_backward[(R + triton.cdiv(S, CLEARED),)](
             alpha=alpha,
-            values=values,
+            values=strided([values[index] for index in seen]),
             transmittance=transmittance,
-            ray_start=ray_start,
-            ray_count=ray_count,
+            **_of_samples(ctx.packed),
+            S=S,
             grad_weights=grad_weights,
             grad_opacity=grad_opacity,
-            grad_accumulated=grad_accumulated,
+            grad_distance=grad_distance,
+            grad_sums=tuple(grad_sums[index] for index in seen),
             grad_alpha=grad_alpha,
-            grad_values=grad_values,
-            C=C,
-            WIDTH=triton.next_power_of_2(C),
+            grad_values=tuple(grad_values.get(index) for index in seen),
+            widths=tuple(map(tl.constexpr, widths)),
+            padded=tuple(tl.constexpr(triton.next_power_of_2(width)) for width in widths),
             BLOCK=COMPOSITE_BLOCK,
+            CLEARED=CLEARED,
             num_warps=1,
         )
-        return grad_alpha, grad_values, None
+        return grad_alpha, None, *(grad_values.get(index) for index in range(len(values)))
+
+
+def _of_samples(packed: RaySamples) -> dict[str, Tensor]:
+    """What both kernels read of the samples beside their opacity and values."""
+    return {
+        "t_starts": packed.t_starts.contiguous(),
+        "t_ends": packed.t_ends.contiguous(),
+        "ray_start": packed.ray_start,
+        "ray_count": packed.ray_count,
+        "num_rays": packed.ray_start.shape[0],
+        "count": packed.num_samples,
+    }
+
+
+@triton.jit
+def _middles(t_starts, t_ends, i, inside):
+    return 0.5 * (tl.load(t_starts + i, mask=inside, other=0.0) + tl.load(t_ends + i, mask=inside, other=0.0))
 
 
 @triton.jit
 def _composite(
     alpha,
     values,
+    t_starts,
+    t_ends,
     ray_start,
     ray_count,
+    num_rays,
+    count,
+    S,
     weights,
     transmittance,
     opacity,
-    accumulated,
-    C: tl.constexpr,
+    distance,
+    sums,
+    widths: tl.constexpr,
     WIDTH: tl.constexpr,
     BLOCK: tl.constexpr,
+    CLEARED: tl.constexpr,
 ):
-    """Blends the samples of a ray; WIDTH is C rounded up to a power of two."""
+    """Blends the samples of a ray, all columns in a tile of WIDTH; programs behind the last ray clear padding."""
     ray = tl.program_id(0).to(tl.int64)
-    start, count = tl.load(ray_start + ray), tl.load(ray_count + ray).to(tl.int32)
-    lane, channel = tl.arange(0, BLOCK), tl.arange(0, WIDTH)
+    if ray >= num_rays:
+        clear(weights, 1, (ray - num_rays) * CLEARED, tl.load(count), S, CLEARED)
+        return
+    start, num = tl.load(ray_start + ray), tl.load(ray_count + ray).to(tl.int32)
+    lane, columns = tl.arange(0, BLOCK), tl.arange(0, WIDTH)
     light = 1.0  # that reaches the first sample of the block, and later its last
-    total = tl.zeros((BLOCK,), tl.float32)
+    total, reach = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
     summed = tl.zeros((BLOCK, WIDTH), tl.float32)
     first = 0
-    while first < count:
+    while first < num:
         i = start + first + lane
-        inside = first + lane < count
+        inside = first + lane < num
         own = tl.load(alpha + i, mask=inside, other=0.0).to(tl.float32)
         # A product that excludes the sample itself: that of its neighbours in front, which are still in the cache.
         front = tl.load(alpha + i - 1, mask=inside & (first + lane > 0), other=0.0).to(tl.float32)
@@ -106,14 +143,18 @@ def _composite(
         weight = reaching * own
         tl.store(transmittance + i, reaching, mask=inside)
         tl.store(weights + i, weight, mask=inside)
-        cell = inside[:, None] & (channel < C)[None, :]
-        value = tl.load(values + i[:, None] * C + channel[None, :], mask=cell, other=0.0).to(tl.float32)
         total += weight
-        summed += weight[:, None] * value
+        reach += weight * _middles(t_starts, t_ends, i, inside)
+        summed += weight[:, None] * joined(values, widths, i[:, None], columns[None, :], inside[:, None])
         light = tl.sum(tl.where(lane == BLOCK - 1, reaching, 0.0), 0)
         first += BLOCK
     tl.store(opacity + ray, tl.sum(total, 0))
-    tl.store(accumulated + ray * C + channel, tl.sum(summed, 0), mask=channel < C)
+    tl.store(distance + ray, tl.sum(reach, 0))
+    row, begin = tl.sum(summed, 0), 0
+    for index in tl.static_range(len(sums)):
+        own = columns - begin
+        tl.store(sums[index] + ray * widths[index] + own, row, mask=(own >= 0) & (own < widths[index]))
+        begin += widths[index]
 
 
 @triton.jit
@@ -128,32 +169,66 @@ def _after(scale_a, shift_a, front_scale_a, front_shift_a, scale_b, shift_b, fro
 
 
 @triton.jit
+def _through_values(
+    values, grad_sums, grad_values, widths: tl.constexpr, padded: tl.constexpr, ray, i, inside, weights
+):
+    """What samples of weights (BLOCK,) give by their values; the gradients of these are written, unless None."""
+    gain = tl.zeros_like(weights)
+    for index in tl.static_range(len(values)):
+        pointer, row, column = values[index]
+        channel = tl.arange(0, padded[index])
+        cell = inside[:, None] & (channel < widths[index])[None, :]
+        upstream = tl.load(grad_sums[index] + ray * widths[index] + channel, channel < widths[index], other=0.0)
+        value = tl.load(pointer + i[:, None] * row + channel[None, :] * column, mask=cell, other=0.0)
+        gain += tl.sum(value.to(tl.float32) * upstream[None, :], 1)
+        if grad_values[index] is not None:
+            entry = grad_values[index] + i[:, None] * widths[index] + channel[None, :]
+            tl.store(entry, weights[:, None] * upstream[None, :], mask=cell)
+    return gain
+
+
+@triton.jit
 def _composite_backward(
     alpha,
     values,
     transmittance,
+    t_starts,
+    t_ends,
     ray_start,
     ray_count,
+    num_rays,
+    count,
+    S,
     grad_weights,
     grad_opacity,
-    grad_accumulated,
+    grad_distance,
+    grad_sums,
     grad_alpha,
     grad_values,
-    C: tl.constexpr,
-    WIDTH: tl.constexpr,
+    widths: tl.constexpr,
+    padded: tl.constexpr,
     BLOCK: tl.constexpr,
+    CLEARED: tl.constexpr,
 ):
-    """Gradients of a ray, from its last sample to its first; an output without gradient is None."""
+    """Gradients of a ray, from its last sample to its first; an output without gradient is None, or no part of
+    values."""
     ray = tl.program_id(0).to(tl.int64)
-    start, count = tl.load(ray_start + ray), tl.load(ray_count + ray).to(tl.int32)
-    lane, channel = tl.arange(0, BLOCK), tl.arange(0, WIDTH)
+    if ray >= num_rays:
+        row, used = (ray - num_rays) * CLEARED, tl.load(count)
+        clear(grad_alpha, 1, row, used, S, CLEARED)
+        for index in tl.static_range(len(values)):
+            if grad_values[index] is not None:
+                clear(grad_values[index], widths[index], row, used, S, CLEARED)
+        return
+    start, num = tl.load(ray_start + ray), tl.load(ray_count + ray).to(tl.int32)
+    lane = tl.arange(0, BLOCK)
     # `behind` is what the samples further back give per unit of light that reaches them; a sample turns it into
     # alpha * gain + (1 - alpha) * behind. Without a division by 1 - alpha the gradient is exact at alpha = 1.
     last_behind = 0.0
     first = 0
-    while first < count:
-        i = start + (count - 1 - first - lane)
-        inside = first + lane < count
+    while first < num:
+        i = start + (num - 1 - first - lane)
+        inside = first + lane < num
         own = tl.load(alpha + i, mask=inside, other=0.0).to(tl.float32)
         reaching = tl.load(transmittance + i, mask=inside, other=0.0)
         gain = tl.zeros((BLOCK,), tl.float32)
@@ -161,13 +236,9 @@ def _composite_backward(
             gain += tl.load(grad_weights + i, mask=inside, other=0.0)
         if grad_opacity is not None:
             gain += tl.load(grad_opacity + ray)
-        if grad_accumulated is not None:
-            cell = inside[:, None] & (channel < C)[None, :]
-            entry = i[:, None] * C + channel[None, :]
-            upstream = tl.load(grad_accumulated + ray * C + channel, mask=channel < C, other=0.0)
-            value = tl.load(values + entry, mask=cell, other=0.0).to(tl.float32)
-            gain += tl.sum(value * upstream[None, :], 1)
-            tl.store(grad_values + entry, (reaching * own)[:, None] * upstream[None, :], mask=cell)
+        if grad_distance is not None:
+            gain += tl.load(grad_distance + ray) * _middles(t_starts, t_ends, i, inside)
+        gain += _through_values(values, grad_sums, grad_values, widths, padded, ray, i, inside, reaching * own)
         one, zero = tl.full((BLOCK,), 1.0, tl.float32), tl.zeros((BLOCK,), tl.float32)
         scale, shift, front_scale, front_shift = tl.associative_scan((1.0 - own, own * gain, one, zero), 0, _after)
         behind = front_scale * last_behind + front_shift

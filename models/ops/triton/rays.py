@@ -7,11 +7,13 @@ from torch import Tensor
 
 from models.ops.packing import allocate_samples, max_intervals
 from models.ops.triton.composite import composite
+from models.ops.triton.lanes import CLEARED, clear
 from utils.rays import Rays, RaySamples
 
 __all__ = ["composite", "march"]
 
 MARCH_BLOCK = 128  # lattice intervals of a ray at a time
+FIT_BLOCK = 2048  # rays at a time of the one program that finds their places
 
 # Loops are `while`: with NumPy 2.4 the interpreter of Triton 3.6 takes no tensor as the bound of a range.
 # A middle on the face of a cell must fall on the side where the reference sees it: no multiply-add may be fused.
@@ -42,8 +44,8 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
         ROWS=MARCH_BLOCK // 32,
         **EXACT,
     )
-    packed = allocate_samples(counts, capacity, jitter.dtype)
-    _fill[(R,)](
+    packed = fitting(counts, capacity, jitter.dtype)
+    _fill[(R + num_clearing(packed),)](
         near=near,
         far=far,
         jitter=jitter,
@@ -51,15 +53,87 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
         K=K,
         words=words,
         marks=marks,
-        ray_start=packed.ray_start,
-        ray_count=packed.ray_count,
-        ray_indices=packed.ray_indices,
-        t_starts=packed.t_starts,
-        t_ends=packed.t_ends,
+        packed=fields(packed),
+        R=R,
         BLOCK=MARCH_BLOCK,
+        CLEARED=CLEARED,
         **EXACT,
     )
     return packed
+
+
+def fitting(counts: Tensor, capacity: int | None, dtype: torch.dtype) -> RaySamples:
+    """Samples of the rays that fit, see `models.ops.packing.fit_capacity`; the march has yet to write all of them,
+    padding too."""
+    if capacity is None:
+        return allocate_samples(counts, None, dtype)
+    R = len(counts)
+    ray_indices, (t_starts, t_ends) = counts.new_empty(capacity), counts.new_empty(2, capacity, dtype=dtype)
+    ray_start, ray_count = counts.new_empty(2, R)
+    within_budget, num_samples = counts.new_empty(R, dtype=torch.bool), counts.new_empty(())
+    _fit[(1,)](
+        counts=counts,
+        ray_start=ray_start,
+        ray_count=ray_count,
+        within_budget=within_budget.view(torch.uint8),
+        num_samples=num_samples,
+        capacity=capacity,
+        R=R,
+        BLOCK=FIT_BLOCK,
+        num_warps=16,
+    )
+    return RaySamples(ray_indices, t_starts, t_ends, ray_start, ray_count, within_budget, num_samples)
+
+
+def num_clearing(packed: RaySamples) -> int:
+    """Programs behind those of the rays that `store_padding` takes."""
+    return triton.cdiv(packed.t_starts.shape[0], CLEARED)
+
+
+def fields(packed: RaySamples) -> tuple[Tensor | int, ...]:
+    """Samples as a march writes them: the indices of their rays, starts, ends and number; S; and the places of rays."""
+    size = packed.num_samples, packed.t_starts.shape[0]
+    return packed.ray_indices, packed.t_starts, packed.t_ends, *size, packed.ray_start, packed.ray_count
+
+
+@triton.jit
+def _fit(counts, ray_start, ray_count, within_budget, num_samples, capacity, R, BLOCK: tl.constexpr):
+    """The prefix sums of one program: from the first ray on that does not fit, no ray holds samples."""
+    passed, kept = tl.zeros((1,), tl.int64), tl.zeros((1,), tl.int64)
+    first = 0
+    while first < R:
+        ray = first + tl.arange(0, BLOCK)
+        own = tl.load(counts + ray, ray < R, other=0)
+        end = passed + tl.cumsum(own, 0)
+        fits = end <= capacity
+        kept = tl.maximum(kept, tl.max(tl.where(fits, end, 0), 0))
+        tl.store(ray_start + ray, tl.where(fits, end - own, kept), ray < R)
+        tl.store(ray_count + ray, tl.where(fits, own, 0), ray < R)
+        tl.store(within_budget + ray, fits, ray < R)
+        passed = tl.maximum(passed, tl.max(end, 0))
+        first += BLOCK
+    tl.store(num_samples + tl.arange(0, 1), kept)
+
+
+@triton.jit
+def store_padding(program, packed, CLEARED: tl.constexpr):
+    """Zeros in the padding among the samples of one of the programs behind those of the rays, from 0 on."""
+    ray_indices, t_starts, t_ends, count, S, _, _ = packed
+    used = tl.load(count)
+    clear(ray_indices, 1, program * CLEARED, used, S, CLEARED)
+    clear(t_starts, 1, program * CLEARED, used, S, CLEARED)
+    clear(t_ends, 1, program * CLEARED, used, S, CLEARED)
+
+
+@triton.jit
+def store_kept(packed, slot, keep, ray, start, end):
+    """Writes the intervals of a block that are kept, and returns the slot behind them."""
+    ray_indices, t_starts, t_ends, _, _, _, _ = packed
+    target = slot + tl.cumsum(keep, 0) - 1
+    tl.store(ray_indices + target, tl.zeros_like(target) + ray, mask=keep == 1)
+    tl.store(t_starts + target, start, mask=keep == 1)
+    tl.store(t_ends + target, end, mask=keep == 1)
+    return slot + tl.sum(keep, 0)
 
 
 @triton.jit
@@ -123,34 +197,19 @@ def _mark(
 
 
 @triton.jit
-def _fill(
-    near,
-    far,
-    jitter,
-    step,
-    K,
-    words,
-    marks,
-    ray_start,
-    ray_count,
-    ray_indices,
-    t_starts,
-    t_ends,
-    BLOCK: tl.constexpr,
-):
+def _fill(near, far, jitter, step, K, words, marks, packed, R, BLOCK: tl.constexpr, CLEARED: tl.constexpr):
     """Writes the marked intervals of a ray that fits the capacity; the marks are those of the same blocks."""
     ray = tl.program_id(0).to(tl.int64)
+    if ray >= R:
+        store_padding(ray - R, packed, CLEARED)
+        return
     ray_near, ray_far, shift = tl.load(near + ray), tl.load(far + ray), tl.load(jitter + ray) - 1.0
-    slot = tl.load(ray_start + ray)
-    num = tl.where(tl.load(ray_count + ray) > 0, _num_intervals(ray_near, ray_far, shift, step, K), 0)
+    slot = tl.load(packed[5] + ray)
+    num = tl.where(tl.load(packed[6] + ray) > 0, _num_intervals(ray_near, ray_far, shift, step, K), 0)
     first = 0
     while first < num:
         k = first + tl.arange(0, BLOCK)
         word = tl.load(marks + ray * words + k // 32, mask=k < K, other=0)
-        keep = (word >> (k % 32)) & 1
-        target = slot + tl.cumsum(keep, 0) - 1
-        tl.store(ray_indices + target, tl.zeros_like(target) + ray, mask=keep == 1)
-        tl.store(t_starts + target, _edge(k, ray_near, ray_far, shift, step), mask=keep == 1)
-        tl.store(t_ends + target, _edge(k + 1, ray_near, ray_far, shift, step), mask=keep == 1)
-        slot += tl.sum(keep, 0)
+        start, end = _edge(k, ray_near, ray_far, shift, step), _edge(k + 1, ray_near, ray_far, shift, step)
+        slot = store_kept(packed, slot, (word >> (k % 32)) & 1, ray, start, end)
         first += BLOCK

@@ -6,10 +6,11 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.reference import samples as reference_samples
 from models.ops.refusals import backward_of
+from models.ops.triton.lanes import column_widths, joined, strided
 from utils.rays import Rays, RaySamples
 
 BLOCK = 256  # samples of a program that reads points
@@ -104,21 +105,21 @@ class _ConcatColumns(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, per_ray: Tensor | None, packed: RaySamples, *parts: Tensor) -> Tensor:
         ray_indices, ctx.packed = packed.ray_indices, packed
-        ctx.widths = [part.shape[1] if part.ndim == 2 else None for part in parts]
-        columns = [(part, part.stride(0), part.stride(1) if part.ndim == 2 else 0) for part in parts]
-        widths = [width or 1 for width in ctx.widths]
-        S, total = len(ray_indices), sum(widths) + (0 if per_ray is None else per_ray.shape[1])
+        ctx.shapes, widths = [part.shape for part in parts], column_widths(parts)
+        behind = 0 if per_ray is None else per_ray.shape[1]
+        S, total = len(ray_indices), sum(widths) + behind
         out = torch.empty(S, total, device=ray_indices.device)
         padded = triton.next_power_of_2(total)
         if S:
             block = max(1, ELEMENTS // padded)
             _concat_columns[(triton.cdiv(S, block),)](
-                parts=tuple(columns),
+                parts=strided(parts),
                 per_ray=None if per_ray is None else per_ray.contiguous(),
                 ray_indices=ray_indices,
                 out=out,
                 S=S,
                 widths=tuple(map(tl.constexpr, widths)),
+                PER_RAY=behind,
                 TOTAL=total,
                 PADDED=padded,
                 BLOCK=block,
@@ -129,11 +130,66 @@ class _ConcatColumns(torch.autograd.Function):
     @backward_of("samples.concat_columns")
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         grads, start = [], 0
-        for width in ctx.widths:
-            grads.append(grad[:, start] if width is None else grad[:, start : start + width])
-            start += width or 1
+        for shape in ctx.shapes:
+            grads.append(grad[:, start] if len(shape) == 1 else grad[:, start : start + shape[1]])
+            start += 1 if len(shape) == 1 else shape[1]
         of_rays = sum_over_rays(grad[:, start:], ctx.packed) if ctx.needs_input_grad[0] else None
         return of_rays, None, *grads
+
+
+def over_background(rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
+    """Colours as in `models.ops.over_background`."""
+    return _OverBackground.apply(rgb, opacity, background)
+
+
+class _OverBackground(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
+        ctx.save_for_backward(background)
+        seen = torch.empty(rgb.shape, device=rgb.device)
+        _blend(rgb.contiguous(), opacity.contiguous(), background, seen)
+        return seen
+
+    @staticmethod
+    @once_differentiable
+    @backward_of("samples.over_background")
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (background,), grad_opacity = ctx.saved_tensors, torch.empty(len(grad), device=grad.device)
+        _blend(grad.contiguous(), grad_opacity, background, None)
+        return grad, grad_opacity, None
+
+
+def _blend(colors: Tensor, opacity: Tensor, background: Tensor, seen: Tensor | None) -> None:
+    """Fills `seen` from colours and opacity; where it is None, the gradient of the opacity from that of the colours."""
+    R = len(colors)
+    if R:
+        _over_background[(triton.cdiv(R, BLOCK),)](
+            colors=colors,
+            opacity=opacity,
+            background=background.contiguous(),
+            row_stride=background.stride(0) if background.ndim == 2 else 0,
+            seen=seen,
+            R=R,
+            BLOCK=BLOCK,
+        )
+
+
+@triton.jit
+def _over_background(colors, opacity, background, row_stride, seen, R, BLOCK: tl.constexpr):
+    ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = ray < R
+    passes = tl.zeros((BLOCK,), tl.float32)
+    if seen is not None:
+        passes = 1.0 - tl.load(opacity + ray, inside, other=0.0)
+    grad = tl.zeros((BLOCK,), tl.float32)
+    for channel in tl.static_range(3):
+        color = tl.load(colors + 3 * ray + channel, inside, other=0.0)
+        behind = tl.load(background + row_stride * ray + channel, inside, other=0.0)
+        if seen is not None:
+            tl.store(seen + 3 * ray + channel, color + passes * behind, inside)
+        grad -= color * behind
+    if seen is None:
+        tl.store(opacity + ray, grad, inside)
 
 
 @triton.jit
@@ -204,24 +260,18 @@ def _concat_columns(
     out,
     S,
     widths: tl.constexpr,
+    PER_RAY: tl.constexpr,
     TOTAL: tl.constexpr,
     PADDED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Each part fills its columns of a tile and adds zero to the others."""
+    """The parts, and behind them the columns per ray, which are a part of their own with the rows of the rays."""
     s = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     columns, inside = tl.arange(0, PADDED)[None, :], (s < S)[:, None]
-    tile = tl.zeros((BLOCK, PADDED), tl.float32)
-    start: tl.constexpr = 0
-    for index in tl.static_range(len(parts)):
-        pointer, row, column = parts[index]
-        own = columns - start
-        mask = inside & (own >= 0) & (own < widths[index])
-        tile += tl.load(pointer + s[:, None] * row + own * column, mask, other=0.0).to(tl.float32)
-        start += widths[index]
+    tile = joined(parts, widths, s[:, None], columns, inside)
     if per_ray is not None:
-        own, rest = columns - start, TOTAL - start
+        own = columns - (TOTAL - PER_RAY)
         ray = tl.load(ray_indices + s, s < S, other=0)
-        mask = inside & (own >= 0) & (own < rest)
-        tile += tl.load(per_ray + ray[:, None] * rest + own, mask, other=0.0).to(tl.float32)
+        mask = inside & (own >= 0) & (own < PER_RAY)
+        tile += tl.load(per_ray + ray[:, None] * PER_RAY + own, mask, other=0.0).to(tl.float32)
     tl.store(out + s[:, None] * TOTAL + columns, tile, inside & (columns < TOTAL))

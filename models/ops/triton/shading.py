@@ -6,6 +6,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from models.ops.reference.shading import SHARPNESS
 from models.ops.refusals import backward_of
 from models.ops.triton.density import density_alpha
 from models.ops.triton.harmonics import spherical_harmonics
@@ -13,7 +14,7 @@ from models.ops.triton.lanes import SAMPLES_BLOCK, store_vector, vector
 from models.ops.triton.samples import sum_over_rays
 from utils.rays import RaySamples
 
-__all__ = ["density_alpha", "neus_alpha", "spherical_harmonics"]
+__all__ = ["density_alpha", "neus_alpha", "sharpness", "spherical_harmonics"]
 
 MIN_LENGTH = tl.constexpr(1e-6)  # of a gradient; a shorter one is not stretched to a unit normal
 SOFTENING = tl.constexpr(1e-5)  # of the quotient in eq. 13, as in the reference
@@ -24,6 +25,39 @@ def neus_alpha(
 ) -> tuple[Tensor, Tensor]:
     """Opacity and normal as in `models.ops.neus_alpha`, both float32 and zero on padding."""
     return _NeusAlpha.apply(sdf, gradient, inv_s, directions.contiguous(), packed, anneal)
+
+
+def sharpness(raw: Tensor) -> Tensor:
+    """inv_s as in `models.ops.sharpness`."""
+    return _Sharpness.apply(raw)
+
+
+class _Sharpness(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, raw: Tensor) -> Tensor:
+        ctx.save_for_backward(raw)
+        inv_s = torch.empty_like(raw)
+        _sharpness[(1,)](raw=raw, grad=None, out=inv_s, LEAST=SHARPNESS[0], MOST=SHARPNESS[1], num_warps=1)
+        return inv_s
+
+    @staticmethod
+    @once_differentiable
+    @backward_of("shading.sharpness")
+    def backward(ctx: FunctionCtx, grad: Tensor) -> Tensor:
+        (raw,) = ctx.saved_tensors
+        grad_raw = torch.empty_like(raw)
+        _sharpness[(1,)](raw=raw, grad=grad, out=grad_raw, LEAST=SHARPNESS[0], MOST=SHARPNESS[1], num_warps=1)
+        return grad_raw
+
+
+@triton.jit
+def _sharpness(raw, grad, out, LEAST: tl.constexpr, MOST: tl.constexpr):
+    """inv_s or, where one of it is given, the gradient of `raw`."""
+    value = tl.exp(10.0 * tl.load(raw))
+    if grad is None:
+        tl.store(out, tl.where(value < LEAST, LEAST, tl.where(value > MOST, MOST, value)))
+    else:
+        tl.store(out, tl.where((value >= LEAST) & (value <= MOST), 10.0 * value * tl.load(grad), 0.0))
 
 
 class _NeusAlpha(torch.autograd.Function):

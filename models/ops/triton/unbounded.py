@@ -6,8 +6,8 @@ import triton.language as tl
 from torch import Tensor
 
 from models.ops.contraction import FARTHEST
-from models.ops.packing import allocate_samples
-from models.ops.triton.rays import EXACT, cell_of
+from models.ops.triton.lanes import CLEARED
+from models.ops.triton.rays import EXACT, cell_of, fields, fitting, num_clearing, store_kept, store_padding
 from utils.rays import Rays, RaySamples
 
 BLOCK = 128  # intervals of a ray at a time
@@ -51,17 +51,15 @@ def march_unbounded(
         ROWS=BLOCK // 32,
         **EXACT,
     )
-    packed = allocate_samples(counts, capacity, jitter.dtype)
-    _fill[(R,)](
+    packed = fitting(counts, capacity, jitter.dtype)
+    _fill[(R + num_clearing(packed),)](
         **rays_and_sizes,
         words=words,
         marks=marks,
-        ray_start=packed.ray_start,
-        ray_count=packed.ray_count,
-        ray_indices=packed.ray_indices,
-        t_starts=packed.t_starts,
-        t_ends=packed.t_ends,
+        packed=fields(packed),
+        R=R,
         BLOCK=BLOCK,
+        CLEARED=CLEARED,
         **EXACT,
     )
     return packed
@@ -180,28 +178,24 @@ def _fill(
     num,
     words,
     marks,
-    ray_start,
-    ray_count,
-    ray_indices,
-    t_starts,
-    t_ends,
+    packed,
+    R,
     BLOCK: tl.constexpr,
+    CLEARED: tl.constexpr,
 ):
     """Writes the marked intervals of a ray that fits the capacity."""
     ray = tl.program_id(0).to(tl.int64)
+    if ray >= R:
+        store_padding(ray - R, packed, CLEARED)
+        return
     _, _, _, _, _, _, ray_near, ray_far, enters, leaves, before, behind, shift = _read(
         ray, origins, directions, near, far, enter, leave, jitter, radius
     )
-    slot, first = tl.load(ray_start + ray), 0
-    last_kept = tl.where(tl.load(ray_count + ray) > 0, in_front + num, -1)
+    slot, first = tl.load(packed[5] + ray), 0
+    last_kept = tl.where(tl.load(packed[6] + ray) > 0, in_front + num, -1)
     while first <= last_kept:
         k = first + tl.arange(0, BLOCK)
         word = tl.load(marks + ray * words + k // 32, mask=k <= last_kept, other=0)
-        keep = (word >> (k % 32)) & 1
-        target = slot + tl.cumsum(keep, 0) - 1
         start, end = _interval(k, ray_near, ray_far, enters, leaves, before, behind, shift, farthest, in_front, num)
-        tl.store(ray_indices + target, tl.zeros_like(target) + ray, mask=keep == 1)
-        tl.store(t_starts + target, start, mask=keep == 1)
-        tl.store(t_ends + target, end, mask=keep == 1)
-        slot += tl.sum(keep, 0)
+        slot = store_kept(packed, slot, (word >> (k % 32)) & 1, ray, start, end)
         first += BLOCK

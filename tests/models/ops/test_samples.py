@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from models.ops import concat_columns, sample_points
+from models.ops import concat_columns, over_background, sample_points, sharpness
 from utils.rays import Rays
 
 COUNTS, CAPACITY = [3, 0, 17, 1, 40, 0], 70
@@ -52,3 +52,30 @@ def test_joined_columns_and_their_gradients(backend, device, packed_from, with_r
 def test_without_rays_the_last_part_has_a_row_for_each_sample(backend, device):
     a, b = torch.randn(9, 2, device=device), torch.randn(9, 3, device=device)
     assert torch.equal(concat_columns((a,), b, None, backend=backend), torch.cat([a, b], dim=-1))
+
+
+@pytest.mark.parametrize("rows", [(), (300,)])
+def test_colours_over_a_background(backend, device, rows):
+    rgb, opacity, background = (torch.rand(shape, device=device) for shape in ((300, 3), (300,), (*rows, 3)))
+    upstream = torch.randn(300, 3, device=device)
+    exact, inputs = ([x.to(kind).requires_grad_() for x in (rgb, opacity)] for kind in (torch.float64, torch.float32))
+    expected = exact[0] + (1.0 - exact[1])[:, None] * background.double()
+    found = over_background(*inputs, background, backend=backend)
+    assert_close(found.double(), expected, atol=1e-6, rtol=1e-6)
+    grads = torch.autograd.grad(found, inputs, upstream)
+    for a, b in zip(grads, torch.autograd.grad(expected, exact, upstream.double()), strict=True):
+        assert_close(a.double(), b, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("raw", [-2.0, 0.3, 1.2, 2.0])
+def test_the_sharpness_is_an_exponential_within_bounds(backend, device, raw):
+    exact, value = (torch.tensor(raw, dtype=kind, device=device) for kind in (torch.float64, torch.float32))
+    expected = (10.0 * exact.requires_grad_()).exp().clamp(1e-6, 1e6)
+    found = sharpness(value.requires_grad_(), backend=backend)
+    assert_close(found.double(), expected, atol=0.0, rtol=1e-5)
+    assert_close(
+        torch.autograd.grad(2.0 * found, value)[0].double(),
+        torch.autograd.grad(2.0 * expected, exact)[0],
+        atol=0.0,
+        rtol=1e-5,
+    )

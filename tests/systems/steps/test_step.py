@@ -103,8 +103,8 @@ def test_the_mean_of_the_rays_of_a_pixel_is_compared_with_it(scene: Scene, monke
     _, terms, _ = run(scene, ["model.rays_per_pixel=4", "model.max_train_num_rays=130"], 1)
     batch, out = seen["batch"], seen["out"]
     assert len(batch.rays) == 128
-    rgb, within_budget, has_samples = out.rgb.view(32, 4, 3), out.within_budget.view(32, 4), out.has_samples.view(32, 4)
-    counts = within_budget.all(1) & has_samples.any(1)
+    rgb, within_budget, ray_count = out.rgb.view(32, 4, 3), out.within_budget.view(32, 4), out.ray_count.view(32, 4)
+    counts = within_budget.all(1) & (ray_count > 0).any(1)
     assert 0 < counts.sum() < 32
     first, second = rgb[:, :2].mean(1), rgb[:, 2:].mean(1)
     errors = ((first - batch.rgb[::4]) * (second - batch.rgb[::4])).mean(-1)

@@ -199,6 +199,13 @@ def test_softplus_is_linear_far_from_zero(device):
     check_mlp(x, layers)
 
 
+def test_softplus_is_exact_where_it_is_next_to_nothing(device):
+    x = torch.linspace(-0.15, 0.01, 101, device=device)[:, None]
+    weights = (torch.eye(16, 1, device=device), torch.eye(1, 16, device=device))
+    out = mlp(x, Layers(weights, (None, None), True, full_fp32=True), backend="triton")
+    assert_close(out.double(), torch.nn.functional.softplus(x.double(), 100.0), rtol=5e-6, atol=0.0)
+
+
 def test_gradients_repeat_to_the_bit(device):
     x, layers = inputs((300, 10), device), network([10, 32, 5], True, True, device)
     runs = [torch.autograd.grad(mlp(x, layers, backend="triton").square().sum(), tensors(layers)) for _ in range(2)]

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from datasets.scene import EarlyScenes, Scene
 from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
 from systems.runs.command_line import MODES, parse_args
+from systems.runs.listing import list_components
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.new_folder import own_folder
 from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
@@ -34,6 +35,7 @@ from utils.terminal.log_lines import warnings_logged
 if TYPE_CHECKING:
     from datasets.datamodule import SceneData
     from systems.training.attempts import Job
+    from systems.training.devices import Devices
 
 log = logging.getLogger("photosurf")
 
@@ -47,28 +49,6 @@ def load_sources(args: argparse.Namespace) -> list[Source]:
 def load_experiment(args: argparse.Namespace) -> Experiment:
     """The checked experiment that the arguments describe; reads neither data nor device. Raises ConfigError."""
     return experiment_of(load_sources(args))
-
-
-def list_components() -> str:
-    """Every registered component: kind, name, file, and its fields with their defaults."""
-    lines = []
-    for kind in registry.kinds():
-        lines.append(f"{kind}:")
-        for name in registry.names(kind):
-            entry = registry.find(kind, name)
-            summary = (entry.target.__doc__ or "").strip().splitlines()[0]
-            lines.append(f"  {name}  ({entry.file})  {summary}")
-            if is_dataclass(entry.target):
-                lines += [f"      {_describe(item)}" for item in fields(entry.target)]
-    return "\n".join(lines)
-
-
-def _describe(item: Any) -> str:
-    kind = item.type if isinstance(item.type, str) else schema.describe(item.type)
-    if "kind" in item.metadata:
-        kind = f"a {item.metadata['kind']}"
-    value = schema.default_of(item)
-    return f"{item.name}: {kind}" + ("" if value is schema.REQUIRED else f" = {value!r}")
 
 
 def chosen_mode(args: argparse.Namespace) -> str:
@@ -127,7 +107,6 @@ def execute(
     from systems.training.compiling_ahead import compiling_ahead
     from systems.training.devices import pick_devices, wake
     from systems.training.finishing_ahead import finishing_ahead
-    from systems.training.trainer import check_backend
     from systems.viewer.address import find_address, parse_port
 
     stages.end("imports")
@@ -140,11 +119,7 @@ def execute(
     wake(devices.own)
     seen = args.view is not None and devices.is_first
     address = find_address(args.view_host, parse_port(args.view)) if seen else None
-    if devices.size > 1 and not args.train:
-        raise ConfigError(f"--gpu {args.gpu}: several processes only --train. Name one GPU, such as --gpu 0.")
-    check_backend(experiment.model.backend, devices.own)
-    if (args.train or args.test) and experiment.export.texture != "none":
-        require("xatlas")  # now rather than after the training
+    check_means(args, experiment, devices)
     ahead = (compiling_ahead, finishing_ahead) if args.train else ()  # before photographs are read
     callbacks = tuple(callback for begin in ahead for callback in begin(experiment, devices))
     model, views = experiment.model, experiment.trainer.limit_val_batches
@@ -172,6 +147,17 @@ def execute(
             job = replace(job, callbacks=(*job.callbacks, LiveView(address)))
         with going_on_told(args.argv, run, is_new=start.run is None):
             return perform(job, data, scenes, chosen_mode(args), warned, record)
+
+
+def check_means(args: argparse.Namespace, experiment: Experiment, devices: "Devices") -> None:
+    """Raises ConfigError or MissingPackageError for what devices and packages cannot do, rather now than later."""
+    from systems.training.trainer import check_backend
+
+    if devices.size > 1 and not args.train:
+        raise ConfigError(f"--gpu {args.gpu}: several processes only --train. Name one GPU, such as --gpu 0.")
+    check_backend(experiment.model.backend, devices.own)
+    if (args.train or args.test) and experiment.export.texture != "none":
+        require("xatlas")
 
 
 def settle_radius(

@@ -36,7 +36,7 @@ ROOMS = {  # each room, and the rooms that its files may import from besides its
         for number, stage in enumerate(STAGES)
     },
     "systems": "utils utils.config models models.ops",
-    "systems.steps": "utils models models.photographs systems",
+    "systems.steps": "utils models models.photographs models.ops systems",
     "systems.runs": "utils utils.config utils.mesh systems systems.steps",
     "systems.export": "utils utils.mesh utils.metrics models systems systems.runs",
     "systems.training": f"{UTILS} models models.photographs models.ops systems systems.steps systems.runs "

@@ -12,10 +12,18 @@ from models.ops.grid import GridSpec
 from models.ops.layers import Layers
 from models.ops.losses import RayTargets, ray_losses, sample_losses
 from models.ops.mirrors import MirrorSpec
+from models.ops.optimiser import adam_where_touched
 from models.ops.patches import PatchSpec, compare_patches
 from models.ops.reference import mlp as reference_mlp
 from models.ops.reference import rays as reference_rays
-from models.ops.reference import shading as reference_shading
+from models.ops.shading import (
+    alpha_from_density,
+    density_alpha,
+    neus_alpha,
+    reflected_columns,
+    sharpness,
+    spherical_harmonics,
+)
 from utils.rays import Photographs, RayBatch, Rays, RaySamples
 
 __all__ = [
@@ -207,63 +215,6 @@ def distortion(weights: Tensor, packed: RaySamples) -> Tensor:
     return reference_rays.distortion(weights, packed)
 
 
-def neus_alpha(
-    sdf: Tensor,
-    gradient: Tensor,
-    directions: Tensor,
-    packed: RaySamples,
-    inv_s: Tensor,
-    anneal: Tensor,
-    *,
-    backend: str = "auto",
-) -> tuple[Tensor, Tensor]:
-    """Opacity (S,) in [0, 1] and unit normal (S, 3) of samples of an SDF (NeuS, arXiv:2106.10689, eq. 13).
-
-    sdf: (S,) at the middles of the intervals and gradient: (S, 3) there, in scene units; directions: (R, 3), unit
-    length; inv_s: () > 0; anneal: () in [0, 1], see `reference_shading.annealed_cosine`. The opacity of padding is 0.
-    Differentiable, once, in sdf, gradient, directions and inv_s, through both outputs."""
-    return module("shading", backend, sdf).neus_alpha(sdf, gradient, directions, packed, inv_s, anneal)
-
-
-def sharpness(raw: Tensor, *, backend: str = "auto") -> Tensor:
-    """inv_s = exp(10 raw) of a NeuS, () in [1e-6, 1e6] 1 / scene unit, of a learned number (). Differentiable, once."""
-    return module("shading", backend, raw).sharpness(raw)
-
-
-def density_alpha(density: Tensor, packed: RaySamples, *, backend: str = "auto") -> Tensor:
-    """Opacity (S,) in [0, 1] of samples of a density (S,) >= 0 per scene unit: `alpha_from_density` of the intervals.
-
-    The opacity of padding is 0, whatever lies there. Differentiable, once, in the density."""
-    return module("shading", backend, density).density_alpha(density, packed)
-
-
-def spherical_harmonics(directions: Tensor, degree: int, *, backend: str = "auto") -> Tensor:
-    """Real spherical harmonics of all orders below `degree`, orthonormal on the sphere.
-
-    directions: (S, 3), unit length; not normalised here. Returns (S, degree^2), column l^2 + l + m, with the
-    Condon-Shortley sign (-1)^m: 0.282, -0.489 y, 0.489 z, -0.489 x, 1.093 xy, ... as NeRF codes use it.
-    Differentiable, once."""
-    return module("shading", backend, directions).spherical_harmonics(directions, degree)
-
-
-def reflected_columns(
-    feature: Tensor,
-    normal: Tensor,
-    directions: Tensor,
-    packed: RaySamples | None,
-    spec: MirrorSpec,
-    *,
-    backend: str = "auto",
-) -> Tensor:
-    """What a colour network reads of a surface that mirrors: features, normal, its cosine with the way back, and
-    harmonics of the reflected view (Ref-NeRF, arXiv:2112.03907, eq. 4 and 8), or of it and the way back, mixed.
-
-    feature: (S, F), the last being a share and no column if `spec` has an offset; normal: (S, 3), unit length;
-    directions: (R, 3), unit length, one for the samples of each ray; (S, 3) where packed is None. Returns
-    (S, F + 4 + degree^2) float32, or one column less. Differentiable, once, in feature, normal and directions."""
-    return module("reflection", backend, normal).reflected_columns(feature, normal, directions, packed, spec)
-
-
 def mlp(x: Tensor, layers: Layers, count: Tensor | None = None, *, backend: str = "auto") -> Tensor:
     """(S, dim_out) outputs of a small network for inputs (S, dim_in). Differentiable, once, in inputs and layers.
 
@@ -308,31 +259,3 @@ def follow_points(features: Tensor, points: Tensor, jacobian: Tensor) -> Tensor:
     """Features (S, K) of points (S, 3), differentiable in these too, by the Jacobian (S, K, 3), which does not follow
     them. One implementation for all backends."""
     return reference_mlp.follow_points(features, points, jacobian)
-
-
-def alpha_from_density(density: Tensor, dt: Tensor | float) -> Tensor:
-    """Opacity 1 - exp(-density dt) of intervals (NeRF, arXiv:2003.08934, eq. 3); all (S,). One implementation."""
-    return reference_shading.alpha_from_density(density, dt)
-
-
-def adam_where_touched(
-    parameter: Tensor,
-    gradient: Tensor,
-    moments: tuple[Tensor, Tensor],
-    step: Tensor,
-    rate: Tensor | float,
-    betas: tuple[float, float],
-    eps: float,
-    decay: float,
-    decoupled: bool,
-    *,
-    backend: str = "auto",
-) -> None:
-    """A step of Adam (arXiv:1412.6980) in place, for entries whose gradient is not exactly 0; the others keep value and
-    moments, and do not decay. Most of a table has no gradient in a step, and is then not even read.
-
-    parameter, gradient, moments (mean, mean square): one shape; step: () float32, the number of this step, from 1 on;
-    rate: the learning rate, a number or () on the device; decay: of weights, times the rate if `decoupled` (AdamW,
-    arXiv:1711.05101), otherwise times the parameter and added to the gradient."""
-    arguments = parameter, gradient, moments, step, rate, betas, eps, decay, decoupled
-    module("adam", backend, gradient).adam_where_touched(*arguments)

@@ -109,6 +109,18 @@ def test_view_with_a_camera_of_the_scene_gives_the_rays_of_its_image():
     assert_close(rays.directions, expected.directions)
 
 
+def test_rays_of_some_pixels_go_through_their_own_places():
+    scene = make_scene()
+    sampler, pixel = RaySampler(scene, "cpu"), torch.tensor([7, 0, 3])
+    shift = torch.tensor([[0.0, 0.0], [0.25, -0.5], [0.0, 0.0]])
+    found, whole = sampler.rays(1, pixel, shift), sampler.image(1, BACKGROUND).rays
+    assert_close(found.directions[::2], whole.directions[[7, 3]])
+    assert (found.directions[1] - whole.directions[0]).norm() > 1e-4
+    own = sampler.view(scene.c2w[1], scene.intrinsics[1], sampler.size(1), pixel, shift)
+    assert_close(own.directions, found.directions)
+    assert_close(sampler.rays(1, pixel, shift[0]).directions, whole.directions[pixel])
+
+
 def test_cameras_and_photographs_are_those_of_the_rays():
     scene = make_scene()
     sampler = RaySampler(scene, "cpu")

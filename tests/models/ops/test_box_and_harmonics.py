@@ -137,7 +137,7 @@ def test_with_a_capacity_nothing_is_read_on_the_host():
         features, jacobian = hash_encode(torch.rand(64, 3), table, spec, backend="reference")
         harmonics = spherical_harmonics(torch.rand(64, 3), 4)
         alpha = features.mean(-1) + jacobian.mean((1, 2))
-        weights, opacity, accumulated = composite(alpha, harmonics, packed, backend="reference")
+        weights, opacity, _, accumulated = composite(alpha, (harmonics,), packed, backend="reference")
         (distortion(weights, packed).sum() + opacity.sum() + accumulated.sum()).backward()
         assert table.grad.shape == table.shape
 
@@ -155,7 +155,7 @@ def test_rays_and_opacity_can_be_captured_in_a_graph(device):
         packed = march(clip_rays_to_box(rays, 1.0), occupied, 1.0, 0.02, jitter, 4000)
         alpha, normal = neus_alpha(sdf, gradient, rays.directions, packed, inv_s, anneal)
         values = torch.cat([normal, spherical_harmonics(rays.directions[packed.ray_indices], 3)], dim=-1)
-        _, opacity, accumulated = composite(alpha, values, packed)
+        _, opacity, _, accumulated = composite(alpha, (values,), packed)
         return torch.autograd.grad(opacity.sum() + accumulated.square().sum(), sdf)[0]
 
     stream = torch.cuda.Stream()

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -44,14 +45,16 @@ class MLP(nn.Module):
                 layer.weight[:, 3:] = 0.0
             layer.bias.fill_(-self.config.sphere_init_radius if last else 0.0)
 
-    def forward(self, x: Tensor, count: Tensor | None = None, full_fp32: bool = False) -> Tensor:
+    def forward(self, x: Tensor, count: Tensor | None = None, full_fp32: bool = False, squash: bool = False) -> Tensor:
         """(S, dim_out) of inputs (S, dim_in); rows from `count` () on are padding.
 
         full_fp32: computes in 32 bits whatever the precision of the training, so that differences between outputs mean
-        something."""
-        layers = self._layers(x, full_fp32)
+        something. squash: passes the outputs through a logistic function, beside what the config says of them."""
+        own = self.config.output_activation.lower() == "sigmoid"
+        layers = replace(self._layers(x, full_fp32), squash=own or squash)
         with self._precision(x, full_fp32):
-            return self._activate_output(ops.mlp(x, layers, count, backend=self.backend))
+            out = ops.mlp(x, layers, count, backend=self.backend)
+            return torch.sigmoid(out) if own and squash else out
 
     def sdf(self, points: Tensor, features: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Output 0 (S,), all outputs (S, dim_out) and the gradient (S, 3) of output 0 with respect to the points; see
@@ -89,6 +92,3 @@ class MLP(nn.Module):
         finally:
             if full_fp32:
                 torch.set_float32_matmul_precision(before)
-
-    def _activate_output(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(x) if self.config.output_activation.lower() == "sigmoid" else x

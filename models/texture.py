@@ -32,8 +32,7 @@ class VolumeRadiance(nn.Module):
 
         directions: (R, 3), one for the samples of each ray; (S, 3) where packed is None."""
         columns = self._network_inputs(directions, packed, inputs)
-        rgb = self.network(columns, None if packed is None else packed.num_samples).float()
-        return torch.sigmoid(rgb) if self.squash else rgb
+        return self.network(columns, None if packed is None else packed.num_samples, squash=self.squash).float()
 
     def _network_inputs(self, directions: Tensor, packed: RaySamples | None, inputs: tuple[Tensor, ...]) -> Tensor:
         """(S, K) the inputs of the network."""

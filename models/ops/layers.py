@@ -18,3 +18,4 @@ class Layers:
     allow_fp16: bool = False
     # in the forward pass fused kernels multiply as exactly as float32 does: for differences between outputs
     full_fp32: bool = False
+    squash: bool = False  # the outputs of `mlp` are passed through a logistic function

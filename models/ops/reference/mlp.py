@@ -12,7 +12,9 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     for weight, bias in zip(layers.weights[:-1], layers.biases[:-1], strict=True):
         pre = F.linear(x, weight, bias)
         x = F.softplus(pre, SOFTPLUS_BETA) if layers.softplus else F.relu(pre)
-    return F.linear(x, layers.weights[-1], layers.biases[-1])
+    out = F.linear(x, layers.weights[-1], layers.biases[-1])
+    # autocast gives 16 bits, too few for a colour
+    return torch.sigmoid(out.to(torch.promote_types(out.dtype, torch.float32))) if layers.squash else out
 
 
 def sdf_mlp_with_gradient(

@@ -46,7 +46,8 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
             return reference_mlp.mlp(x.float(), layers)
     refuse_recording(x.device)
     dims = layers.weights[0].shape[1], *(weight.shape[0] for weight in layers.weights)
-    return _network(dims, x.device).outputs(x, layers.weights)
+    out = _network(dims, x.device).outputs(x, layers.weights)
+    return torch.sigmoid(out.float()) if layers.squash else out
 
 
 def sdf_mlp_with_gradient(

@@ -43,7 +43,7 @@ def mlp(x: Tensor, layers: Layers, count: Tensor | None = None) -> Tensor:
     shape = tile_shape(x.shape[1], layers.weights)
     # An SDF starts from its inputs: rounded to 10 bits they would move the surface.
     precision = operand_precision(card_of(x.device), layers.allow_fp16, shape, layers.full_fp32, layers.softplus)
-    settings = layers.softplus, precision, len(layers.weights) - 1
+    settings = layers.softplus, layers.squash, precision, len(layers.weights) - 1
     return _MLP.apply(x, count, *settings, *layers.weights, *layers.biases)
 
 
@@ -56,6 +56,7 @@ class _MLP(torch.autograd.Function):
         x: Tensor,
         count: Tensor | None,
         softplus: bool,
+        squash: bool,
         precision: dict[str, str],
         num_hidden: int,
         *layers: Tensor | None,
@@ -63,7 +64,7 @@ class _MLP(torch.autograd.Function):
         layers = [None if t is None else t.contiguous() for t in layers]
         weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
         S, K = x.shape
-        ctx.shape = tile_shape(K, weights) | {"NUM_HIDDEN": num_hidden, "SOFTPLUS": softplus}
+        ctx.shape = tile_shape(K, weights) | {"NUM_HIDDEN": num_hidden, "SOFTPLUS": softplus, "SQUASH": squash}
         ctx.precision = precision
         out = x.new_empty(S, ctx.shape["D"], dtype=torch.float32)
         options = launch_options(card_of(x.device).tiles.forward, ctx.shape["HIDDEN"])
@@ -79,14 +80,14 @@ class _MLP(torch.autograd.Function):
             **ctx.precision,
             **options,
         )
-        ctx.save_for_backward(x, count, *layers)
+        ctx.save_for_backward(x, out if squash else None, count, *layers)
         return out
 
     @staticmethod
     @once_differentiable
     @backward_of("mlp.mlp")
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, count, *layers = ctx.saved_tensors
+        x, out, count, *layers = ctx.saved_tensors
         S, num_hidden = x.shape[0], ctx.shape["NUM_HIDDEN"]
         weights, biases = tuple(layers[: num_hidden + 1]), tuple(layers[num_hidden + 1 :])
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
@@ -96,6 +97,7 @@ class _MLP(torch.autograd.Function):
             x=transposed(x),
             weights=weights,
             biases=biases,
+            out=transposed(out),
             grad=transposed(grad),
             grad_x=transposed(grad_x),
             partial=partial,
@@ -106,7 +108,7 @@ class _MLP(torch.autograd.Function):
             **ctx.precision,
             **options,
         )
-        return grad_x, None, None, None, None, *sum_gradients(partial, layers)
+        return grad_x, None, None, None, None, None, *sum_gradients(partial, layers)
 
 
 @triton.jit
@@ -123,6 +125,7 @@ def _forward(
     D: tl.constexpr,
     NUM_HIDDEN: tl.constexpr,
     SOFTPLUS: tl.constexpr,
+    SQUASH: tl.constexpr,
     FORWARD: tl.constexpr,
     BACKWARD: tl.constexpr,
     FIRST: tl.constexpr,
@@ -138,6 +141,8 @@ def _forward(
             middle = load_tile((weights[1], HIDDEN, 1), units, units, HIDDEN, HIDDEN)
             hidden, _ = activate(linear(hidden, middle, biases[1], FORWARD), SOFTPLUS)
         result = output_layer(hidden, weights[NUM_HIDDEN], biases[NUM_HIDDEN], D, HIDDEN, FORWARD)
+        if SQUASH:
+            result = tl.sigmoid(result)
     store_tile(out, result, tl.arange(0, OUTPUTS), samples, D, S)
 
 
@@ -173,6 +178,7 @@ def _backward(
     x,
     weights,
     biases,
+    out,
     grad,
     grad_x,
     partial,
@@ -185,6 +191,7 @@ def _backward(
     D: tl.constexpr,
     NUM_HIDDEN: tl.constexpr,
     SOFTPLUS: tl.constexpr,
+    SQUASH: tl.constexpr,
     FORWARD: tl.constexpr,
     BACKWARD: tl.constexpr,
     FIRST: tl.constexpr,
@@ -206,6 +213,9 @@ def _backward(
         samples = start + tl.arange(0, BLOCK)
         tile = load_tile(x, columns, samples, K, S)
         g = load_tile(grad, outputs, samples, D, S)
+        if SQUASH:
+            value = load_tile(out, outputs, samples, D, S)
+            g *= value * (1.0 - value)
         bias_last += tl.sum(g, 1)
         hidden, slope = activate(linear(tile, first, biases[0], FIRST), SOFTPLUS)
         top = hidden

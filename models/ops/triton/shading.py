@@ -107,7 +107,7 @@ class _NeusAlpha(torch.autograd.Function):
         inputs = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
         sdf, gradient, inv_s = inputs["sdf"], inputs["gradient"], inputs["inv_s"]
         S, num_programs = sdf.shape[0], triton.cdiv(sdf.shape[0], SAMPLES_BLOCK)
-        grad_alpha, grad_normal = (None if grad is None else grad.contiguous() for grad in grad_outputs)
+        grad_alpha, grad_normal = grad_outputs
         grad_sdf = torch.empty(S, dtype=sdf.dtype, device=sdf.device)
         grad_gradient = torch.empty(S, 3, dtype=gradient.dtype, device=sdf.device)
         wants_directions = ctx.needs_input_grad[3] and grad_alpha is not None
@@ -120,8 +120,10 @@ class _NeusAlpha(torch.autograd.Function):
             gradient_row=gradient.stride(0),
             gradient_column=gradient.stride(1),
             S=S,
-            grad_alpha=grad_alpha,
+            grad_alpha=None if grad_alpha is None else grad_alpha.contiguous(),
             grad_normal=grad_normal,
+            normal_row=None if grad_normal is None else grad_normal.stride(0),
+            normal_column=None if grad_normal is None else grad_normal.stride(1),
             grad_sdf=grad_sdf,
             grad_gradient=grad_gradient,
             by_direction=by_direction,
@@ -212,6 +214,8 @@ def _neus_alpha_backward(
     S,
     grad_alpha,
     grad_normal,
+    normal_row,
+    normal_column,
     grad_sdf,
     grad_gradient,
     by_direction,
@@ -226,7 +230,7 @@ def _neus_alpha_backward(
     )
     gx, gy, gz = tl.zeros_like(nx), tl.zeros_like(nx), tl.zeros_like(nx)  # gradient of the normal
     if grad_normal is not None:
-        gx, gy, gz = vector(grad_normal, i, used, 3, 1)
+        gx, gy, gz = vector(grad_normal, i, used, normal_row, normal_column)
     by_sdf, by_inv_s = tl.zeros_like(nx), tl.zeros_like(nx)
     if grad_alpha is not None:
         sharpness, share = tl.load(inv_s), tl.load(anneal)

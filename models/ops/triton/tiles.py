@@ -17,6 +17,7 @@ from models.ops.fused import MAX_OUTPUTS, NetworkKernel, network_misfits
 from models.ops.layers import SOFTPLUS_BETA, Layers
 
 MAX_FP16_INPUTS, MAX_FP16_HIDDEN = 32, 64  # of a network that is multiplied in 16 bits
+SUM_ROWS, SUM_COLUMNS = 128, 32  # of the sums of programs, at a time
 OUTPUTS = tl.constexpr(MAX_OUTPUTS)  # rows of a tile of outputs, as many as tensor cores need
 BETA = tl.constexpr(SOFTPLUS_BETA)
 _DECAY = tl.constexpr(-SOFTPLUS_BETA / math.log(2.0))  # exp2 has fewer instructions than exp
@@ -85,8 +86,27 @@ def partial_gradients(num_samples: int, layers: Sequence[Tensor | None]) -> Tens
 
 def sum_gradients(partial: Tensor, layers: Sequence[Tensor | None]) -> list[Tensor | None]:
     """The gradients of `layers` from those of the programs, in an order that does not change from run to run."""
-    parts = iter(partial.sum(0).split([tensor.numel() for tensor in layers if tensor is not None]))
+    P, total = partial.shape
+    sums = partial.new_empty(total)
+    _sum_programs[(triton.cdiv(total, SUM_COLUMNS),)](
+        partial=partial, sums=sums, P=P, total=total, ROWS=SUM_ROWS, COLUMNS=SUM_COLUMNS, num_warps=8
+    )
+    parts = iter(sums.split([tensor.numel() for tensor in layers if tensor is not None]))
     return [None if tensor is None else next(parts).view_as(tensor) for tensor in layers]
+
+
+@triton.jit
+def _sum_programs(partial, sums, P, total, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Sums over P rows: hundreds of them, which torch adds up by too few threads."""
+    column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    summed = tl.zeros((ROWS, COLUMNS), tl.float32)
+    first = 0
+    while first < P:
+        row = first + tl.arange(0, ROWS)
+        cell = (row < P)[:, None] & (column < total)[None, :]
+        summed += tl.load(partial + row[:, None] * total + column[None, :], mask=cell, other=0.0)
+        first += ROWS
+    tl.store(sums + column, tl.sum(summed, 0), mask=column < total)
 
 
 def transposed(tensor: Tensor | None) -> tuple | None:

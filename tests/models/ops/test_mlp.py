@@ -48,7 +48,8 @@ def double(x: Tensor | None) -> Tensor | None:
 
 
 def in_float64(layers: Layers) -> Layers:
-    return Layers(tuple(map(double, layers.weights)), tuple(map(double, layers.biases)), layers.softplus)
+    weights, biases = tuple(map(double, layers.weights)), tuple(map(double, layers.biases))
+    return replace(layers, weights=weights, biases=biases)
 
 
 def assert_near(actual: Tensor, expected: Tensor) -> None:
@@ -113,6 +114,15 @@ def test_exact_products_are_those_of_float32(device, hidden, softplus):
     x = torch.rand(75, 35, device=device)
     expected = mlp(x.double(), in_float64(layers), backend="reference")
     assert_close(mlp(x, layers, backend="triton").double(), expected, rtol=0.0, atol=5e-6)
+
+
+@pytest.mark.parametrize("hidden", [[32], [32, 32]])
+def test_outputs_between_zero_and_one(device, hidden):
+    """A colour network's; rows of padding have no gradient."""
+    layers, x = network([19, *hidden, 3], False, True, device), inputs((75, 19), device)
+    check_mlp(x, replace(layers, squash=True))
+    used = mlp(x, replace(layers, squash=True), torch.tensor(9, device=device), backend="triton")[:9]
+    assert ((used >= 0.0) & (used <= 1.0)).all()
 
 
 def points_in_cube(num_points: int, device: torch.device) -> Tensor:

@@ -16,11 +16,11 @@ from utils.registry import ROOT
 SPILLS: dict[str, dict[str, int]] = {
     "mlp._backward": {
         "sm_75": 520,
-        "sm_80": 20,
-        "sm_86": 20,
-        "sm_89": 20,
+        "sm_80": 50,
+        "sm_86": 50,
+        "sm_89": 50,
         "sm_100": 100,
-        "sm_120": 100,
+        "sm_120": 200,
         "gfx1030": 1960,
         "gfx1100": 2100,
     },

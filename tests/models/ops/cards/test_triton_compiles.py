@@ -29,15 +29,13 @@ SPILLS: dict[str, dict[str, int]] = {
     "sdf._backward": {
         "sm_75": 4800,
         "sm_80": 460,
-        "sm_86": 380,
+        "sm_86": 180,
         "sm_89": 380,
-        "sm_90": 240,
-        "sm_100": 120,
         "sm_120": 480,
         "gfx1030": 3180,
         "gfx1100": 3200,
     },
-    "sdf._forward": {"sm_75": 340, "sm_90": 340, "sm_100": 780, "gfx1030": 600, "gfx1100": 580},
+    "sdf._forward": {"sm_75": 340, "sm_90": 440, "sm_100": 780, "gfx1030": 600, "gfx1100": 580},
 }
 FEW = {"sm_75": ["sdf"], "sm_90": ["mlp", "scatter"], "gfx1100": ["sdf", "composite"]}  # those that break first
 

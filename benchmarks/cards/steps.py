@@ -1,6 +1,7 @@
 """Steps of trainings, small ones of the shipped configs, for the launches that they make."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from unittest import mock
 
 import torch
@@ -87,21 +88,28 @@ class Pixels:
         return torch.zeros(16, 3)
 
 
+@contextmanager
+def prepared(name: str) -> Iterator[tuple[Experiment, base.VolumeModel, Pixels]]:
+    """The experiment of a case, its model and what it trains on; within, padding stays as on a GPU."""
+    files, overrides = CASES[name]
+    experiment = read_experiment([f"configs/{file}.yaml" for file in files], [*_SMALL, *overrides])
+    torch.manual_seed(0)
+    model, half = registry.build(experiment.model), experiment.trainer.precision == "16"
+    with ExitStack() as stack:
+        for module in (base, background):
+            stack.enter_context(mock.patch.object(module, "without_padding", lambda packed: packed))
+        stack.enter_context(torch.autocast("cpu", torch.float16, enabled=half))
+        yield experiment, model, Pixels()
+
+
 def run_case(name: str) -> None:
     """A step at the beginning and one at the end of a training, both refreshes of its occupancy grid, a view and
     colours of a mesh; for `noted` launches, since numbers mean nothing."""
-    files, overrides = CASES[name]
-    overrides = [*_SMALL, *overrides]
-    experiment = read_experiment([f"configs/{file}.yaml" for file in files], overrides)
-    torch.manual_seed(0)
-    model = registry.build(experiment.model)
-    views, half = Pixels(), experiment.trainer.precision == "16"
-    whole = [mock.patch.object(module, "without_padding", lambda packed: packed) for module in (base, background)]
-    with ExitStack() as stack:
-        for patch in whole:  # as on a GPU, padding stays
-            stack.enter_context(patch)
-        stack.enter_context(torch.autocast("cpu", torch.float16, enabled=half))
-        _train(experiment, model, views)
+    with prepared(name) as (experiment, model, views):
+        step = training_step(experiment, model, views, captured=False)
+        for number in (0, experiment.trainer.max_steps // 2 + 1):
+            step.run(number).loss.backward()
+        model.update_occupancy(step.generator, True)
     with torch.no_grad():
         batch = views.draw(64, torch.zeros(3), torch.Generator())
         render_rays(model, batch.rays, batch.background)
@@ -109,14 +117,11 @@ def run_case(name: str) -> None:
         model.field_value(torch.zeros(64, 3))
 
 
-def _train(experiment: Experiment, model: base.VolumeModel, views: Pixels) -> None:
-    """Two steps and two refreshes."""
+def training_step(experiment: Experiment, model: base.VolumeModel, views: Pixels, captured: bool) -> TrainingStep:
+    """The steps of a training, with the optimiser in them if `captured`."""
     parts, poses = model.parts(), None
     if not experiment.system.refine_poses.is_zero:
         poses = CameraCorrections.of(views.photographs, views.heights)
         parts |= {"poses": list(poses.parameters())}
     optimizer = build_optimizer(experiment.system, parts)
-    step = TrainingStep(model, experiment, views, optimizer, torch.device("cpu"), False, poses=poses)
-    for number in (0, experiment.trainer.max_steps // 2 + 1):
-        step.run(number).loss.backward()
-    model.update_occupancy(step.generator, True)
+    return TrainingStep(model, experiment, views, optimizer, torch.device("cpu"), captured, poses=poses)

@@ -97,7 +97,7 @@ class LearnedBackground(nn.Module):
 
     def clip_to_region(self, rays: Rays) -> Rays:
         """The rays from where they enter the region to where they leave it; empty, at near, where they miss it."""
-        return ops.clip_rays_to_ball(rays, self.radius)
+        return ops.clip_rays_to_ball(rays, self.radius, backend=self.backend)
 
     def march(
         self,

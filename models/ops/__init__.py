@@ -204,7 +204,7 @@ def over_background(rgb: Tensor, opacity: Tensor, background: Tensor, *, backend
     """(R, 3) colours of rays, given over black (R, 3) with their opacity (R,), over a background (3,) or (R, 3).
 
     Differentiable, once, in rgb and opacity."""
-    return module("samples", backend, rgb).over_background(rgb, opacity, background)
+    return module("pixels", backend, rgb).over_background(rgb, opacity, background)
 
 
 def distortion(weights: Tensor, packed: RaySamples) -> Tensor:

@@ -1,10 +1,10 @@
-"""Unbounded space contracted into a ball, in plain PyTorch for all backends."""
+"""Unbounded space contracted into a ball, in plain PyTorch for all backends but where rays meet the ball."""
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
+from models.ops.backends import module
 from utils.rays import Rays, RaySamples
 
 FARTHEST = 1000.0  # regions (in units of their radius) from the origin: 0.1 % of the contracted radius before its end
@@ -23,17 +23,11 @@ def uncontract(points: Tensor) -> Tensor:
     return points / (norm * (2.0 - norm))
 
 
-def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
+def clip_rays_to_ball(rays: Rays, radius: float, *, backend: str = "auto") -> Rays:
     """The rays with `near` and `far` cut to the ball of a radius around the origin; empty, at near, where they miss it.
 
     Reads nothing on the host."""
-    middle = -(rays.origins * rays.directions).sum(-1)
-    # squared distance of the closest point; |o|^2 - middle^2 would cancel for a camera far away
-    offset = torch.addcmul(rays.origins, middle[:, None], rays.directions).square().sum(-1)
-    half = (radius * radius - offset).clamp(min=0.0).sqrt()
-    near, far = torch.maximum(rays.near, middle - half), torch.minimum(rays.far, middle + half)
-    hit = far > near
-    return replace(rays, near=torch.where(hit, near, rays.near), far=torch.where(hit, far, rays.near))
+    return module("samples", backend, rays.near).clip_rays_to_ball(rays, radius)
 
 
 def normalized_distances(rays: Rays, region: Rays, packed: RaySamples, radius: float) -> RaySamples:

@@ -20,3 +20,8 @@ def rays_of_pixels(
     alpha = colour[:, 3:]
     rgb = colour[:, :3] * alpha + background * (1.0 - alpha)
     return RayBatch(rays, rgb, alpha[:, 0], background, image, pixel)
+
+
+def over_background(rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
+    """Colours as in `models.ops.over_background`."""
+    return rgb + (1.0 - opacity)[:, None] * background.detach()

@@ -20,6 +20,17 @@ def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
     return replace(rays, near=torch.maximum(rays.near, enter), far=torch.minimum(rays.far, leave))
 
 
+def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
+    """Bounds as in `models.ops.clip_rays_to_ball`."""
+    middle = -(rays.origins * rays.directions).sum(-1)
+    # squared distance of the closest point; |o|^2 - middle^2 would cancel for a camera far away
+    offset = torch.addcmul(rays.origins, middle[:, None], rays.directions).square().sum(-1)
+    half = (radius * radius - offset).clamp(min=0.0).sqrt()
+    near, far = torch.maximum(rays.near, middle - half), torch.minimum(rays.far, middle + half)
+    hit = far > near
+    return replace(rays, near=torch.where(hit, near, rays.near), far=torch.where(hit, far, rays.near))
+
+
 def sample_points(rays: Rays, packed: RaySamples) -> Tensor:
     """Points as in `models.ops.sample_points`."""
     ray = packed.ray_indices
@@ -32,8 +43,3 @@ def concat_columns(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: Ra
     if per_ray is not None:
         columns.append(per_ray.float() if packed is None else per_ray[packed.ray_indices].float())
     return torch.cat(columns, dim=-1)
-
-
-def over_background(rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
-    """Colours as in `models.ops.over_background`."""
-    return rgb + (1.0 - opacity)[:, None] * background.detach()

@@ -174,6 +174,16 @@ def _store_sums(row, first, middle, last, biases, K, D, NUM_HIDDEN: tl.constexpr
 
 
 @triton.jit
+def _load_gradient(grad, out, outputs, samples, D, S, SQUASH: tl.constexpr):
+    """That of the last layer, from that of the outputs."""
+    g = load_tile(grad, outputs, samples, D, S)
+    if SQUASH:
+        value = load_tile(out, outputs, samples, D, S)
+        g *= value * (1.0 - value)
+    return g
+
+
+@triton.jit
 def _backward(
     x,
     weights,
@@ -212,10 +222,7 @@ def _backward(
     while start < end:
         samples = start + tl.arange(0, BLOCK)
         tile = load_tile(x, columns, samples, K, S)
-        g = load_tile(grad, outputs, samples, D, S)
-        if SQUASH:
-            value = load_tile(out, outputs, samples, D, S)
-            g *= value * (1.0 - value)
+        g = _load_gradient(grad, out, outputs, samples, D, S, SQUASH)
         bias_last += tl.sum(g, 1)
         hidden, slope = activate(linear(tile, first, biases[0], FIRST), SOFTPLUS)
         top = hidden

@@ -4,8 +4,10 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.reference import pixels as reference_pixels
+from models.ops.refusals import backward_of
 from utils.rays import Photographs, RayBatch, Rays
 
 BLOCK = 128  # pixels of a program
@@ -46,6 +48,61 @@ def rays_of_pixels(
         )
     rays = Rays(origins, directions, near, far)
     return RayBatch(rays, rgb, mask if channels == 4 else None, background, image, pixel)
+
+
+def over_background(rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
+    """Colours as in `models.ops.over_background`."""
+    return _OverBackground.apply(rgb, opacity, background)
+
+
+class _OverBackground(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
+        ctx.save_for_backward(background)
+        seen = torch.empty(rgb.shape, device=rgb.device)
+        _blend(rgb.contiguous(), opacity.contiguous(), background, seen)
+        return seen
+
+    @staticmethod
+    @once_differentiable
+    @backward_of("pixels.over_background")
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (background,), grad_opacity = ctx.saved_tensors, torch.empty(len(grad), device=grad.device)
+        _blend(grad.contiguous(), grad_opacity, background, None)
+        return grad, grad_opacity, None
+
+
+def _blend(colors: Tensor, opacity: Tensor, background: Tensor, seen: Tensor | None) -> None:
+    """Fills `seen` from colours and opacity; where it is None, the gradient of the opacity from that of the colours."""
+    R = len(colors)
+    if R:
+        _over_background[(triton.cdiv(R, BLOCK),)](
+            colors=colors,
+            opacity=opacity,
+            background=background.contiguous(),
+            row_stride=background.stride(0) if background.ndim == 2 else 0,
+            seen=seen,
+            R=R,
+            BLOCK=BLOCK,
+        )
+
+
+@triton.jit
+def _over_background(colors, opacity, background, row_stride, seen, R, BLOCK: tl.constexpr):
+    ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = ray < R
+    passes = tl.zeros((BLOCK,), tl.float32)
+    if seen is not None:
+        passes = 1.0 - tl.load(opacity + ray, inside, other=0.0)
+    grad = tl.zeros((BLOCK,), tl.float32)
+    for channel in tl.static_range(3):
+        color = tl.load(colors + 3 * ray + channel, inside, other=0.0)
+        behind = tl.load(background + row_stride * ray + channel, inside, other=0.0)
+        if seen is not None:
+            tl.store(seen + 3 * ray + channel, color + passes * behind, inside)
+        grad -= color * behind
+    if seen is None:
+        tl.store(opacity + ray, grad, inside)
 
 
 @triton.jit

@@ -6,25 +6,36 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
 from models.ops.reference import samples as reference_samples
 from models.ops.refusals import backward_of
-from models.ops.triton.lanes import column_widths, joined, strided
+from models.ops.triton.lanes import column_widths, joined, strided, vector
 from utils.rays import Rays, RaySamples
 
 BLOCK = 256  # samples of a program that reads points
 RAY_BLOCK = 32  # samples of a ray at a time, of a program that sums over it
 PASS = tl.constexpr(tl.PropagateNan.ALL)  # as torch does: a bad ray must not look like a good one
+TINY = tl.constexpr(torch.finfo(torch.float32).tiny)
 ELEMENTS = 4096  # of a program that concatenates columns
 
 
 def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
     """Bounds as in `models.ops.clip_rays_to_box`."""
+    return _clipped(rays, radius, to_ball=False)
+
+
+def clip_rays_to_ball(rays: Rays, radius: float) -> Rays:
+    """Bounds as in `models.ops.clip_rays_to_ball`."""
+    return _clipped(rays, radius, to_ball=True)
+
+
+def _clipped(rays: Rays, radius: float, to_ball: bool) -> Rays:
     R = len(rays)
     near, far = torch.empty(2, R, device=rays.near.device)
     if R:
-        _clip[(triton.cdiv(R, BLOCK),)](
+        kernel = _clip_to_ball if to_ball else _clip
+        kernel[(triton.cdiv(R, BLOCK),)](
             origins=rays.origins.contiguous(),
             directions=rays.directions.contiguous(),
             old_near=rays.near.contiguous(),
@@ -32,7 +43,6 @@ def clip_rays_to_box(rays: Rays, radius: float) -> Rays:
             near=near,
             far=far,
             radius=radius,
-            tiny=torch.finfo(torch.float32).tiny,
             R=R,
             BLOCK=BLOCK,
         )
@@ -137,75 +147,36 @@ class _ConcatColumns(torch.autograd.Function):
         return of_rays, None, *grads
 
 
-def over_background(rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
-    """Colours as in `models.ops.over_background`."""
-    return _OverBackground.apply(rgb, opacity, background)
-
-
-class _OverBackground(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: FunctionCtx, rgb: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
-        ctx.save_for_backward(background)
-        seen = torch.empty(rgb.shape, device=rgb.device)
-        _blend(rgb.contiguous(), opacity.contiguous(), background, seen)
-        return seen
-
-    @staticmethod
-    @once_differentiable
-    @backward_of("samples.over_background")
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (background,), grad_opacity = ctx.saved_tensors, torch.empty(len(grad), device=grad.device)
-        _blend(grad.contiguous(), grad_opacity, background, None)
-        return grad, grad_opacity, None
-
-
-def _blend(colors: Tensor, opacity: Tensor, background: Tensor, seen: Tensor | None) -> None:
-    """Fills `seen` from colours and opacity; where it is None, the gradient of the opacity from that of the colours."""
-    R = len(colors)
-    if R:
-        _over_background[(triton.cdiv(R, BLOCK),)](
-            colors=colors,
-            opacity=opacity,
-            background=background.contiguous(),
-            row_stride=background.stride(0) if background.ndim == 2 else 0,
-            seen=seen,
-            R=R,
-            BLOCK=BLOCK,
-        )
-
-
 @triton.jit
-def _over_background(colors, opacity, background, row_stride, seen, R, BLOCK: tl.constexpr):
-    ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside = ray < R
-    passes = tl.zeros((BLOCK,), tl.float32)
-    if seen is not None:
-        passes = 1.0 - tl.load(opacity + ray, inside, other=0.0)
-    grad = tl.zeros((BLOCK,), tl.float32)
-    for channel in tl.static_range(3):
-        color = tl.load(colors + 3 * ray + channel, inside, other=0.0)
-        behind = tl.load(background + row_stride * ray + channel, inside, other=0.0)
-        if seen is not None:
-            tl.store(seen + 3 * ray + channel, color + passes * behind, inside)
-        grad -= color * behind
-    if seen is None:
-        tl.store(opacity + ray, grad, inside)
-
-
-@triton.jit
-def _clip(origins, directions, old_near, old_far, near, far, radius, tiny, R, BLOCK: tl.constexpr):
+def _clip(origins, directions, old_near, old_far, near, far, radius, R, BLOCK: tl.constexpr):
     ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = ray < R
     enter, leave = tl.load(old_near + ray, inside, other=0.0), tl.load(old_far + ray, inside, other=0.0)
     for axis in tl.static_range(3):
         origin = tl.load(origins + 3 * ray + axis, inside, other=0.0)
         direction = tl.load(directions + 3 * ray + axis, inside, other=1.0)
-        inverse = 1.0 / tl.where(tl.abs(direction) < tiny, tiny, direction)
+        inverse = 1.0 / tl.where(tl.abs(direction) < TINY, TINY, direction)
         low, high = (-radius - origin) * inverse, (radius - origin) * inverse
         enter = tl.maximum(enter, tl.minimum(low, high, PASS), PASS)
         leave = tl.minimum(leave, tl.maximum(low, high, PASS), PASS)
     tl.store(near + ray, enter, inside)
     tl.store(far + ray, leave, inside)
+
+
+@triton.jit
+def _clip_to_ball(origins, directions, old_near, old_far, near, far, radius, R, BLOCK: tl.constexpr):
+    """Step by step as the reference, so that no camera far away loses digits."""
+    ray = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = ray < R
+    enter, leave = tl.load(old_near + ray, inside, other=0.0), tl.load(old_far + ray, inside, other=0.0)
+    ox, oy, oz = vector(origins, ray, inside, 3, 1)
+    dx, dy, dz = vector(directions, ray, inside, 3, 1)
+    middle = -(ox * dx + oy * dy + oz * dz)
+    x, y, z = ox + middle * dx, oy + middle * dy, oz + middle * dz
+    half = tl.sqrt(tl.maximum(radius * radius - (x * x + y * y + z * z), 0.0, PASS))
+    first, last = tl.maximum(enter, middle - half, PASS), tl.minimum(leave, middle + half, PASS)
+    tl.store(near + ray, tl.where(last > first, first, enter), inside)
+    tl.store(far + ray, tl.where(last > first, last, enter), inside)
 
 
 @triton.jit

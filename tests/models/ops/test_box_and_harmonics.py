@@ -39,11 +39,11 @@ def test_clipped_rays_lie_in_the_box_and_end_on_its_faces(backend, device):
     assert 100 < hits.sum() < 500
 
 
-def test_clipped_rays_lie_in_the_ball_and_end_on_it(device):
+def test_clipped_rays_lie_in_the_ball_and_end_on_it(backend, device):
     origins = 4.0 * torch.rand(500, 3, device=device) - 2.0
     directions = normalize(torch.randn(500, 3, device=device), dim=-1)
     bounds = torch.full((500,), 0.1, device=device), torch.full((500,), torch.inf, device=device)
-    rays = clip_rays_to_ball(Rays(origins, directions, *bounds), 1.5)
+    rays = clip_rays_to_ball(Rays(origins, directions, *bounds), 1.5, backend=backend)
     t = torch.linspace(0.11, 8.9, 400, device=device)
     inside = (origins[:, None] + directions[:, None] * t[:, None]).norm(dim=-1) < 1.5
     covered = (t > rays.near[:, None]) & (t < rays.far[:, None])
@@ -55,13 +55,14 @@ def test_clipped_rays_lie_in_the_ball_and_end_on_it(device):
     assert_close(ends, torch.full_like(ends, 1.5), atol=1e-5, rtol=0)
 
 
-def test_a_ball_seen_from_far_away(device):
+def test_a_ball_seen_from_far_away(backend, device):
     origin, far = torch.tensor([[3000.0, 0.8, 0.0]], device=device), torch.tensor([torch.inf], device=device)
     rays = Rays(origin, torch.tensor([[-1.0, 0.0, 0.0]], device=device), torch.zeros_like(far), far)
-    clipped = clip_rays_to_ball(rays, 1.0)
+    clipped = clip_rays_to_ball(rays, 1.0, backend=backend)
     assert_close((clipped.near.item(), clipped.far.item()), (2999.4, 3000.6), atol=1e-3, rtol=0)
     short = Rays(rays.origins, rays.directions, rays.near, torch.full_like(far, 2999.0))
-    assert clip_rays_to_ball(short, 1.0).near == clip_rays_to_ball(short, 1.0).far == 0.0
+    missed = clip_rays_to_ball(short, 1.0, backend=backend)
+    assert missed.near == missed.far == 0.0
 
 
 def test_near_and_far_are_only_ever_tightened(backend, device):
@@ -154,9 +155,9 @@ def test_rays_and_opacity_can_be_captured_in_a_graph(device):
     def step() -> torch.Tensor:
         packed = march(clip_rays_to_box(rays, 1.0), occupied, 1.0, 0.02, jitter, 4000)
         alpha, normal = neus_alpha(sdf, gradient, rays.directions, packed, inv_s, anneal)
-        values = torch.cat([normal, spherical_harmonics(rays.directions[packed.ray_indices], 3)], dim=-1)
-        _, opacity, _, accumulated = composite(alpha, (values,), packed)
-        return torch.autograd.grad(opacity.sum() + accumulated.square().sum(), sdf)[0]
+        values = normal, spherical_harmonics(rays.directions[packed.ray_indices], 3)
+        _, opacity, distance, *sums = composite(alpha, values, packed)
+        return torch.autograd.grad(opacity.sum() + distance.sum() + sum(x.square().sum() for x in sums), sdf)[0]
 
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())

@@ -1,10 +1,13 @@
 """Marching: which intervals are kept, how they tile a ray, and what a capacity cuts off."""
 
+import importlib
+
 import pytest
 import torch
 from torch.testing import assert_close
 
 from models.ops import clip_rays_to_box, march
+from models.ops.packing import allocate_samples
 from utils.rays import Rays, RaySamples
 
 RADIUS, STEP, G = 1.5, 0.04, 16
@@ -112,6 +115,18 @@ def test_a_capacity_keeps_the_first_rays_whole(backend, device, share):
     for name in ("ray_indices", "t_starts", "t_ends"):
         assert torch.equal(getattr(packed, name)[:used], getattr(everything, name)[:used])
         assert not getattr(packed, name)[used:].any()
+
+
+@pytest.mark.parametrize("backend", ["triton"], indirect=True)
+@pytest.mark.parametrize("capacity", [0, 7, 8, 21, 99])
+def test_rays_find_their_places_block_by_block(backend, device, monkeypatch, capacity):
+    kernels = importlib.import_module("models.ops.triton.rays")
+    monkeypatch.setattr(kernels, "FIT_BLOCK", 4)
+    counts = torch.tensor([3, 0, 4, 1, 0, 5, 0, 0, 8, 0, 1], device=device)
+    found = kernels.fitting(counts, capacity, torch.float32)
+    expected = allocate_samples(counts, capacity, torch.float32)
+    for name in ("ray_start", "ray_count", "within_budget", "num_samples"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
 
 
 def test_a_capacity_to_the_sample_keeps_all(backend, device):

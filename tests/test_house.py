@@ -21,7 +21,8 @@ ROOMS = {  # each room, and the rooms that its files may import from besides its
     "models.ops": "utils models.ops.reference",  # the door; it imports other backends when they are first used
     "models.ops.reference": "utils models.ops",  # what all backends share lies beside the door
     "models.ops.numba": "utils models.ops",
-    "models.ops.triton": "utils models.ops models.ops.reference",
+    "models.ops.triton.networks": "utils models.ops models.ops.reference",
+    "models.ops.triton": "utils models.ops models.ops.reference models.ops.triton.networks",
     "models.ops.tinycudann": "utils models.ops models.ops.reference",
     "models": "utils utils.config models.ops",
     "models.photographs": "utils models",

@@ -44,7 +44,7 @@ class Tiles:
     Stages are Triton's own: none of their loops is pipelined. Other kernels hardly spill, and are launched alike."""
 
     cards: Callable[[Card], bool] = field(repr=False)
-    forward: tuple[int, int]  # samples, and warps; of wide layers more warps, see `models.ops.triton.tiles`
+    forward: tuple[int, int]  # samples, and warps; of wide layers more warps, see `models.ops.triton.networks.tiles`
     backward: tuple[int, int]
     # bytes that a program takes of the shared memory, at most: with layers of up to 64 units, with one of 128
     shared_memory: tuple[int, int]

@@ -84,7 +84,7 @@ def test_it_is_said_once_and_on_a_gpu_alone(
 
 @pytest.mark.parametrize("width", [64, 96])
 def test_the_kernels_decide_by_the_same_rule(width: int) -> None:
-    tiles = pytest.importorskip("models.ops.triton.tiles")
+    tiles = pytest.importorskip("models.ops.triton.networks.tiles")
     model = build(f"{TEXTURE}.mlp_network_config.n_neurons={width}")
     network = model.texture.network
     supported = tiles.is_supported(network.parameters_as_layers(), ops.fused.MLP, torch.empty(4, network.dim_in))

@@ -13,8 +13,8 @@ from models.ops.layers import Layers
 from models.ops.reference import mlp as reference_mlp
 from models.ops.refusals import backward_of
 from models.ops.triton import hash as grids
-from models.ops.triton import sdf as networks
-from models.ops.triton.tiles import OUTPUTS, is_supported, without_autocast
+from models.ops.triton.networks import sdf as networks
+from models.ops.triton.networks.tiles import OUTPUTS, is_supported, without_autocast
 
 
 def sdf_mlp_with_gradient(

@@ -12,7 +12,7 @@ from models.ops.layers import Layers
 from models.ops.reference import mlp as reference_mlp
 from models.ops.refusals import backward_of
 from models.ops.triton.fields import sdf_mlp_with_gradient
-from models.ops.triton.tiles import (
+from models.ops.triton.networks.tiles import (
     OUTPUTS,
     activate,
     is_supported,

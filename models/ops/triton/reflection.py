@@ -16,8 +16,8 @@ from models.ops.reference import reflection as reference_reflection
 from models.ops.refusals import backward_of
 from models.ops.triton.harmonics import column_of, harmonics, harmonics_gradient
 from models.ops.triton.lanes import SAMPLES_BLOCK, store_vector, vector
+from models.ops.triton.networks.tiles import num_valid
 from models.ops.triton.samples import sum_over_rays
-from models.ops.triton.tiles import num_valid
 from utils.rays import RaySamples
 
 

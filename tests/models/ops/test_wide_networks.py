@@ -4,11 +4,12 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from models.ops import Layers, cards, mlp
 from models.ops.backends import INTERPRETING
 
-triton_tiles = pytest.importorskip("models.ops.triton.tiles")
+triton_tiles = pytest.importorskip("models.ops.triton.networks.tiles")
 
 
 @pytest.mark.parametrize("dims", [[32, 64, 64, 3], [33, 64, 64, 3], [64, 64, 64, 13], [64, 128, 16]], ids=str)
@@ -33,3 +34,12 @@ def test_only_networks_of_the_usual_width_are_multiplied_in_16_bits(inputs, hidd
     hopper = cards.KNOWN["sm_90"]
     assert triton_tiles.operand_precision(hopper, True, shape)["FORWARD"] == ("fp16" if narrow else "tf32")
     assert triton_tiles.operand_precision(hopper, False, shape)["FORWARD"] == "tf32"
+
+
+def test_softplus_is_exact_where_it_is_next_to_nothing(device):
+    if device.type == "cpu" and not INTERPRETING:
+        pytest.skip("beside a GPU, Triton's kernels do not run on the CPU")
+    x = torch.linspace(-0.15, 0.01, 101, device=device)[:, None]
+    weights = (torch.eye(16, 1, device=device), torch.eye(1, 16, device=device))
+    out = mlp(x, Layers(weights, (None, None), True, full_fp32=True), backend="triton")
+    assert_close(out.double(), torch.nn.functional.softplus(x.double(), 100.0), rtol=5e-6, atol=0.0)

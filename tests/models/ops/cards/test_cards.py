@@ -10,7 +10,7 @@ from models.ops import Layers, cards, fused, mlp, sdf_mlp_with_gradient
 from models.ops.backends import INTERPRETING
 from utils.errors import ConfigError
 
-tiles = pytest.importorskip("models.ops.triton.tiles")
+tiles = pytest.importorskip("models.ops.triton.networks.tiles")
 SHAPES = (70, 10), (70, 10), (70, 10, 3)
 SHAPE = {"K": 32, "INPUTS": 32, "HIDDEN": 64, "D": 16}
 ON_SM_90 = ((128, 4), (32, 4), 528)

@@ -67,7 +67,7 @@ def test_an_sdf_that_takes_more_shared_memory_than_the_card_has_is_computed_all_
     if device.type == "cpu" and not INTERPRETING:
         pytest.skip("beside a GPU, Triton's kernels do not run on the CPU")
     monkeypatch.setenv("PHOTOSURF_CARD", "sm_75")
-    monkeypatch.setattr(import_module("models.ops.triton.sdf"), kernel, Refusing(OUT_OF_SHARED))
+    monkeypatch.setattr(import_module("models.ops.triton.networks.sdf"), kernel, Refusing(OUT_OF_SHARED))
     weights = tuple(torch.randn(*shape, device=device, requires_grad=True) for shape in ((16, 13), (3, 16)))
     head = Layers(weights, (None, None), softplus=True)
     points, *encoded = (torch.randn(*shape, device=device) for shape in ((40, 3), (40, 10), (40, 10, 3)))

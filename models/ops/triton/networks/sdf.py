@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.ops.cards import card_of
 from models.ops.layers import Layers
-from models.ops.triton.tiles import (
+from models.ops.triton.networks.tiles import (
     BETA,
     OUTPUTS,
     activate,

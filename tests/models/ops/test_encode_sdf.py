@@ -186,7 +186,7 @@ def test_a_slope_beyond_float16_stays_finite_and_nan_visible(device):
         assert encode_sdf(points, table, SPEC, layers, backend="triton")[2].isfinite().all() == finite
 
 
-@pytest.mark.parametrize("kernel", ["sdf._backward", "hash_kernels.scatter_kernel", "sdf._forward"])
+@pytest.mark.parametrize("kernel", ["networks.sdf._backward", "hash_kernels.scatter_kernel", "networks.sdf._forward"])
 def test_a_kernel_that_does_not_compile_gives_way_to_the_parts(device, monkeypatch, caplog, kernel):
     errors = pytest.importorskip("triton.runtime.errors")
     points, table, layers = points_within_cells(40, device), random_table(SPEC, device), network(device)
@@ -200,7 +200,7 @@ def test_a_kernel_that_does_not_compile_gives_way_to_the_parts(device, monkeypat
         def __call__(self, **arguments: object) -> None:
             raise errors.OutOfResources(94_208, 65_536, "shared memory")
 
-    file, name = kernel.split(".")
+    file, _, name = kernel.rpartition(".")
     monkeypatch.setattr(import_module(f"models.ops.triton.{file}"), name, Refusing())
     monkeypatch.setattr(refusals, "REFUSED", set())
     tries = 0

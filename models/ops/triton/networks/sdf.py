@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.ops.cards import card_of
 from models.ops.layers import Layers
+from models.ops.triton.networks.gradient import planes, spatial_gradient
 from models.ops.triton.networks.tiles import (
     BETA,
     OUTPUTS,
@@ -29,8 +30,6 @@ from models.ops.triton.networks.tiles import (
     transposed,
 )
 
-GRADIENT = {"BLOCK": 128, "num_warps": 4}  # a sample for each thread
-
 
 def constants(layers: Layers, num_features: int) -> dict[str, Any]:
     """What the kernels are compiled for."""
@@ -46,7 +45,7 @@ def evaluate(
     """Distance, outputs, gradient, and (S, K) the gradient of the distance by the features; layers: weights, then
     biases."""
     points, S, extra = points.float().contiguous(), len(points), settings["EXTRA"]
-    sdf, value, gradient = points.new_empty(S), points.new_empty(S, settings["D"]), points.new_empty(S, 3)
+    sdf, value = points.new_empty(S), points.new_empty(S, settings["D"])
     cotangent = points.new_empty(extra + settings["K"], S)
     options = launch_options(card_of(points.device).tiles.forward, settings["HIDDEN"])
     _forward[(triton.cdiv(S, options["BLOCK"]),)](
@@ -60,9 +59,7 @@ def evaluate(
         **settings,
         **options,
     )
-    _spatial_gradient[(triton.cdiv(S, GRADIENT["BLOCK"]),)](
-        cotangent, _planes(jacobian), gradient, S, K=settings["K"], EXTRA=extra, **GRADIENT
-    )
+    gradient = spatial_gradient(cotangent, jacobian, extra)
     return sdf, value, gradient, cotangent[extra:].t()
 
 
@@ -87,7 +84,7 @@ def differentiate(
     _backward[(partial.shape[0],)](
         points=points,
         features=transposed(features),
-        jacobian=_planes(jacobian),
+        jacobian=planes(jacobian),
         layers=_contiguous(layers),
         grad_sdf=None if grad_sdf is None else grad_sdf.contiguous(),
         grad_value=transposed(grad_value),
@@ -101,10 +98,6 @@ def differentiate(
         **launch_options(card_of(points.device).tiles.backward, settings["HIDDEN"]),
     )
     return grad_points, grad_features, sum_gradients(partial, layers)
-
-
-def _planes(jacobian: Tensor) -> tuple:
-    return tuple(transposed(plane) for plane in jacobian.unbind(-1))
 
 
 def _contiguous(layers: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
@@ -170,21 +163,6 @@ def _forward(
         store_tile((cotangent, S, 1), multiply(tl.trans(w1_position), weighted, FORWARD), outputs, samples, EXTRA, S)
     to_features = multiply(tl.trans(w1_tile), weighted, FORWARD)
     store_tile((cotangent + EXTRA * S, S, 1), to_features, columns, samples, K, S)
-
-
-@triton.jit
-def _spatial_gradient(cotangent, jacobian, gradient, S, K: tl.constexpr, EXTRA: tl.constexpr, BLOCK: tl.constexpr):
-    """Gradient (S, 3): the Jacobian of the features times d sdf / d features; a position is 2 points - 1."""
-    samples = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    valid = samples < S
-    for axis in tl.static_range(3):
-        matrix, total = jacobian[axis], tl.zeros((BLOCK,), tl.float32)
-        for k in tl.static_range(K):
-            slope = tl.load(matrix[0] + k * matrix[1] + samples * matrix[2], mask=valid, other=0.0).to(tl.float32)
-            total += slope * tl.load(cotangent + (EXTRA + k) * S + samples, mask=valid, other=0.0)
-        if EXTRA:
-            total += 2.0 * tl.load(cotangent + axis * S + samples, mask=valid, other=0.0)
-        tl.store(gradient + samples * 3 + axis, total, mask=valid)
 
 
 @triton.jit

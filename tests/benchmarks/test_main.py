@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.__main__ import commands, main
 
-NAMES = ["captures", "cards.estimate", "cards.kernels", "export", "folded_sets", "memory", "ops"]
+NAMES = ["captures", "cards.estimate", "cards.kernels", "cards.launches", "export", "folded_sets", "memory", "ops"]
 NAMES += ["photographs_with_truth", "processes", "report", "scenes.hard", "train"]
 
 

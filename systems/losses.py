@@ -109,7 +109,7 @@ def find(
     mse = found[rays.index("rgb_mse") if "rgb_mse" in rays else -1].detach()
     parts = [found[: len(rays)] if "rgb_mse" not in rays else found]
     parts += [of_samples(samples, out, batch, config, backend)] if samples else []
-    parts += [torch.stack(others)] if others else []
+    parts += [torch.stack(others).to(found.dtype)] if others else []
     return torch.cat(parts) if len(parts) > 1 else parts[0], mse
 
 

@@ -66,6 +66,8 @@ def cases() -> list[Case]:
         Case("neus_alpha", "shading", _neus_alpha),
         Case("density_alpha", "shading", _density_alpha),
         Case("composite", "rays", _composite),
+        Case("ray_losses", "losses", _ray_losses),
+        Case("sample_losses", "losses", _sample_losses),
         Case("ncc", None, _ncc),
         Case("adamw", None, _adamw),
     ]
@@ -221,6 +223,31 @@ def _composite(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
         lambda: ops.composite(alpha, values, packed, backend=backend),
         (alpha, *values, packed.t_starts, packed.t_ends, packed.ray_start, packed.ray_count),
         (alpha, *values),
+    )
+
+
+def _ray_losses(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Squared error of the colour and entropy of the opacity: reads both, the colour and mask of the pixel, the samples
+    of each ray and whether it counts. The backward writes the gradients of colour and opacity."""
+    packed, rows = inputs.packed, len(inputs.rays)
+    rgb, opacity = (_random(shape, inputs).sigmoid().requires_grad_() for shape in ((rows, 3), (rows,)))
+    truth, mask = (_random(shape, inputs).sigmoid() for shape in ((rows, 3), (rows,)))
+    targets = ops.RayTargets(truth, mask, None, packed.within_budget, packed.ray_count)
+    return Call(
+        lambda: (ops.ray_losses(("rgb_mse", "mask"), rgb, opacity, None, targets, backend=backend),),
+        (rgb, opacity, truth, mask, packed.within_budget, packed.ray_count),
+        (rgb, opacity),
+    )
+
+
+def _sample_losses(inputs: Inputs, spec: ops.GridSpec, backend: str) -> Call:
+    """Eikonal and sparsity loss: reads SDF and gradient of each sample. The backward writes the gradients of both."""
+    sdf, gradient = inputs.sdf.clone().requires_grad_(), inputs.gradient.clone().requires_grad_()
+    names = "eikonal", "sparsity"
+    return Call(
+        lambda: (ops.sample_losses(names, sdf, gradient, inputs.packed, 50.0, backend=backend),),
+        (sdf, gradient),
+        (sdf, gradient),
     )
 
 

@@ -33,7 +33,7 @@ LENGTHS = {  # lines that a page may have, a fifth more or less
         "sweeps": 65,
         "benchmarks": 150,
     },
-    **{"dev/architecture": 150, "dev/extending": 120, "dev/kernels": 100, "dev/glossary": 60},
+    **{"dev/architecture": 150, "dev/extending": 120, "dev/kernels": 110, "dev/glossary": 60},
     **{f"experiments/2026-11-{topic}": 150 for topic in ("objects", "photographs", "small-runs")},
     **{"experiments/2026-11-captures": 100, "experiments/2026-11-two-photographs": 150},
 }

@@ -232,7 +232,7 @@ def summarise(report: dict[str, Any], seconds: float) -> str:
     if "mesh_against_gt" in report:
         found = report["mesh_against_gt"]
         figures.append(
-            f"chamfer {found['chamfer']:.4g} ({found['chamfer_permille']:.3g} per mille of the true mesh's diagonal), "
+            f"chamfer {found['chamfer']:.4g} ({found['chamfer_permille']:.4g} per mille of the true mesh's diagonal), "
             f"F-score {found['fscore_0.5pct']:.4f} at 0.5 %, {found['fscore_1pct']:.4f} at 1 %"
         )
     lines = [", ".join(figures)]

@@ -68,6 +68,8 @@ def mesh_table(figures: dict[str, Any]) -> str:
         lengths.append([what, *(f"{figures[name + part]:.4g}" for part in ("", "_median", "_p95"))])
     lengths += [["chamfer", f"{figures['chamfer']:.4g}"], ["noise floor", f"{figures['noise_floor']:.4g}"]]
     lengths.append(["chamfer in 1/1000 of the diagonal", f"{figures['chamfer_permille']:.4g}"])
+    sampling = f"{figures['samples']} points on each mesh, measured to {figures['dense']} times as many; seed "
+    sampling += f"{figures['seed']}; {'parts are culled' if figures['culled'] else 'the whole meshes'}"
     shares = [["within", "F-score", "precision", "recall"]]
     for name, share in SHARES.items():
         parts = (f"{figures[f'{part}_{name}']:.4f}" for part in ("fscore", "precision", "recall"))
@@ -78,7 +80,7 @@ def mesh_table(figures: dict[str, Any]) -> str:
     counts = [["", "pred", "gt"]]
     counts += [[name, *(str(mesh[name]) for mesh in meshes)] for name in ("faces", "components", "watertight", "holes")]
     counts.append(["length of the holes", *(f"{sum(mesh['hole_lengths']):.4g}" for mesh in meshes)])
-    return "\n\n".join(map(format_table, (lengths, shares, counts)))
+    return "\n\n".join([*map(format_table, (lengths, shares, counts)), f"sampling: {sampling}"])
 
 
 def read_similarity(path: Path) -> np.ndarray:
@@ -162,10 +164,10 @@ def _finite(value: Any) -> Any:
 
 def evaluate_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
-    parser = make_parser(__doc__)
+    parser, usual = make_parser(__doc__), Comparison()
     common = PathParser(add_help=False)
     common.add_argument("--out", metavar="JSON", help="file for all metrics; - prints them instead of the table")
-    common.add_argument("--seed", type=int, default=0, help="seed of the random sample points (default: 0)")
+    common.add_argument("--seed", type=int, default=usual.seed, help="seed of the random sample points (default: 0)")
     common.add_argument("--verbose", action="store_true", help="print tracebacks with errors")
     kinds = parser.add_subparsers(dest="kind", required=True)
 
@@ -185,10 +187,13 @@ def evaluate_parser() -> argparse.ArgumentParser:
     )
     mesh.add_argument("--mask-grow", type=int, default=3, metavar="PIXELS", help="widen masks by this (default: 3)")
     mesh.add_argument("--cull-hidden-pred", action="store_true", help="ignore what the prediction itself hides")
-    mesh.add_argument("--samples", type=int, default=200_000, help="sample points on each mesh (default: 200000)")
     mesh.add_argument(
-        "--dense", type=int, default=1, metavar="K", help="measure distances to K times as many points (default: 1)"
+        "--samples", type=int, default=usual.samples, help=f"sample points on each mesh (default: {usual.samples})"
     )
+    mesh.add_argument(
+        *("--dense",), type=int, default=usual.dense, metavar="K",
+        help=f"measure distances to K times as many points (default: {usual.dense})",
+    )  # fmt: skip
     mesh.set_defaults(evaluate=evaluate_mesh)
 
     dtu = kinds.add_parser("dtu", parents=[common], help="meshes of DTU scans, by their benchmark's protocol")

@@ -16,7 +16,7 @@ from utils.mesh import Mesh
 from utils.mesh.ply import write_ply
 
 ROOT = Path(__file__).resolve().parents[2]
-FEW = ["--samples", "5000"]
+FEW = ["--samples", "5000", "--dense", "1"]
 
 
 @pytest.fixture

@@ -19,12 +19,9 @@ from scripts.command_line import exit_code_of, make_parser
 from systems.runs import find_mesh
 from utils.errors import DataError, InputError
 from utils.files import replacing
-from utils.mesh import transform
-from utils.mesh.files import read_mesh, read_meshes
-from utils.metrics.dtu import score_dtu
-from utils.metrics.surface import SHARES, Comparison, Culling, box_diagonal, compare_meshes
+from utils.metrics.comparison import SHARES, Comparison, Culling
 from utils.terminal.text_table import format_table
-from utils.terminal.typed_paths import PathParser, typed_path
+from utils.terminal.typed_paths import MESH_HINT, PathParser, nearby, require_files, typed_path
 
 log = logging.getLogger("photosurf")
 _OTHER_UNITS = 8.0  # ratio of sizes from which on two meshes are hardly in the same units
@@ -39,10 +36,20 @@ def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         )
     if args.cull_hidden_pred and args.cameras is None:
         raise InputError("--cull-hidden-pred: needs --cameras, from which it finds what the prediction hides.")
-    true, path = read_meshes(args.gt), find_mesh(args.pred)
+    path = find_mesh(args.pred)
+    require_files(path, *args.gt, hint=MESH_HINT)
+    moved_by = None if args.pred_transform is None else read_similarity(args.pred_transform)
+    if args.cameras is not None:
+        require_files(args.cameras, hint="Give the transforms*.json or the .npz of the cameras.")
+    log.info("%s: compared with %s", path, ", ".join(map(str, args.gt)))
+    from utils.mesh import transform  # only now: what these import takes longer than a wrong path may
+    from utils.mesh.files import read_mesh, read_meshes
+    from utils.metrics.surface import box_diagonal, compare_meshes
+
+    true = read_meshes(args.gt)
     predicted = read_mesh(path)
-    if args.pred_transform is not None:
-        predicted = transform(predicted, read_similarity(args.pred_transform))
+    if moved_by is not None:
+        predicted = transform(predicted, moved_by)
     culling = None
     if args.cameras is not None:
         from datasets.evaluation.viewpoints import read_viewpoints  # imports the loaders, which few evaluations need
@@ -103,14 +110,21 @@ def read_similarity(path: Path) -> np.ndarray:
 
 def evaluate_dtu(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The metrics of one or several scans and their means, and a table of them."""
-    from datasets.evaluation.dtu_truth import read_scan
-
     if (args.pred is None) != (args.scan is None) or (args.pred is None) == (args.runs is None):
         raise InputError("dtu: give --pred MESH --scan N, or --runs N=MESH for several scans.")
     runs = read_runs(args.runs) if args.runs else {args.scan: args.pred}
-    scans = {}
-    for number_of, path in runs.items():
-        mesh = find_mesh(path)
+    meshes, scans = {number: find_mesh(path) for number, path in runs.items()}, {}
+    require_files(*meshes.values(), hint=MESH_HINT)
+    if not args.gt.is_dir():
+        raise InputError(
+            f"--gt {args.gt}: no such folder.{nearby(args.gt)} Give the one that holds Points and ObsMask."
+        )
+    log.info("%d scans: compared with those of %s", len(meshes), args.gt)
+    from datasets.evaluation.dtu_truth import read_scan  # only now, as above
+    from utils.mesh.files import read_mesh
+    from utils.metrics.dtu import score_dtu
+
+    for number_of, mesh in meshes.items():
         scans[number_of] = {"pred": str(mesh), **score_dtu(read_mesh(mesh), read_scan(args.gt, number_of), args.seed)}
     names = "accuracy", "completeness", "overall"
     mean = {name: float(np.mean([figures[name] for figures in scans.values()])) for name in names}
@@ -133,13 +147,15 @@ def read_runs(items: Sequence[str]) -> dict[int, Path]:
 
 def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The metrics of each pair of images and their means, and a table of them."""
-    import torch
-
     from datasets.evaluation.image_pairs import pair_images, read_pair
+
+    pairs, background = pair_images(args.pred, args.gt), {"white": 1.0, "black": 0.0}[args.background]
+    log.info("%s: %d images compared with those of %s", args.pred, len(pairs), args.gt)
+    import torch  # only now, as above
+
     from systems.training.evaluation import image_metrics
     from utils.metrics.images import find_lpips
 
-    pairs, background = pair_images(args.pred, args.gt), {"white": 1.0, "black": 0.0}[args.background]
     lpips, images = find_lpips(args.lpips_net), {}
     for paths in pairs:
         pair = read_pair(*paths, background)
@@ -216,6 +232,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code, 2 for bad input."""
     args = evaluate_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    log.setLevel(logging.INFO)
     return exit_code_of(lambda: evaluate(args), args.verbose)
 
 

@@ -47,7 +47,7 @@ def test_runs_as_a_file_from_anywhere(balls: Path) -> None:
         "-",
     ]
     done = subprocess.run([*command, *FEW], cwd=balls, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "pred.ply: compared with gt.ply\n")
     assert json.loads(done.stdout)["chamfer"] == pytest.approx(0.1, rel=0.1)
 
 

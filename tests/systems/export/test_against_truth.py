@@ -11,7 +11,7 @@ from systems.export.against_truth import compare_with_truth
 from systems.report.metric_labels import headline
 from utils.mesh.files import read_meshes
 from utils.mesh.ply import write_ply
-from utils.metrics.surface import Comparison
+from utils.metrics.comparison import Comparison
 
 
 def test_a_run_and_evaluate_give_the_same_figures_to_the_last_digit(

@@ -7,8 +7,9 @@ from shapes import ball, camera, grid
 from utils.errors import DataError
 from utils.mesh import Mesh, join, transform
 from utils.mesh.measures import face_areas
+from utils.metrics.comparison import Comparison, Culling
 from utils.metrics.sampling import sample_surface
-from utils.metrics.surface import Comparison, Culling, box_diagonal, compare_meshes
+from utils.metrics.surface import box_diagonal, compare_meshes
 
 FEW = 20_000
 RING = [camera(3.0 * np.array([np.cos(a), np.sin(a), 0.3]), focal=60.0) for a in np.arange(6.0)]

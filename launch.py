@@ -29,6 +29,7 @@ from utils.interrupts import Interrupts, Stopped
 from utils.packages import require
 from utils.platforms import print_utf8
 from utils.stages import Stages
+from utils.terminal.at_work import at_work
 from utils.terminal.eta import format_duration
 from utils.terminal.log_lines import warnings_logged
 
@@ -215,7 +216,8 @@ def perform(
     if experiment.export.report and mode in ("train", "test"):
         from systems.report.page import leave_report  # only now: what it imports would delay the first step
 
-        report |= leave_report(run.path, system.experiment)
+        with at_work("report"):
+            report |= leave_report(run.path, system.experiment)
     if mode == "train":
         attempt.saver.check_saved(attempt.trainer)
     if system.failure is not None:

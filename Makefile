@@ -56,9 +56,11 @@ demo: install  ## train on the bundled scene and export its mesh
 
 capture:  ## turn INPUT (a video or photographs) into a dataset in OUT, then train on it
 	@test -n "$(INPUT)" || { echo "error: INPUT is missing, for example: make capture INPUT=cup.mp4" >&2; exit 2; }
+	@test -e "$(INPUT)" || { echo "error: $(INPUT): no such video or folder; INPUT is relative to $(CURDIR)" >&2; exit 2; }
 	@$(MAKE) --no-print-directory install
 	$(BIN)/python scripts/prepare.py "$(INPUT)" "$(OUT)"
-	$(BIN)/python launch.py --config configs/neus-capture.yaml --train dataset.root_dir="$(OUT)"
+	cpu=$$($(BIN)/python -c 'import torch; print("" if torch.cuda.is_available() else "-cpu")'); \
+	$(BIN)/python launch.py --config configs/neus-capture$$cpu.yaml --train dataset.root_dir="$(OUT)"
 
 clean:  ## remove .venv and caches, but no data and no results
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

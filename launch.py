@@ -29,6 +29,7 @@ from utils.interrupts import Interrupts, Stopped
 from utils.packages import require
 from utils.platforms import print_utf8
 from utils.stages import Stages
+from utils.terminal.at_work import at_work
 from utils.terminal.eta import format_duration
 from utils.terminal.log_lines import warnings_logged
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from systems.training.devices import Devices
 
 log = logging.getLogger("photosurf")
+_PATIENCE = 0.25  # seconds that photographs have to show that they cannot be read, before torch is imported
 
 
 def load_sources(args: argparse.Namespace) -> list[Source]:
@@ -214,7 +216,8 @@ def perform(
     if experiment.export.report and mode in ("train", "test"):
         from systems.report.page import leave_report  # only now: what it imports would delay the first step
 
-        report |= leave_report(run.path, system.experiment)
+        with at_work("report"):
+            report |= leave_report(run.path, system.experiment)
     if mode == "train":
         attempt.saver.check_saved(attempt.trainer)
     if system.failure is not None:
@@ -222,17 +225,19 @@ def perform(
     return report
 
 
-def summarise(report: dict[str, Any], seconds: float) -> str:
-    """What was made in so many seconds and where it lies, in four lines at most."""
+def summarise(report: dict[str, Any], seconds: float, trained: bool) -> str:
+    """What was made in so many seconds and where it lies, in four lines at most.
+
+    trained: whether it was now; a report of --test keeps the time of an earlier training."""
     folder, figures = Path(report["file"]).parent, [f"done in {format_duration(seconds)}"]
-    figures += [f"training {format_duration(report['train_seconds'])}"] if "train_seconds" in report else []
+    figures += [f"training {format_duration(report['train_seconds'])}"] if trained and "train_seconds" in report else []
     figures += [f"{name} {report[name]:.4g}" for name in ("psnr", "ssim") if name in report]
     if "peak_gpu_memory_mib" in report:
         figures.append(f"GPU memory {report['peak_gpu_memory_mib'] / 1024:.1f} GiB at most")
     if "mesh_against_gt" in report:
         found = report["mesh_against_gt"]
         figures.append(
-            f"chamfer {found['chamfer']:.4g} ({found['chamfer_permille']:.3g} per mille of the true mesh's diagonal), "
+            f"chamfer {found['chamfer']:.4g} ({found['chamfer_permille']:.4g} per mille of the true mesh's diagonal), "
             f"F-score {found['fscore_0.5pct']:.4f} at 0.5 %, {found['fscore_1pct']:.4f} at 1 %"
         )
     lines = [", ".join(figures)]
@@ -274,9 +279,11 @@ def main(argv: list[str] | None = None) -> int:
         started, stages = time.perf_counter(), Stages()
         stages.end("config")
         with warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:
+            loader.refuse_early(_PATIENCE)
+            log.info("%s: PyTorch is imported, which takes some seconds", experiment.name)
             report = execute(args, sources, experiment, warned, interrupts, loader, stages)
         if report:  # of the first process
-            print(summarise(report, time.perf_counter() - started))
+            print(summarise(report, time.perf_counter() - started, args.train))
     except Stopped as stop:
         return stop.exit_code
     except InputError as error:

@@ -22,7 +22,8 @@ from datasets.masks import read_mask
 from utils.mesh import Mesh, transform
 from utils.mesh.files import read_mesh
 from utils.mesh.topology import topology
-from utils.metrics.surface import Comparison, compare_meshes
+from utils.metrics.comparison import Comparison
+from utils.metrics.surface import compare_meshes
 
 CONFIG = "configs/neus-capture.yaml"
 _SURFACE = ("chamfer_permille", "accuracy_permille", "fscore_1pct", "normal_consistency")

@@ -17,6 +17,7 @@ from utils.ahead import go_on
 from utils.errors import ConfigError, DataError
 from utils.files import natural_key
 from utils.images import SUFFIXES, resize_area
+from utils.terminal.typed_paths import nearby
 
 log = logging.getLogger(__name__)
 _DARK = 40  # level that some pixel of photographs reaches
@@ -138,9 +139,10 @@ def require_folder(folder: Path, contents: str) -> None:
     """Raises DataError unless `folder` exists and is not empty; `contents` names what belongs there."""
     got = "no such folder" if not folder.is_dir() else "" if any(folder.iterdir()) else "the folder is empty"
     if got:
+        near = nearby(folder) if got == "no such folder" else ""
         raise DataError(
-            f"{folder}: {got}. Expected {contents}; give the folder of the scene as dataset.root_dir=FOLDER, relative "
-            f"to where the command is run."
+            f"{folder}: {got}.{near} Expected {contents}; give the folder of the scene as dataset.root_dir=FOLDER, "
+            f"relative to where the command is run."
         )
 
 

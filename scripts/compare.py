@@ -9,9 +9,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
 from scripts.command_line import exit_code_of, make_parser
-from systems.report.comparison import write_comparison
 from systems.report.results import read_results
 from utils.errors import InputError
+
+log = logging.getLogger("photosurf")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("compare.html"), help="HTML to write (default: compare.html)")
     args = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    log.setLevel(logging.INFO)
     return exit_code_of(lambda: compare(args.runs, args.out))
 
 
@@ -30,7 +32,11 @@ def compare(runs: list[Path], out: Path) -> None:
         raise InputError(f"{runs[0]}: expected at least two runs to compare, got one. Give two or more folders.")
     if out.is_dir() or out.suffix not in (".html", ".htm"):
         raise InputError(f"--out {out}: expected the name of an HTML file, such as compare.html.")
-    path = write_comparison([read_results(run) for run in runs], out)
+    results = [read_results(run) for run in runs]
+    log.info("%d runs: written to %s", len(runs), out)
+    from systems.report.comparison import write_comparison  # only now: it imports for longer than a wrong path may
+
+    path = write_comparison(results, out)
     print(f"{path}: {len(runs)} runs, {path.stat().st_size / 2**20:.1f} MiB")
 
 

@@ -19,12 +19,9 @@ from scripts.command_line import exit_code_of, make_parser
 from systems.runs import find_mesh
 from utils.errors import DataError, InputError
 from utils.files import replacing
-from utils.mesh import transform
-from utils.mesh.files import read_mesh, read_meshes
-from utils.metrics.dtu import score_dtu
-from utils.metrics.surface import SHARES, Comparison, Culling, box_diagonal, compare_meshes
+from utils.metrics.comparison import SHARES, Comparison, Culling
 from utils.terminal.text_table import format_table
-from utils.terminal.typed_paths import PathParser, typed_path
+from utils.terminal.typed_paths import MESH_HINT, PathParser, nearby, require_files, typed_path
 
 log = logging.getLogger("photosurf")
 _OTHER_UNITS = 8.0  # ratio of sizes from which on two meshes are hardly in the same units
@@ -39,10 +36,20 @@ def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         )
     if args.cull_hidden_pred and args.cameras is None:
         raise InputError("--cull-hidden-pred: needs --cameras, from which it finds what the prediction hides.")
-    true, path = read_meshes(args.gt), find_mesh(args.pred)
+    path = find_mesh(args.pred)
+    require_files(path, *args.gt, hint=MESH_HINT)
+    moved_by = None if args.pred_transform is None else read_similarity(args.pred_transform)
+    if args.cameras is not None:
+        require_files(args.cameras, hint="Give the transforms*.json or the .npz of the cameras.")
+    log.info("%s: compared with %s", path, ", ".join(map(str, args.gt)))
+    from utils.mesh import transform  # only now: what these import takes longer than a wrong path may
+    from utils.mesh.files import read_mesh, read_meshes
+    from utils.metrics.surface import box_diagonal, compare_meshes
+
+    true = read_meshes(args.gt)
     predicted = read_mesh(path)
-    if args.pred_transform is not None:
-        predicted = transform(predicted, read_similarity(args.pred_transform))
+    if moved_by is not None:
+        predicted = transform(predicted, moved_by)
     culling = None
     if args.cameras is not None:
         from datasets.evaluation.viewpoints import read_viewpoints  # imports the loaders, which few evaluations need
@@ -68,6 +75,8 @@ def mesh_table(figures: dict[str, Any]) -> str:
         lengths.append([what, *(f"{figures[name + part]:.4g}" for part in ("", "_median", "_p95"))])
     lengths += [["chamfer", f"{figures['chamfer']:.4g}"], ["noise floor", f"{figures['noise_floor']:.4g}"]]
     lengths.append(["chamfer in 1/1000 of the diagonal", f"{figures['chamfer_permille']:.4g}"])
+    sampling = f"{figures['samples']} points on each mesh, measured to {figures['dense']} times as many; seed "
+    sampling += f"{figures['seed']}; {'parts are culled' if figures['culled'] else 'the whole meshes'}"
     shares = [["within", "F-score", "precision", "recall"]]
     for name, share in SHARES.items():
         parts = (f"{figures[f'{part}_{name}']:.4f}" for part in ("fscore", "precision", "recall"))
@@ -78,7 +87,7 @@ def mesh_table(figures: dict[str, Any]) -> str:
     counts = [["", "pred", "gt"]]
     counts += [[name, *(str(mesh[name]) for mesh in meshes)] for name in ("faces", "components", "watertight", "holes")]
     counts.append(["length of the holes", *(f"{sum(mesh['hole_lengths']):.4g}" for mesh in meshes)])
-    return "\n\n".join(map(format_table, (lengths, shares, counts)))
+    return "\n\n".join([*map(format_table, (lengths, shares, counts)), f"sampling: {sampling}"])
 
 
 def read_similarity(path: Path) -> np.ndarray:
@@ -101,14 +110,21 @@ def read_similarity(path: Path) -> np.ndarray:
 
 def evaluate_dtu(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The metrics of one or several scans and their means, and a table of them."""
-    from datasets.evaluation.dtu_truth import read_scan
-
     if (args.pred is None) != (args.scan is None) or (args.pred is None) == (args.runs is None):
         raise InputError("dtu: give --pred MESH --scan N, or --runs N=MESH for several scans.")
     runs = read_runs(args.runs) if args.runs else {args.scan: args.pred}
-    scans = {}
-    for number_of, path in runs.items():
-        mesh = find_mesh(path)
+    meshes, scans = {number: find_mesh(path) for number, path in runs.items()}, {}
+    require_files(*meshes.values(), hint=MESH_HINT)
+    if not args.gt.is_dir():
+        raise InputError(
+            f"--gt {args.gt}: no such folder.{nearby(args.gt)} Give the one that holds Points and ObsMask."
+        )
+    log.info("%d scans: compared with those of %s", len(meshes), args.gt)
+    from datasets.evaluation.dtu_truth import read_scan  # only now, as above
+    from utils.mesh.files import read_mesh
+    from utils.metrics.dtu import score_dtu
+
+    for number_of, mesh in meshes.items():
         scans[number_of] = {"pred": str(mesh), **score_dtu(read_mesh(mesh), read_scan(args.gt, number_of), args.seed)}
     names = "accuracy", "completeness", "overall"
     mean = {name: float(np.mean([figures[name] for figures in scans.values()])) for name in names}
@@ -131,13 +147,15 @@ def read_runs(items: Sequence[str]) -> dict[int, Path]:
 
 def evaluate_images(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """The metrics of each pair of images and their means, and a table of them."""
-    import torch
-
     from datasets.evaluation.image_pairs import pair_images, read_pair
+
+    pairs, background = pair_images(args.pred, args.gt), {"white": 1.0, "black": 0.0}[args.background]
+    log.info("%s: %d images compared with those of %s", args.pred, len(pairs), args.gt)
+    import torch  # only now, as above
+
     from systems.training.evaluation import image_metrics
     from utils.metrics.images import find_lpips
 
-    pairs, background = pair_images(args.pred, args.gt), {"white": 1.0, "black": 0.0}[args.background]
     lpips, images = find_lpips(args.lpips_net), {}
     for paths in pairs:
         pair = read_pair(*paths, background)
@@ -162,10 +180,10 @@ def _finite(value: Any) -> Any:
 
 def evaluate_parser() -> argparse.ArgumentParser:
     """The flags of the command line."""
-    parser = make_parser(__doc__)
+    parser, usual = make_parser(__doc__), Comparison()
     common = PathParser(add_help=False)
     common.add_argument("--out", metavar="JSON", help="file for all metrics; - prints them instead of the table")
-    common.add_argument("--seed", type=int, default=0, help="seed of the random sample points (default: 0)")
+    common.add_argument("--seed", type=int, default=usual.seed, help="seed of the random sample points (default: 0)")
     common.add_argument("--verbose", action="store_true", help="print tracebacks with errors")
     kinds = parser.add_subparsers(dest="kind", required=True)
 
@@ -185,10 +203,13 @@ def evaluate_parser() -> argparse.ArgumentParser:
     )
     mesh.add_argument("--mask-grow", type=int, default=3, metavar="PIXELS", help="widen masks by this (default: 3)")
     mesh.add_argument("--cull-hidden-pred", action="store_true", help="ignore what the prediction itself hides")
-    mesh.add_argument("--samples", type=int, default=200_000, help="sample points on each mesh (default: 200000)")
     mesh.add_argument(
-        "--dense", type=int, default=1, metavar="K", help="measure distances to K times as many points (default: 1)"
+        "--samples", type=int, default=usual.samples, help=f"sample points on each mesh (default: {usual.samples})"
     )
+    mesh.add_argument(
+        *("--dense",), type=int, default=usual.dense, metavar="K",
+        help=f"measure distances to K times as many points (default: {usual.dense})",
+    )  # fmt: skip
     mesh.set_defaults(evaluate=evaluate_mesh)
 
     dtu = kinds.add_parser("dtu", parents=[common], help="meshes of DTU scans, by their benchmark's protocol")
@@ -211,6 +232,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code, 2 for bad input."""
     args = evaluate_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    log.setLevel(logging.INFO)
     return exit_code_of(lambda: evaluate(args), args.verbose)
 
 

@@ -8,6 +8,7 @@ Example: python scripts/prepare.py standing/ lying/ scans/cup"""
 
 import argparse
 import logging
+import shlex
 import sys
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from utils.interrupts import Stopped
 from utils.prompt_end import PromptEnd
 
 with imports_told():
-    from datasets.capture.options import CAMERA_MODELS, CaptureOptions
-    from datasets.capture.series_pipeline import JOIN, SERIES_STAGES, prepare_capture
+    from datasets.capture.given import check_options, check_stage, frames_of_videos, require_source
+    from datasets.capture.options import CAMERA_MODELS, JOIN, SERIES_STAGES, CaptureOptions
     from datasets.capture.stage_runner import remove_unfinished
 
+log = logging.getLogger("photosurf")
+_LOOK_AT = {"region.png": "the region that is reconstructed", "masks.png": "the masks"}  # of OUT
 _ENDED = "interrupted: finished stages are kept; run the same command again to continue"
 
 
@@ -33,7 +36,7 @@ def prepare_parser() -> argparse.ArgumentParser:
         help="a video, or a folder of photos; several are series of one object that was moved in between",
     )  # fmt: skip
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the dataset; it may exist already")
-    parser.add_argument("--frames", type=int, default=120, help="the most frames to take from a video (default: 120)")
+    parser.add_argument("--frames", type=int, help="the most frames to take from a video (default: 120)")
     parser.add_argument(
         "--max-side", type=int, default=1600, help="pixels; larger images are downscaled (default: 1600)"
     )
@@ -90,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 after Ctrl-C, 143 after SIGTERM."""
     args = prepare_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
-    for name in ("datasets", "utils"):
+    for name in ("photosurf", "datasets", "utils"):
         logging.getLogger(name).setLevel(logging.DEBUG if args.verbose else logging.INFO)
     try:
         with PromptEnd(_ENDED, remove_unfinished):
@@ -101,14 +104,33 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def make_dataset(args: argparse.Namespace) -> None:
-    """Runs the stages, and prints the command that trains on the dataset. Raises InputError."""
+    """Runs the stages, and prints what to look at and the command that trains on the dataset. Raises InputError."""
+    for source in args.inputs:
+        require_source(source)
+    frames = frames_of_videos(args.frames, args.inputs)
     options = CaptureOptions(
-        source=args.inputs[0], root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
+        source=args.inputs[0], root=args.out, frames=frames, max_side=args.max_side, camera=args.camera,
         camera_model=args.camera_model, series=args.series, setup=args.setup, scale=args.scale, roi=args.roi,
         masks=args.masks, keep_scene=args.keep_scene, neus=args.neus, transforms=args.transforms,
     )  # fmt: skip
+    check_options(options, args.inputs)
+    check_stage(args.only, [flag for flag in ("--neus", "--transforms") if getattr(args, flag[2:])])
+    log.info("%s: becomes a dataset in %s", ", ".join(map(str, args.inputs)), args.out)
+    from datasets.capture.series_pipeline import prepare_capture  # only now: what it imports takes seconds
+
     prepare_capture(options, args.inputs, args.only, args.start)
-    print(f"train with: python launch.py --config configs/neus-capture.yaml --train dataset.root_dir={args.out}")
+    if args.only is None:
+        print(closing_lines(args.out))
+
+
+def closing_lines(out: Path) -> str:
+    """What to look at in a prepared folder, and the command that trains on it on this machine."""
+    import torch  # the stages have imported it
+
+    found = [f"{out / name} ({what})" for name, what in _LOOK_AT.items() if (out / name).is_file()]
+    config = "neus-capture" if torch.cuda.is_available() else "neus-capture-cpu"
+    command = f"python launch.py --config configs/{config}.yaml --train {shlex.quote(f'dataset.root_dir={out}')}"
+    return "\n".join([*([f"look at: {', '.join(found)}"] if found else []), f"train with: {command}"])
 
 
 if __name__ == "__main__":

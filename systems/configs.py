@@ -12,6 +12,7 @@ from systems.precedence import check_optimizer_args
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import registry
 from utils.config import compose, schema, switches
+from utils.config.difference import flatten
 from utils.config.limits import FolderName, Interval, OneOf, Range, Share, Step
 from utils.config.schedule import Schedule
 from utils.config.schema import component
@@ -240,9 +241,17 @@ def experiment_of(sources: Sequence[compose.Source]) -> Experiment:
         return experiment
     except ConfigError as error:
         key, text = str(error).split(":")[0], str(error).removesuffix(".")
+        if "unknown key. Known" in text and (longer := _same_last_part(key, node)):
+            raise ConfigError(f"{compose.origin(sources, key)}{key}: unknown key. Did you mean '{longer}'?") from None
         inputs = compose.computed_from(sources, key)
         message = f"{text}{inputs}." if inputs else error
         raise ConfigError(f"{compose.origin(sources, key)}{message}") from None
+
+
+def _same_last_part(key: str, node: dict[str, Any]) -> str | None:
+    """The only dotted key of a tree with the same last part, such as trainer.max_steps for max_steps."""
+    found = [other for other in flatten(node) if other != key and other.split(".")[-1] == key.split(".")[-1]]
+    return found[0] if len(found) == 1 else None
 
 
 def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:

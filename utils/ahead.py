@@ -51,6 +51,11 @@ class Ahead:
         for handler, holds in self._filters:
             handler.removeFilter(holds)
 
+    def refuse_early(self, seconds: float) -> None:
+        """Raises what the first step raises within so many seconds; later is for `result`."""
+        if self._done[0].wait(seconds) and self._error is not None:
+            self.result(0)
+
     def result(self, step: int) -> Any:
         """What a step returned, once it is done. Raises what it, or one before it, raised."""
         self._done[step].wait()

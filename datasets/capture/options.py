@@ -13,6 +13,8 @@ CAMERA_MODELS = (
     *("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV"),
     *("SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "OPENCV_FISHEYE"),
 )
+SERIES_STAGES = ("frames", "setup", "poses", "undistort", "region", "masks")  # of each series; then comes "dataset"
+JOIN = "join"  # of several series, before the stage dataset
 MIN_IMAGES = 3  # with two, no third view confirms what they show
 
 

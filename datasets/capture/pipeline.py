@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from datasets.capture.dataset.stage import write_layouts
 from datasets.capture.frames.stage import extract_frames
+from datasets.capture.given import require_source
 from datasets.capture.masks.mask_files import CONTACT_SHEET, LOOSE_MASK_FOLDER, MASK_FOLDER
 from datasets.capture.masks.stage import has_own_masks, write_masks
 from datasets.capture.options import CaptureOptions
@@ -18,13 +18,10 @@ from datasets.capture.stage_runner import Stage, run_stages
 from datasets.capture.undistort import undistort_images
 from datasets.lighting import LIGHTING_FILE
 from datasets.region import OBJECT_FILE, REGION_FILE
-from utils.errors import CaptureError
-
-STAGES = ("frames", "setup", "poses", "undistort", "region", "masks", "dataset")
 
 
 def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
-    """The stages that `options` ask for, in the order of STAGES."""
+    """The stages that `options` ask for, in the order of SERIES_STAGES, then "dataset"."""
     root = options.root
     no_masks = options.keep_scene or has_own_masks(root)
     return (
@@ -99,9 +96,3 @@ def prepare(
     """Brings `options.root` up to date; `only` and `start` name a stage, see `run_stages`. Raises InputError."""
     require_source(options.source)
     run_stages(options.root, make_stages(options), only, start, after)
-
-
-def require_source(source: Path) -> None:
-    """Raises CaptureError where there is no such video or folder."""
-    if not source.exists():
-        raise CaptureError(f"{source}: no such file or folder. Give a video, or a folder of photos.")

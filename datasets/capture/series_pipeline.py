@@ -11,11 +11,12 @@ from typing import Any
 
 from datasets.capture.frames.frame_list import read_frame_list
 from datasets.capture.frames.photo_files import list_photos, tell_left_out
+from datasets.capture.given import check_options, require_source
 from datasets.capture.masks.mask_files import MASK_FOLDER
 from datasets.capture.masks.stage import has_own_masks
-from datasets.capture.options import CaptureOptions
+from datasets.capture.options import JOIN, SERIES_STAGES, CaptureOptions
 from datasets.capture.other_cameras import notice_cameras
-from datasets.capture.pipeline import STAGES, layout_stage, make_stages, prepare, require_source
+from datasets.capture.pipeline import layout_stage, make_stages, prepare
 from datasets.capture.poses.likely_split import Split, UntruePosesError
 from datasets.capture.series.prepared import PreparedSeries
 from datasets.capture.series.recognition import (
@@ -33,9 +34,7 @@ from datasets.capture.stage_runner import Stage, Workspace, run_stages
 from utils.errors import CaptureError, ConfigError
 
 log = logging.getLogger(__name__)
-JOIN = "join"
 SERIES_FOLDER = "series"
-SERIES_STAGES = tuple(stage for stage in STAGES if stage != "dataset")
 _UP_TO_SETUP = SERIES_STAGES.index("setup") + 1
 
 
@@ -57,6 +56,12 @@ def prepare_capture(
         require_source(source)
         notice_cameras(source)
     folders = series_folders(sources[0], options.root) if len(sources) == 1 else []
+    check_options(options, sources, folders)
+    if options.masks != "auto" and has_own_masks(options.root):
+        raise ConfigError(
+            f"--masks {options.masks}: has no effect, the masks of {options.root / MASK_FOLDER}, which prepare.py did "
+            f"not write, are used. Leave --masks out, or move that folder away."
+        )
     for folder in (path for path in (*sources, *folders) if path.is_dir()):
         tell_left_out(folder, [*folders, *([options.mask_folder] if options.mask_folder else []), options.root])
     if len(sources) > 1:

@@ -21,6 +21,7 @@ from typing import Any
 from utils.errors import CaptureError, InputError
 from utils.files import replace, replacing
 from utils.platforms import lock
+from utils.terminal.at_work import at_work
 
 log = logging.getLogger(__name__)
 _unfinished: list[Path] = []  # the folders that stages of this process are filling
@@ -182,7 +183,8 @@ def run_stages(
                     log.info("%s: unchanged, skipped", title)
                 else:
                     log.info("%s ...", title)
-                    record = workspace.run(stage, fingerprint)
+                    with at_work(f"  {stage.name}", named=True):
+                        record = workspace.run(stage, fingerprint)
                     workspace.write_report(names)
                     log.info("%s: done in %.1f s", title, record["seconds"])
                 if after is not None:

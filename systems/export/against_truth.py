@@ -9,21 +9,22 @@ from systems.runs import quickest
 from utils.errors import DataError
 from utils.mesh import Mesh
 from utils.mesh.files import read_mesh
-from utils.metrics.surface import Comparison, compare_meshes
+from utils.metrics.surface import compare_meshes
 
 log = logging.getLogger(__name__)
 _HEADLINE = ("chamfer", "chamfer_permille", "accuracy", "completeness", "fscore_0.5pct", "fscore_1pct")
-_HEADLINE += ("normal_consistency", "noise_floor")
-_COMPARISON = Comparison(samples=100_000, dense=8)  # a noise floor below 0.5 per mille, within a few seconds
+_HEADLINE += ("normal_consistency", "noise_floor", "samples", "dense", "seed", "culled")
 
 
 def compare_with_truth(paths: Sequence[Path], true: Mesh) -> dict[str, Any]:
     """The entry `mesh_against_gt` of metrics.json, measured on one of the mesh's files; {} if none can be read.
 
+    The figures are those of `scripts/evaluate.py mesh` without further flags, to the last digit.
+
     paths: the files of the mesh, in different formats; true: the true mesh, in the same world coordinates."""
     try:
         path = quickest(paths)
-        metrics = compare_meshes(read_mesh(path), true, _COMPARISON)
+        metrics = compare_meshes(read_mesh(path), true)
     except DataError as error:
         log.warning("cannot compare the mesh with dataset.gt_mesh: %s", error)
         return {}

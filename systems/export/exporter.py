@@ -40,6 +40,7 @@ from utils.mesh.isosurface import extract_isosurface
 from utils.mesh.level_set import project_to_level
 from utils.mesh.measures import count_components, vertex_normals
 from utils.mesh.view_counts import unseen_area_share, with_view_counts
+from utils.terminal.at_work import at_work
 from utils.visualise import to_uint8
 
 log = logging.getLogger(__name__)
@@ -237,7 +238,8 @@ def _add_appearance(mesh: Mesh, surface: LevelSet, config: ExportConfig, views: 
     if config.texture == "views":
         train = views("train")
         photos = ((train.camera(index), train.photograph_to_show(index)) for index in range(len(train)))
-    return bake_texture(mesh, config.texture_size, model_colors, photos)
+    with at_work("texture"):
+        return bake_texture(mesh, config.texture_size, model_colors, photos)
 
 
 def add_vertex_colors(mesh: Mesh, model: VolumeModel, shown: Shown = as_rendered) -> Mesh:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from systems.report.curves import Curve
-from systems.runs import RunFolder
+from systems.runs import RunFolder, no_run
 from utils.config.compose import collect, resolve
 from utils.errors import DataError
+from utils.terminal.typed_paths import nearby
 
 _HINT = "Give the folder of a run that was tested, such as exp/<name>/<tag>@<time>."
 
@@ -30,13 +31,13 @@ class RunResults:
 
 
 def read_results(path: Path) -> RunResults:
-    """The results in a run's folder. Raises DataError if there are none, or they are damaged."""
+    """The results in a run's folder. Raises InputError if there are none, or they are damaged."""
     run = RunFolder(path)
     metrics = run.save / "metrics.json"
     if not path.is_dir():
-        raise DataError(f"{path}: no such folder. {_HINT}")
+        raise DataError(f"{path}: no such folder.{nearby(path)} {_HINT}")
     if not metrics.is_file():
-        raise DataError(f"{path}: expected save/metrics.json in this folder, found none. {_HINT}")
+        raise no_run(path, f"expected save/metrics.json in this folder, found none. {_HINT}")
     try:
         figures = json.loads(metrics.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -16,8 +16,10 @@ from utils.config.text import as_yaml
 from utils.errors import CheckpointError, OutputError
 from utils.files import flush_to_disk, remedy, replacing
 from utils.registry import PACKAGES, ROOT
+from utils.terminal.typed_paths import nearby
 
 MESH_SUFFIXES = (".ply", ".stl", ".glb", ".obj", ".off")  # in the order of how fast they are read
+_MOST_TOLD = 8  # runs of a folder, in an error
 _CODE = ("launch.py", "configs", "utils", *PACKAGES)
 
 
@@ -129,15 +131,37 @@ def new_trial(tag: str) -> str:
 def find_checkpoint(path: Path) -> Path:
     """The checkpoint at a path, or the newest one in a run's folder. Raises CheckpointError if there is none."""
     if path.is_file():
+        if path.suffix in (*MESH_SUFFIXES, ".yaml", ".json", ".html", ".mp4", ".png"):
+            raise CheckpointError(f"{path}: is no checkpoint. Give a .ckpt file or a run's folder under exp/.")
         return path
-    if not path.exists():
-        raise CheckpointError(
-            f"--resume {path}: no such file or folder. Give a .ckpt file or a run's folder under exp/."
-        )
     checkpoints = checkpoints_in(path)
     if not checkpoints:
-        raise CheckpointError(f"--resume {path}: no checkpoint in it. A run's folder holds ckpt/epoch=0-step=N.ckpt.")
+        raise no_run(path, "no checkpoint in it. A run's folder holds ckpt/epoch=0-step=N.ckpt.")
     return checkpoints[0]
+
+
+def no_run(path: Path, lacks: str) -> CheckpointError:
+    """The error for a path that is no run: it names the runs below it, or the run around it, or the nearest name.
+
+    lacks: what a folder without any of them lacks."""
+    if not path.exists():
+        hint = "Give a .ckpt file or a run's folder under exp/."
+        return CheckpointError(f"{path}: no such file or folder.{nearby(path)} {hint}")
+    if (path.parent / "config/parsed.yaml").is_file():
+        return CheckpointError(f"{path}: is a part of a run. Give the run's folder, {path.parent}.")
+    found = [file.parents[1] for depth in ("*", "*/*") for file in path.glob(f"{depth}/config/parsed.yaml")]
+    newest = sorted(found, key=lambda run: (run / "config/parsed.yaml").stat().st_mtime, reverse=True)
+    if not newest or RunFolder(path).parsed_config.is_file():
+        return CheckpointError(f"{path}: {lacks}")
+    told = [f"{run} ({_steps_told(run)})" for run in newest[:_MOST_TOLD]]
+    told += [f"and {len(newest) - _MOST_TOLD} older ones"] if len(newest) > _MOST_TOLD else []
+    runs = "a run, is" if len(newest) == 1 else f"{len(newest)} runs, is"
+    return CheckpointError(f"{path}: holds {runs} none itself. Give one of them: {', '.join(told)}.")
+
+
+def _steps_told(run: Path) -> str:
+    checkpoints = checkpoints_in(run)
+    return f"step {_step_of(checkpoints[0])}" if checkpoints else "no checkpoint yet"
 
 
 def checkpoints_in(path: Path) -> list[Path]:
@@ -178,7 +202,7 @@ def find_mesh(path: Path) -> Path:
         return path
     found = [file for file in (path / "save").glob("it*-mc*.*") if file.suffix in MESH_SUFFIXES]
     if not found:
-        raise CheckpointError(f"{path}: no mesh in it. A run's folder holds save/it<N>-mc<R>.ply; --test exports it.")
+        raise no_run(path, "no mesh in it. A run's folder holds save/it<N>-mc<R>.ply; --test exports it.")
     newest = max(found, key=lambda file: (_step_of(file), file.stat().st_mtime))
     return quickest([file for file in found if file.stem == newest.stem])
 

@@ -10,6 +10,14 @@ from utils.terminal.typed_paths import PathParser, typed_path
 # What launch.py does, and the splits of the dataset that it needs for that.
 MODES = {"train": ("train", "val", "test"), "validate": ("val",), "test": ("test",), "predict": ("test",)}
 
+_EPILOG = """key=value words override the YAML files; they are written without dashes and without spaces.
+
+Examples:
+  python launch.py --config configs/neus-demo.yaml --train
+  python launch.py --config configs/neus-capture.yaml --train dataset.root_dir=scans/cup trainer.max_steps=5000
+  python launch.py --resume exp/neus-demo/first@DATE --test
+  python launch.py --config configs/neus-blender.yaml --dump dataset.scene=lego"""
+
 
 class _Parser(PathParser):
     def error(self, message: str) -> None:
@@ -21,7 +29,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="launch.py",
         description="Neural surface reconstruction: takes photographs with known cameras, makes a mesh.",
-        epilog="key=value pairs such as dataset.scene=lego trainer.max_steps=5000 override the YAML files.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -77,24 +86,66 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     args.argv = argv
     args.config = args.config or []
     args.overrides = [item for item in [*args.config, *rest] if "=" in item and not item.startswith("-")]
-    args.config = [str(typed_path(item)) for item in args.config if item not in args.overrides]
+    args.config = [str(_config_file(item)) for item in args.config if item not in args.overrides]
     if args.view and "=" in args.view:  # an override after --view, which takes the next word for a port
         args.overrides, args.view = [args.view, *args.overrides], ""
     for item in rest:
-        if item not in args.overrides:
-            flags = [flag for action in parser._actions for flag in action.option_strings]
-            kind = "unknown flag" if item.startswith("-") else "expected key=value"
-            raise ConfigError(
-                f"command line: '{item}': {kind}.{registry.nearest(item, flags)} See python launch.py --help."
-            )
+        if item not in args.overrides or item.startswith("="):
+            raise _unknown(item, rest, [flag for action in parser._actions for flag in action.option_strings])
     _check_flags(args)
     return args
+
+
+def _find_config(typed: str) -> Path:
+    """The file that a name means, whether or not it is there; `neus-demo` and `configs/neus-demo` are
+    configs/neus-demo.yaml."""
+    path = typed_path(typed)
+    beside = [path.with_name(f"{path.name}.yaml"), *(registry.ROOT / "configs" / f"{typed}{end}" for end in ("", ".yaml"))]
+    return next((file for file in (path, *beside) if file.is_file()), path)
+
+
+def _config_file(typed: str) -> Path:
+    """The file that --config names. Raises ConfigError for a folder, and for a name that no config has."""
+    found = _find_config(typed)
+    if not found.exists() and found.name == typed and found.suffix != ".yaml":
+        known = [file.stem for file in (registry.ROOT / "configs").glob("*.yaml")]
+        modes = [f"--{mode}" for mode in MODES]
+        raise ConfigError(f"--config {typed}: no such config file.{registry.nearest(typed, [*known, *modes])}")
+    if found.is_dir():
+        hint = "--config takes a YAML file, such as configs/neus-demo.yaml."
+        if (found / "config/parsed.yaml").is_file():
+            hint = f"To go on with this run: --resume {typed}."
+        raise ConfigError(f"--config {typed}: is a folder. {hint}")
+    return found
+
+
+def _unknown(item: str, words: list[str], flags: list[str]) -> ConfigError:
+    """The error for a word that is neither a flag nor key=value. words: all of those, in their order."""
+    after = words[words.index(item) + 1 :]
+    if item.startswith("=") or any(word.startswith("=") for word in after[:1]) or words[max(words.index(item) - 1, 0)].endswith("="):
+        return ConfigError(f"command line: '{item}': key=value is one word: no spaces around the =.")
+    if item.startswith("-") and "=" in item and "." in item.partition("=")[0]:
+        return ConfigError(f"command line: '{item}': overrides have no dashes: {item.lstrip('-')}.")
+    if not item.startswith("-") and ":" in item:
+        return ConfigError(f"command line: '{item}': expected key=value, with = in place of the colon.")
+    if not item.startswith("-") and _find_config(item).is_file():
+        return ConfigError(f"command line: '{item}': write --config {item}.")
+    kind = "unknown flag" if item.startswith("-") else "expected key=value"
+    near = registry.nearest(item, flags) or " Settings are words such as trainer.max_steps=5000."
+    return ConfigError(f"command line: '{item}': {kind}.{near} See python launch.py --help.")
+
+
+def check_gpu(gpu: str) -> None:
+    """Raises ConfigError for what can be no --gpu, on any machine."""
+    if not all(name in ("auto", "cpu") or name.isdigit() for name in map(str.strip, gpu.split(","))):
+        raise ConfigError(f"--gpu {gpu}: expected auto, cpu, the index of a GPU such as 0, or several such as 0,1.")
 
 
 def _check_flags(args: argparse.Namespace) -> None:
     """Raises ConfigError for flags that do not go together."""
     if not any(getattr(args, name) for name in (*MODES, "list", "dump")):
         raise ConfigError("command line: say what to do: --train, --validate, --test, --predict, --list or --dump.")
+    check_gpu(args.gpu)
     if args.resume_weights_only and args.resume is None:
         raise ConfigError("command line: --resume_weights_only needs --resume RUN.")
     if args.resume is None and (args.validate or args.test or args.predict):

@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from systems.runs.command_line import check_gpu
 from systems.training.missing_gpu import look, reason
 from utils.errors import ConfigError
 
@@ -50,8 +51,7 @@ def pick_device(gpu: str) -> torch.device:
     """The device for one name in --gpu: an index, cpu, or auto for the first GPU, else the CPU. Raises ConfigError."""
     if gpu == "cpu":
         return torch.device("cpu")
-    if gpu != "auto" and not gpu.isdigit():
-        raise ConfigError(f"--gpu {gpu}: expected auto, cpu, the index of a GPU such as 0, or several such as 0,1.")
+    check_gpu(gpu)
     if not torch.cuda.is_available():
         why = reason(look())
         if gpu != "auto":

@@ -14,6 +14,8 @@ import numpy as np
 
 from systems.training.evaluation import RenderedView
 from utils.images import write_png
+from utils.terminal.at_work import at_work
+from utils.terminal.count_bar import CountBar
 
 MAX_WORKERS = 8  # views that are made pictures of at a time
 MAX_WAITING_BYTES = 2**30  # of the views that wait, where these are large: then few do
@@ -67,9 +69,18 @@ class FrameWriter:
         self._kept += [] if path is None else [(path, view.metrics)]
         self._arriving.put(self._pool.submit(_picture, view, path))
 
+    def add_all(self, render: Callable[[int], RenderedView], num: int) -> None:
+        """Adds the frames 0 .. num-1 of a trajectory, renders them meanwhile and shows how far that is; then waits."""
+        progress = CountBar("frames of the trajectory", num)
+        for index in range(num):
+            self.add(render(index))
+            progress(index + 1)
+        self.finish()
+
     def finish(self) -> None:
         """Waits until everything is written. Raises what writing raised."""
-        self._end(_END)
+        with at_work("pictures and video"):
+            self._end(_END)
         self._seconds = time.perf_counter() - self._begun
         if self._error is not None:
             raise self._error

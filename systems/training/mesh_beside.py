@@ -12,6 +12,7 @@ from utils.environment import peaks_of_stage
 from utils.errors import ReconstructionError
 from utils.mesh import Mesh
 from utils.mesh.decimation import decimate
+from utils.terminal.at_work import at_work
 
 
 class MeshBeside:
@@ -35,7 +36,7 @@ class MeshBeside:
         self._pool = ThreadPoolExecutor(1)
         self._model, self._shown, self._truth = model, shown, data.true_mesh
         try:
-            with peaks_of_stage(model.occupancy.value.device) as self._peaks:
+            with at_work("mesh"), peaks_of_stage(model.occupancy.value.device) as self._peaks:
                 extracted = extract_mesh(model, experiment, stem, data.world_from_scene, views, shown=shown)
         except ReconstructionError as error:
             self.failure = error
@@ -56,7 +57,7 @@ class MeshBeside:
         smaller mesh with colours. Raises what writing raised."""
         from systems.export.exporter import preview_mesh
 
-        with self._pool:
+        with self._pool, at_work("files of the mesh"):
             if self.failure is not None:
                 return {"error": str(self.failure)}, {}, None
             written, compared = self._written.result(), self._compared.result()

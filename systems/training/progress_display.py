@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from shutil import get_terminal_size
@@ -13,10 +14,12 @@ from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from utils.terminal.at_work import heard
 from utils.terminal.eta import EtaEstimator, format_duration
 
 log = logging.getLogger(__name__)
 BAR_SECONDS, LINE_SECONDS = 0.25, 5.0  # least time between two updates of the bar, and between two lines of a log
+RATE_SECONDS, SAMPLE_SECONDS = 2.0, 1.0  # that a rate is taken over, and the most between two measurements
 Show = Callable[[int, str], None]  # takes the step, and a text with metrics and the time left
 
 
@@ -31,6 +34,7 @@ def bar(unit: str, first: int, last: int) -> Iterator[Show]:
             drawn.n, drawn.desc = step, text
             drawn.ncols = get_terminal_size().columns  # tqdm's own value is None if the terminal reports no size
             drawn.refresh()
+            heard()
 
         yield show
 
@@ -39,6 +43,31 @@ def bar(unit: str, first: int, last: int) -> Iterator[Show]:
 def lines(unit: str, first: int, last: int) -> Iterator[Show]:
     """Logs a line for each update."""
     yield lambda step, text: log.info("%s %d of %d (%d %%): %s", unit, step, last, 100 * step // max(last, 1), text)
+
+
+class RecentRate:
+    """Steps per second over the last two seconds, or over the last step where that took longer."""
+
+    def __init__(self) -> None:
+        self._ends: deque[tuple[float, int]] = deque()  # when steps ended; the first of all may have taken anything
+
+    def add(self, step: int, now: float) -> None:
+        """A step has ended."""
+        self._ends.append((now, step))
+        while len(self._ends) > 2 and self._ends[1][0] <= now - RATE_SECONDS:
+            self._ends.popleft()
+
+    def pause(self, seconds: float) -> None:
+        """An interruption of so many seconds has ended, which does not count."""
+        self._ends = deque((when + seconds, step) for when, step in self._ends)
+
+    @property
+    def per_second(self) -> float | None:
+        """None before the second step."""
+        if len(self._ends) < 2:
+            return None
+        (first, start), (last, end) = self._ends[0], self._ends[-1]
+        return (end - start) / max(last - first, 1e-9)
 
 
 class ProgressDisplay(Callback):
@@ -53,23 +82,24 @@ class ProgressDisplay(Callback):
     def _start(self, unit: str, first: int, last: int, every: int | None = None) -> None:
         self._unit, self._step = unit, first
         self._begun = self._drawn = self._now()
-        self._eta = EtaEstimator(first, last, self._begun, every)
+        self._eta, self._rate, self._measured = EtaEstimator(first, last, self._begun, every), RecentRate(), self._begun
         self._is_bar = sys.stderr.isatty()
         self._show = self._open.enter_context((bar if self._is_bar else lines)(unit, first, last))
 
     def _advance(self, step: int, shown: dict[str, float], measured: bool = True) -> None:
         now, self._step = self._now(), step
-        if measured:
+        if measured or now - self._measured >= SAMPLE_SECONDS:
+            self._measured = now
             self._eta.add(step, now)
+            self._rate.add(step, now)
         if now - self._drawn >= (BAR_SECONDS if self._is_bar else LINE_SECONDS):
             self._drawn = now
             self._show(step, ", ".join([*_texts(shown), *self._rate_and_time_left(step)]))
 
     def _rate_and_time_left(self, step: int) -> list[str]:
-        left, per_step = self._eta.left(step), self._eta.seconds_per_step
-        if left is None:
-            return ["time left not yet known"]
-        return [f"{1.0 / max(per_step, 1e-9):.3g} {self._unit}s/s", f"{format_duration(left)} left"]
+        left, rate = self._eta.left(step), self._rate.per_second
+        told = [] if rate is None else [f"{rate:.3g} {self._unit}s/s"]
+        return [*told, "time left not yet known" if left is None else f"{format_duration(left)} left"]
 
     def _finish(self, *args: Any) -> None:
         self._open.close()
@@ -111,6 +141,7 @@ class ProgressDisplay(Callback):
             self._finish()
         else:
             self._eta.pause(self._now() - self._interrupted)
+            self._rate.pause(self._now() - self._interrupted)
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts with the test views."""

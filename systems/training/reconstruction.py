@@ -280,9 +280,7 @@ class ReconstructionSystem(pl.LightningModule):
         (frames := self.writer).finish()
         if self.data.orbit_views:
             self.writer = FrameWriter(self._write_video("test"))
-            for index in range(self.data.orbit_views):
-                self.writer.add(self.renderer.orbit(index))
-            self.writer.finish()
+            self.writer.add_all(self.renderer.orbit, self.data.orbit_views)
         video = {"video": self._video("test").name}
         self.report = self._mean_metrics("test") | video | frames.figures(self.save_dir)
         self.report["mesh"], compared, small = self.mesh.finish()

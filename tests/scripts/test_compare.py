@@ -81,7 +81,7 @@ def test_only_views_of_the_same_truth_are_shared(runs):
         (["none", "a"], "none: no such folder."),
         (
             ["cow", "a"],
-            "cow: expected save/metrics.json in this folder, found none. Give the folder of a run that was tested",
+            "cow: holds 2 runs, is none itself. Give one of them: cow/b@",
         ),
         (["a", "a", "--out", "page.txt"], "--out page.txt: expected the name of an HTML file, such as compare.html."),
     ],

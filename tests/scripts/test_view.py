@@ -116,7 +116,7 @@ def test_a_visitor_is_told_when_it_ends(run: Path) -> None:
     ("args", "said"),
     [
         (["nowhere"], "nowhere: no such file or folder"),
-        (["{run}/config"], "no checkpoint in it"),
+        (["{run}/config"], "is a part of a run. Give the run's folder"),
         (["{run}", "--port", "http"], "expected a port"),
         (["{run}", "--host", "192.0.2.1"], "cannot listen there"),
         (["{run}", "dataset.root_dir=nowhere"], "nowhere"),

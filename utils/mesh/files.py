@@ -11,6 +11,7 @@ from utils.images import srgb_from_linear
 from utils.mesh import Mesh, Texture, join
 from utils.mesh.measures import face_areas
 from utils.mesh.ply import read_written
+from utils.terminal.typed_paths import MESH_HINT, require_files
 from utils.visualise import to_uint8
 
 
@@ -19,8 +20,7 @@ def read_mesh(path: Path | str) -> Mesh:
     nothing is merged.
 
     Raises DataError for a file that holds no surface: none at all, a point cloud, NaN, or no area."""
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file. Give the path of a mesh, for example exp/<name>/<tag>/save/*.ply.")
+    require_files(Path(path), hint=MESH_HINT)
     mesh = (read_written(path) if Path(path).suffix == ".ply" else None) or _read_any(path)
     vertices, faces = mesh.vertices, mesh.faces
     if not len(faces):

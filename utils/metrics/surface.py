@@ -1,7 +1,6 @@
 """Compares a mesh with the true one: distances both ways, F-scores, normals, and what cameras could have seen of it."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,33 +9,12 @@ from utils.errors import DataError
 from utils.mesh import Mesh
 from utils.mesh.measures import area_vectors
 from utils.mesh.topology import topology
-from utils.mesh.visibility import MaskCull, Viewpoint, in_views, seen
+from utils.mesh.visibility import in_views, seen
+from utils.metrics.comparison import SHARES, Comparison
 from utils.metrics.sampling import SurfacePoints, sample_surface
 
-SHARES = {"0.5pct": 0.005, "1pct": 0.01}  # thresholds of the F-scores, as shares of the true mesh's box diagonal
 _SURFACE = 5e-4  # of the diagonal: points so close behind a face lie on it
 _NOISE_SAMPLES = 50_000
-
-
-@dataclass(frozen=True)
-class Culling:
-    """What is left out because no camera could have seen it."""
-
-    views: Sequence[Viewpoint]
-    masks: MaskCull = "any"  # which predicted points count, see `in_views`
-    hidden: bool = False  # predicted points that the prediction itself hides from all cameras do not count
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How a mesh is compared."""
-
-    samples: int = 200_000  # points measured on each mesh
-    dense: int = 1  # so many times as many points to measure to: less noise, more time
-    seed: int = 0
-    culling: Culling | None = None
-    box: np.ndarray | None = None  # (2, 3) lowest and highest corner of what counts; None: everything
-    per_diagonal: bool = False  # distances as shares of the true mesh's box diagonal
 
 
 def compare_meshes(predicted: Mesh, true: Mesh, how: Comparison | None = None) -> dict[str, Any]:
@@ -64,7 +42,10 @@ def compare_meshes(predicted: Mesh, true: Mesh, how: Comparison | None = None) -
     figures["normal_consistency"] = float(0.5 * (cosine_there.mean() + cosine_back.mean()))
     figures["normal_degrees"] = float(0.5 * (_degrees(cosine_there).mean() + _degrees(cosine_back).mean()))
     figures["noise_floor"] = float(_distances(tree, again)[0].mean() / unit)
-    figures |= {"units": "true box diagonals" if how.per_diagonal else "scene units", "true_box_diagonal": diagonal}
+    figures |= how.told() | {
+        "units": "true box diagonals" if how.per_diagonal else "scene units",
+        "true_box_diagonal": diagonal,
+    }
     figures |= {"samples_predicted": len(there), "samples_true": len(back)}
     figures |= {"predicted_mesh": asdict(topology(predicted)), "true_mesh": asdict(topology(true))}
     return figures | ({"visibility": shares} if shares else {})

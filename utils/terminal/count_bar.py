@@ -4,6 +4,8 @@ import logging
 import sys
 import time
 
+from utils.terminal.at_work import heard
+
 log = logging.getLogger(__name__)
 _EVERY = 10.0  # seconds between two lines in a log
 _WIDTH = 30
@@ -37,6 +39,7 @@ class CountBar:
         bar = f"[{'#' * filled:<{_WIDTH}}] {count}/{self._total}" if self._total else str(count)
         sys.stderr.write(f"\r  {self._what} {bar} ")
         sys.stderr.flush()
+        heard()
         self._bar = True
 
     def close(self) -> None:

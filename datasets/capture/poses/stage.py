@@ -201,6 +201,11 @@ def _log_report(report: dict[str, Any], statistics: MatchStatistics) -> None:
         *(report["sectors"], len(report["azimuth_histogram"]), *report["elevation_degrees"]),
     )
     if report["models"] > 1:
-        log.info("  %d separate models; using the largest", report["models"])
+        log.warning(
+            "%d separate models of the scene, which share too few features: the largest is used, %d of %d images. To "
+            "use all: more images between the parts, each overlapping the next by half; or, if the object was moved in "
+            "between, give the images before and after that as two INPUTs",
+            *(report["models"], registered, total),
+        )
     if registered < MIN_REGISTERED_SHARE * total:
         log.warning("registered only %d of %d frames. %s", registered, total, explain_failure(statistics))

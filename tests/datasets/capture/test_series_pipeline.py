@@ -9,11 +9,11 @@ import pytest
 
 from datasets.capture import series_pipeline
 from datasets.capture.frames.frame_list import Frame, write_frame_list
-from datasets.capture.options import CaptureOptions
+from datasets.capture.options import SERIES_STAGES, CaptureOptions
 from datasets.capture.poses.likely_split import UntruePosesError
 from datasets.capture.series.recognition import Recognition, read_recognition
 from datasets.capture.series.signs import MovedObjectError
-from datasets.capture.series_pipeline import SERIES_STAGES, prepare_capture
+from datasets.capture.series_pipeline import prepare_capture
 from datasets.capture.stage_runner import Stage
 from utils.errors import CaptureError, ConfigError
 
@@ -190,8 +190,18 @@ def test_series_are_given_or_ruled_out(tmp_path, photos, sources, whole):
     for folder in sources:
         (folder / "1.jpg").touch()
     (photos.rename(tmp_path / "elsewhere"))
-    prepare_capture(CaptureOptions(source=tmp_path, root=tmp_path / "out2", series="one"), [tmp_path])
+    of_folders = CaptureOptions(source=tmp_path, root=tmp_path / "out2")
+    with pytest.raises(ConfigError, match="each of the 3 folders of photos in"):
+        prepare_capture(replace(of_folders, series="one"), [tmp_path])
+    prepare_capture(of_folders, [tmp_path])
     assert {*ran} >= STAGES_OF_BOTH
+
+
+def test_masks_that_would_not_be_used_are_refused(tmp_path, photos, whole):
+    options = CaptureOptions(source=photos, root=tmp_path / "out", masks="rembg")
+    (options.root / "masks").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="--masks rembg: has no effect, the masks of"):
+        prepare_capture(options, [photos])
 
 
 @pytest.mark.parametrize("moved", [True, False])

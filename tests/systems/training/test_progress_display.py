@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from systems.training.progress_display import LINE_SECONDS, ProgressDisplay
+from systems.training.progress_display import LINE_SECONDS, ProgressDisplay, RecentRate
 
 MODULE = SimpleNamespace(device=torch.device("cpu"), shown={"loss": 0.0123, "psnr": 24.56})
 
@@ -108,6 +108,31 @@ def test_the_bar_is_drawn_four_times_a_second_at_most(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "stderr", terminal)
     train(10000, 0.001)
     assert terminal.getvalue().count("\rstep ") <= 10.0 / 0.25 + 4
+
+
+def test_the_rate_follows_the_clock_and_not_the_logging_steps() -> None:
+    clock, run = FakeClock(), trainer(1000)
+    progress = ProgressDisplay(clock)
+    progress.on_train_start(run, SimpleNamespace(device=torch.device("cuda"), shown={}))
+    rates = []
+    for step in range(1, 101):
+        clock.now += 0.25 if step <= 60 else 0.5  # slower: known two seconds later, not at the next logging step, 100
+        run.global_step = step
+        progress.on_train_batch_end(run, MODULE, None, None, step)
+        rates.append(progress._rate.per_second)
+    assert rates[3] is None  # the first second is not measured yet
+    assert rates[20] == pytest.approx(4.0)
+    assert rates[70] == pytest.approx(2.0, rel=0.2)
+    assert rates[75] == pytest.approx(2.0)
+
+
+def test_the_rate_leaves_interruptions_out() -> None:
+    rate = RecentRate()
+    for step in range(1, 6):
+        rate.add(step, 0.5 * step)
+    rate.pause(8.0)
+    rate.add(6, 8.0 + 3.0)
+    assert rate.per_second == pytest.approx(2.0)
 
 
 def test_an_exception_frees_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

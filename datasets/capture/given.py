@@ -1,0 +1,50 @@
+"""What prepare.py was given: refused before anything slow is imported where it is not there, or has no effect."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from datasets.capture.options import CaptureOptions
+from utils.errors import CaptureError, ConfigError
+from utils.images import SUFFIXES
+from utils.terminal.typed_paths import nearby
+
+_VIDEOS_GIVE = 120  # frames, where --frames does not say how many at most
+
+
+def require_source(source: Path) -> None:
+    """Raises CaptureError where there is no such video or folder, or a single photo."""
+    if not source.exists():
+        raise CaptureError(f"{source}: no such file or folder.{nearby(source)} Give a video, or a folder of photos.")
+    if source.is_file() and source.suffix.lower() in SUFFIXES:
+        raise CaptureError(f"{source}: expected a video or a folder of photos, got one photo. Give {source.parent}.")
+
+
+def frames_of_videos(given: int | None, sources: Sequence[Path]) -> int:
+    """The most frames that a video gives. Raises ConfigError for a number where there is no video."""
+    if given is not None and all(source.is_dir() for source in sources):
+        raise ConfigError(
+            f"--frames {given}: chooses frames of a video, but {sources[0]} is a folder of photos, which are all used. "
+            f"Leave it out, or take photos out of the folder."
+        )
+    return _VIDEOS_GIVE if given is None else given
+
+
+def check_options(options: CaptureOptions, sources: Sequence[Path], folders: Sequence[Path] = ()) -> None:
+    """Raises ConfigError for options without effect. folders: those of the only source that are series."""
+    if options.series == "auto":
+        return
+    told = None
+    if len(sources) > 1:
+        told = f"{len(sources)} INPUTs are given, each of them a series"
+    elif options.is_video:
+        told = f"{sources[0]} is a video, which is one series"
+    elif folders:
+        told = f"each of the {len(folders)} folders of photos in {sources[0]} is a series"
+    if told is not None and not (options.is_video and options.series == "one" and len(sources) == 1):
+        raise ConfigError(f"--series {options.series}: divides one folder of photos, but {told}. Leave it out.")
+
+
+def check_stage(only: str | None, layouts: Sequence[str]) -> None:
+    """Raises ConfigError for flags of layouts, such as --neus, that the only stage to run does not write."""
+    if layouts and only not in (None, "dataset"):
+        raise ConfigError(f"{layouts[0]}: is written by the stage dataset, but --only {only} runs. Leave one out.")

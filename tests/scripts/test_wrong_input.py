@@ -1,0 +1,101 @@
+"""What people mistype, and the folders that they confuse: one line each with the right name, before torch is there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ["launch.py", "--config", "neus-demo", "--train"]
+TYPED = [  # what is typed, and what the one line has to hold
+    ([*DEMO[:-1], "--tran"], "Did you mean '--train'?"),
+    ([*DEMO[:-1], "train"], "Did you mean '--train'?"),
+    (["launch.py", "--config", "neus-dmo", "--train"], "Did you mean 'neus-demo'?"),
+    (["launch.py", "--config", "configs/neus-dem.yaml", "--train"], "Did you mean 'neus-demo.yaml'?"),
+    (["launch.py", "neus-demo", "--train"], "write --config neus-demo"),
+    ([*DEMO, "trainer.max_steps", "=", "5"], "one word: no spaces around the ="),
+    ([*DEMO, "trainer.max_steps", "=5"], "one word: no spaces around the ="),
+    ([*DEMO, "trainer.max_steps=", "5"], "one word: no spaces around the ="),
+    ([*DEMO, "trainer.max_steps:5"], "with = in place of the colon"),
+    ([*DEMO, "--trainer.max_steps=5"], "no dashes: trainer.max_steps=5"),
+    ([*DEMO, "max_steps=5"], "Did you mean 'trainer.max_steps'?"),
+    ([*DEMO, "--max_steps", "5"], "such as trainer.max_steps=5000"),
+    ([*DEMO, "trainer.max_step=5"], "Did you mean 'max_steps'?"),
+    ([*DEMO, "model.name=nues"], "Did you mean 'neus'?"),
+    ([*DEMO, "--gpu", "cuda"], "expected auto, cpu, the index of a GPU"),
+]
+FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b@2
+    ([*DEMO, "dataset.root_dir=load/spt"], "Did you mean 'load/spot'?"),
+    ([*DEMO, "dataset.root_dir=docs"], "NeRF-Synthetic"),
+    ([*DEMO, "dataset.root_dir={}/empty"], "the folder is empty"),
+    (["launch.py", "--config", "configs", "--train"], "is a folder"),
+    (["launch.py", "--config", "{}/exp/demo/a@1", "--test"], "--resume {}/exp/demo/a@1"),
+    (["launch.py", "--resume", "{}/exp/dmo", "--test"], "Did you mean '{}/exp/demo'?"),
+    (["launch.py", "--resume", "{}/exp/demo", "--train"], "holds 2 runs"),
+    (["launch.py", "--resume", "{}/exp/demo/a@1/save", "--test"], "Give the run's folder, {}/exp/demo/a@1."),
+    (["launch.py", "--resume", "{}/exp/demo/a@1/save/it7-mc32.ply", "--test"], "is no checkpoint"),
+    (["scripts/view.py", "{}/exp/demo/a@3"], "Did you mean '{}/exp/demo/"),
+    (["scripts/view.py", "{}/exp"], "{}/exp/demo/a@1 (step 7)"),
+    (["scripts/compare.py", "{}/exp/demo", "{}/exp/demo"], "{}/exp/demo/b@2 (no checkpoint yet)"),
+    (["scripts/evaluate.py", "mesh", "--pred", "{}/exp/demo", "--gt", "x.ply"], "Give one of them"),
+    (
+        ["scripts/evaluate.py", "mesh", "--pred", "{}/exp/demo/a@1", "--gt", "load/spot/gt_msh.ply"],
+        "load/spot/gt_mesh.ply",
+    ),
+    (["scripts/evaluate.py", "images", "--pred", "{}/no", "--gt", "load"], "load: expected images"),
+    (["scripts/prepare.py", "load/spt", "{}/out"], "Did you mean 'load/spot'?"),
+    (["scripts/prepare.py", "load/spot/train/r_0.png", "{}/out"], "got one photo. Give load/spot/train."),
+    (["scripts/prepare.py", "load/spot/train", "{}/out", "--frames", "40"], "--frames 40: chooses frames of a video"),
+    (["scripts/prepare.py", "docs", "load", "{}/out", "--series", "one"], "2 INPUTs are given"),
+    (["scripts/prepare.py", "{}/clip.mp4", "{}/out", "--series", "b_"], "is a video, which is one series"),
+    (["scripts/prepare.py", "docs", "{}/out", "--only", "poses", "--neus"], "--neus: is written by the stage dataset"),
+    (["scripts/prepare.py", "docs", "docs"], "are the same folder"),
+    (["scripts/sweep.py", "configs/sweeps/nerf.yaml"], "no such config file"),
+    (["scripts/sweep.py", "configs/sweeps/trut.yaml"], "Did you mean 'truth.yaml'?"),
+]
+_RUNNER = """
+import contextlib, importlib, io, json, sys
+sys.path.insert(0, "scripts")
+found = []
+for script, *words in json.loads(sys.argv[1]):
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = importlib.import_module(script.removesuffix(".py").replace("/", ".")).main(words)
+    found.append((code, said.getvalue(), "torch" in sys.modules))
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[int, str, bool]]]:
+    """What is said to all of them, by one process that did not import torch before."""
+    root = tmp_path_factory.mktemp("runs")
+    for run in ("a@1", "b@2"):
+        (root / "exp/demo" / run / "config").mkdir(parents=True)
+        (root / "exp/demo" / run / "config/parsed.yaml").write_text("name: demo\n")
+    for name in ("ckpt/epoch=0-step=7.ckpt", "save/it7-mc32.ply"):
+        (root / "exp/demo/a@1" / name).parent.mkdir()
+        (root / "exp/demo/a@1" / name).touch()
+    (root / "empty").mkdir()
+    (root / "clip.mp4").touch()
+    typed = [[word.format(root) for word in words] for words, _ in TYPED + FOLDERS]
+    command = [sys.executable, "-c", _RUNNER, json.dumps(typed)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout.splitlines()[-1])
+    return root, {" ".join(words): answer for (words, _), answer in zip(TYPED + FOLDERS, answers, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), TYPED + FOLDERS, ids=lambda part: part if isinstance(part, str) else None
+)
+def test_one_line_says_what_is_meant_before_torch_is_imported(words: list[str], expected: str, told: tuple) -> None:
+    root, answers = told
+    code, said, has_torch = answers[" ".join(words)]
+    assert code == 2
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert expected.format(root) in said
+    assert not has_torch

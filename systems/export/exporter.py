@@ -66,8 +66,8 @@ class ExtractedMesh:
     mesh: Mesh  # in scene coordinates, with all its faces
     world_from_scene: np.ndarray  # (4, 4) similarity
     files: Sequence[MeshFile]  # of the mesh, one for each format
-    lods: Sequence[MeshFile]  # of smaller ones
     figures: dict[str, Any]  # of the report
+    lods: Sequence[MeshFile] = ()  # of smaller ones
 
     def write(self) -> dict[str, Any]:
         """Writes the files and returns the report of the export."""
@@ -159,7 +159,7 @@ def extract_mesh(
     }
     if len(pictured.faces) < len(mesh.faces):
         figures["textured_faces"] = len(pictured.faces)
-    return ExtractedMesh(mesh, world_from_scene, files, lods, figures)
+    return ExtractedMesh(mesh, world_from_scene, files, figures, lods)
 
 
 def _stand(config: ExportConfig, views: LoadViews | None, world_scale: float) -> Stand:

@@ -43,7 +43,7 @@ def read_mesh(path: Path | str, upright: bool = False) -> Mesh:
     return mesh
 
 
-def _read_any(path: Path | str, upright: bool) -> Mesh:
+def _read_any(path: Path | str, upright: bool = False) -> Mesh:
     """The mesh of a file, not checked for anything but that it can be read. Raises DataError."""
     import trimesh  # most of a second, and our own files do not need it
 

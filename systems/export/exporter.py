@@ -239,6 +239,12 @@ def _postprocess(
     masked_views = None if views is None else lambda: views("test")
     mesh, num_dropped = drop_small_components(mesh, config, masked_views, 2.0 * surface.spacing)
     mesh, holes = postprocess.close_holes(mesh, config.close_holes, world_scale)
+    if "stl" in config.formats and holes["holes"]:
+        log.warning(
+            "the stl is open (holes: %d), and printers want a closed mesh: set export.close_holes=10, or for what "
+            "stands on something export.bottom=closed",
+            holes["holes"],
+        )
     if config.projection_steps and surface.model.is_sdf:
         # Marching cubes errs by a part of a cell; a vertex that moves farther would follow another part of the surface.
         reach = 0.5 * surface.spacing

@@ -79,8 +79,10 @@ def test_all_formats_hold_the_same_mesh_in_world_units(model, experiment, tmp_pa
 
 
 @pytest.mark.parametrize("bottom", ["closed", "open"])
-def test_an_object_stands_flat_on_its_plane_and_says_what_no_photograph_shows(model, experiment, tmp_path, bottom):
-    experiment = replace(experiment, export=ExportConfig(bottom=bottom, count_views=True, formats=("ply",)))
+def test_an_object_stands_flat_on_its_plane_and_says_what_no_photograph_shows(
+    model, experiment, tmp_path, bottom, caplog
+):
+    experiment = replace(experiment, export=ExportConfig(bottom=bottom, count_views=True, formats=("ply", "stl")))
     above = [camera for camera in cameras_around(24, 3.0, size=80, angle=0.6) if camera.c2w[2, 3] > -0.2]
     photos = Photos(above, ground=np.array([0.0, 0.0, 1.0, -0.2]))
     stand = np.eye(4)
@@ -89,6 +91,7 @@ def test_an_object_stands_flat_on_its_plane_and_says_what_no_photograph_shows(mo
     mesh = trimesh.load(tmp_path / report["files"][0], process=False)
     assert abs(mesh.bounds[0, 2]) < 1e-6
     closed = bottom == "closed"
+    assert ("the stl is open (holes: 1)" in caplog.text) == (not closed)
     assert (mesh.is_watertight, report["watertight"], report["holes"]) == (closed, closed, int(not closed))
     assert (report["components"], report["hollows_filled"]) == (1, 0)
     views = mesh.metadata["_ply_raw"]["vertex"]["data"]["views"]

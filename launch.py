@@ -158,8 +158,11 @@ def check_means(args: argparse.Namespace, experiment: Experiment, devices: "Devi
     if devices.size > 1 and not args.train:
         raise ConfigError(f"--gpu {args.gpu}: several processes only --train. Name one GPU, such as --gpu 0.")
     check_backend(experiment.model.backend, devices.own)
-    if (args.train or args.test) and experiment.export.texture != "none":
-        require("xatlas")
+    if args.train or args.test:
+        if experiment.export.texture != "none":
+            require("xatlas")
+        if "usdz" in experiment.export.formats:
+            require("pxr")
 
 
 def settle_radius(
@@ -242,7 +245,8 @@ def summarise(report: dict[str, Any], seconds: float, trained: bool) -> str:
         )
     lines = [", ".join(figures)]
     if files := report.get("mesh", {}).get("files"):
-        lines.append(f"mesh:    {', '.join([str(folder / files[0]), *files[1:]])}")
+        together = [*files, *report["mesh"].get("beside", ()), *report["mesh"].get("lods", ())]
+        lines.append(f"mesh:    {', '.join([str(folder / together[0]), *together[1:]])}")
     lines += [f"video:   {folder / report['video']}"] if "video" in report else []
     if "page" in report:
         lines.append(f"report:  {folder / report['page']}, {Path(report['file']).name}")

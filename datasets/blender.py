@@ -15,6 +15,7 @@ from datasets.files.names import comparable
 from datasets.files.orientation import orientation_of, say_orientations
 from datasets.files.transforms_json import read_frames, read_intrinsics, read_pose, read_shape
 from datasets.files.unused import Unused
+from datasets.geometry.axes import likely_up
 from datasets.geometry.inverse import INVERSE, is_inverse
 from datasets.geometry.lens import doubt_of_pixels
 from datasets.options import FolderConfig
@@ -101,6 +102,7 @@ class BlenderLoader:
             intrinsics=photos.scale_intrinsics(intrinsics),
             image_names=tuple(path.name for path in paths),
             near=config.near_plane or 0.0,
+            up=likely_up(c2w, np.array([0.0, 0.0, 1.0])),  # Blender's
             far=float("inf") if config.far_plane is None else config.far_plane,
             orbit_views=config.n_test_traj_steps,
         )

@@ -14,6 +14,7 @@ from datasets.files.neus_cameras import NeusCameras, name_unused_arrays, read_ne
 from datasets.files.neus_pairing import pair_cameras
 from datasets.files.orientation import CameraShape, Orientation, orientation_of, say_orientations
 from datasets.files.unused import Unused
+from datasets.geometry.axes import likely_up
 from datasets.geometry.projection import CamerasFor, fit_to_images
 from datasets.geometry.silhouettes import told_by_masks
 from datasets.masks import check_masks, pair_masks, read_masked
@@ -121,6 +122,7 @@ class DTULoader:
             ),
             image_names=tuple(images[i].name for i in chosen),
             world_from_scene=cameras.world_from_scene,
+            up=likely_up(cameras.c2w),
             object_radius=1.0,  # of the unit sphere that scale_mat defines
             orbit_views=config.n_test_traj_steps,
         )

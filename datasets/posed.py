@@ -13,6 +13,7 @@ from datasets.assemble import WarnOnce, choose_views, load_photos, refuse_transp
 from datasets.files.inside import require_inside
 from datasets.files.orientation import CameraShape, orientation_of, say_orientations
 from datasets.files.unused import Unused
+from datasets.geometry.axes import likely_up
 from datasets.geometry.inverse import INVERSE, is_inverse
 from datasets.geometry.lens import Lens, doubt_of_pixels
 from datasets.geometry.normalise import (
@@ -86,6 +87,8 @@ class PosedPhotos:
 
 class PosedLoader:
     """Reads one split at a time; a subclass reads the cameras, once for all splits."""
+
+    z_is_up = False  # whether the format of the cameras says that +z is up
 
     def __init__(self, config: PosedConfig) -> None:
         self.config = config
@@ -248,6 +251,8 @@ class PosedLoader:
             points=self._points(),
             object_radius=OBJECT_RADIUS,
             ground=self._ground(),
+            up=self._up(),
+            metres_per_unit=None if self.region is None else self.region.metres_per_unit,
             lighting=self._lighting([path.name for path in views]),
             kept=kept,
             orbit_views=config.n_test_traj_steps,
@@ -265,6 +270,13 @@ class PosedLoader:
         linear, shift = self.scene_from_world[:3, :3], self.scene_from_world[:3, 3]
         normal = move_direction(region.ground.normal, self.scene_from_world)
         return np.append(normal, normal @ (linear @ region.ground.project(np.zeros(3)) + shift))
+
+    def _up(self) -> np.ndarray:
+        """(3,) up in the scene frame: its +z; without a region that of the file, where the format says so."""
+        if self.region is not None or not self.z_is_up:
+            return np.array([0.0, 0.0, 1.0])
+        c2w = move_cameras(np.stack([view.c2w for view in self.posed.views]), self.scene_from_world)
+        return likely_up(c2w, move_direction(np.array([0.0, 0.0, 1.0]), self.scene_from_world))
 
     def _lighting(self, names: Sequence[str]) -> SceneLighting | None:
         """The lightings of images with these names; None where the folder tells of none."""

@@ -24,6 +24,7 @@ class Region:
     up: np.ndarray  # (3,) float64, unit length: becomes +z in the scene
     ground: Plane | None  # what the object stands on or hangs from; its normal points to the cameras
     method: str  # how it was determined, for people to read
+    metres_per_unit: float | None = None  # of the cameras; None: unknown
 
     def contains(self, points: np.ndarray) -> np.ndarray:
         """(...,) bool: which of the points (..., 3) are within the sphere."""
@@ -39,13 +40,15 @@ def write_region(region: Region, path: Path) -> None:
         "up": region.up.tolist(),
         "ground": ground,
         "method": region.method,
+        "metres_per_unit": region.metres_per_unit,
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def read_region(path: Path) -> Region:
-    """The region of a JSON file that `write_region` or a person wrote; `ground` and `method` may be missing.
+    """The region of a JSON file that `write_region` or a person wrote; `ground`, `method` and `metres_per_unit` may
+    be missing.
 
     Raises DataError."""
     remedy = " Delete it and prepare the region again, or set dataset.region_file=null."
@@ -65,7 +68,10 @@ def read_region(path: Path) -> Region:
             raise DataError(f"{path}: expected ground to be null or a plane with normal and offset, got {ground!r}.")
         length = float(np.linalg.norm(normal))
         ground = Plane(normal / length, to_number(ground.get("offset"), "offset", str(path)) / length)
-    return Region(center, radius, up / np.linalg.norm(up), ground, str(values.get("method", "by hand")))
+    metres = values.get("metres_per_unit")
+    if metres is not None and (metres := to_number(metres, "metres_per_unit", str(path))) <= 0.0:
+        raise DataError(f"{path}: expected metres_per_unit to be null or a number above 0, got {metres:g}.")
+    return Region(center, radius, up / np.linalg.norm(up), ground, str(values.get("method", "by hand")), metres)
 
 
 def parse_roi(text: str) -> tuple[np.ndarray, float]:

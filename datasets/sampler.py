@@ -19,6 +19,7 @@ from datasets.sources import source_views
 from models import ops
 from utils.cameras import Camera, pixel_rays, spread_in_pixel
 from utils.errors import DataError
+from utils.mesh.stand import Stand
 from utils.rays import Photographs, RayBatch, Rays, Redirect, SourceViews
 
 
@@ -93,6 +94,11 @@ class RaySampler:
     def ground(self) -> np.ndarray | None:
         """(4,) what the object stands on, see `Scene.ground`."""
         return self.scene.ground
+
+    @property
+    def stand(self) -> Stand:
+        """How the object stands, see `Scene.stand`."""
+        return self.scene.stand
 
     @property
     def lamp_axes(self) -> Tensor | None:

@@ -9,9 +9,11 @@ import numpy as np
 
 from datasets.lighting import SceneLighting
 from utils.ahead import Ahead
+from utils.mesh.stand import Stand
 from utils.registry import build
 
 SPLITS = ("train", "val", "test")
+_BELOW = 0.5  # cosine between up and the normal of a plane from which on the object stands on the plane
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Scene:
     far: float = float("inf")
     # (4,) float64 nx, ny, nz, d: the object stands on the plane n @ x = d, its normal to the cameras; None: unknown
     ground: np.ndarray | None = None
+    up: np.ndarray | None = None  # (3,) float64, unit length, away from what the object stands on; None: unknown
+    metres_per_unit: float | None = None  # of the world frame; None: unknown
     lighting: SceneLighting | None = None  # None: lamps stand still in the scene
     # (P,) bool, the pixels that tell something, each image with at least one; False: not to be looked at; None: all
     kept: np.ndarray | None = None
@@ -47,6 +51,15 @@ class Scene:
     def has_alpha(self) -> bool:
         """Whether the images carry alpha or masks."""
         return self.pixels.shape[1] == 4
+
+    @property
+    def stand(self) -> Stand:
+        """How the object stands in the scene frame; on `ground` unless that is above it."""
+        scale = float(np.cbrt(abs(np.linalg.det(self.world_from_scene[:3, :3]))))
+        metres = None if self.metres_per_unit is None else scale * self.metres_per_unit
+        if self.up is None or self.ground is None or self.ground[:3] @ self.up < _BELOW:
+            return Stand(self.up, None, metres)
+        return Stand(self.ground[:3], float(self.ground[3]), metres)
 
     @property
     def offsets(self) -> np.ndarray:

@@ -54,6 +54,8 @@ class TransformsConfig(PosedConfig):
 class TransformsLoader(PosedLoader):
     """Reads the frames in the order of the file."""
 
+    z_is_up = True
+
     def read(self) -> PosedPhotos:
         """See PosedLoader.read."""
         config: TransformsConfig = self.config

@@ -60,6 +60,10 @@ RESOLVERS = {  # what it gives, and an example that is computed when the documen
         "(`dataset.masks`), and the second, `dataset.apply_mask`, is true, else the fourth",
         "${%s:load/missing,true,base/object-alone,base/whole-scene}",
     ),
+    "if_installed": (
+        "the second where a Python package is installed, else the third",
+        "${%s:numpy,views,none}",
+    ),
     "count_lightings": ("how many lightings lighting.json in a folder tells of, 0 without one", "${%s:load/missing}"),
     "existing": ("a path where there is something, else `null`", "${%s:load/missing.ply}"),
 }

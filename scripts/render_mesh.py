@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         default=["shaded"],
         help="one or more colourings (default: shaded)",
     )
-    parser.add_argument("--up", choices=("z", "y"), default="z", help="axis that points up (default: z)")
+    parser.add_argument("--up", choices=("z", "y"), help="axis that points up (default: y for glb, else z)")
     parser.add_argument("--flat", action="store_true", help="use one normal per face, which shows the triangles")
     args = parser.parse_intermixed_args(argv)
     return exit_code_of(lambda: render(args))
@@ -90,7 +90,7 @@ def render(args: argparse.Namespace) -> None:
     if args.out.suffix not in FORMATS:
         raise InputError(f"{args.out}: expected the name of a picture, such as mesh.png or mesh.jpg.")
     path = find_mesh(args.mesh)
-    mesh = read_mesh(path)
+    mesh = read_mesh(path, upright=args.photo is None)
     if "vertex" in args.color and mesh.colors is None:
         raise InputError(f"{path}: has no vertex colours to show. Use --color shaded or --color normal.")
     if "texture" in args.color and mesh.texture is None:
@@ -98,7 +98,7 @@ def render(args: argparse.Namespace) -> None:
     if args.photo is not None:
         pictures = beside_photograph(path, mesh, args)
     else:
-        options = args.up, not args.flat
+        options = args.up or ("y" if path.suffix == ".glb" else "z"), not args.flat
         pictures = [view for color in args.color for view in orbit_views(mesh, args.views, args.size, color, *options)]
     with replacing(args.out) as temporary:
         Image.fromarray(side_by_side(pictures)).save(temporary, FORMATS[args.out.suffix], quality=88)

@@ -120,7 +120,7 @@ class ExportConfig:
     # points per query of the field during mesh extraction on a GPU; a CPU takes 2^17 at most
     chunk_size: Annotated[int, Range(1, 10**9)] = 2**21
     export_vertex_color: bool = True
-    formats: tuple[Annotated[str, OneOf("exporter")], ...] = ("obj", "ply")  # beside these there is glb, for web pages
+    formats: tuple[Annotated[str, OneOf("exporter")], ...] = ("obj", "ply")
     # faces without a corner in the frame of a training camera are dropped, or without one that such a camera sees
     crop: Literal["none", "frame", "visible"] = "none"
     # an SDF is cut flat at what the object stands on, and is open or closed there; caves that open only downwards are
@@ -133,19 +133,24 @@ class ExportConfig:
     close_holes: Annotated[float, Range(0.0, 10.0)] = 0.0
     # Newton steps that take each vertex onto the zero set of an SDF, within its cell
     projection_steps: Annotated[int, Range(0, 100)] = 1
-    # a mesh of more is decimated; None: all are kept, or 100000 of a textured mesh
+    # a mesh of more is decimated; None: all are kept, or 100000 of what holds a texture
     max_faces: Annotated[int, Range(4, 10**9)] | None = None
-    # a picture for obj and glb, of the colours that the model has on the surface, or blended from the training views
+    # smaller meshes as glb beside the others, of so many faces at most: lods=[100000,20000,5000]
+    lods: tuple[Annotated[int, Range(4, 10**9)], ...] = ()
+    # how many metres a unit of the cameras is, for glb, stl and usdz; None: what the dataset tells (prepare.py --scale)
+    metres_per_unit: Annotated[float, Range(above=0.0, high=1e9)] | None = None
+    # a picture for obj, glb and usdz, of the colours that the model has on the surface, or blended from the training
+    # views
     texture: Literal["none", "field", "views"] = "none"
     texture_size: Annotated[int, Range(16, 16384)] = 2048  # texels along each side of it
     video_fps: Annotated[int, Range(1, 240)] = 30
     report: bool = True  # save/report.html, figures, views, curves and the mesh in one file that needs no network
 
     def __post_init__(self) -> None:
-        if self.texture != "none" and not {"obj", "glb"} & set(self.formats):
+        if self.texture != "none" and not {"obj", "glb", "usdz"} & set(self.formats):
             raise ConfigError(
                 f"export.texture={self.texture}: needs a format that holds a picture, got export.formats="
-                f"[{','.join(self.formats)}]. Add obj or glb, or set export.texture=none."
+                f"[{','.join(self.formats)}]. Add obj, glb or usdz, or set export.texture=none."
             )
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from utils.cameras import Camera
+from utils.mesh.stand import Stand
 from utils.rays import RayBatch, Redirect, SourceViews
 
 
@@ -47,6 +48,9 @@ class PosedViews(Protocol):
 
     @property
     def ground(self) -> np.ndarray | None: ...  # (4,) nx, ny, nz, d: the object stands on n @ x = d; None: unknown
+
+    @property
+    def stand(self) -> Stand: ...  # in the scene frame
 
     def __len__(self) -> int: ...
     def camera(self, index: int) -> Camera: ...

@@ -36,7 +36,7 @@ ROOMS = {  # each room, and the rooms that its files may import from besides its
         stage: f"utils utils.mesh datasets datasets.points datasets.capture {FILES} {' '.join(STAGES[:number])}"
         for number, stage in enumerate(STAGES)
     },
-    "systems": "utils utils.config models models.ops",
+    "systems": "utils utils.config utils.mesh models models.ops",
     "systems.steps": "utils models models.photographs models.ops systems",
     "systems.runs": "utils utils.config utils.mesh systems systems.steps",
     "systems.export": "utils utils.mesh utils.metrics models systems systems.runs",

@@ -41,7 +41,7 @@ GENERATED = ("configs", "dev/cards", "experiments/figures")  # as long as what t
 MAX_README = 120
 TOLERANCE = 0.2
 HISTORY = ("CHANGELOG.md", "docs/experiments")  # they name what was there at the time
-FOR_THE_READER = ("systems/my_losses.py", "datasets/turntable.py", "systems/export/stl.py")  # to write
+FOR_THE_READER = ("systems/my_losses.py", "datasets/turntable.py", "systems/export/off.py")  # to write
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 
@@ -149,8 +149,8 @@ experiment = schema.parse(Experiment, compose.resolve(compose.collect([sys.argv[
 scene = Turntable(experiment.dataset).load("train")
 out = SimpleNamespace(rgb=torch.full((2, 3), 0.4), within_budget=torch.ones(2, dtype=torch.bool))
 loss = relative_l1(out, SimpleNamespace(rgb=torch.full((2, 3), 0.9)), experiment.system.loss)
-mesh, target = read_mesh(Path("load/spot/gt_mesh.ply")), Path(sys.argv[1]).with_name("spot.stl")
-write_stl(mesh, target)
+mesh, target = read_mesh(Path("load/spot/gt_mesh.ply")), Path(sys.argv[1]).with_name("spot.off")
+write_off(mesh, target)
 read = read_mesh(target)
 same = abs(read.vertices[read.faces] - mesh.vertices[mesh.faces]).max() < 1e-6
 print(len(scene), *(f"{x:.3f}" for x in (*scene.c2w[0, :, 3], loss)), same, end="")

@@ -12,7 +12,9 @@ _NEEDED = {  # for what, and what to do without
     "pycolmap": "COLMAP models, lenses with distortion, sparse points and scripts/prepare.py need it. Without it use "
     "dataset.name=transforms with undistorted images; scripts/prepare.py --transforms writes them on another machine.",
     "xatlas": "Textures need it. Without it set export.texture=none: the mesh still has colours at its vertices.",
+    "pxr": "Files of USDZ need it. Without it leave usdz out of export.formats: glb holds the same.",
 }
+_IN = {"pxr": "usd-core"}  # what pip calls the package, where that is another name
 
 
 def require(name: str) -> ModuleType:
@@ -27,8 +29,9 @@ def require(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
+        pip = _IN.get(name, name)
         raise MissingPackageError(
-            f"{name} is not installed. {_NEEDED[name]} Else pip install {name}; where PyPI has no wheel of it for "
-            f"this machine (Python {platform.python_version()}, {platform.system()}, {platform.machine()}), pip needs "
+            f"{pip} is not installed. {_NEEDED[name]} Else pip install {pip}; where PyPI has no wheel of it for this "
+            f"machine (Python {platform.python_version()}, {platform.system()}, {platform.machine()}), pip needs "
             f"a C++ compiler."
         ) from error

@@ -3,6 +3,7 @@
 import numpy as np
 
 _MIN_SPREAD = 0.03  # mean square of a coordinate of unit vectors; below it counts as 0: 10 degrees
+_AGREES = 0.3  # cosine between the mean up of cameras and a direction: cameras may look down steeply
 FAR = 30.0  # spreads of the cameras from which on the origin of their frame says nothing of the scene
 
 
@@ -43,6 +44,14 @@ def level_up(c2w: np.ndarray) -> np.ndarray:
     if spread[0] > _MIN_SPREAD or spread[1] < _MIN_SPREAD:
         return mean
     return axes[:, 0] if axes[:, 0] @ mean >= 0.0 else -axes[:, 0]
+
+
+def likely_up(c2w: np.ndarray, axis: np.ndarray | None = None) -> np.ndarray:
+    """(3,) float64, unit length: `axis` (3,), up by convention, unless cameras (N, 3, 4) are held otherwise; else what
+    `level_up` finds."""
+    if axis is not None and axis @ mean_up(c2w) > _AGREES:
+        return axis
+    return level_up(c2w.astype(np.float64))
 
 
 def facing(c2w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

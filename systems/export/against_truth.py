@@ -12,6 +12,7 @@ from utils.mesh.files import read_mesh
 from utils.metrics.surface import compare_meshes
 
 log = logging.getLogger(__name__)
+TURNED = ("stl", "usdz")  # no longer in the frame of the input, and no reader can tell
 _HEADLINE = ("chamfer", "chamfer_permille", "accuracy", "completeness", "fscore_0.5pct", "fscore_1pct")
 _HEADLINE += ("normal_consistency", "noise_floor", "samples", "dense", "seed", "culled")
 
@@ -22,8 +23,12 @@ def compare_with_truth(paths: Sequence[Path], true: Mesh) -> dict[str, Any]:
     The figures are those of `scripts/evaluate.py mesh` without further flags, to the last digit.
 
     paths: the files of the mesh, in different formats; true: the true mesh, in the same world coordinates."""
+    comparable = [path for path in paths if path.suffix[1:] not in TURNED]
+    if not comparable:
+        log.warning("cannot compare stl or usdz with dataset.gt_mesh, since they are turned. Add ply to export.formats")
+        return {}
     try:
-        path = quickest(paths)
+        path = quickest(comparable)
         metrics = compare_meshes(read_mesh(path), true)
     except DataError as error:
         log.warning("cannot compare the mesh with dataset.gt_mesh: %s", error)

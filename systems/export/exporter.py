@@ -9,77 +9,79 @@
 4. holes are closed up to a size (postprocess.py);
 5. projection: vertices move onto the zero level set of an SDF (postprocess.py);
 6. decimation to `export.max_faces`, and normals (postprocess.py);
-7. vertex colours of the model, and a baked texture (texturing.py);
+7. vertex colours of the model, and a decimated mesh with a baked texture (appearance.py, texturing.py);
 8. the training photographs that see each vertex are counted, `export.count_views`;
-9. the mesh is taken to world coordinates and written, a file for each of `export.formats` (obj_ply.py, glb.py)."""
+9. the mesh is taken to world coordinates and written, a file for each of `export.formats` (obj_ply.py, glb.py, stl.py,
+   usdz.py), and a small one for each of `export.lods`."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from models.base import VolumeModel
 from systems.configs import Experiment, ExportConfig
 from systems.export import postprocess
+from systems.export.appearance import CPU_CHUNK, LevelSet, LoadViews, add_vertex_colors, fewer_faces
 from systems.export.density_level import density_level
 from systems.export.filling import fill_hidden
 from systems.export.floaters import drop_small_components
+from systems.export.glb import write_glb
 from systems.export.solid import Enclosure
-from systems.views import PosedViews, Shown, as_rendered
+from systems.views import Shown, as_rendered
 from utils import registry
 from utils.memory import HalvingChunks
 from utils.mesh import Mesh, transform
 from utils.mesh.decimation import decimate
 from utils.mesh.isosurface import extract_isosurface
-from utils.mesh.level_set import project_to_level
 from utils.mesh.measures import count_components, vertex_normals
+from utils.mesh.stand import Stand
 from utils.mesh.view_counts import unseen_area_share, with_view_counts
-from utils.terminal.at_work import at_work
-from utils.visualise import to_uint8
 
 log = logging.getLogger(__name__)
-CPU_CHUNK = 2**17  # points at a time on a CPU, and on any device for gradients and colours
 LEVEL_RAYS = 4096  # rays from which the level of a density is chosen
 PREVIEW_FACES = 50_000  # a browser can turn a mesh of this size smoothly
-TEXEL_STEPS = 3  # Newton steps from a texel on a face to the level set
-
-
-LoadViews = Callable[[str], PosedViews]  # loads a split when it is called with the split's name
+PICTURED = ("obj", "glb", "usdz")  # formats that hold a texture
+UPRIGHT_FORMATS = {"glb", "stl", "usdz"}  # all others keep the axes and the unit of the input
 
 
 @dataclass(frozen=True)
-class LevelSet:
-    """The surface that is exported, before it becomes a mesh."""
+class MeshFile:
+    """A file to write."""
 
-    model: VolumeModel
-    level: float  # value of the field at the surface
-    spacing: float  # of the lattice that marching cubes works on, in scene units
-    enclosure: Enclosure | None = None  # what it is cut with
-    shown: Shown = as_rendered  # see `export_mesh`
+    path: Path
+    mesh: Mesh  # in scene coordinates
+    write: Callable[[Mesh, Path], None]
 
 
 @dataclass(frozen=True)
 class ExtractedMesh:
     """A mesh that is ready to be written; nothing but its preview needs the model any more."""
 
-    mesh: Mesh  # in scene coordinates
+    mesh: Mesh  # in scene coordinates, with all its faces
     world_from_scene: np.ndarray  # (4, 4) similarity
-    files: dict[Path, Callable[[Mesh, Path], None]]  # by what writes them
+    files: Sequence[MeshFile]  # of the mesh, one for each format
     figures: dict[str, Any]  # of the report
+    lods: Sequence[MeshFile] = ()  # of smaller ones
 
     def write(self) -> dict[str, Any]:
         """Writes the files and returns the report of the export."""
-        started, mesh = time.perf_counter(), transform(self.mesh, self.world_from_scene)
-        for path, write in self.files.items():
-            write(mesh, path)
+        started, beside, moved = time.perf_counter(), [], {}
+        for file in (*self.files, *self.lods):
+            if id(file.mesh) not in moved:
+                moved[id(file.mesh)] = transform(file.mesh, self.world_from_scene)
+            file.write(mesh := moved[id(file.mesh)], file.path)
+            if file.path.suffix == ".obj" and mesh.texture is not None:
+                beside = [file.path.with_suffix(suffix).name for suffix in (".mtl", ".png")]
         seconds = self.figures["extraction_seconds"] + time.perf_counter() - started
-        return {"files": [path.name for path in self.files], **self.figures, "seconds": round(seconds, 2)}
+        named = {"files": self.files, "lods": self.lods}
+        names = {key: [file.path.name for file in files] for key, files in named.items() if files}
+        return {**names, **({"beside": beside} if beside else {}), **self.figures, "seconds": round(seconds, 2)}
 
 
 def export_mesh(
@@ -124,11 +126,25 @@ def extract_mesh(
     surface = LevelSet(model, level, spacing, enclosure, shown)
     world_scale = float(np.cbrt(abs(np.linalg.det(world_from_scene[:3, :3]))))
     mesh, cleaning = _postprocess(crop(mesh), surface, config, views, world_scale)
-    mesh = _add_appearance(mesh, surface, config, views)
+    mesh = add_vertex_colors(mesh, model, shown) if config.export_vertex_color else mesh
+    mesh = replace(mesh, stand=_stand(config, views, world_scale))
     if config.count_views:
         train = views("train")
         mesh = with_view_counts(mesh, (train.camera(index) for index in range(len(train))))
         cleaning["unseen_area_share"] = unseen_area_share(mesh)
+    pictured = mesh
+    if config.texture != "none":
+        pictured = fewer_faces(mesh, config.max_faces or postprocess.TEXTURED_FACES, surface, config, views)
+    stem = stem.with_name(f"{stem.name}-mc{isosurface.resolution}")
+    files = [
+        MeshFile(stem.with_name(f"{stem.name}.{name}"), pictured if name in PICTURED else mesh, write)
+        for name, write in writers.items()
+    ]
+    lods = [
+        MeshFile(stem.with_name(f"{stem.name}-lod{faces}.glb"), small, write_glb)
+        for faces in config.lods
+        for small in [fewer_faces(mesh, faces, surface, config, views)]
+    ]
     figures = {
         "resolution": isosurface.resolution,
         "level": level,
@@ -141,9 +157,19 @@ def extract_mesh(
         **({"chunk_size": chunks.size} if chunks.size < config.chunk_size else {}),  # where memory ran out
         "extraction_seconds": round(time.perf_counter() - started, 2),  # without writing the files
     }
-    paths = [stem.with_name(f"{stem.name}-mc{isosurface.resolution}.{name}") for name in writers]
-    files = dict(zip(paths, writers.values(), strict=True))
-    return ExtractedMesh(mesh, world_from_scene, files, figures)
+    if len(pictured.faces) < len(mesh.faces):
+        figures["textured_faces"] = len(pictured.faces)
+    return ExtractedMesh(mesh, world_from_scene, files, figures, lods)
+
+
+def _stand(config: ExportConfig, views: LoadViews | None, world_scale: float) -> Stand:
+    """How the object stands in the scene frame; world_scale: world units to a scene unit."""
+    stand = Stand() if views is None else views("test").stand
+    if config.metres_per_unit is not None:
+        stand = replace(stand, metres_per_unit=config.metres_per_unit * world_scale)
+    if stand.up is None and UPRIGHT_FORMATS & {*config.formats, *(("glb",) if config.lods else ())}:
+        log.info("mesh: nothing tells which way is up, so glb, stl and usdz stand as the input's axes do")
+    return stand
 
 
 def surface_level(model: VolumeModel, threshold: float | str, views: LoadViews | None) -> float:
@@ -213,6 +239,12 @@ def _postprocess(
     masked_views = None if views is None else lambda: views("test")
     mesh, num_dropped = drop_small_components(mesh, config, masked_views, 2.0 * surface.spacing)
     mesh, holes = postprocess.close_holes(mesh, config.close_holes, world_scale)
+    if "stl" in config.formats and holes["holes"]:
+        log.warning(
+            "the stl is open (holes: %d), and printers want a closed mesh: set export.close_holes=10, or for what "
+            "stands on something export.bottom=closed",
+            holes["holes"],
+        )
     if config.projection_steps and surface.model.is_sdf:
         # Marching cubes errs by a part of a cell; a vertex that moves farther would follow another part of the surface.
         reach = 0.5 * surface.spacing
@@ -220,53 +252,6 @@ def _postprocess(
         mesh = moved if surface.enclosure is None else surface.enclosure.restore_cuts(mesh, moved)
     mesh = postprocess.limit_faces(mesh, config)
     return replace(mesh, normals=vertex_normals(mesh)), {"floaters_dropped": num_dropped, **holes}
-
-
-def _add_appearance(mesh: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None) -> Mesh:
-    """The mesh with colours at its vertices and a texture, as far as the configuration asks for them."""
-    if config.export_vertex_color:
-        mesh = add_vertex_colors(mesh, surface.model, surface.shown)
-    if config.texture == "none":
-        return mesh
-    from systems.export.texturing import bake_texture
-
-    def model_colors(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        """Colours of the level set near the faces, which only approximate it."""
-        return surface_colors(surface.model, points, normals, surface.shown, surface.level, 2.0 * surface.spacing)
-
-    photos = None
-    if config.texture == "views":
-        train = views("train")
-        photos = ((train.camera(index), train.photograph_to_show(index)) for index in range(len(train)))
-    with at_work("texture"):
-        return bake_texture(mesh, config.texture_size, model_colors, photos)
-
-
-def add_vertex_colors(mesh: Mesh, model: VolumeModel, shown: Shown = as_rendered) -> Mesh:
-    """A mesh in scene coordinates, with normals, in the colours that the model has at its vertices, as shown."""
-    return replace(mesh, colors=to_uint8(surface_colors(model, mesh.vertices, mesh.normals, shown)))
-
-
-def surface_colors(
-    model: VolumeModel,
-    points: np.ndarray,
-    normals: np.ndarray,
-    shown: Shown = as_rendered,
-    level: float = 0.0,
-    reach: float = 0.0,
-) -> np.ndarray:
-    """(P, 3) float32 colours in [0, 1] of scene points (P, 3), seen against their normals (P, 3), as `shown` has them.
-
-    reach: scene units by which a point of an SDF may first move onto the surface `sdf == level`; 0: it stays."""
-
-    def color(rows: Tensor) -> Tensor:
-        on_surface, outward = rows.split(3, dim=1)
-        if reach > 0.0 and model.is_sdf:
-            on_surface = project_to_level(on_surface, lambda x: model.geometry(x)[:2], level, reach, TEXEL_STEPS)
-        return shown(model.color(on_surface, outward)).clamp(0.0, 1.0)
-
-    rows = np.hstack([points.astype(np.float32), normals.astype(np.float32)])
-    return postprocess.evaluate_points(rows, color, model.occupancy.value.device, CPU_CHUNK)
 
 
 def preview_mesh(mesh: Mesh, model: VolumeModel, shown: Shown = as_rendered) -> Mesh:

@@ -13,6 +13,7 @@ from utils.files import replacing
 from utils.images import linear_from_srgb
 from utils.mesh import Mesh
 from utils.mesh.ply import needs_doubles
+from utils.mesh.stand import UPRIGHT
 from utils.registry import register
 
 FLOAT, UINT = 5126, 5125  # component types of glTF
@@ -24,7 +25,9 @@ UNLIT = "KHR_materials_unlit"  # viewers add no light, since the colours already
 def write_glb(mesh: Mesh, path: Path) -> None:
     """Writes binary glTF: float positions and normals, a texture or linear float colours, with an unlit material.
 
-    If floats would distort the shape, as in large world coordinates, positions are relative to a node's translation.
+    Positions are those of the mesh; the node above them turns its `stand` to +y, the ground at 0, to metres if they are
+    known. asset.extras.unit says "metres" or "scene units". If floats would distort the shape, as in large world
+    coordinates, positions are relative to a node's translation.
     A mesh without colours gets a lit material."""
     vertex, faces, places = _split_at_seams(mesh)
     origin = np.round(mesh.vertices.mean(axis=0)) if needs_doubles(mesh) else np.zeros(3)
@@ -37,10 +40,13 @@ def write_glb(mesh: Mesh, path: Path) -> None:
         attributes["COLOR_0"] = linear_from_srgb(mesh.colors[vertex] / 255.0)
     material: dict[str, Any] = {"name": MATERIAL, "pbrMetallicRoughness": {"metallicFactor": 0.0}}
     document: dict[str, Any] = {
-        "asset": {"version": "2.0", "generator": "PhotoSurf"},
+        "asset": {"version": "2.0", "generator": "PhotoSurf", "extras": {"unit": mesh.stand.unit}},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "translation": origin.tolist()}],
+        "nodes": [
+            {"name": UPRIGHT, "children": [1], **_pose(mesh.stand.upright(mesh.vertices, "y"))},
+            {"name": MATERIAL, "mesh": 0, "translation": origin.tolist()},
+        ],
         "materials": [material],
     }
     buffer = _Buffer()
@@ -59,6 +65,23 @@ def write_glb(mesh: Mesh, path: Path) -> None:
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(b"glTF" + np.array([2, 12 + sum(map(len, chunks))], "<u4").tobytes())
         file.writelines(chunks)
+
+
+def _pose(matrix: np.ndarray) -> dict[str, list[float]]:
+    """A similarity (4, 4) as translation, rotation (a quaternion x, y, z, w of unit length) and scale of a node."""
+    scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
+    r = matrix[:3, :3] / scale
+    # The eigenvector of the largest eigenvalue (Bar-Itzhack 2000), which is exact whatever the angle.
+    k = np.array(
+        [
+            [r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2], r[2, 1] - r[1, 2]],
+            [r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2], r[0, 2] - r[2, 0]],
+            [r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1], r[1, 0] - r[0, 1]],
+            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], np.trace(r)],
+        ]
+    )
+    quaternion = np.linalg.eigh(k)[1][:, -1]
+    return {"translation": matrix[:3, 3].tolist(), "rotation": quaternion.tolist(), "scale": [float(scale)] * 3}
 
 
 def _split_at_seams(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

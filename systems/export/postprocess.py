@@ -19,7 +19,7 @@ from utils.mesh.holes import boundary_loops, close_loops, loop_length
 from utils.mesh.level_set import project_to_level
 
 log = logging.getLogger(__name__)
-TEXTURED_FACES = 100_000  # limit for a textured mesh if export.max_faces is not set
+TEXTURED_FACES = 100_000  # limit for the mesh with the texture if export.max_faces is not set
 MIN_CHUNK = 2**12  # points at a time if memory runs out; with fewer, a mesh would take hours
 LISTED_HOLES = 10  # the report gives the perimeters of this many holes, the longest first
 PointMap = Callable[[torch.Tensor], torch.Tensor]
@@ -87,9 +87,8 @@ def project(mesh: Mesh, model: VolumeModel, level: float, reach: float, steps: i
 
 
 def limit_faces(mesh: Mesh, config: ExportConfig) -> Mesh:
-    """The mesh, decimated to `export.max_faces` if it has more; TEXTURED_FACES is the default with a texture."""
-    limit = config.max_faces or (len(mesh.faces) if config.texture == "none" else TEXTURED_FACES)
-    small = decimate(mesh, limit)
+    """The mesh, decimated to `export.max_faces` if it has more."""
+    small = decimate(mesh, config.max_faces or len(mesh.faces))
     if len(small.faces) < len(mesh.faces):
         log.debug("mesh: decimated from %d to %d faces (export.max_faces)", len(mesh.faces), len(small.faces))
     return small

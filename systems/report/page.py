@@ -19,7 +19,7 @@ from systems.report.mesh_packing import pack_mesh
 from systems.report.metric_labels import headline, is_cost, label_of, numbers, text_of
 from systems.report.pictures import HeldOut, choose_views, picture_uri, read_held_out, video_uri
 from systems.report.results import RunResults, read_results
-from systems.runs import quickest
+from systems.runs import MESH_SUFFIXES, quickest
 from utils.config import schema
 from utils.config.difference import changes
 from utils.config.text import as_yaml
@@ -92,7 +92,7 @@ def shown_warnings(metrics: dict[str, Any]) -> list[str]:
 def packed_mesh(results: RunResults, max_faces: int) -> tuple[dict[str, Any], str] | None:
     """The mesh of a run for the page, and its caption; None if there is no mesh. Raises DataError."""
     paths = [results.folder.save / name for name in results.metrics.get("mesh", {}).get("files", ())]
-    paths = [path for path in paths if path.is_file()]
+    paths = [path for path in paths if path.suffix in MESH_SUFFIXES and path.is_file()]
     if not paths:
         return None
     path = quickest(paths)

@@ -18,7 +18,7 @@ from utils.files import flush_to_disk, remedy, replacing
 from utils.registry import PACKAGES, ROOT
 from utils.terminal.typed_paths import nearby
 
-MESH_SUFFIXES = (".ply", ".stl", ".glb", ".obj", ".off")  # in the order of how fast they are read
+MESH_SUFFIXES = (".ply", ".glb", ".obj", ".off", ".stl")  # in the order of how fast they are read; our stl is turned
 _MOST_TOLD = 8  # runs of a folder, in an error
 _CODE = ("launch.py", "configs", "utils", *PACKAGES)
 
@@ -200,7 +200,7 @@ def find_mesh(path: Path) -> Path:
     """The mesh at a path, or the newest one in a run's folder. Raises CheckpointError if there is none."""
     if not path.is_dir():
         return path
-    found = [file for file in (path / "save").glob("it*-mc*.*") if file.suffix in MESH_SUFFIXES]
+    found = [file for file in (path / "save").glob("it*-mc*.*") if file.suffix in MESH_SUFFIXES and "-lod" not in file.stem]
     if not found:
         raise no_run(path, "no mesh in it. A run's folder holds save/it<N>-mc<R>.ply; --test exports it.")
     newest = max(found, key=lambda file: (_step_of(file), file.stat().st_mtime))

@@ -30,6 +30,7 @@ from systems.training.devices import Devices
 from systems.training.rehearsal import small
 from utils import registry
 from utils.cameras import Camera
+from utils.mesh.stand import Stand
 from utils.numba_cache import cache_folder
 from utils.platforms import apart, num_cores
 from utils.registry import ROOT
@@ -95,7 +96,7 @@ def _stamp(experiment: Experiment) -> Path:
 class _Views:
     """Photographs of a ball, white on black, from six sides."""
 
-    ground = None
+    ground, stand = None, Stand()
 
     def __init__(self, radius: float) -> None:
         self._radius = radius

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from utils.errors import MissingPackageError
-from utils.packages import _NEEDED, require
+from utils.packages import _IN, _NEEDED, require
 from utils.registry import ROOT
 
 WITHOUT = """
@@ -34,7 +34,8 @@ def run_without(*argv: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("name", sorted(_NEEDED))
 def test_the_line_says_what_needs_it_and_what_to_do(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingPackageError, match=rf"{name} is not installed.*[Ww]ithout it.*pip install {name}"):
+    pip = _IN.get(name, name)
+    with pytest.raises(MissingPackageError, match=rf"{pip} is not installed.*[Ww]ithout it.*pip install {pip}"):
         require(name)
 
 

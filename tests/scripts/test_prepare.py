@@ -76,7 +76,7 @@ def test_other_layouts_are_filled(clip):
     assert len(json.loads((clip[1] / "transforms.json").read_text(encoding="utf-8"))["frames"]) == num
 
 
-def test_a_second_call_does_nothing_and_a_scale_only_what_follows(prepared, capsys):
+def test_a_second_call_does_nothing_and_a_scale_only_what_follows(clip, prepared, capsys):
     source, out = prepared
     before = cameras_of(out)
     assert main([str(source), str(out), "--neus", "--transforms"]) == 0
@@ -84,6 +84,8 @@ def test_a_second_call_does_nothing_and_a_scale_only_what_follows(prepared, caps
     assert main([str(source), str(out), "--scale", "0.5"]) == 0
     assert capsys.readouterr().err.count("unchanged, skipped") == 3  # frames, setup and poses
     after = cameras_of(out)
+    regions = [json.loads((path / "region.json").read_text(encoding="utf-8")) for path in (clip[1], out)]
+    assert [region["metres_per_unit"] for region in regions] == [None, 1.0]
     np.testing.assert_allclose(after[:, :, 3], 0.5 * before[:, :, 3], atol=1e-9)
     np.testing.assert_allclose(after[:, :, :3], before[:, :, :3], atol=1e-9)
     assert not (out / "neus").exists()

@@ -4,6 +4,7 @@ Files merge left to right; `defaults: [base/neus, base/dtu]` names files (withou
 itself, sought beside it and then in `configs/`; a name may be computed, then from the keys that all other files and the
 command line set, and is left out where it comes to null. Interpolations are OmegaConf's, plus the resolvers below."""
 
+import importlib.util
 import json
 import logging
 import operator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from utils.config.mask_choice import object_alone
@@ -26,7 +27,6 @@ from utils.registry import ROOT, nearest
 from utils.terminal.typed_paths import typed_path
 
 log = logging.getLogger(__name__)
-_said: set[str] = set()  # of what `if_masks` has told since `collect` began
 
 
 def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
@@ -34,6 +34,11 @@ def calc_exp_lr_decay_rate(factor: float, steps: float) -> float:
 
     0 steps count as one; Experiment then refuses the config and names the keys."""
     return factor ** (1.0 / max(steps, 1))
+
+
+@cache
+def _say(text: str) -> None:  # once since `collect` began
+    log.info("%s", text)
 
 
 def if_masks(root: str, applied: bool, then: Any, else_: Any, *, _root_: DictConfig) -> Any:
@@ -44,11 +49,15 @@ def if_masks(root: str, applied: bool, then: Any, else_: Any, *, _root_: DictCon
     name, masks = (OmegaConf.select(_root_, f"dataset.{key}") for key in ("name", "masks"))
     file = OmegaConf.select(_root_, "dataset.file", default="transforms.json") if name == "transforms" else None
     alone, reason = object_alone(root, applied, masks, file)
-    said = f"{root}: taking the settings for the {'object alone' if alone else 'whole scene'}, since {reason}"
-    if said not in _said:
-        log.info("%s", said)
-        _said.add(said)
+    _say(f"{root}: taking the settings for the {'object alone' if alone else 'whole scene'}, since {reason}")
     return then if alone else else_
+
+
+def if_installed(package: str, then: Any, else_: Any, *, _node_: Node) -> Any:
+    """`then` where a Python package is installed, else `else_`, which it says once."""
+    if missing := importlib.util.find_spec(package) is None:
+        _say(f"{package} is not installed (pip install {package}), so {_node_._get_full_key(None)}={else_}, not {then}")
+    return else_ if missing else then
 
 
 def count_lightings(root: str) -> int:
@@ -91,6 +100,7 @@ for _name, _function in _ARITHMETIC.items():
 OmegaConf.register_resolver("basename", lambda path: re.sub(r"[^\w.-]", "-", Path(path).name), replace=True)
 OmegaConf.register_resolver("if_equal", lambda one, other, then, else_: then if one == other else else_, replace=True)
 OmegaConf.register_resolver("if_masks", if_masks, replace=True)
+OmegaConf.register_resolver("if_installed", if_installed, replace=True)
 OmegaConf.register_resolver("count_lightings", count_lightings, replace=True)
 OmegaConf.register_resolver("existing", lambda path: path if typed_path(path).exists() else None, replace=True)
 
@@ -207,7 +217,7 @@ def collect(
     paths: Sequence[str | Path], overrides: Sequence[str] = (), is_text: IsText = lambda key: False
 ) -> list[Source]:
     """All sources in the order in which they are merged. is_text: tells which keys keep what was typed as text."""
-    _said.clear()
+    _say.cache_clear()
     typed = [_command_line(overrides, is_text)] if overrides else []
 
     @cache

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from utils.mesh.stand import Stand
+
 
 @dataclass(frozen=True)
 class Texture:
@@ -36,6 +38,7 @@ class Mesh:
     colors: np.ndarray | None = None  # (V, 3) uint8, sRGB
     texture: Texture | None = None
     views: np.ndarray | None = None  # (V,) uint16, how many photographs see each vertex
+    stand: Stand = Stand()  # for formats that have an up direction and a unit
 
     def __post_init__(self) -> None:
         num_vertices = len(self.vertices)
@@ -63,7 +66,8 @@ def transform(mesh: Mesh, matrix: np.ndarray) -> Mesh:
         faces = faces[:, ::-1].copy()
         texture = None if texture is None else replace(texture, corners=texture.corners[:, ::-1].copy())
     moved = _turned(mesh.vertices, linear) + translation
-    return replace(mesh, vertices=moved, faces=faces, normals=normals, texture=texture)
+    stand = mesh.stand.moved(matrix)
+    return replace(mesh, vertices=moved, faces=faces, normals=normals, texture=texture, stand=stand)
 
 
 def _turned(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -11,17 +11,20 @@ from utils.images import srgb_from_linear
 from utils.mesh import Mesh, Texture, join
 from utils.mesh.measures import face_areas
 from utils.mesh.ply import read_written
+from utils.mesh.stand import UPRIGHT
 from utils.terminal.typed_paths import MESH_HINT, require_files
 from utils.visualise import to_uint8
 
 
-def read_mesh(path: Path | str) -> Mesh:
+def read_mesh(path: Path | str, upright: bool = False) -> Mesh:
     """The triangles of a file with vertex colours or a texture, and view counts, if it has any, as they stand in it:
     nothing is merged.
 
+    upright: as other readers see a glb that we wrote; else it is in the frame of the input, as our ply is.
+
     Raises DataError for a file that holds no surface: none at all, a point cloud, NaN, or no area."""
     require_files(Path(path), hint=MESH_HINT)
-    mesh = (read_written(path) if Path(path).suffix == ".ply" else None) or _read_any(path)
+    mesh = (read_written(path) if Path(path).suffix == ".ply" else None) or _read_any(path, upright)
     vertices, faces = mesh.vertices, mesh.faces
     if not len(faces):
         raise DataError(f"{path}: expected a mesh with triangles, got none. A point cloud has no surface.")
@@ -40,12 +43,12 @@ def read_mesh(path: Path | str) -> Mesh:
     return mesh
 
 
-def _read_any(path: Path | str) -> Mesh:
+def _read_any(path: Path | str, upright: bool = False) -> Mesh:
     """The mesh of a file, not checked for anything but that it can be read. Raises DataError."""
     import trimesh  # most of a second, and our own files do not need it
 
     try:
-        loaded = _one_mesh(trimesh.load_scene(path, process=False))
+        loaded = _one_mesh(trimesh.load_scene(path, process=False), upright)
     except Exception as error:  # trimesh raises whatever its parsers raise
         raise DataError(
             f"{path}: expected a ply, obj, glb, stl or off mesh, got an unreadable file: {error}"
@@ -62,12 +65,14 @@ def read_meshes(paths: Sequence[Path | str]) -> Mesh:
     return join([read_mesh(path) for path in paths])
 
 
-def _one_mesh(scene: Any) -> Any:
-    """What a file holds, in its own coordinates; only a single mesh keeps all its colours when it is put there."""
+def _one_mesh(scene: Any, upright: bool) -> Any:
+    """What a file holds, in its own coordinates; of a glb of ours in those of the input, unless it is to be `upright`.
+    Only a single mesh keeps all its colours when it is put there."""
     if len(scene.geometry) != 1:
         return scene.to_mesh()
     ((name, loaded),) = scene.geometry.items()
-    matrix, _ = scene.graph[scene.graph.geometry_nodes[name][0]]
+    ours = UPRIGHT in scene.graph.nodes and not upright
+    matrix, _ = scene.graph.get(scene.graph.geometry_nodes[name][0], UPRIGHT if ours else None)
     return loaded.apply_transform(matrix)
 
 

@@ -1,5 +1,6 @@
 """Stage `region`: where the object is, as files for the loader, and for a person to check and to correct."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ def locate_object(options: CaptureOptions, working: Path) -> dict[str, Any]:
     returns the report."""
     model, turned = read_sparse_model(options.root / "sparse" / "0"), is_turntable(options.root)
     region = choose_region(model, options.roi, options.root / INTEREST_FILE, turned)
+    region = replace(region, metres_per_unit=None if options.scale is None else 1.0)  # `undistort` has scaled
     if turned:
         write_lightings([Lighting(tuple(model.names), region.up)], working / LIGHTING_FILE)
     write_region(region, working / REGION_FILE)

@@ -169,7 +169,7 @@ def _region(series: Sequence[PreparedSeries], placed: Sequence[np.ndarray], mode
     ]
     ground = None if differ(ups) else first.ground
     reach = float(np.linalg.norm(model.points - first.center, axis=1).max())
-    return Region(first.center, max(first.radius, reach), first.up, ground, "")
+    return Region(first.center, max(first.radius, reach), first.up, ground, "", first.metres_per_unit)
 
 
 def _require_agreement(masks: JointMasks, folder: Path) -> JointHull:

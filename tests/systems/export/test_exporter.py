@@ -17,8 +17,10 @@ from systems.export.floaters import drop_small_components
 from utils import registry
 from utils.errors import ConfigError, ReconstructionError
 from utils.mesh import Mesh, submesh
+from utils.mesh.files import read_mesh
 from utils.mesh.holes import boundary_loops
 from utils.mesh.measures import face_areas, signed_volume
+from utils.mesh.stand import Stand
 
 SMALL = [
     "model.geometry.xyz_encoding_config.n_levels=4",
@@ -32,9 +34,9 @@ WORLD = np.array([[0, 2, 0, 7], [2, 0, 0, -3], [0, 0, 2, 1], [0, 0, 0, 1.0]])  #
 class Photos:
     """What export asks of a split."""
 
-    def __init__(self, cameras: list[Camera], ground: np.ndarray | None = None) -> None:
+    def __init__(self, cameras: list[Camera], ground: np.ndarray | None = None, stand: Stand | None = None) -> None:
         self.camera = cameras.__getitem__
-        self.cameras, self.ground = cameras, ground
+        self.cameras, self.ground, self.stand = cameras, ground, stand or Stand()
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -57,8 +59,8 @@ def model(experiment: Experiment) -> VolumeModel:
 def export(model: VolumeModel, experiment: Experiment, folder: Path, **settings) -> tuple[dict, dict]:
     """The report, and the files as trimesh reads them, by suffix."""
     experiment = replace(experiment, export=ExportConfig(**settings))
-    photos = {"train": Photos(cameras_around(8, 3.0, size=80, angle=0.6))}
-    report = export_mesh(model, experiment, folder / "a", WORLD, photos.__getitem__)
+    photos = Photos(cameras_around(8, 3.0, size=80, angle=0.6))
+    report = export_mesh(model, experiment, folder / "a", WORLD, lambda split: photos)
     files = {Path(name).suffix[1:]: folder / name for name in report["files"]}
     return report, {kind: trimesh.load(path, process=False, force="mesh") for kind, path in files.items()}
 
@@ -77,8 +79,10 @@ def test_all_formats_hold_the_same_mesh_in_world_units(model, experiment, tmp_pa
 
 
 @pytest.mark.parametrize("bottom", ["closed", "open"])
-def test_an_object_stands_flat_on_its_plane_and_says_what_no_photograph_shows(model, experiment, tmp_path, bottom):
-    experiment = replace(experiment, export=ExportConfig(bottom=bottom, count_views=True, formats=("ply",)))
+def test_an_object_stands_flat_on_its_plane_and_says_what_no_photograph_shows(
+    model, experiment, tmp_path, bottom, caplog
+):
+    experiment = replace(experiment, export=ExportConfig(bottom=bottom, count_views=True, formats=("ply", "stl")))
     above = [camera for camera in cameras_around(24, 3.0, size=80, angle=0.6) if camera.c2w[2, 3] > -0.2]
     photos = Photos(above, ground=np.array([0.0, 0.0, 1.0, -0.2]))
     stand = np.eye(4)
@@ -87,6 +91,7 @@ def test_an_object_stands_flat_on_its_plane_and_says_what_no_photograph_shows(mo
     mesh = trimesh.load(tmp_path / report["files"][0], process=False)
     assert abs(mesh.bounds[0, 2]) < 1e-6
     closed = bottom == "closed"
+    assert ("the stl is open (holes: 1)" in caplog.text) == (not closed)
     assert (mesh.is_watertight, report["watertight"], report["holes"]) == (closed, closed, int(not closed))
     assert (report["components"], report["hollows_filled"]) == (1, 0)
     views = mesh.metadata["_ply_raw"]["vertex"]["data"]["views"]
@@ -110,6 +115,43 @@ def test_a_textured_export_is_small_and_in_its_place(model, experiment, tmp_path
             assert mesh.volume == pytest.approx(plain["ply"].volume, rel=0.01)
             np.testing.assert_allclose(mesh.bounds, plain["ply"].bounds, atol=0.03)
         assert (tmp_path / "a-mc48.png").is_file()
+
+
+def test_files_without_a_texture_keep_all_faces_and_smaller_meshes_lie_beside(model, experiment, tmp_path):
+    settings = {"formats": ("ply", "glb"), "texture_size": 64, "lods": (1500, 400)}
+    whole, _ = export(model, experiment, tmp_path, formats=("ply",))
+    report, found = export(model, experiment, tmp_path, texture="field", **settings)
+    assert len(found["ply"].faces) == whole["faces"] == report["faces"]
+    assert "textured_faces" not in report  # fewer than the default limit
+    assert report["lods"] == ["a-mc48-lod1500.glb", "a-mc48-lod400.glb"]
+    for name, faces in zip(report["lods"], settings["lods"], strict=True):
+        small = trimesh.load(tmp_path / name, process=False, force="mesh")
+        assert faces * 0.8 < len(small.faces) <= faces
+        assert small.visual.kind == "texture"
+        np.testing.assert_allclose(small.bounds, found["ply"].bounds, atol=0.1)
+    bare, _ = export(model, experiment, tmp_path, formats=("obj",), lods=(400,))
+    assert read_mesh(tmp_path / bare["lods"][0]).colors is not None
+    assert "beside" not in bare
+    textured, _ = export(model, experiment, tmp_path, formats=("obj",), texture="field", texture_size=64)
+    assert textured["beside"] == ["a-mc48.mtl", "a-mc48.png"]
+    assert all((tmp_path / name).is_file() for name in textured["beside"])
+
+
+def test_upright_files_stand_on_the_ground_in_metres(model, experiment, tmp_path):
+    """Up is +x of the scene, which `WORLD` makes +y, twice as long; a scene unit is half a metre."""
+    photos = Photos(cameras_around(8, 3.0), stand=Stand(np.array([1.0, 0.0, 0.0]), -1.0, 0.5))
+    experiment = replace(experiment, export=ExportConfig(formats=("ply", "glb", "stl")))
+    report = export_mesh(model, experiment, tmp_path / "a", WORLD, lambda split: photos)
+    ply, glb, stl = (trimesh.load(tmp_path / name, process=False, force="mesh") for name in report["files"])
+    height = (ply.bounds[:, 1] - WORLD[1, 3]) / 2.0 + 1.0  # above the ground, in scene units
+    np.testing.assert_allclose(glb.bounds[:, 1], 0.5 * height, atol=1e-5)
+    np.testing.assert_allclose(stl.bounds[:, 2], 500.0 * height, atol=1e-2)
+    assert glb.volume == pytest.approx(ply.volume / 64.0, rel=1e-3)
+    np.testing.assert_allclose(read_mesh(tmp_path / report["files"][1]).vertices, ply.vertices, atol=1e-5)
+    experiment = replace(experiment, export=ExportConfig(formats=("glb",), metres_per_unit=3.0))
+    report = export_mesh(model, experiment, tmp_path / "b", WORLD, lambda split: photos)
+    glb = trimesh.load(tmp_path / report["files"][0], process=False, force="mesh")
+    np.testing.assert_allclose(glb.bounds[:, 1], 6.0 * height, atol=1e-4)
 
 
 def test_vertices_lie_on_the_zero_set(model, experiment):
@@ -170,7 +212,6 @@ def test_holes_are_reported_in_world_units_and_closed_up_to_a_size():
 def test_the_budget_of_faces():
     mesh = sphere_mesh(4)
     assert postprocess.limit_faces(mesh, ExportConfig()) is mesh
-    assert postprocess.limit_faces(mesh, ExportConfig(texture="field")) is mesh  # fewer than TEXTURED_FACES
     small = postprocess.limit_faces(mesh, ExportConfig(max_faces=300))
     assert len(small.faces) <= 300
     assert face_areas(small).sum() == pytest.approx(face_areas(mesh).sum(), rel=0.02)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from systems.export import exporter
-from systems.export.exporter import ExtractedMesh
+from systems.export.exporter import ExtractedMesh, MeshFile
 from systems.training.mesh_beside import MeshBeside
 from utils.errors import ReconstructionError
 from utils.mesh import Mesh, ply
@@ -24,7 +24,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extract) -> MeshBesid
 
 
 def test_it_is_written_in_world_coordinates_and_reported(monkeypatch, tmp_path) -> None:
-    files = {tmp_path / "it3-mc9.ply": ply.write_ply}
+    files = [MeshFile(tmp_path / "it3-mc9.ply", TRIANGLE, ply.write_ply)]
     made = ExtractedMesh(TRIANGLE, DATA.world_from_scene, files, {"faces": 1, "extraction_seconds": 0.5})
     mesh = begun(monkeypatch, tmp_path, lambda *args, **options: made)
     report, more, small = mesh.finish()
@@ -39,7 +39,8 @@ def no_room(mesh: Mesh, path: Path) -> None:
 
 
 def test_what_writing_raises_is_raised_at_the_end(monkeypatch, tmp_path) -> None:
-    made = ExtractedMesh(TRIANGLE, DATA.world_from_scene, {tmp_path / "a.ply": no_room}, {"extraction_seconds": 0.5})
+    files = [MeshFile(tmp_path / "a.ply", TRIANGLE, no_room)]
+    made = ExtractedMesh(TRIANGLE, DATA.world_from_scene, files, {"extraction_seconds": 0.5})
     mesh = begun(monkeypatch, tmp_path, lambda *args, **options: made)
     with pytest.raises(OSError, match="No space left"):
         mesh.finish()

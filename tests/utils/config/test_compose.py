@@ -84,6 +84,16 @@ def test_a_computed_default_reads_what_later_files_and_the_command_line_set(writ
     assert "root: has no value yet" in refused(paths)
 
 
+def test_what_needs_a_package_goes_without_and_says_so_once(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    paths = write(
+        leaf="export:\n  texture: ${if_installed:no_such_package,views,none}\n  other: ${if_installed:json,1,2}\n"
+    )
+    with caplog.at_level("INFO"):
+        assert resolve(paths) == {"export": {"texture": "none", "other": 1}}
+    said = "no_such_package is not installed (pip install no_such_package), so export.texture=none, not views"
+    assert caplog.messages == [said]
+
+
 @pytest.mark.parametrize(
     ("entry", "said"),
     [("${nothing}", "Interpolation key 'nothing' not found"), ("${x}", "to be a file name or null, got 1")],

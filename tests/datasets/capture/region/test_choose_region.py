@@ -23,10 +23,10 @@ IMAGES = [random_image(i, 3) for i in range(9)]
 
 @pytest.mark.parametrize("ground", [REGION.ground, None])
 def test_file_round_trip(tmp_path, ground):
-    region = Region(REGION.center, REGION.radius, UP, ground, "auto")
+    region = Region(REGION.center, REGION.radius, UP, ground, "auto", 1.0)
     write_region(region, tmp_path / "new" / REGION_FILE)
     found = read_region(tmp_path / "new" / REGION_FILE)
-    for name in ("center", "radius", "up", "method"):
+    for name in ("center", "radius", "up", "method", "metres_per_unit"):
         np.testing.assert_array_equal(getattr(found, name), getattr(region, name))
     assert (found.ground is None) == (ground is None)
     if ground is not None:
@@ -43,6 +43,7 @@ def test_file_round_trip(tmp_path, ground):
         ({"up": [0, None, 1]}, "expected up to be a finite number, got None"),
         ({"ground": {"normal": [0, 0, 0], "offset": 1}}, "expected ground to be null or a plane"),
         ({"ground": 3}, "expected ground to be null or a plane"),
+        ({"metres_per_unit": 0}, "expected metres_per_unit to be null or a number above 0, got 0"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(tmp_path, change, message):

@@ -12,10 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
-from systems.runs import checkpoints_beside, find_checkpoint, run_of
+from systems.runs import checkpoints_beside, trained_run
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
-from utils.errors import CheckpointError
 
 
 def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> int:
@@ -44,10 +43,7 @@ def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> 
 
 def view(args: argparse.Namespace, stop: threading.Event) -> None:
     """Opens the page and answers visitors until `stop` is set. Raises InputError."""
-    checkpoint = find_checkpoint(args.run)
-    run = run_of(checkpoint)
-    if run is None:
-        raise CheckpointError(f"{args.run}: expected config/parsed.yaml beside it, found none. Give a run's folder.")
+    checkpoint, run = trained_run(args.run)
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, args.overrides))
     from utils.imports import import_lightning

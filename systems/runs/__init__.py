@@ -132,11 +132,11 @@ def find_checkpoint(path: Path) -> Path:
         return path
     if not path.exists():
         raise CheckpointError(
-            f"--resume {path}: no such file or folder. Give a .ckpt file or a run's folder under exp/."
+            f"{path}: no such file or folder. Give a .ckpt file or a run's folder under exp/."
         )
     checkpoints = checkpoints_in(path)
     if not checkpoints:
-        raise CheckpointError(f"--resume {path}: no checkpoint in it. A run's folder holds ckpt/epoch=0-step=N.ckpt.")
+        raise CheckpointError(f"{path}: no checkpoint in it. A run's folder holds ckpt/epoch=0-step=N.ckpt.")
     return checkpoints[0]
 
 
@@ -170,6 +170,14 @@ def run_of(checkpoint: Path) -> RunFolder | None:
     """The run that a checkpoint belongs to; None if it lies outside of a run's folder."""
     run = RunFolder(checkpoint.resolve().parent.parent)
     return run if run.parsed_config.is_file() else None
+
+
+def trained_run(path: Path) -> tuple[Path, RunFolder]:
+    """The checkpoint at a path, or the newest one in a run's folder, and that run. Raises CheckpointError."""
+    checkpoint = find_checkpoint(path)
+    if (run := run_of(checkpoint)) is None:
+        raise CheckpointError(f"{path}: expected config/parsed.yaml beside it, found none. Give a run's folder.")
+    return checkpoint, run
 
 
 def find_mesh(path: Path) -> Path:

@@ -88,7 +88,7 @@ def prepare_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 after Ctrl-C, 143 after SIGTERM."""
-    args = prepare_parser().parse_args(argv)
+    args = prepare_parser().parse_intermixed_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("datasets", "utils"):
         logging.getLogger(name).setLevel(logging.DEBUG if args.verbose else logging.INFO)

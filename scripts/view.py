@@ -19,6 +19,16 @@ from systems.runs.recorded_config import config_files
 
 def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> int:
     """Runs the command line until Ctrl-C, or until `stop` is set; returns the exit code, 2 for bad input."""
+    args = view_parser().parse_args(argv)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    try:
+        return exit_code_of(lambda: view(args, stop or threading.Event()))
+    except KeyboardInterrupt:
+        return 0
+
+
+def view_parser() -> argparse.ArgumentParser:
+    """The flags of the command line."""
     parser = make_parser(__doc__)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, exp/[name]/[tag]@[time], or checkpoint")
     parser.add_argument(
@@ -33,12 +43,7 @@ def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> 
     parser.add_argument(
         "--gpu", default="auto", help="index of the GPU, cpu, or auto (default): the first GPU, else the CPU"
     )
-    args = parser.parse_args(argv)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
-    try:
-        return exit_code_of(lambda: view(args, stop or threading.Event()))
-    except KeyboardInterrupt:
-        return 0
+    return parser
 
 
 def view(args: argparse.Namespace, stop: threading.Event) -> None:

@@ -51,6 +51,9 @@ COMMANDS = {
     ),
     "sweep": Command("train many scenes with many variants", "scripts.sweep", "scripts.sweep:sweep_parser"),
     "compare": Command("show several runs side by side", "scripts.compare", "scripts.compare:compare_parser"),
+    "scale-sheet": Command(
+        "write a sheet to print, for meshes in metres", "scripts.scale_sheet", "scripts.scale_sheet:sheet_parser"
+    ),
     "completion": Command(
         "print what completes these words in a shell", "scripts.completion", "scripts.completion:completion_parser"
     ),

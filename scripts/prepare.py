@@ -19,6 +19,7 @@ from utils.prompt_end import PromptEnd
 
 with imports_told():
     from datasets.capture.options import CAMERA_MODELS, CaptureOptions
+    from datasets.capture.scale_sheet import RULER
     from datasets.capture.series_pipeline import JOIN, SERIES_STAGES, prepare_capture
     from datasets.capture.stage_runner import remove_unfinished
 
@@ -62,7 +63,14 @@ def prepare_parser() -> argparse.ArgumentParser:
         help="where in one folder of photos the object was moved: what the names of the first photos of later series "
         "begin with; one: nowhere (default: recognised)",
     )
-    parser.add_argument("--scale", type=float, help="metres per unit of the cameras, to get meshes in metres")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        help="metres per unit of the cameras, to get meshes in metres (default: by a scale sheet)",
+    )
+    parser.add_argument(
+        "--ruler", type=float, default=RULER, metavar="MM", help="what the ruler of the scale sheet measures (160 mm)"
+    )
     parser.add_argument(
         "--roi",
         metavar="X,Y,Z,RADIUS",
@@ -78,12 +86,16 @@ def prepare_parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep-scene", action="store_true", help="no masks: train the object with all around it")
     parser.add_argument("--neus", action="store_true", help="also write OUT/neus: image/, mask/, cameras_sphere.npz")
     parser.add_argument("--transforms", action="store_true", help="also write OUT/transforms.json")
+    _add_stages(parser)
+    parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
+    return parser
+
+
+def _add_stages(parser: argparse.ArgumentParser) -> None:
     stages = (*SERIES_STAGES, JOIN, "dataset")
     selection = parser.add_mutually_exclusive_group()
     selection.add_argument("--only", choices=stages, help="run only this stage, even if nothing changed")
     selection.add_argument("--from", dest="start", choices=stages, help="run this stage and the stages after it")
-    parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
-    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -104,7 +116,8 @@ def make_dataset(args: argparse.Namespace) -> None:
     """Runs the stages, and prints the command that trains on the dataset. Raises InputError."""
     options = CaptureOptions(
         source=args.inputs[0], root=args.out, frames=args.frames, max_side=args.max_side, camera=args.camera,
-        camera_model=args.camera_model, series=args.series, setup=args.setup, scale=args.scale, roi=args.roi,
+        camera_model=args.camera_model, series=args.series, setup=args.setup, scale=args.scale,
+        ruler=args.ruler, roi=args.roi,
         masks=args.masks, keep_scene=args.keep_scene, neus=args.neus, transforms=args.transforms,
     )  # fmt: skip
     prepare_capture(options, args.inputs, args.only, args.start)

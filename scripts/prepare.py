@@ -63,14 +63,7 @@ def prepare_parser() -> argparse.ArgumentParser:
         help="where in one folder of photos the object was moved: what the names of the first photos of later series "
         "begin with; one: nowhere (default: recognised)",
     )
-    parser.add_argument(
-        "--scale",
-        type=float,
-        help="metres per unit of the cameras, to get meshes in metres (default: by a scale sheet)",
-    )
-    parser.add_argument(
-        "--ruler", type=float, default=RULER, metavar="MM", help="what the ruler of the scale sheet measures (160 mm)"
-    )
+    _add_scale(parser)
     parser.add_argument(
         "--roi",
         metavar="X,Y,Z,RADIUS",
@@ -89,6 +82,17 @@ def prepare_parser() -> argparse.ArgumentParser:
     _add_stages(parser)
     parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
     return parser
+
+
+def _add_scale(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scale",
+        type=float,
+        help="metres per unit of the cameras, to get meshes in metres (default: by a scale sheet)",
+    )
+    parser.add_argument(
+        "--ruler", type=float, default=RULER, metavar="MM", help="what the ruler of the scale sheet measures (160 mm)"
+    )
 
 
 def _add_stages(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 Example: python scripts/compare.py exp/neus-demo/first@DATE exp/neus-demo/second@DATE --out compare.html"""
 
+import argparse
 import logging
 import sys
 from pathlib import Path
@@ -17,13 +18,18 @@ log = logging.getLogger("photosurf")
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code, 2 for bad input."""
-    parser = make_parser(__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, exp/[name]/[tag]@[time]")
-    parser.add_argument("--out", type=Path, default=Path("compare.html"), help="HTML to write (default: compare.html)")
-    args = parser.parse_args(argv)
+    args = compare_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     log.setLevel(logging.INFO)
     return exit_code_of(lambda: compare(args.runs, args.out))
+
+
+def compare_parser() -> argparse.ArgumentParser:
+    """The flags of the command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of runs, exp/[name]/[tag]@[time]")
+    parser.add_argument("--out", type=Path, default=Path("compare.html"), help="HTML to write (default: compare.html)")
+    return parser
 
 
 def compare(runs: list[Path], out: Path) -> None:

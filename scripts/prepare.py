@@ -21,6 +21,7 @@ from utils.prompt_end import PromptEnd
 with imports_told():
     from datasets.capture.given import check_options, check_stage, frames_of_videos, require_source
     from datasets.capture.options import CAMERA_MODELS, JOIN, SERIES_STAGES, CaptureOptions
+    from datasets.capture.scale_sheet import RULER
     from datasets.capture.stage_runner import remove_unfinished
 
 log = logging.getLogger("photosurf")
@@ -65,7 +66,7 @@ def prepare_parser() -> argparse.ArgumentParser:
         help="where in one folder of photos the object was moved: what the names of the first photos of later series "
         "begin with; one: nowhere (default: recognised)",
     )
-    parser.add_argument("--scale", type=float, help="metres per unit of the cameras, to get meshes in metres")
+    _add_scale(parser)
     parser.add_argument(
         "--roi",
         metavar="X,Y,Z,RADIUS",
@@ -81,17 +82,32 @@ def prepare_parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep-scene", action="store_true", help="no masks: train the object with all around it")
     parser.add_argument("--neus", action="store_true", help="also write OUT/neus: image/, mask/, cameras_sphere.npz")
     parser.add_argument("--transforms", action="store_true", help="also write OUT/transforms.json")
-    stages = (*SERIES_STAGES, JOIN, "dataset")
-    selection = parser.add_mutually_exclusive_group()
-    selection.add_argument("--only", choices=stages, help="run only this stage, even if nothing changed")
-    selection.add_argument("--from", dest="start", choices=stages, help="run this stage and the stages after it")
+    _add_stages(parser)
     parser.add_argument("--verbose", action="store_true", help="more log lines, and tracebacks with errors")
     return parser
 
 
+def _add_scale(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scale",
+        type=float,
+        help="metres per unit of the cameras, to get meshes in metres (default: by a scale sheet)",
+    )
+    parser.add_argument(
+        "--ruler", type=float, default=RULER, metavar="MM", help="what the ruler of the scale sheet measures (160 mm)"
+    )
+
+
+def _add_stages(parser: argparse.ArgumentParser) -> None:
+    stages = (*SERIES_STAGES, JOIN, "dataset")
+    selection = parser.add_mutually_exclusive_group()
+    selection.add_argument("--only", choices=stages, help="run only this stage, even if nothing changed")
+    selection.add_argument("--from", dest="start", choices=stages, help="run this stage and the stages after it")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 2 for bad input, 130 after Ctrl-C, 143 after SIGTERM."""
-    args = prepare_parser().parse_args(argv)
+    args = prepare_parser().parse_intermixed_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("photosurf", "datasets", "utils"):
         logging.getLogger(name).setLevel(logging.DEBUG if args.verbose else logging.INFO)
@@ -110,7 +126,8 @@ def make_dataset(args: argparse.Namespace) -> None:
     frames = frames_of_videos(args.frames, args.inputs)
     options = CaptureOptions(
         source=args.inputs[0], root=args.out, frames=frames, max_side=args.max_side, camera=args.camera,
-        camera_model=args.camera_model, series=args.series, setup=args.setup, scale=args.scale, roi=args.roi,
+        camera_model=args.camera_model, series=args.series, setup=args.setup, scale=args.scale,
+        ruler=args.ruler, roi=args.roi,
         masks=args.masks, keep_scene=args.keep_scene, neus=args.neus, transforms=args.transforms,
     )  # fmt: skip
     check_options(options, args.inputs)

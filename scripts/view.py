@@ -12,14 +12,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
-from systems.runs import checkpoints_beside, find_checkpoint, run_of
+from systems.runs import checkpoints_beside, trained_run
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
-from utils.errors import CheckpointError
 
 
 def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> int:
     """Runs the command line until Ctrl-C, or until `stop` is set; returns the exit code, 2 for bad input."""
+    args = view_parser().parse_args(argv)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    try:
+        return exit_code_of(lambda: view(args, stop or threading.Event()))
+    except KeyboardInterrupt:
+        return 0
+
+
+def view_parser() -> argparse.ArgumentParser:
+    """The flags of the command line."""
     parser = make_parser(__doc__)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, exp/[name]/[tag]@[time], or checkpoint")
     parser.add_argument(
@@ -34,20 +43,12 @@ def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> 
     parser.add_argument(
         "--gpu", default="auto", help="index of the GPU, cpu, or auto (default): the first GPU, else the CPU"
     )
-    args = parser.parse_args(argv)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
-    try:
-        return exit_code_of(lambda: view(args, stop or threading.Event()))
-    except KeyboardInterrupt:
-        return 0
+    return parser
 
 
 def view(args: argparse.Namespace, stop: threading.Event) -> None:
     """Opens the page and answers visitors until `stop` is set. Raises InputError."""
-    checkpoint = find_checkpoint(args.run)
-    run = run_of(checkpoint)
-    if run is None:
-        raise CheckpointError(f"{args.run}: expected config/parsed.yaml beside it, found none. Give a run's folder.")
+    checkpoint, run = trained_run(args.run)
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, args.overrides))
     from utils.imports import import_lightning

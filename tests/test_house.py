@@ -142,7 +142,7 @@ def problems(files: dict[str, str]) -> list[str]:
 
 
 def house() -> dict[str, str]:
-    left_out = {"exp", "runs", "load"}  # data, and copies of the code of each run
+    left_out = {"exp", "runs", "load", "build"}  # data, and copies of the code, of each run or of pip
     tops = [p for p in ROOT.iterdir() if not p.name.startswith(".") and p.name not in left_out]
     paths = [p for top in tops for p in ([top] if top.suffix == ".py" else top.rglob("*.py"))]
     return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from datasets.capture.scale_sheet import RULER
 from datasets.region import parse_roi
 from utils.errors import ConfigError
 from utils.terminal.typed_paths import typed_path
@@ -31,7 +32,10 @@ class CaptureOptions:
     series: str = "auto"  # "one", or what the first photos of the later series are called, see `split_at`
     photos: tuple[str, ...] | None = None  # of the folder's photos, those that are used; None: all
     setup: Literal["auto", "handheld", "turntable"] = "auto"  # auto: recognised from the frames
-    scale: float | None = None  # metres per unit of the cameras; None: the units of COLMAP stay
+    scale: float | None = (
+        None  # metres per unit of the cameras; None: by the scale sheet, else the units of COLMAP stay
+    )
+    ruler: float = RULER  # millimetres that the ruler of the scale sheet measures, as printed
     masks: str = "auto"  # a folder of masks, "auto" or "rembg"
     keep_scene: bool = False  # no masks: the object is trained with all that is around it
     neus: bool = False  # writes the layout of NeuS too
@@ -50,6 +54,8 @@ class CaptureOptions:
             )
         if self.scale is not None and not 0.0 < self.scale < math.inf:
             raise ConfigError(f"--scale: expected metres per unit, above 0, got {self.scale:g}.")
+        if not 0.5 * RULER < self.ruler < 2.0 * RULER:
+            raise ConfigError(f"--ruler: expected millimetres, about {RULER:g}, got {self.ruler:g}. Measure it again.")
         if self.roi is not None:
             parse_roi(self.roi)
         if self.mask_folder is not None and not self.mask_folder.is_dir():

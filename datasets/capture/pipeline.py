@@ -12,9 +12,11 @@ from datasets.capture.options import CaptureOptions
 from datasets.capture.poses.stage import estimate_poses
 from datasets.capture.region.choose_region import INTEREST_FILE, POINTS_FILE
 from datasets.capture.region.stage import locate_object
+from datasets.capture.scale_sheet import RULER
 from datasets.capture.setup.record import SETUP_FILE, SETUP_MASK_FOLDER
 from datasets.capture.setup.stage import recognise_setup
 from datasets.capture.stage_runner import Stage, run_stages
+from datasets.capture.true_size import SCALE_FILE
 from datasets.capture.undistort import undistort_images
 from datasets.lighting import LIGHTING_FILE
 from datasets.region import OBJECT_FILE, REGION_FILE
@@ -52,9 +54,9 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
         ),
         Stage(
             "undistort",
-            ("images", "sparse"),
+            ("images", "sparse", SCALE_FILE),
             partial(undistort_images, options),
-            {"scale": options.scale},
+            {"scale": options.scale} | ({} if options.ruler == RULER else {"ruler": options.ruler}),
             version=2,  # upright
         ),
         Stage(

@@ -12,6 +12,7 @@ from datasets.capture.levelling import Levelling, find_levelling
 from datasets.capture.options import CaptureOptions
 from datasets.capture.setup.record import is_turntable
 from datasets.capture.sparse_model import to_sparse_model
+from datasets.capture.true_size import SCALE_FILE, find_true_size, write_scale
 from datasets.files.quiet_colmap import quiet
 from utils.files import replace
 
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def undistort_images(options: CaptureOptions, working: Path) -> dict[str, Any]:
-    """Fills images/ and sparse/0 from poses/; returns the report."""
+    """Fills images/ and sparse/0 from poses/, and scale.json where metres are known; returns the report."""
     target = working / "undistorted"
     with quiet():
         pycolmap.undistort_images(
@@ -29,10 +30,13 @@ def undistort_images(options: CaptureOptions, working: Path) -> dict[str, Any]:
     model = pycolmap.Reconstruction(target / "sparse")
     shutil.rmtree(target)
     levelling = find_levelling(to_sparse_model(model), is_turntable(options.root))
-    move(model, levelling, options.scale or 1.0)
+    size = None if options.scale else find_true_size(to_sparse_model(model), working / "images", options.ruler)
+    scale = options.scale if size is None else size.metres_per_unit
+    move(model, levelling, scale or 1.0)
     sparse = working / "sparse" / "0"
     sparse.mkdir(parents=True)
     model.write(sparse)
+    told = {} if scale is None else {"scale": write_scale(working / SCALE_FILE, scale, size)}
     num_images = model.num_reg_images()
     sizes = sorted({(camera.width, camera.height) for camera in model.cameras.values()})
     log.info("  %d images; %s", num_images, ", ".join(f"{width}x{height}" for width, height in sizes))
@@ -41,7 +45,8 @@ def undistort_images(options: CaptureOptions, working: Path) -> dict[str, Any]:
     return {
         "images": num_images,
         "sizes": sizes,
-        "metres_per_unit": options.scale,
+        "metres_per_unit": scale,
+        **told,
         "upright": levelling is not None,
         "support_plane": levelling is not None and levelling.on_ground,
     }

@@ -196,6 +196,14 @@ def run_of(checkpoint: Path) -> RunFolder | None:
     return run if run.parsed_config.is_file() else None
 
 
+def trained_run(path: Path) -> tuple[Path, RunFolder]:
+    """The checkpoint at a path, or the newest one in a run's folder, and that run. Raises CheckpointError."""
+    checkpoint = find_checkpoint(path)
+    if (run := run_of(checkpoint)) is None:
+        raise CheckpointError(f"{path}: expected config/parsed.yaml beside it, found none. Give a run's folder.")
+    return checkpoint, run
+
+
 def find_mesh(path: Path) -> Path:
     """The mesh at a path, or the newest one in a run's folder. Raises CheckpointError if there is none."""
     if not path.is_dir():

@@ -12,6 +12,7 @@ from pathlib import Path
 from systems.configs import Experiment
 from systems.runs import RunFolder, checkpoints_in, find_checkpoint, new_trial, resumed_run, run_of
 from systems.runs.recorded_config import check_start_values, config_files, in_folder
+from utils.config.compose import find_config
 from utils.errors import CheckpointError, ConfigError, OutputError
 from utils.files import remedy
 from utils.interrupts import Stopped
@@ -51,7 +52,7 @@ def config_paths(given: Sequence[str], resumed: Path | None) -> list[str | Path]
 
     Raises ConfigError where there are none."""
     if given:
-        return list(given)
+        return [find_config(path) for path in given]
     if resumed is None:
         raise ConfigError("command line: no config. Give one as --config configs/neus-blender.yaml.")
     run = resumed_run(resumed)

@@ -216,8 +216,7 @@ class ReconstructionSystem(pl.LightningModule):
 
     def _begin_pass(self) -> None:
         """Sets the model and the cameras to the current step; drops the results of an earlier pass."""
-        self.model.on_step(self.current_step)
-        self.data.correct_cameras(photographs.corrections_of(self.learned))
+        self.renderer.begin(self.current_step)
         self.view_metrics = []
 
     on_validation_start = _begin_pass

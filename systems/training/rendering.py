@@ -23,6 +23,11 @@ class Renderer:
     data: Data
     device: torch.device
 
+    def begin(self, step: int) -> None:
+        """Sets the model to a step, and the photographs to the cameras that were learned."""
+        self.model.on_step(step)
+        self.data.correct_cameras(photographs.corrections_of(self.learned))
+
     def held_out(self, split: str, index: int) -> RenderedView:
         """A photograph of a split as the model has it, with its metrics."""
         views = self.data.views(split, self.device)

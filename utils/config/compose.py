@@ -213,6 +213,13 @@ def _command_line(overrides: Sequence[str], is_text: IsText) -> Source:
         raise ConfigError(f"command line: {' '.join(overrides)}: {_first_line(error)}") from None
 
 
+def find_config(path: str | Path) -> Path:
+    """The file that was typed or, where there is none, the one of `configs/` that its path or bare name means."""
+    typed = typed_path(path)
+    shipped = (ROOT / typed, ROOT / "configs" / f"{typed}.yaml")
+    return typed if typed.exists() else next((file for file in shipped if file.is_file()), typed)
+
+
 def collect(
     paths: Sequence[str | Path], overrides: Sequence[str] = (), is_text: IsText = lambda key: False
 ) -> list[Source]:

@@ -207,6 +207,10 @@ def test_metrics_tell_where_the_time_before_the_first_step_went(checkpoint: tupl
     assert [name for name, _ in stages] == names
     assert min(seconds for _, seconds in stages) >= 0.0
     assert total == ("total", pytest.approx(sum(seconds for _, seconds in stages), abs=0.01))
+    *later, (_, whole) = metrics["stage_seconds"].items()
+    assert [name for name, _ in later] == ["training", "saving", "mesh", "views", "video", "report"]
+    assert whole == pytest.approx(total[1] + sum(seconds for _, seconds in later), abs=0.01)
+    assert "warnings" in metrics  # what was there before stays
 
 
 def test_a_checkpoint_of_another_model(checkpoint: tuple, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def execute(
     """Runs the chosen mode; returns the report that metrics.json holds. Torch is imported from here on.
 
     sources: what the experiment was read from; warned: what was logged as a warning so far; it grows meanwhile; loader:
-    of the splits of the mode, which it has begun to load; stages: of the start, the first of which has ended."""
+    of the splits of the mode, which it has begun to load; stages: of the run, the first of which has ended."""
     import_quietly(args.verbose)  # before all that imports Lightning
     from datasets.datamodule import SceneData
     from systems.training.attempts import Job, help_to_train
@@ -193,7 +193,7 @@ def perform(
     """Trains, validates, tests or predicts; see `execute`. scenes: the splits in use."""
     from systems.training.attempts import keep_halved, train
     from systems.training.banner import announce
-    from systems.training.trainer import write_metrics
+    from systems.training.trainer import write_metrics, write_stage_seconds
 
     run, experiment = job.run, job.experiment
     job.interrupts.listen()
@@ -223,6 +223,7 @@ def perform(
             report |= leave_report(run.path, system.experiment)
     if mode == "train":
         attempt.saver.check_saved(attempt.trainer)
+        write_stage_seconds(Path(report["file"]), job.stages)
     if system.failure is not None:
         raise system.failure
     return report

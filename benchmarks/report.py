@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.clock.table import whole_clock
 from benchmarks.common import RESULTS, run_command
 from benchmarks.details import (
     captures,
@@ -41,6 +42,7 @@ python -m benchmarks.ops
 python -m benchmarks.train --config configs/neus-blender.yaml dataset.scene=lego --thresholds 32.2 34.1 --profile
 python -m benchmarks.export --resume RUN
 python -m benchmarks.memory --config configs/neus-blender.yaml dataset.scene=none
+python -m benchmarks.clock.whole --demo --lego DIR --capture DIR --before CHECKOUT --predecessor CHECKOUT
 python -m benchmarks.mine
 python -m benchmarks.processes --config configs/neus-blender.yaml dataset.scene=lego --gpus 0 0,1
 python -m benchmarks.folded_sets
@@ -167,6 +169,7 @@ SECTIONS: Sequence[Section] = (
     ("processes", "Several GPUs", _processes),
     ("view", "Live viewer", _view),
     ("faults", "Faults", _faults),
+    ("clock.whole", "The whole clock", whole_clock),
 )
 DETAILED: Sequence[Section] = (
     ("ops", "Operations", operations),

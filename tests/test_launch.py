@@ -12,6 +12,7 @@ from sphere_scene import write_sphere_scene
 from variants import DIFFERENCES, GRID, PROGRESSIVE
 
 import launch
+from benchmarks.clock.runs import LATER, START
 from systems.configs import Experiment
 from utils import registry
 from utils.config import schema
@@ -203,10 +204,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_metrics_tell_where_the_time_before_the_first_step_went(checkpoint: tuple[Path, Path]) -> None:
     metrics = json.loads((checkpoint[0].parents[1] / "save/metrics.json").read_text())
     *stages, total = metrics["start_seconds"].items()
-    names = ["config", "imports", "device", "photographs", "model", "trainer", "preparation", "first_step"]
-    assert [name for name, _ in stages] == names
+    assert [name for name, _ in stages] == list(START)
     assert min(seconds for _, seconds in stages) >= 0.0
     assert total == ("total", pytest.approx(sum(seconds for _, seconds in stages), abs=0.01))
+    *later, (_, whole) = metrics["stage_seconds"].items()
+    assert [name for name, _ in later] == list(LATER)
+    assert whole == pytest.approx(total[1] + sum(seconds for _, seconds in later), abs=0.01)
+    assert "warnings" in metrics  # what was there before stays
 
 
 def test_a_checkpoint_of_another_model(checkpoint: tuple, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:

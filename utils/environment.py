@@ -1,11 +1,14 @@
 """What a result was made with: hardware, versions, commit, peak memory."""
 
+import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +16,9 @@ import torch
 from utils.platforms import on_windows
 from utils.registry import ROOT
 
+UNKNOWN = "unknown"
+ARCHIVED = ".git_archival.txt"  # git writes the commit into it when it packs a tree, see .gitattributes
+_OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # where git would look in place of the tree, as in a hook
 _before_stages: dict[int, int] = {}  # peak bytes of each GPU until its count began anew, see `peaks_of_stage`
 
 
@@ -73,18 +79,26 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def commit() -> str | None:
-    """The commit of this checkout, with `+` when files differ from it; None outside a repository."""
+def commit(root: Path = ROOT) -> str:
+    """The commit of a checkout, with `+` when files differ from it; of a tree that `git archive` or GitHub packed, the
+    one that they left in it; `unknown` where nothing tells, also within another repository."""
     try:
-        head = _git("rev-parse", "--short", "HEAD")
-        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+        if Path(_git(root, "rev-parse", "--show-toplevel")).samefile(root):
+            head = _git(root, "rev-parse", "--short", "HEAD")
+            return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
-        return None
+        pass
+    try:
+        archived = (root / ARCHIVED).read_text(encoding="utf-8").strip()
+    except OSError:
+        return UNKNOWN
+    return archived if re.fullmatch(r"[0-9a-f]{7,40}", archived) else UNKNOWN
 
 
-def _git(*args: str) -> str:
-    command = ["git", "-C", str(ROOT), *args]
-    return subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout.strip()
+def _git(root: Path, *args: str) -> str:
+    command = ["git", "-C", str(root), *args]
+    own = {name: value for name, value in os.environ.items() if name not in _OF_ANOTHER}
+    return subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8", env=own).stdout.strip()
 
 
 def _cpu_name() -> str:

@@ -1,4 +1,4 @@
-"""Where the time goes from the command to the first training step."""
+"""Where the time goes from the command on: to the first training step, and from the last one to the end."""
 
 import os
 import time
@@ -21,7 +21,7 @@ def seconds_since_start() -> float:
 
 
 class Stages:
-    """The seconds that each stage of a start took, in their order; they begin with the process."""
+    """The seconds that each stage of a run took, in their order; they begin with the process."""
 
     def __init__(self, now: Callable[[], float] = seconds_since_start) -> None:
         self.seconds: dict[str, float] = {}
@@ -33,6 +33,11 @@ class Stages:
             now = self._now()
             self.seconds[name], self._last = round(now - self._last, 3), now
 
-    def report(self) -> dict[str, float]:
-        """The seconds of each stage, and `total`, of all of them."""
-        return {**self.seconds, "total": round(self._last, 3)}
+    def report(self, after: str = "", until: str = "") -> dict[str, float]:
+        """The seconds of each stage behind `after` and up to `until`, of all without them or where they have not ended,
+        and `total`, from the start of the process to the end of the last of these."""
+        names = list(self.seconds)
+        end = names.index(until) + 1 if until in names else len(names)
+        begin = names.index(after) + 1 if after in names else 0
+        chosen = {name: self.seconds[name] for name in names[begin:end]}
+        return {**chosen, "total": round(sum(self.seconds[name] for name in names[:end]), 3)}

@@ -48,7 +48,7 @@ class Job:
     returns: int = 0
     halvings: int = 0
     callbacks: tuple[Callback, ...] = ()  # in addition to those of every training
-    stages: Stages = field(default_factory=Stages)  # of the start
+    stages: Stages = field(default_factory=Stages)  # of the run
 
     def prepare(self) -> "Attempt":
         """The model with its weights on its device, and a trainer. Raises CheckpointError if the weights do not fit."""

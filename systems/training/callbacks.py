@@ -19,7 +19,7 @@ class TrainingClock(Callback):
     state_key = "TrainingClock"  # in checkpoints; it must stay if the class is renamed
 
     def __init__(self, stages: Stages | None = None) -> None:
-        """stages: of the start, which ends with the first step."""
+        """stages: of the run; its start ends with the first step."""
         self.stages = Stages() if stages is None else stages
         self.seconds = 0.0
         self._started: float | None = None
@@ -43,6 +43,19 @@ class TrainingClock(Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stops the clock."""
         self.seconds, self._started = self.elapsed(), None
+        self.stages.end("training")
+
+    def on_test_start(self, *args: Any) -> None:
+        """The last checkpoint is written; next, the module takes the mesh from the model."""
+        self.stages.end("saving")
+
+    def on_test_batch_start(self, *args: Any) -> None:
+        """The mesh is extracted; its files are written meanwhile."""
+        self.stages.end("mesh")
+
+    def on_test_end(self, *args: Any) -> None:
+        """The held-out views are rendered; next, the module makes the video and waits for files."""
+        self.stages.end("views")
 
     def elapsed(self) -> float:
         """Seconds so far."""

@@ -22,7 +22,7 @@ from systems.training.devices import Devices
 from systems.training.progress_display import ProgressDisplay
 from systems.training.reconstruction import ReconstructionSystem
 from utils.environment import describe_environment, peak_memory
-from utils.files import replacing
+from utils.files import BestEffortWrites, replacing
 from utils.interrupts import Interrupts
 from utils.platforms import on_windows
 from utils.stages import Stages
@@ -46,7 +46,7 @@ def make_trainer(
     """A trainer that logs to TensorBoard and CSV and keeps checkpoints in the run's folder.
 
     interrupts: signals; they end a training after the current step, once it is saved. If several processes train
-    together, only the first one validates, logs and saves. stages: of the start, see `TrainingClock`."""
+    together, only the first one validates, logs and saves. stages: of the run, see `TrainingClock`."""
     config, trial, kept = experiment.trainer, run.path.name, experiment.checkpoint
     saver = Saver(run.ckpt, kept.every_n_train_steps, config.save_every_minutes, kept.save_top_k == -1, interrupts)
     callbacks = [TrainingClock(stages), RandomState(), saver if devices.is_first else DeferSignals(interrupts)]
@@ -111,7 +111,9 @@ def write_metrics(
     clock = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingClock))
     report = {**system.report, "steps": system.current_step}
     if mode == "train":
-        report |= {"train_seconds": round(clock.seconds, 2), "start_seconds": clock.stages.report()}
+        clock.stages.end("video")
+        start = clock.stages.report(until="first_step")
+        report |= {"train_seconds": round(clock.seconds, 2), "start_seconds": start}
     report |= peak_memory(devices.own) | {"environment": describe_environment(devices.own), "processes": devices.size}
     earlier = read_figures(path)
     if earlier.get("steps") == report["steps"]:
@@ -120,3 +122,11 @@ def write_metrics(
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return {**report, "file": str(path)}
+
+
+def write_stage_seconds(path: Path, stages: Stages) -> None:
+    """Adds to metrics.json the seconds of each stage behind the first step, and those of the whole run so far."""
+    stages.end("report")
+    report = read_figures(path) | {"stage_seconds": stages.report(after="first_step")}
+    with BestEffortWrites()("the seconds of the stages"), replacing(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

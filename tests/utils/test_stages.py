@@ -1,4 +1,4 @@
-"""The stages of a start, from the command on."""
+"""The stages of a run, from the command on."""
 
 import time
 
@@ -20,3 +20,13 @@ def test_each_stage_takes_what_passed_since_the_one_before_and_ends_once():
     for name in ("config", "imports", "config", "first_step"):
         start.end(name)
     assert start.report() == {"config": 0.25, "imports": 0.75, "first_step": 3.0, "total": 4.0}
+
+
+def test_a_start_and_what_follows_it_are_told_apart():
+    moments = iter([1.0, 3.0, 6.0, 10.0])
+    run = Stages(lambda: next(moments))
+    for name in ("config", "first_step", "training", "report"):
+        run.end(name)
+    assert run.report(until="first_step") == {"config": 1.0, "first_step": 2.0, "total": 3.0}
+    assert run.report(after="first_step") == {"training": 3.0, "report": 4.0, "total": 10.0}
+    assert run.report(after="missing", until="missing") == run.report()

@@ -1,0 +1,1 @@
+"""The whole clock: from the command to its last line."""

@@ -28,9 +28,13 @@ class Data(Protocol):
     """What the module needs of `trainer.datamodule`."""
 
     world_from_scene: np.ndarray
-    orbit_views: int
+    orbit_views: int | None
+    predicted_views: int
+    up: np.ndarray  # (3,) unit vector in the scene frame
     true_mesh: Mesh | None  # in world coordinates
 
     def views(self, split: str, device: torch.device) -> Views: ...
     def correct_cameras(self, corrections: Corrections | None) -> None: ...
-    def orbit(self, index: int, device: torch.device, pixel: Tensor, shift: Tensor) -> Rays: ...
+    def orbit(
+        self, index: int, num: int, size: tuple[int, int], device: torch.device, pixel: Tensor, shift: Tensor
+    ) -> Rays: ...

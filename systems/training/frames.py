@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -29,8 +30,14 @@ class FrameWriter:
 
     Call `finish` at the end, or `drop` after an error. `add` waits where too many views wait already."""
 
-    def __init__(self, video: Callable[[Iterator[np.ndarray]], None] | None = None) -> None:
-        """video: takes the frames (H, W', 3) uint8 as they come, in a thread of its own; None: there is no video."""
+    def __init__(
+        self,
+        video: Callable[[Iterator[np.ndarray]], None] | None = None,
+        picture: Callable[[RenderedView], np.ndarray] = attrgetter("panel"),
+    ) -> None:
+        """video: takes the frames (H, W', 3) uint8 as they come, in a thread of its own; None: there is no video.
+        picture: makes the frame, and what is in the file, of a view."""
+        self._picture = picture
         self._video = video or deque(maxlen=0).extend
         self._workers = min(MAX_WORKERS, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(self._workers)
@@ -65,7 +72,7 @@ class FrameWriter:
             self._thread.start()
         self._shown = view.shown
         self._kept += [] if path is None else [(path, view.metrics)]
-        self._arriving.put(self._pool.submit(_picture, view, path))
+        self._arriving.put(self._pool.submit(self._made, view, path))
 
     def finish(self) -> None:
         """Waits until everything is written. Raises what writing raised."""
@@ -110,9 +117,8 @@ class FrameWriter:
                 raise _DroppedError
             yield item.result()
 
-
-def _picture(view: RenderedView, path: Path | None) -> np.ndarray:
-    panel = view.panel
-    if path is not None:
-        write_png(path, panel)
-    return panel
+    def _made(self, view: RenderedView, path: Path | None) -> np.ndarray:
+        picture = self._picture(view)
+        if path is not None:
+            write_png(path, picture)
+        return picture

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import fsum
 from operator import attrgetter
 from pathlib import Path
 from queue import Queue
@@ -47,6 +48,7 @@ class FrameWriter:
         self._begun, self._seconds = time.perf_counter(), 0.0
         self._kept: list[tuple[Path, dict[str, float]]] = []  # files, and the metrics of what they show
         self._shown: tuple[str, ...] = ()
+        self._sharpness: list[float] = []  # in any order
         self._ended = False  # whether the thread has taken the last entry
 
     @property
@@ -56,10 +58,14 @@ class FrameWriter:
 
     def figures(self, folder: Path) -> dict[str, Any]:
         """views_seconds: from the start to the end of `finish`; held_out: the names of the pictures in a panel, from
-        left to right, and the files in a folder with their metrics."""
+        left to right, and the files in a folder with their metrics; sharpness: the mean of the views', see there."""
         files = [{"file": path.relative_to(folder).as_posix(), **metrics} for path, metrics in self._kept]
-        held_out = {"panel": list(self._shown), "views": files}
-        return {"views_seconds": round(self._seconds, 2), "held_out": held_out}
+        sharp = {"sharpness": round(fsum(self._sharpness) / len(self._sharpness), 4)} if self._sharpness else {}
+        return {
+            "views_seconds": round(self._seconds, 2),
+            **sharp,
+            "held_out": {"panel": list(self._shown), "views": files},
+        }
 
     def add(self, view: RenderedView, path: Path | None = None) -> None:
         """A view, and the PNG file for its panel, if it has one. Raises what an earlier frame, or the video, raised."""
@@ -119,6 +125,7 @@ class FrameWriter:
 
     def _made(self, view: RenderedView, path: Path | None) -> np.ndarray:
         picture = self._picture(view)
+        self._sharpness += [] if view.sharpness is None else [view.sharpness]
         if path is not None:
             write_png(path, picture)
         return picture

@@ -20,7 +20,7 @@ from datasets.points.known_points import known_points, remember
 from datasets.poses import orbit
 from datasets.sampler import RaySampler
 from datasets.scene import Scene, SceneLoader
-from utils.cameras import fit_whole
+from utils.cameras import Camera, fit_whole
 from utils.errors import DataError
 from utils.mesh import Mesh
 from utils.rays import Corrections, Rays
@@ -154,13 +154,16 @@ class SceneData(pl.LightningDataModule):
         pixel: torch.Tensor,
         shift: torch.Tensor,
     ) -> Rays:
-        """Rays of pixels (R,) of frame `index` of `num`, size = (W, H), see `RaySampler.view`.
+        """Rays of pixels (R,) of the camera of `orbit_camera`, see `RaySampler.view`."""
+        camera = self.orbit_camera(index, num, size)
+        return self.views("test", device).view(camera.c2w, camera.intrinsics, size, pixel, shift)
 
-        The lens is that of the first test view, and all that this view could show is in the frame."""
+    def orbit_camera(self, index: int, num: int, size: tuple[int, int]) -> Camera:
+        """The camera of frame `index` of `num`, size = (W, H); with the lens of the first test view it shows at least
+        what that view does."""
         scene: Scene = self.scene("test")
-        views = self.views("test", device)
-        intrinsics = fit_whole(scene.intrinsics[0], views.size(0), size)
-        return views.view(self.orbit_path(num)[index], intrinsics, size, pixel, shift)
+        intrinsics = fit_whole(scene.intrinsics[0], tuple(scene.sizes[0].tolist()), size)
+        return Camera(self.orbit_path(num)[index], intrinsics, size)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """For a checkpoint: the points that were triangulated for the training, if any."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from systems.views import PosedViews, TrainingViews
+from utils.cameras import Camera
 from utils.mesh import Mesh
 from utils.rays import Corrections, Photographs, RayBatch, Rays
 
@@ -38,3 +39,4 @@ class Data(Protocol):
     def orbit(
         self, index: int, num: int, size: tuple[int, int], device: torch.device, pixel: Tensor, shift: Tensor
     ) -> Rays: ...
+    def orbit_camera(self, index: int, num: int, size: tuple[int, int]) -> Camera: ...

@@ -29,7 +29,7 @@ from systems.training import photographs
 from systems.training.data import Data
 from systems.training.frames import FrameWriter
 from systems.training.mesh_beside import MeshBeside
-from systems.training.orbit_video import add_orbit, frames_per_second, orbit_frame, plan_orbit
+from systems.training.orbit_video import frames_per_second, plan_orbit, write_orbit
 from systems.training.rendering import Renderer
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
@@ -282,9 +282,9 @@ class ReconstructionSystem(pl.LightningModule):
         (frames := self.writer).finish()
         clip = self._video("test").name
         video = {"video": clip, "held_out_video": clip, "up": self.renderer.world_up}
-        if plan := plan_orbit(self.data.orbit_views, self.renderer.size, self.device.type == "cuda"):
-            self.writer = FrameWriter(self._write_video("orbit", plan.frames), partial(orbit_frame, shown=plan.shown))
-            add_orbit(self.writer, self.renderer, plan)
+        plan = plan_orbit(self.data.orbit_views, self.renderer.size, self.device.type == "cuda")
+        write = plan and self._write_video("orbit", plan.frames)
+        if plan and write_orbit(write, plan, self.renderer, self.mesh.surface):
             video["video"] = self._video("orbit").name
         self.report = self._mean_metrics("test") | video | frames.figures(self.save_dir)
         self.report["mesh"], compared, small = self.mesh.finish()

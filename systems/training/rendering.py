@@ -39,7 +39,7 @@ class Renderer:
     def world_up(self) -> list[float]:
         """What is up in the user's coordinates, three numbers of a unit vector."""
         up = self.data.world_from_scene[:3, :3] @ self.data.up
-        return (up / np.linalg.norm(up)).round(6).tolist()
+        return ((up / np.linalg.norm(up)).round(6) + 0.0).tolist()  # no -0
 
     @property
     def size(self) -> tuple[int, int]:

@@ -46,7 +46,7 @@
   const MODES = ["colour", "shape", "normals", "views"];
   const UPWARD = { z: [[1, 0, 0], [0, 0, 1], [0, -1, 0]], y: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]], "-z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]] };
-  const view = { rotation: null, zoom: 1, pan: [0, 0], mode: 0, up: "z", data: null };
+  const view = { rotation: null, zoom: 1.2, pan: [0, 0], mode: 0, up: "z", data: null };
   const viewers = [];
   let waiting = false;
 
@@ -65,7 +65,7 @@
   function reset() {
     const known = view.up === "data" ? upright(view.data) : UPWARD[view.up];
     view.rotation = multiply(aboutX(0.35), multiply(aboutY(-0.6), known));
-    view.zoom = 1;
+    view.zoom = 1.2;
     view.pan = [0, 0];
     redraw();
   }

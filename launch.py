@@ -20,6 +20,7 @@ from systems.runs.moved_data import with_moved_paths
 from systems.runs.new_folder import own_folder
 from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
 from systems.runs.resuming import Start, check_steps_left, config_paths, find_start, going_on_told, place_run
+from systems.runs.verdict import in_one_line
 from utils import registry
 from utils.config import schema
 from utils.config.sources import Source
@@ -230,7 +231,7 @@ def perform(
 
 
 def summarise(report: dict[str, Any], seconds: float, trained: bool) -> str:
-    """What was made in so many seconds and where it lies, in four lines at most.
+    """What was made in so many seconds and where it lies, in five lines at most.
 
     trained: whether it was now; a report of --test keeps the time of an earlier training."""
     folder, figures = Path(report["file"]).parent, [f"done in {format_duration(seconds)}"]
@@ -249,6 +250,7 @@ def summarise(report: dict[str, Any], seconds: float, trained: bool) -> str:
         together = [*files, *report["mesh"].get("beside", ()), *report["mesh"].get("lods", ())]
         lines.append(f"mesh:    {', '.join([str(folder / together[0]), *together[1:]])}")
     lines += [f"video:   {folder / report['video']}"] if "video" in report else []
+    lines += [f"verdict: {in_one_line(report['verdict'])}"] if "verdict" in report else []
     if "page" in report:
         lines.append(f"report:  {folder / report['page']}, {Path(report['file']).name}")
     else:

@@ -40,8 +40,6 @@ class BlenderConfig(FolderConfig):
     train_split: str = "train"  # the x of transforms_x.json
     val_split: str = "val"
     test_split: str = "test"
-    # frames of the orbit video; 0: the video shows the test views
-    n_test_traj_steps: Annotated[int, Range(0, 10**5)] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

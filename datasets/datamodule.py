@@ -13,18 +13,20 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from datasets.assemble import require_folder
 from datasets.files.other_formats import told
+from datasets.geometry.axes import level_up
 from datasets.masks import check_band
 from datasets.options import common_options
 from datasets.points.known_points import known_points, remember
 from datasets.poses import orbit
 from datasets.sampler import RaySampler
 from datasets.scene import Scene, SceneLoader
+from utils.cameras import Camera, fit_whole
 from utils.errors import DataError
 from utils.mesh import Mesh
 from utils.rays import Corrections, Rays
 from utils.registry import build, find, names
 
-DEFAULT_ORBIT = 60  # frames, where the dataset sets none
+DEFAULT_ORBIT = 60  # frames of --predict, where the dataset sets none
 
 
 class _Steps(IterableDataset):
@@ -123,19 +125,45 @@ class SceneData(pl.LightningDataModule):
         return self.scene("test").world_from_scene
 
     @property
-    def orbit_views(self) -> int:
-        """Frames of the orbit in the test video; 0 where it shows the test views."""
+    def orbit_views(self) -> int | None:
+        """Frames of the orbit in the video; None: as many as suit the device; 0 where it shows the test views."""
         return self.scene("test").orbit_views
 
-    def _orbit_path(self) -> np.ndarray:
-        return orbit(self.scene("test").c2w, self.orbit_views or DEFAULT_ORBIT)
+    @property
+    def predicted_views(self) -> int:
+        """Frames of the orbit that --predict renders."""
+        return self.orbit_views or DEFAULT_ORBIT
 
-    def orbit(self, index: int, device: torch.device, pixel: torch.Tensor, shift: torch.Tensor) -> Rays:
-        """Rays of pixels (R,) of one orbit frame, see `RaySampler.view`; the camera, and the size of the frame, are
-        those of the first test view."""
+    @property
+    def up(self) -> np.ndarray:
+        """(3,) unit vector in the scene frame: off the ground, where that is known, else what is up for the cameras."""
         scene: Scene = self.scene("test")
-        views = self.views("test", device)
-        return views.view(self.orbit_path()[index], scene.intrinsics[0], views.size(0), pixel, shift)
+        if scene.ground is None:
+            return level_up(scene.c2w.astype(np.float64))
+        return scene.ground[:3] / np.linalg.norm(scene.ground[:3])
+
+    def _orbit_path(self, num: int) -> np.ndarray:
+        return orbit(self.scene("test").c2w, num, self.up)
+
+    def orbit(
+        self,
+        index: int,
+        num: int,
+        size: tuple[int, int],
+        device: torch.device,
+        pixel: torch.Tensor,
+        shift: torch.Tensor,
+    ) -> Rays:
+        """Rays of pixels (R,) of the camera of `orbit_camera`, see `RaySampler.view`."""
+        camera = self.orbit_camera(index, num, size)
+        return self.views("test", device).view(camera.c2w, camera.intrinsics, size, pixel, shift)
+
+    def orbit_camera(self, index: int, num: int, size: tuple[int, int]) -> Camera:
+        """The camera of frame `index` of `num`, size = (W, H); with the lens of the first test view it shows at least
+        what that view does."""
+        scene: Scene = self.scene("test")
+        intrinsics = fit_whole(scene.intrinsics[0], tuple(scene.sizes[0].tolist()), size)
+        return Camera(self.orbit_path(num)[index], intrinsics, size)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """For a checkpoint: the points that were triangulated for the training, if any."""
@@ -161,4 +189,4 @@ class SceneData(pl.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader:
         """Indices of the orbit frames."""
-        return DataLoader(range(len(self.orbit_path())), batch_size=None)
+        return DataLoader(range(self.predicted_views), batch_size=None)

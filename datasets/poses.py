@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from datasets.geometry.axes import focus_point, mean_up
+from datasets.geometry.axes import focus_point, level_up
 
 _MAX_ELEVATION = np.deg2rad(80.0)  # from straight above, the up direction of a view would be undefined
 
@@ -16,14 +16,14 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
     return np.stack([right, np.cross(forward, right), forward, position], axis=1)
 
 
-def orbit(c2w: np.ndarray, num: int) -> np.ndarray:
+def orbit(c2w: np.ndarray, num: int, up: np.ndarray | None = None) -> np.ndarray:
     """(num, 3, 4) float32 cameras on a closed circle around the point that cameras (N, 3, 4) look at.
 
-    The circle has their mean distance and elevation over the plane normal to their mean up direction; it starts at
-    the side of the first camera, and frame `num` would be frame 0 again."""
+    The circle has their mean distance and elevation over the plane normal to `up` (3,), by default what is up for level
+    cameras; it starts at the side of the first camera, and frame `num` would be frame 0 again."""
     c2w = np.asarray(c2w, dtype=np.float64)
     centre = focus_point(c2w)
-    up = mean_up(c2w)
+    up = level_up(c2w) if up is None else up
     offsets = c2w[:, :, 3] - centre
     distances = np.linalg.norm(offsets, axis=1).clip(min=1e-6)
     elevation = np.arcsin(np.clip(offsets @ up / distances, -1.0, 1.0)).mean()

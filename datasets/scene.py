@@ -42,7 +42,7 @@ class Scene:
     lighting: SceneLighting | None = None  # None: lamps stand still in the scene
     # (P,) bool, the pixels that tell something, each image with at least one; False: not to be looked at; None: all
     kept: np.ndarray | None = None
-    orbit_views: int = 0  # frames of the orbit video; 0: the video shows the test views
+    orbit_views: int | None = None  # frames of the orbit video; None: by the device; 0: it shows the test views
 
     def __len__(self) -> int:
         return len(self.sizes)

@@ -18,6 +18,7 @@ from utils.errors import DataError
 from utils.registry import ROOT
 
 WINDOW = {"width": 1200, "height": 760}
+PHONE = {"width": 390, "height": 844}
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
 QUALITY = 82  # of JPEG
 SECONDS = 15.0  # until the finest picture of a view is rendered
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def take_screenshots(run: Path, out: Path) -> None:
-    """Writes viewer.jpg, viewer-mesh.jpg and report.jpg. Raises DataError if the run or a program is missing."""
+    """Writes viewer.jpg, viewer-mesh.jpg, report.jpg and report-phone.jpg. Raises DataError if something is missing."""
     if not (run / "save" / "report.html").is_file():
         raise DataError(
             f"{run}: expected save/report.html in it, found none. Give a run that ended with its test pass."
@@ -56,9 +57,11 @@ def take_screenshots(run: Path, out: Path) -> None:
             browser = session.chromium.launch(executable_path=path, args=FLAGS)
             page = browser.new_page(viewport=WINDOW)
             _viewer(page, url, out)
-            page.goto((run / "save" / "report.html").resolve().as_uri())
-            page.wait_for_timeout(2000)
-            _shoot(page, out / "report.jpg")
+            for name, window in (("report", WINDOW), ("report-phone", PHONE)):
+                page.set_viewport_size(window)
+                page.goto((run / "save" / "report.html").resolve().as_uri())
+                page.wait_for_timeout(2000)
+                _shoot(page, out / f"{name}.jpg")
             browser.close()
     finally:
         viewer.terminate()

@@ -89,13 +89,14 @@ def test_between_start_and_end_there_is_progress_alone(trained: Shown) -> None:
     assert re.search(r"step 50 of 60 \(83 %\): loss [\d.]+, psnr [\d.]+, [\d.]+ steps/s, .* left", "\n".join(lines))
 
 
-def test_the_end_says_what_was_made_and_where_in_four_lines(trained: Shown) -> None:
-    assert len(trained.out) == 4, trained.out
+def test_the_end_says_what_was_made_and_where_in_five_lines(trained: Shown) -> None:
+    assert len(trained.out) == 5, trained.out
     assert re.fullmatch(r"done in [^,]+, training [^,]+, psnr [\d.]+, ssim [\d.]+", trained.out[0])
-    for line, kind in zip(trained.out[1:], ("mesh", "video", "report"), strict=True):
+    for line, kind in zip([*trained.out[1:3], trained.out[4]], ("mesh", "video", "report"), strict=True):
         name, path = line.split(",")[0].split(":", 1)
         assert name == kind
         assert Path(path.strip()).is_file()
+    assert re.fullmatch(r"verdict: (good|(fair|poor): .+\. To do: .+\.)", trained.out[3])
 
 
 def test_without_progress_there_is_silence(trained: Shown, tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ def browser() -> Iterator[Any]:
 class Opened:
     """A page that was opened from disk, and all that went wrong on it."""
 
-    def __init__(self, browser: Any, path: Path) -> None:
-        self.page = browser.new_context(offline=True).new_page()
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.page = browser.new_context(offline=True, **options).new_page()
         self.said: list[str] = []
         self.asked: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))
@@ -74,12 +74,42 @@ def test_a_report_opens_and_its_mesh_turns(browser: Any, tmp_path: Path) -> None
     assert shape.max() - shape.min() < 3  # grey
     opened.page.click("[data-mode=normals]")
     opened.page.locator("canvas").hover()
+    opened.page.mouse.wheel(0, 200)
+    opened.settle()
+    assert opened.page.evaluate("scrollY") > 0  # the wheel scrolls the page until the mesh is clicked
+    opened.page.locator("canvas").click()
     opened.page.mouse.wheel(0, -600)
     opened.settle()
     assert differing(opened.canvas(), first) > 0.2 * height * width
     assert opened.page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
     opened.page.wait_for_function("document.querySelector('video').readyState >= 1")
     assert set(opened.asked) <= {"file", "data"}
+    assert opened.said == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_all_of_it_and_a_finger_scrolls_past_the_mesh(browser: Any, tmp_path: Path, scheme: str) -> None:
+    results = read_results(write_finished_run(tmp_path / "cow" / "a@1", up=[0.0, -1.0, 0.0]))
+    path = write_report(results, read_experiment([results.folder.parsed_config], []))
+    window = {"width": 390, "height": 844}
+    opened = Opened(browser, path, viewport=window, has_touch=True, is_mobile=True, color_scheme=scheme)
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollWidth") == window["width"]
+    beyond = (
+        "[...document.querySelectorAll('td')].filter((cell) => cell.getBoundingClientRect().right > innerWidth).length"
+    )
+    assert page.evaluate(beyond) == 0
+    touch = "getComputedStyle(document.querySelector('canvas')).touchAction"
+    first = opened.canvas()
+    for place, expected in (("canvas", "none"), ("h1", "auto")):
+        page.locator(place).tap()
+        opened.settle()
+        assert page.evaluate(touch) == expected
+    page.locator("canvas").tap()
+    opened.drag(0, 120, 20)
+    assert differing(first, opened.canvas()) > 0.03 * first.shape[0] * first.shape[1]
+    page.locator("[data-up]").tap()
+    assert page.locator("[data-up]").inner_text() == "up: z"  # it was that of the data
     assert opened.said == []
 
 

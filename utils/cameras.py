@@ -65,6 +65,15 @@ def camera_rays(xy: Tensor, c2w: Tensor, intrinsics: Tensor) -> tuple[Tensor, Te
     return c2w[..., 3].expand_as(directions), directions
 
 
+def fit_whole(intrinsics: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
+    """(4,) fx, fy, cx, cy of a picture of another size, (W, H), that shows at least what one of `size` shows with
+    `intrinsics` (4,): no side is cut off, and the same place is in the middle."""
+    own, new = np.array(size, np.float64), np.array(other, np.float64)
+    scale = (new / own).min()
+    focal, centre = np.asarray(intrinsics[:2], np.float64), np.asarray(intrinsics[2:], np.float64)
+    return np.concatenate([scale * focal, scale * (centre - 0.5 * own) + 0.5 * new])
+
+
 def spread_in_pixel(num: int, device: torch.device | str = "cpu") -> Tensor:
     """(num, 2) float32 from -0.5 to 0.5: places in a pixel from its centre, evenly spread, the centre in their middle.
 

@@ -35,6 +35,23 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def figure_text(value: Any) -> str:
+    """A measured value as text for people: three digits, or a whole number in groups of three; yes or no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
+        return text_of(value)
+    value = value if isinstance(value, int) else float(f"{value:.3g}")
+    if isinstance(value, int) or value.is_integer():
+        return f"{value:,.0f}".replace(",", "\u202f")  # a narrow space that does not break
+    return f"{value:.3g}"
+
+
+def size_text(count: int) -> str:
+    """A number of bytes as text for people."""
+    return f"{figure_text(count / 2**20)} MiB" if count >= 2**20 else f"{figure_text(max(1.0, count / 2**10))} KiB"
+
+
 def numbers(metrics: dict[str, Any]) -> dict[str, float]:
     """All numbers and truth values in metrics.json by dotted key, without those of single views."""
     kept = {key: value for key, value in metrics.items() if key not in _SHOWN_ELSEWHERE}
@@ -44,7 +61,7 @@ def numbers(metrics: dict[str, Any]) -> dict[str, float]:
 def headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """The most important metrics, as (label, value)."""
     values = numbers(metrics)
-    return [(label, text_of(values[key])) for key, label in HEADLINE.items() if key in values]
+    return [(label, figure_text(values[key])) for key, label in HEADLINE.items() if key in values]
 
 
 def label_of(key: str) -> str:

@@ -16,10 +16,11 @@ from markupsafe import Markup
 from systems.configs import Experiment
 from systems.report.curves import Curve, Plot, plot
 from systems.report.mesh_packing import pack_mesh
-from systems.report.metric_labels import headline, is_cost, label_of, numbers, text_of
+from systems.report.metric_labels import figure_text, headline, is_cost, label_of, numbers, size_text, text_of
 from systems.report.pictures import HeldOut, choose_views, picture_uri, read_held_out, video_uri
 from systems.report.results import RunResults, read_results
 from systems.runs import MESH_SUFFIXES, quickest
+from systems.runs.verdict import judge
 from utils.config import schema
 from utils.config.difference import changes
 from utils.config.text import as_yaml
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 MAX_FACES = 60_000  # of the mesh on a page
 _VIEWS = 6
 _WIDTH = 480  # pixels of a picture
+_MESHES = ".obj", ".ply", ".glb", ".stl", ".usdz"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -64,7 +66,9 @@ def write_report(results: RunResults, experiment: Experiment) -> Path:
         "mesh_caption": caption,
         "video": encoded,
         "video_name": video.name if video else "",
-        "video_shows": metrics.get("held_out", {}).get("panel", ()),
+        "video_shows": _shown_by_video(metrics),
+        "verdict": metrics.get("verdict") or judge(metrics),
+        "files": _files(save),
         "plots": training_plots({"": results}),
         "views": [view for view in shown if view],
         "num_views": len(metrics.get("held_out", {}).get("views", ())),
@@ -96,9 +100,24 @@ def packed_mesh(results: RunResults, max_faces: int) -> tuple[dict[str, Any], st
     if not paths:
         return None
     path = quickest(paths)
-    packed = pack_mesh(read_mesh(path), max_faces)
+    packed = pack_mesh(read_mesh(path), max_faces) | {"up": results.metrics.get("up")}
     shown, whole = packed["faces"], packed["faces_of_file"]
-    return packed, f"{path.name}: {whole} faces" + (f", shown with {shown}." if shown < whole else ".")
+    return packed, f"{path.name}: {figure_text(whole)} faces" + (
+        f", shown with {figure_text(shown)}." if shown < whole else "."
+    )
+
+
+def _shown_by_video(metrics: dict[str, Any]) -> str:
+    if metrics["video"] == metrics.get("held_out_video", metrics["video"]) if "video" in metrics else True:
+        return "held-out views, " + ", ".join(metrics.get("held_out", {}).get("panel", ()))
+    return "once around the object, colours and the directions of the surface"
+
+
+def _files(save: Path) -> list[tuple[str, str]]:
+    """Names and sizes of the files beside the page, meshes first; those in folders are the pictures of views."""
+    paths = [path for path in sorted(save.glob("*")) if path.is_file() and path.name != "report.html"]
+    paths.sort(key=lambda path: (path.suffix not in _MESHES, path.suffix != ".mp4"))
+    return [(path.name, size_text(path.stat().st_size)) for path in paths]
 
 
 def training_plots(runs: dict[str, RunResults]) -> list[Plot]:
@@ -121,8 +140,8 @@ def training_plots(runs: dict[str, RunResults]) -> list[Plot]:
 def _tables(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Headings, and rows of names and values."""
     values = numbers(metrics).items()
-    quality = [(label_of(key), text_of(value)) for key, value in values if not is_cost(key)]
-    cost = [(label_of(key), text_of(value)) for key, value in values if is_cost(key)]
+    quality = [(label_of(key), figure_text(value)) for key, value in values if not is_cost(key)]
+    cost = [(label_of(key), figure_text(value)) for key, value in values if is_cost(key)]
     environment = [(key.replace("_", " "), text_of(value)) for key, value in metrics.get("environment", {}).items()]
     return [("Metrics", quality), ("Time and memory", cost), ("Environment", environment)]
 
@@ -141,10 +160,12 @@ def write_page(path: Path, template: str, title: str, **content: Any) -> Path:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["figures"] = figure_text
+    return environment
 
 
 def _source_of(text: str) -> str:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from systems.views import PosedViews, TrainingViews
+from utils.cameras import Camera
 from utils.mesh import Mesh
 from utils.rays import Corrections, Photographs, RayBatch, Rays
 
@@ -28,9 +29,14 @@ class Data(Protocol):
     """What the module needs of `trainer.datamodule`."""
 
     world_from_scene: np.ndarray
-    orbit_views: int
+    orbit_views: int | None
+    predicted_views: int
+    up: np.ndarray  # (3,) unit vector in the scene frame
     true_mesh: Mesh | None  # in world coordinates
 
     def views(self, split: str, device: torch.device) -> Views: ...
     def correct_cameras(self, corrections: Corrections | None) -> None: ...
-    def orbit(self, index: int, device: torch.device, pixel: Tensor, shift: Tensor) -> Rays: ...
+    def orbit(
+        self, index: int, num: int, size: tuple[int, int], device: torch.device, pixel: Tensor, shift: Tensor
+    ) -> Rays: ...
+    def orbit_camera(self, index: int, num: int, size: tuple[int, int]) -> Camera: ...

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -35,6 +36,15 @@ class RenderedView:
         """Names of the pictures of `panel`: truth (of a photograph), rgb, normal (for an SDF), depth."""
         known = {"truth": self.truth is not None, "rgb": True, "normal": "normal" in self.images, "depth": True}
         return tuple(name for name, is_known in known.items() if is_known)
+
+    @property
+    def sharpness(self) -> float | None:
+        """Mean gradient of the rendering by that of the photograph, both smoothed over a pixel, which noise is lost in;
+        None without a photograph, or for one without any gradient."""
+        if self.truth is None:
+            return None
+        own, true = (_mean_gradient(image) for image in (self.rgb, self.truth))
+        return own / true if true > 1e-6 else None
 
     @property
     def panel(self) -> np.ndarray:
@@ -110,6 +120,11 @@ def _render(
         with torch.no_grad():
             images["rgb"] = seen(images["rgb"], images["opacity"])
     return {name: image.view(height, width, *image.shape[1:]) for name, image in images.items()}
+
+
+def _mean_gradient(image: np.ndarray) -> float:
+    smooth = cv2.GaussianBlur(image.astype(np.float32).mean(axis=-1), (0, 0), 1.0)
+    return float(sum(np.abs(np.diff(smooth, axis=axis)).mean() for axis in (0, 1) if smooth.shape[axis] > 1))
 
 
 def _on_host(images: dict[str, Tensor]) -> dict[str, np.ndarray]:

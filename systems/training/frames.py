@@ -5,6 +5,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import fsum
+from operator import attrgetter
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -31,8 +33,14 @@ class FrameWriter:
 
     Call `finish` at the end, or `drop` after an error. `add` waits where too many views wait already."""
 
-    def __init__(self, video: Callable[[Iterator[np.ndarray]], None] | None = None) -> None:
-        """video: takes the frames (H, W', 3) uint8 as they come, in a thread of its own; None: there is no video."""
+    def __init__(
+        self,
+        video: Callable[[Iterator[np.ndarray]], None] | None = None,
+        picture: Callable[[RenderedView], np.ndarray] = attrgetter("panel"),
+    ) -> None:
+        """video: takes the frames (H, W', 3) uint8 as they come, in a thread of its own; None: there is no video.
+        picture: makes the frame, and what is in the file, of a view."""
+        self._picture = picture
         self._video = video or deque(maxlen=0).extend
         self._workers = min(MAX_WORKERS, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(self._workers)
@@ -42,6 +50,7 @@ class FrameWriter:
         self._begun, self._seconds = time.perf_counter(), 0.0
         self._kept: list[tuple[Path, dict[str, float]]] = []  # files, and the metrics of what they show
         self._shown: tuple[str, ...] = ()
+        self._sharpness: list[float] = []  # in any order
         self._ended = False  # whether the thread has taken the last entry
 
     @property
@@ -51,10 +60,14 @@ class FrameWriter:
 
     def figures(self, folder: Path) -> dict[str, Any]:
         """views_seconds: from the start to the end of `finish`; held_out: the names of the pictures in a panel, from
-        left to right, and the files in a folder with their metrics."""
+        left to right, and the files in a folder with their metrics; sharpness: the mean of the views', see there."""
         files = [{"file": path.relative_to(folder).as_posix(), **metrics} for path, metrics in self._kept]
-        held_out = {"panel": list(self._shown), "views": files}
-        return {"views_seconds": round(self._seconds, 2), "held_out": held_out}
+        sharp = {"sharpness": round(fsum(self._sharpness) / len(self._sharpness), 4)} if self._sharpness else {}
+        return {
+            "views_seconds": round(self._seconds, 2),
+            **sharp,
+            "held_out": {"panel": list(self._shown), "views": files},
+        }
 
     def add(self, view: RenderedView, path: Path | None = None) -> None:
         """A view, and the PNG file for its panel, if it has one. Raises what an earlier frame, or the video, raised."""
@@ -67,7 +80,7 @@ class FrameWriter:
             self._thread.start()
         self._shown = view.shown
         self._kept += [] if path is None else [(path, view.metrics)]
-        self._arriving.put(self._pool.submit(_picture, view, path))
+        self._arriving.put(self._pool.submit(self._made, view, path))
 
     def add_all(self, render: Callable[[int], RenderedView], num: int) -> None:
         """Adds the frames 0 .. num-1 of a trajectory, renders them meanwhile and shows how far that is; then waits."""
@@ -121,9 +134,9 @@ class FrameWriter:
                 raise _DroppedError
             yield item.result()
 
-
-def _picture(view: RenderedView, path: Path | None) -> np.ndarray:
-    panel = view.panel
-    if path is not None:
-        write_png(path, panel)
-    return panel
+    def _made(self, view: RenderedView, path: Path | None) -> np.ndarray:
+        picture = self._picture(view)
+        self._sharpness += [] if view.sharpness is None else [view.sharpness]
+        if path is not None:
+            write_png(path, picture)
+        return picture

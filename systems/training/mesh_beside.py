@@ -33,6 +33,7 @@ class MeshBeside:
         from systems.export.exporter import PREVIEW_FACES, extract_mesh  # its import is slow, so not before training
 
         self.failure: ReconstructionError | None = None  # why there is no mesh
+        self.surface: Mesh | None = None  # the mesh in scene coordinates
         self._pool = ThreadPoolExecutor(1)
         self._model, self._shown, self._truth = model, shown, data.true_mesh
         try:
@@ -41,6 +42,7 @@ class MeshBeside:
         except ReconstructionError as error:
             self.failure = error
             return
+        self.surface = extracted.mesh
         self._written = self._pool.submit(extracted.write)
         self._compared = self._pool.submit(self._compare, stem.parent)
         self._small: Future[Mesh] = self._pool.submit(decimate, extracted.mesh, PREVIEW_FACES)

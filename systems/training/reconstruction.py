@@ -29,6 +29,7 @@ from systems.training import photographs
 from systems.training.data import Data
 from systems.training.frames import FrameWriter
 from systems.training.mesh_beside import MeshBeside
+from systems.training.orbit_video import frames_per_second, plan_orbit, write_orbit
 from systems.training.rendering import Renderer
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
@@ -207,12 +208,12 @@ class ReconstructionSystem(pl.LightningModule):
         told = self.save_dir / f"it{self.current_step}", self.data, partial(self.data.views, device=self.device)
         self.mesh = MeshBeside(self.model, self.experiment, *told, self.renderer.shown)
         self.failure = self.mesh.failure
-        self.writer = FrameWriter(None if self.data.orbit_views else self._write_video("test"))
+        self.writer = FrameWriter(self._write_video("test", len(self.data.views("test", self.device).image_names)))
 
     def on_predict_start(self) -> None:
         """As before every pass."""
         self._begin_pass()
-        self.writer = FrameWriter(self._write_video("orbit"))
+        self.writer = FrameWriter(self._write_video("predict", self.data.predicted_views))
 
     def _begin_pass(self) -> None:
         """Sets the model and the cameras to the current step; drops the results of an earlier pass."""
@@ -224,8 +225,9 @@ class ReconstructionSystem(pl.LightningModule):
     def _video(self, name: str) -> Path:
         return self.save_dir / f"it{self.current_step}-{name}.mp4"
 
-    def _write_video(self, name: str) -> Callable[[Iterator[np.ndarray]], None]:
-        return lambda frames: write_video(self._video(name), frames, self.experiment.export.video_fps)
+    def _write_video(self, name: str, num: int) -> Callable[[Iterator[np.ndarray]], None]:
+        fps = frames_per_second(num, self.experiment.export.video_fps)
+        return lambda frames: write_video(self._video(name), frames, fps)
 
     @contextmanager
     def passing(self) -> Iterator[None]:
@@ -255,7 +257,7 @@ class ReconstructionSystem(pl.LightningModule):
 
     def predict_step(self, batch: int, batch_idx: int) -> None:
         """Renders one frame of the orbit."""
-        self.writer.add(self.renderer.orbit(int(batch)), self._png("orbit", int(batch)))
+        self.writer.add(self.renderer.predicted(int(batch)), self._png("orbit", int(batch)))
 
     def _png(self, name: str, index: int) -> Path:
         return self.save_dir / f"it{self.current_step}-{name}" / f"{index:03d}.png"
@@ -277,10 +279,12 @@ class ReconstructionSystem(pl.LightningModule):
     def on_test_end(self) -> None:
         """Waits for the frames, the video and the mesh; writes the metrics into `report`."""
         (frames := self.writer).finish()
-        if self.data.orbit_views:
-            self.writer = FrameWriter(self._write_video("test"))
-            self.writer.add_all(self.renderer.orbit, self.data.orbit_views)
-        video = {"video": self._video("test").name}
+        clip = self._video("test").name
+        video = {"video": clip, "held_out_video": clip, "up": self.renderer.world_up}
+        plan = plan_orbit(self.data.orbit_views, self.renderer.size, self.device.type == "cuda")
+        write = plan and self._write_video("orbit", plan.frames)
+        if plan and write_orbit(write, plan, self.renderer, self.mesh.surface):
+            video["video"] = self._video("orbit").name
         self.report = self._mean_metrics("test") | video | frames.figures(self.save_dir)
         self.report["mesh"], compared, small = self.mesh.finish()
         if small is not None:
@@ -292,4 +296,4 @@ class ReconstructionSystem(pl.LightningModule):
     def on_predict_end(self) -> None:
         """Waits for the frames and the video of the orbit."""
         self.writer.finish()
-        self.report = {"views": self.writer.num_files, "video": self._video("orbit").name}
+        self.report = {"views": self.writer.num_files, "video": self._video("predict").name}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 
 from models.base import VolumeModel
@@ -35,9 +36,24 @@ class Renderer:
         seen = photographs.held_out_photometry(self.learned, self.data, split, self.device)
         return evaluate_view(self.model, batch, views.size(index), partial(views.rays, index), seen)
 
-    def orbit(self, index: int) -> RenderedView:
-        """A frame of the orbit, of the size of the first test view."""
-        rays_at, size = partial(self.data.orbit, index, self.device), self.data.views("test", self.device).size(0)
+    def predicted(self, index: int) -> RenderedView:
+        """A frame of the orbit of --predict, of the size of the first test view."""
+        return self.orbit(index, self.data.predicted_views, self.size)
+
+    @property
+    def world_up(self) -> list[float]:
+        """What is up in the user's coordinates, three numbers of a unit vector."""
+        up = self.data.world_from_scene[:3, :3] @ self.data.up
+        return ((up / np.linalg.norm(up)).round(6) + 0.0).tolist()  # no -0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the first test view."""
+        return self.data.views("test", self.device).size(0)
+
+    def orbit(self, index: int, num: int, size: tuple[int, int]) -> RenderedView:
+        """Frame `index` of an orbit of `num`, size = (W, H)."""
+        rays_at = partial(self.data.orbit, index, num, size, self.device)
         return render_view(self.model, rays_at, view_background(self.model.config, self.device), size, self.shown)
 
     @property

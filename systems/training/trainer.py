@@ -16,6 +16,7 @@ from systems.configs import Experiment
 from systems.runs import RunFolder, read_figures
 from systems.runs.loggers import Curves, Table
 from systems.runs.saving import ChecksummedCheckpointIO, DeferSignals, Saver
+from systems.runs.verdict import judge
 from systems.steps.ranks import SplitRays, environment_of
 from systems.training.callbacks import RandomState, TrainingClock
 from systems.training.devices import Devices
@@ -111,6 +112,7 @@ def write_metrics(
     clock = next(callback for callback in trainer.callbacks if isinstance(callback, TrainingClock))
     report = {**system.report, "steps": system.current_step}
     if mode == "train":
+        report |= {"train_views": len(system.data.views("train", system.device).image_names)}
         clock.stages.end("video")
         start = clock.stages.report(until="first_step")
         report |= {"train_seconds": round(clock.seconds, 2), "start_seconds": start}
@@ -119,6 +121,8 @@ def write_metrics(
     if earlier.get("steps") == report["steps"]:
         report, warned = earlier | report, dict.fromkeys([*earlier.get("warnings", []), *warned])
     report["warnings"] = list(warned)
+    if mode in ("train", "test"):
+        report["verdict"] = judge(report)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return {**report, "file": str(path)}

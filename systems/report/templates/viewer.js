@@ -1,5 +1,6 @@
 // Shows the packed meshes of a page. Drag or arrow keys turn, wheel or two fingers zoom, right drag or shift moves,
-// a double click goes back. All meshes of a page share one point of view, so that they can be compared.
+// a double click goes back. A finger scrolls the page until it has tapped the mesh, and the wheel until it is clicked;
+// a touch elsewhere lets go. All meshes of a page share one point of view, so that they can be compared.
 "use strict";
 (() => {
   const VERTEX = `#version 300 es
@@ -45,7 +46,7 @@
   const MODES = ["colour", "shape", "normals", "views"];
   const UPWARD = { z: [[1, 0, 0], [0, 0, 1], [0, -1, 0]], y: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]], "-z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]] };
-  const view = { rotation: null, zoom: 1, pan: [0, 0], mode: 0, up: "z" };
+  const view = { rotation: null, zoom: 1.2, pan: [0, 0], mode: 0, up: "z", data: null };
   const viewers = [];
   let waiting = false;
 
@@ -54,9 +55,17 @@
   const aboutX = (t) => [[1, 0, 0], [0, Math.cos(t), -Math.sin(t)], [0, Math.sin(t), Math.cos(t)]];
   const aboutY = (t) => [[Math.cos(t), 0, Math.sin(t)], [0, 1, 0], [-Math.sin(t), 0, Math.cos(t)]];
 
+  // The rotation that takes a unit direction to y, without turning more than it must.
+  function upright([x, y, z]) {
+    if (y < -0.999999) return [[1, 0, 0], [0, -1, 0], [0, 0, -1]];
+    const k = 1 / (1 + y);
+    return [[1 - x * x * k, -x, -x * z * k], [x, y, z], [-x * z * k, -z, 1 - z * z * k]];
+  }
+
   function reset() {
-    view.rotation = multiply(aboutX(0.35), multiply(aboutY(-0.6), UPWARD[view.up]));
-    view.zoom = 1;
+    const known = view.up === "data" ? upright(view.data) : UPWARD[view.up];
+    view.rotation = multiply(aboutX(0.35), multiply(aboutY(-0.6), known));
+    view.zoom = 1.2;
     view.pan = [0, 0];
     redraw();
   }
@@ -145,9 +154,17 @@
     };
   }
 
-  function listen(canvas) {
+  function listen(figure, canvas) {
     const held = new Map();
+    let tapped = 0;  // when a finger went down that may be a tap
+    const give = (own) => figure.classList.toggle("held", own);
+    document.addEventListener("pointerdown", (event) => { if (!figure.contains(event.target)) give(false); });
+    canvas.addEventListener("click", () => { if (performance.now() - tapped < 500) give(true); });
     canvas.addEventListener("pointerdown", (event) => {
+      if (event.pointerType === "touch" && !figure.classList.contains("held")) {  // it scrolls the page
+        tapped = performance.now();
+        return;
+      }
       canvas.setPointerCapture(event.pointerId);
       held.set(event.pointerId, [event.clientX, event.clientY]);
     });
@@ -170,6 +187,7 @@
       held.set(event.pointerId, now);
     });
     canvas.addEventListener("wheel", (event) => {
+      if (document.activeElement !== canvas) return;  // it scrolls the page
       event.preventDefault();
       enlarge(Math.exp(-0.0012 * event.deltaY));
     }, { passive: false });
@@ -192,23 +210,29 @@
       return;
     }
     const mesh = JSON.parse(figure.querySelector("script").textContent);
+    if (mesh.up && !view.data) [view.data, view.up] = [mesh.up, "data"];
     viewers.push(prepare(canvas, gl, mesh));
-    listen(canvas);
+    listen(figure, canvas);
     figure.querySelector(".modes").addEventListener("click", (event) => {
       const { mode, up } = event.target.dataset;
       if (mode !== undefined) {
         view.mode = MODES.indexOf(mode);
         redraw();
       } else if (up !== undefined) {
-        const names = Object.keys(UPWARD);
+        const names = [...(view.data ? ["data"] : []), ...Object.keys(UPWARD)];
         view.up = names[(names.indexOf(view.up) + 1) % names.length];
-        document.querySelectorAll("[data-up]").forEach((button) => { button.textContent = `up: ${view.up}`; });
+        name();
         reset();
       }
     });
     new ResizeObserver(redraw).observe(canvas);
   }
 
+  function name() {
+    document.querySelectorAll("[data-up]").forEach((button) => { button.textContent = `up: ${view.up}`; });
+  }
+
   document.querySelectorAll("figure.mesh").forEach(start);
+  name();
   reset();
 })();

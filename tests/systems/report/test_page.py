@@ -10,6 +10,7 @@ import pytest
 from finished_run import SIZE, write_finished_run
 
 from systems.configs import read_experiment
+from systems.report.metric_labels import figure_text
 from systems.report.page import leave_report, training_plots, write_report
 from systems.report.pictures import FULL_SCALE, choose_views, error_image, picture_uri, read_held_out, video_uri
 from systems.report.results import RunResults, read_curves, read_results
@@ -29,6 +30,7 @@ def report_of(run: Path) -> str:
 def outside(page: str) -> list[str]:
     """What a page would load, or run, from elsewhere."""
     found = [uri for uri in re.findall(r"(?:src|href)\s*=\s*[\"']?([^\"'\s>]*)", page) if not uri.startswith("data:")]
+    found = [uri for uri in found if not re.search(rf'<a href="{re.escape(uri)}" download>', page) or ":" in uri]
     found += re.findall(r"url\(|@import|<link|<iframe|\bfetch\(|XMLHttpRequest|WebSocket|\bimport\(|https?://", page)
     return found
 
@@ -43,6 +45,63 @@ def test_a_report_holds_the_results(tmp_path):
     packed = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)[1])
     assert (packed["faces"], packed["faces_of_file"]) == (320, 320)
     assert len(page) < 200_000
+
+
+def test_the_best_comes_first_and_every_file_can_be_had(tmp_path):
+    run = write_finished_run(tmp_path / "cow" / "a@1")
+    (run / "save" / "it9-a b&c.glb").write_bytes(b"x" * 3000)
+    page = report_of(run)
+    names = "it9-a%20b%26c.glb", "it9-mc8.ply", "it9-test.mp4", "metrics.json"
+    places = [page.index(f'<a href="{name}" download>') for name in names]
+    assert places == sorted(places)
+    assert page.count(" download>") == len(names)
+    assert "3 KiB" in page
+    order = (
+        "<canvas",
+        "<video",
+        'class="verdict fair"',
+        "held-out views differ",
+        "PSNR is in decibels",
+        "Held-out views",
+    )
+    assert [page.index(text) for text in order] == sorted(page.index(text) for text in order)
+
+
+def test_the_mesh_stands_as_the_data_does(tmp_path):
+    packed = [
+        json.loads(re.search(r'<script type="application/json">(.*?)</script>', report_of(run), re.DOTALL)[1])
+        for run in (
+            write_finished_run(tmp_path / "cow" / "a@1", up=[0.0, -1.0, 0.0]),
+            write_finished_run(tmp_path / "cow" / "b@2"),
+        )
+    ]
+    assert [mesh["up"] for mesh in packed] == [[0.0, -1.0, 0.0], None]
+
+
+def test_a_single_point_of_a_curve_is_marked(tmp_path):
+    page = report_of(write_finished_run(tmp_path / "cow" / "a@1"))
+    assert page.count("<circle") == 1  # the PSNR in validation
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (66612, "66\u202f612"),
+        (32.831, "32.8"),
+        (0.96537, "0.965"),
+        (1234.56, "1\u202f230"),
+        (2.0, "2"),
+        (True, "yes"),
+        (False, "no"),
+        (0.00318, "0.00318"),
+        (float("nan"), "nan"),
+        ("cpu", "cpu"),
+        (None, "null"),
+        (-1500, "-1\u202f500"),
+    ],
+)
+def test_figures_have_three_digits_and_separators(value, text):
+    assert figure_text(value) == text
 
 
 def test_what_users_write_is_escaped_and_nothing_is_loaded(tmp_path):

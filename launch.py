@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from datasets.scene import EarlyScenes, Scene
 from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
+from systems.runs.closing_lines import summarise
 from systems.runs.command_line import MODES, parse_args
 from systems.runs.listing import list_components
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.new_folder import own_folder
 from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
 from systems.runs.resuming import Start, check_steps_left, config_paths, find_start, going_on_told, place_run
-from systems.runs.verdict import in_one_line
 from utils import registry
 from utils.config import schema
 from utils.config.sources import Source
@@ -31,7 +31,6 @@ from utils.packages import require
 from utils.platforms import print_utf8
 from utils.stages import Stages
 from utils.terminal.at_work import at_work
-from utils.terminal.eta import format_duration
 from utils.terminal.log_lines import warnings_logged
 
 if TYPE_CHECKING:
@@ -228,34 +227,6 @@ def perform(
     if system.failure is not None:
         raise system.failure
     return report
-
-
-def summarise(report: dict[str, Any], seconds: float, trained: bool) -> str:
-    """What was made in so many seconds and where it lies, in five lines at most.
-
-    trained: whether it was now; a report of --test keeps the time of an earlier training."""
-    folder, figures = Path(report["file"]).parent, [f"done in {format_duration(seconds)}"]
-    figures += [f"training {format_duration(report['train_seconds'])}"] if trained and "train_seconds" in report else []
-    figures += [f"{name} {report[name]:.4g}" for name in ("psnr", "ssim") if name in report]
-    if "peak_gpu_memory_mib" in report:
-        figures.append(f"GPU memory {report['peak_gpu_memory_mib'] / 1024:.1f} GiB at most")
-    if "mesh_against_gt" in report:
-        found = report["mesh_against_gt"]
-        figures.append(
-            f"chamfer {found['chamfer']:.4g} ({found['chamfer_permille']:.4g} per mille of the true mesh's diagonal), "
-            f"F-score {found['fscore_0.5pct']:.4f} at 0.5 %, {found['fscore_1pct']:.4f} at 1 %"
-        )
-    lines = [", ".join(figures)]
-    if files := report.get("mesh", {}).get("files"):
-        together = [*files, *report["mesh"].get("beside", ()), *report["mesh"].get("lods", ())]
-        lines.append(f"mesh:    {', '.join([str(folder / together[0]), *together[1:]])}")
-    lines += [f"video:   {folder / report['video']}"] if "video" in report else []
-    lines += [f"verdict: {in_one_line(report['verdict'])}"] if "verdict" in report else []
-    if "page" in report:
-        lines.append(f"report:  {folder / report['page']}, {Path(report['file']).name}")
-    else:
-        lines.append(f"metrics: {report['file']}")
-    return "\n".join(lines)
 
 
 def set_up_logging(verbose: bool) -> None:

@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from systems.configs import Experiment
 from systems.runs import RunFolder
 from utils.config import schema
-from utils.config.compose import COUNTS_IN_FOLDER, collect, resolve
+from utils.config.compose import collect, resolve
+from utils.config.resolvers import COUNTS_IN_FOLDER
 from utils.config.difference import disagreements, flatten, describe_changes
 from utils.config.sources import Source, plain
 from utils.config.text import as_yaml

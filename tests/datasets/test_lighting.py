@@ -10,7 +10,7 @@ from scenes_on_disk import random_image, ring_of_cameras, write_colmap
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.lighting import LIGHTING_FILE, Lighting, read_lightings, write_lightings
 from datasets.sampler import RaySampler
-from utils.config.compose import count_lightings
+from utils.config.resolvers import count_lightings
 from utils.errors import DataError
 
 

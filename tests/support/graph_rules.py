@@ -69,4 +69,4 @@ def asked(config: str) -> Counter[tuple[str, str]]:
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        print(json.dumps([name, sorted(asked(name))]))
+        sys.stdout.write(json.dumps([name, sorted(asked(name))]) + "\n")

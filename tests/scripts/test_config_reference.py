@@ -15,7 +15,7 @@ from scripts import config_reference
 from scripts.config_reference import KeyRow, comments, document, functions, keys_of_kinds, rows
 from systems.configs import read_experiment
 from utils import registry
-from utils.config import compose, schema
+from utils.config import resolvers, schema
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = {"root_dir": "photos", "loss": {}}  # values for keys that have no default
@@ -103,8 +103,8 @@ def test_functions_are_found_with_all_their_names():
 
 
 def test_every_resolver_has_an_example():
-    registered = re.findall(r'register_resolver\("(\w+)"', Path(compose.__file__).read_text(encoding="utf-8"))
-    assert set(config_reference.RESOLVERS) == {*compose._ARITHMETIC, *registered}
+    registered = re.findall(r'register_resolver\("(\w+)"', Path(resolvers.__file__).read_text(encoding="utf-8"))
+    assert set(config_reference.RESOLVERS) == {*resolvers._ARITHMETIC, *registered}
 
 
 @dataclass(frozen=True)

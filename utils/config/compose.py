@@ -4,7 +4,6 @@ Files merge left to right; `defaults: [base/neus, base/dtu]` names files (withou
 itself, sought beside it and then in `configs/`; a name may be computed, then from the keys that all other files and the
 command line set, and is left out where it comes to null. Interpolations are OmegaConf's, plus the resolvers below."""
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -22,9 +21,6 @@ from utils.config.text_keys import IsText, IsTextAt, overrides_of, text_as_writt
 from utils.errors import ConfigError
 from utils.registry import ROOT, nearest
 from utils.terminal.typed_paths import typed_path
-
-log = logging.getLogger(__name__)
-
 
 Keys = Callable[[], DictConfig]  # reads them only if it is called
 MAX_VALUES = 100_000  # of a YAML file, once its anchors are written out

@@ -35,7 +35,11 @@ class _Uncompiled:
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step of all; tables of a grid move where they have a gradient."""
+        """One step of all, after the closure, if one is given; tables of a grid move where they have a gradient."""
+        found = None
+        if closure is not None:
+            with torch.enable_grad():
+                found = closure()
         tables = [
             (parameter, parameter.grad, group)
             for group in self.param_groups
@@ -44,7 +48,7 @@ class _Uncompiled:
         ]
         for parameter, *_ in tables:
             parameter.grad = None
-        found = self._whole_step(closure)
+        self._whole_step()
         for parameter, gradient, group in tables:
             parameter.grad = gradient
             self._step_in_part(parameter, gradient, group)

@@ -86,3 +86,32 @@ def test_a_resumed_optimiser_has_the_settings_of_the_config(after: OptimizerConf
     for own, other in zip(optimizer.param_groups, twin.param_groups, strict=True):
         assert own["lr"] == 0.25 * own["initial_lr"]
         assert torch.equal(own["params"][0], other["params"][0])
+
+
+@pytest.mark.parametrize("as_closure", [True, False])
+def test_a_table_is_stepped_once_with_the_gradient_of_this_step(as_closure: bool) -> None:
+    """Lightning gives the backward pass as a closure; the gradients of the step before are there until then."""
+    table, other, twin = (torch.nn.Parameter(torch.ones(6, 2)) for _ in range(3))
+    table.in_part = True
+    optimizer = build_optimizer(SystemConfig(LossConfig({}), OptimizerConfig()), {"geometry": [table, other]})
+    whole = build_optimizer(SystemConfig(LossConfig({}), OptimizerConfig()), {"geometry": [twin]})
+    for step in range(1, 5):
+        gradient = torch.full((6, 2), (-1.0) ** step * step)
+
+        def backward(gradient: torch.Tensor = gradient) -> float:
+            table.grad, other.grad = gradient.clone(), gradient.clone()
+            return 7.0
+
+        if as_closure:
+            assert optimizer.step(backward) == 7.0
+        else:
+            backward()
+            assert optimizer.step() is None
+        twin.grad = gradient
+        whole.step()
+        torch.testing.assert_close(table, twin)
+        torch.testing.assert_close(other, twin)
+    table.grad, other.grad, before = torch.zeros_like(table), torch.zeros_like(other), table.detach().clone()
+    optimizer.step()
+    assert torch.equal(table, before)
+    assert not torch.equal(other, before)

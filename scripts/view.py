@@ -13,9 +13,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import checkpoints_beside, find_checkpoint, run_of
+from systems.runs.command_line import check_gpu
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
 from utils.errors import CheckpointError
+
+log = logging.getLogger("photosurf")
 
 
 def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> int:
@@ -36,6 +39,7 @@ def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> 
     )
     args = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    log.setLevel(logging.INFO)
     try:
         return exit_code_of(lambda: view(args, stop or threading.Event()))
     except KeyboardInterrupt:
@@ -50,6 +54,8 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
         raise CheckpointError(f"{args.run}: expected config/parsed.yaml beside it, found none. Give a run's folder.")
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, args.overrides))
+    check_gpu(args.gpu)
+    log.info("%s: %s is opened, which takes some seconds", run.path, checkpoint.name)
     from utils.imports import import_lightning
 
     import_lightning()  # before all that imports it

@@ -51,12 +51,8 @@ def prepare_parser() -> argparse.ArgumentParser:
         default="shared",
         help="whether images of one size and, by EXIF data, of one lens and zoom share a camera (default: shared)",
     )
-    parser.add_argument(
-        "--camera-model",
-        default="SIMPLE_RADIAL",
-        metavar="MODEL",
-        help=f"camera model of COLMAP, one of {', '.join(CAMERA_MODELS)} (default: SIMPLE_RADIAL)",
-    )
+    told = f"camera model of COLMAP, one of {', '.join(CAMERA_MODELS)} (default: SIMPLE_RADIAL)"
+    parser.add_argument("--camera-model", default="SIMPLE_RADIAL", metavar="MODEL", help=told)
     parser.add_argument(
         "--setup",
         choices=("auto", "handheld", "turntable"),

@@ -39,7 +39,7 @@ Several `--config` files merge left to right, then `key=value` of the command li
 `defaults: [base/trainer, base/neus]` names files that come before it, sought beside it and in `configs/`; a name may be
 computed from keys (see [Arithmetic](#arithmetic)), and none is taken where that comes to null. `???` stands for a value
 that must still be given, `${model.radius}` for the value of another key. A key that is not listed here is refused.
-`python launch.py --config YAML --dump` prints what comes out; `--list` names the files of all components."""
+`python launch.py --config neus-demo --dump` prints what comes out; `--list` names the files of all components."""
 WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text", NoneType: "`null`"}
 WORDS |= {
     LossConfig: "[losses](#loss)",

@@ -178,53 +178,71 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def evaluate_parser() -> argparse.ArgumentParser:
-    """The flags of the command line."""
-    parser, usual = make_parser(__doc__), Comparison()
-    common = PathParser(add_help=False)
-    common.add_argument("--out", metavar="JSON", help="file for all metrics; - prints them instead of the table")
-    common.add_argument("--seed", type=int, default=usual.seed, help="seed of the random sample points (default: 0)")
-    common.add_argument("--verbose", action="store_true", help="print tracebacks with errors")
-    kinds = parser.add_subparsers(dest="kind", required=True)
+def _add_kind(kinds: Any, common: PathParser, name: str, what: str, words: str) -> PathParser:
+    """The parser of a kind of evaluation: it measures `what`, for example with these words behind it."""
+    doc = f"Measures {what}.\n\nExample: python scripts/evaluate.py {name} {words}"
+    form = argparse.RawDescriptionHelpFormatter
+    return kinds.add_parser(name, parents=[common], help=what, description=doc, formatter_class=form)
 
-    mesh = kinds.add_parser("mesh", parents=[common], help="a mesh against the true one, in the same frame and unit")
-    mesh.add_argument("--pred", type=Path, required=True, metavar="MESH", help="mesh, or the folder of a run")
-    mesh.add_argument("--gt", type=Path, required=True, nargs="+", metavar="MESH", help="the true mesh, or its parts")
-    mesh.add_argument("--unit-scale", action="store_true", help="give distances as shares of the true box's diagonal")
-    mesh.add_argument(
-        "--pred-transform", type=Path, metavar="T", help="4x4 matrix applied to the prediction; of .npz its scale_mat_0"
-    )
-    mesh.add_argument("--bbox", type=float, nargs=6, metavar="X", help="x0 y0 z0 x1 y1 z1: only this box counts")
-    mesh.add_argument(
-        "--cameras", type=Path, metavar="FILE", help="transforms*.json or .npz: only what these cameras see counts"
-    )
-    mesh.add_argument(
-        "--mask-cull", choices=("any", "all", "none"), default="any", help="which masks must contain a point"
-    )
-    mesh.add_argument("--mask-grow", type=int, default=3, metavar="PIXELS", help="widen masks by this (default: 3)")
-    mesh.add_argument("--cull-hidden-pred", action="store_true", help="ignore what the prediction itself hides")
-    mesh.add_argument(
-        "--samples", type=int, default=usual.samples, help=f"sample points on each mesh (default: {usual.samples})"
-    )
-    mesh.add_argument(
-        *("--dense",), type=int, default=usual.dense, metavar="K",
-        help=f"measure distances to K times as many points (default: {usual.dense})",
-    )  # fmt: skip
+
+def _add_mesh(kinds: Any, common: PathParser) -> None:
+    usual, words = Comparison(), "--pred exp/neus-demo/first@DATE --gt load/spot/gt_mesh.ply"
+    mesh = _add_kind(kinds, common, "mesh", "a mesh against the true one, in the same frame and unit", words)
     mesh.set_defaults(evaluate=evaluate_mesh)
+    add = mesh.add_argument
+    add("--pred", type=Path, required=True, metavar="MESH", help="the mesh to measure, or the folder of a run")
+    add("--gt", type=Path, required=True, nargs="+", metavar="MESH", help="the true mesh, or its parts")
+    add("--unit-scale", action="store_true", help="give distances as shares of the true box's diagonal")
+    told = "file with a 4x4 matrix that moves the prediction; of an .npz its scale_mat_0"
+    add("--pred-transform", type=Path, metavar="T", help=told)
+    add("--bbox", type=float, nargs=6, metavar="X", help="x0 y0 z0 x1 y1 z1: only this box counts")
+    told = "transforms*.json or .npz: only what these cameras see counts"
+    add("--cameras", type=Path, metavar="FILE", help=told)
+    told = "which of the masks must contain a predicted point for it to count (default: any)"
+    add("--mask-cull", choices=("any", "all", "none"), default="any", help=told)
+    told = "widen the masks by so many pixels (default: 3)"
+    add("--mask-grow", type=int, default=3, metavar="PIXELS", help=told)
+    told = "leave out what the prediction itself hides from all cameras"
+    add("--cull-hidden-pred", action="store_true", help=told)
+    told = f"sample points on each mesh (default: {usual.samples})"
+    add("--samples", type=int, default=usual.samples, metavar="N", help=told)
+    told = f"measure distances to K times as many points (default: {usual.dense})"
+    add("--dense", type=int, default=usual.dense, metavar="K", help=told)
 
-    dtu = kinds.add_parser("dtu", parents=[common], help="meshes of DTU scans, by their benchmark's protocol")
+
+def _add_dtu(kinds: Any, common: PathParser) -> None:
+    words = "--pred exp/neus-dtu/first@DATE --scan 65 --gt DTU_TRUTH"
+    dtu = _add_kind(kinds, common, "dtu", "meshes of DTU scans, by their benchmark's protocol", words)
+    dtu.set_defaults(evaluate=evaluate_dtu)
     dtu.add_argument("--pred", type=Path, metavar="MESH", help="mesh in mm, or the folder of a run")
     dtu.add_argument("--scan", type=int, metavar="N", help="number of the scan")
     dtu.add_argument("--runs", nargs="+", metavar="N=MESH", help="several scans, in place of --pred and --scan")
     dtu.add_argument("--gt", type=Path, required=True, metavar="FOLDER", help="folder with Points/stl and ObsMask")
-    dtu.set_defaults(evaluate=evaluate_dtu)
 
-    images = kinds.add_parser("images", parents=[common], help="renderings against photographs of the same names")
-    images.add_argument("--pred", type=Path, required=True, metavar="FOLDER", help="folder of renderings")
-    images.add_argument("--gt", type=Path, required=True, metavar="FOLDER", help="folder of photographs")
-    images.add_argument("--background", choices=("white", "black"), default="white", help="behind transparent pixels")
-    images.add_argument("--lpips-net", choices=("vgg", "alex"), default="vgg", help="network of LPIPS (default: vgg)")
+
+def _add_images(kinds: Any, common: PathParser) -> None:
+    words = "--pred renderings/ --gt photographs/"
+    images = _add_kind(kinds, common, "images", "renderings against photographs of the same names", words)
     images.set_defaults(evaluate=evaluate_images)
+    add = images.add_argument
+    add("--pred", type=Path, required=True, metavar="FOLDER", help="folder of renderings")
+    add("--gt", type=Path, required=True, metavar="FOLDER", help="folder of photographs")
+    told = "what is seen behind transparent pixels (default: white)"
+    add("--background", choices=("white", "black"), default="white", help=told)
+    add("--lpips-net", choices=("vgg", "alex"), default="vgg", help="network of LPIPS (default: vgg)")
+
+
+def evaluate_parser() -> argparse.ArgumentParser:
+    """The flags of the command line."""
+    parser = make_parser(__doc__)
+    common = PathParser(add_help=False)
+    common.add_argument("--out", metavar="JSON", help="file for all metrics; - prints them instead of the table")
+    told = "seed of the random sample points (default: 0)"
+    common.add_argument("--seed", type=int, default=Comparison().seed, help=told)
+    common.add_argument("--verbose", action="store_true", help="print tracebacks with errors")
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for add in (_add_mesh, _add_dtu, _add_images):
+        add(kinds, common)
     return parser
 
 

@@ -37,9 +37,14 @@ def prepare_parser() -> argparse.ArgumentParser:
         help="a video, or a folder of photos; several are series of one object that was moved in between",
     )  # fmt: skip
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for the dataset; it may exist already")
-    parser.add_argument("--frames", type=int, help="the most frames to take from a video (default: 120)")
     parser.add_argument(
-        "--max-side", type=int, default=1600, help="pixels; larger images are downscaled (default: 1600)"
+        "--frames", type=int, help="the most frames to take from a video (default: 120); photos are all used"
+    )
+    parser.add_argument(
+        "--max-side",
+        type=int,
+        default=1600,
+        help="longest side in pixels; larger images are made smaller (default: 1600)",
     )
     parser.add_argument(
         "--camera",
@@ -47,12 +52,8 @@ def prepare_parser() -> argparse.ArgumentParser:
         default="shared",
         help="whether images of one size and, by EXIF data, of one lens and zoom share a camera (default: shared)",
     )
-    parser.add_argument(
-        "--camera-model",
-        default="SIMPLE_RADIAL",
-        metavar="MODEL",
-        help=f"camera model of COLMAP, one of {', '.join(CAMERA_MODELS)} (default: SIMPLE_RADIAL)",
-    )
+    told = f"camera model of COLMAP, one of {', '.join(CAMERA_MODELS)} (default: SIMPLE_RADIAL)"
+    parser.add_argument("--camera-model", default="SIMPLE_RADIAL", metavar="MODEL", help=told)
     parser.add_argument(
         "--setup",
         choices=("auto", "handheld", "turntable"),
@@ -70,7 +71,7 @@ def prepare_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--roi",
         metavar="X,Y,Z,RADIUS",
-        help="sphere around the object, in the coordinates of sparse_points.ply (default: estimated)",
+        help="the sphere around the object, in the coordinates of sparse_points.ply (default: estimated)",
     )
     parser.add_argument(
         "--masks",

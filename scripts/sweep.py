@@ -104,6 +104,7 @@ def plan_and_run(args: argparse.Namespace) -> int:
             raise InputError(f"--{flag} {value}: expected {low} or more. Leave it out for the default.")
     sweep = read_sweep(args.sweep)
     sweep = replace(sweep, name=args.name) if args.name is not None else sweep
+    log.info("%s: read, its tasks are planned", sweep.name)
     return run_sweep(sweep, make_tasks(sweep, args.overrides, args.exp_dir), args)
 
 

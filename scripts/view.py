@@ -13,14 +13,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import checkpoints_beside, trained_run
+from systems.runs.command_line import check_gpu
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
+
+log = logging.getLogger("photosurf")
 
 
 def main(argv: list[str] | None = None, stop: threading.Event | None = None) -> int:
     """Runs the command line until Ctrl-C, or until `stop` is set; returns the exit code, 2 for bad input."""
     args = view_parser().parse_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    log.setLevel(logging.INFO)
     try:
         return exit_code_of(lambda: view(args, stop or threading.Event()))
     except KeyboardInterrupt:
@@ -51,6 +55,8 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     checkpoint, run = trained_run(args.run)
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, args.overrides))
+    check_gpu(args.gpu)
+    log.info("%s: %s is opened, which takes some seconds", run.path, checkpoint.name)
     from utils.imports import import_lightning
 
     import_lightning()  # before all that imports it

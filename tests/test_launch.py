@@ -232,6 +232,12 @@ def test_a_run_that_is_done_says_so(checkpoint: tuple, capsys: pytest.CaptureFix
     assert "nothing is left to train" in refused(capsys, tmp_path, *argv)
 
 
+def test_the_last_lines_name_a_training_only_where_there_was_one() -> None:
+    report = {"file": "exp/a/save/metrics.json", "train_seconds": 76.0}
+    assert launch.summarise(report, 90.0, True).startswith("done in 1 min 30 s, training 1 min 16 s\n")
+    assert launch.summarise(report, 20.0, False).startswith("done in 20 s\n")
+
+
 def test_checkpoints_hold_no_code(checkpoint: tuple) -> None:
     assert torch.load(checkpoint[0], weights_only=True)["global_step"] == 2
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from utils.mesh import Mesh
 from utils.mesh.decimation import decimate
@@ -33,6 +32,8 @@ def pack_mesh(mesh: Mesh, max_faces: int) -> dict[str, Any]:
     size = float(extent.max())
     nearest = np.arange(len(mesh.vertices))
     if small is not mesh:
+        from scipy.spatial import cKDTree  # half a second, which a sweep that plans does not need
+
         tree = cKDTree(mesh.vertices, compact_nodes=False, balanced_tree=False)  # asked once: built quickly
         nearest = tree.query(small.vertices, workers=-1)[1]
     normals = vertex_normals(mesh) if mesh.normals is None else mesh.normals

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from utils.terminal.at_work import heard
+from utils.terminal.at_work import at_work, heard
 from utils.terminal.eta import EtaEstimator, format_duration
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,7 @@ class ProgressDisplay(Callback):
         self._eta, self._rate, self._measured = EtaEstimator(first, last, self._begun, every), RecentRate(), self._begun
         self._is_bar = sys.stderr.isatty()
         self._show = self._open.enter_context((bar if self._is_bar else lines)(unit, first, last))
+        self._open.enter_context(at_work("training" if unit == "step" else "views", named=True))  # where one takes long
 
     def _advance(self, step: int, shown: dict[str, float], measured: bool = True) -> None:
         now, self._step = self._now(), step

@@ -27,6 +27,19 @@ def test_help_opens_with_a_sentence_and_shows_an_example(name: str, capsys: pyte
     assert f"\nExample: python scripts/{name}.py" in f"\n{importlib.import_module(f'scripts.{name}').__doc__}"
 
 
+@pytest.mark.parametrize("kind", ["mesh", "dtu", "images"])
+def test_help_of_each_evaluation_shows_an_example(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        importlib.import_module("scripts.evaluate").main([kind, "--help"])
+    assert f"\nExample: python scripts/evaluate.py {kind} --pred " in capsys.readouterr().out
+
+
+def test_help_of_launch_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        importlib.import_module("launch").main(["--help"])
+    assert "\nExamples:\n  python launch.py --config " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_an_unknown_flag_ends_with_exit_code_two(name: str) -> None:
     with pytest.raises(SystemExit) as ended:

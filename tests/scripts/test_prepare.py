@@ -16,7 +16,7 @@ from datasets.geometry.agreement import agreement
 from datasets.lighting import read_lightings
 from datasets.poses import look_at
 from scripts.compare_cameras import main as compare
-from scripts.prepare import main
+from scripts.prepare import closing_lines, main
 from utils.images import read_image, write_jpeg
 from utils.video import write_video
 
@@ -68,6 +68,18 @@ def test_the_report_says_what_was_found(clip):
     assert 3 <= poses["sectors"] <= 6  # 120 degrees
     assert 20.0 < poses["elevation_degrees"][0] < poses["elevation_degrees"][1] < 45.0
     assert report["region"]["points_inside"] > 50
+
+
+def test_the_end_names_what_to_look_at_and_the_config_for_this_machine(clip, monkeypatch):
+    shown, command = closing_lines(clip[1]).splitlines()
+    assert shown.startswith(f"look at: {clip[1] / 'region.png'} (the region that is reconstructed)")
+    assert (f"{clip[1] / 'masks.png'} (the masks)" in shown) == (clip[1] / "masks.png").is_file()
+    for has_gpu, config in ((False, "neus-capture-cpu"), (True, "neus-capture")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda has_gpu=has_gpu: has_gpu)
+        command = closing_lines(clip[1]).splitlines()[-1]
+        assert (
+            command == f"train with: python launch.py --config configs/{config}.yaml --train dataset.root_dir={clip[1]}"
+        )
 
 
 def test_other_layouts_are_filled(clip):

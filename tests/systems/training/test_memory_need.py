@@ -4,13 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from counted_memory import CountedBytes
+from sphere_scene import write_sphere_scene
 
+import launch
 from systems.configs import Experiment, read_experiment
-from systems.training.memory_need import MESH_MIB, PARAMETER_BYTES, memory_need
+from systems.training.memory_need import MESH_MIB, PARAMETER_BYTES, RUNTIME, memory_need
 from utils import registry
 from utils.registry import ROOT
 
@@ -110,3 +113,26 @@ def test_the_mesh_holds_what_was_measured() -> None:
     result = json.loads((ROOT / "benchmarks/results/export.json").read_text(encoding="utf-8"))
     measured = {row["resolution"]: row["peak_gpu_memory_mib"] for row in result["meshes"]}
     assert {size: pytest.approx(mib, rel=0.02) for size, mib in measured.items()} == MESH_MIB
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("config", ["neus-blender", "neus-demo"])
+def test_a_run_stays_within_six_gigabytes(config: str, tmp_path: Path) -> None:
+    """The allocator is told of 6 GB less what CUDA takes; nothing is halved in training, and the mesh is there."""
+    root = write_sphere_scene(tmp_path / "scene")
+    device, whole = torch.device("cuda", 0), torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    held = torch.cuda.memory_reserved(device)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (6e9 - RUNTIME + held) / whole), device)
+    argv = ["--config", f"configs/{config}.yaml"]
+    folders = ["--exp_dir", str(tmp_path / "exp"), "--runs_dir", str(tmp_path / "runs")]
+    few = ["dataset.scene=x", f"dataset.root_dir={root}", "trainer.max_steps=40", "system.warmup_steps=10"]
+    try:
+        assert launch.main([*argv, "--train", "--gpu", "0", *folders, *few]) == 0
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+    metrics = json.loads(next(tmp_path.glob("exp/*/*/save/metrics.json")).read_text(encoding="utf-8"))
+    assert not [line for line in metrics["warnings"] if "out of memory" in line]
+    assert torch.cuda.max_memory_reserved(device) <= 6e9 - RUNTIME + held

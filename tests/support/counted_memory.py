@@ -61,4 +61,4 @@ def step_bytes(experiment: Experiment) -> int:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(json.dumps({name: step_bytes(read_experiment(*asked)) for name, asked in json.load(sys.stdin).items()}))
+    json.dump({name: step_bytes(read_experiment(*asked)) for name, asked in json.load(sys.stdin).items()}, sys.stdout)

@@ -2,7 +2,8 @@
 
     python -m benchmarks.cards.estimate
 
-The model is models/ops/roofline.py, what a training's steps do systems/training/duration.py."""
+The model is models/ops/roofline.py, what a training's steps do systems/training/duration.py, and what a run holds
+systems/training/memory_need.py."""
 
 from functools import cache
 
@@ -11,11 +12,20 @@ from benchmarks.tables import number
 from models.ops.roofline import CARDS, Specs
 from systems.configs import Experiment, read_experiment
 from systems.training.duration import step_milliseconds
+from systems.training.memory_need import memory_need
 
 TRAININGS = {  # name: files of configs, and overrides; data need not be there
     "neus-blender": (["neus-blender"], ["dataset.scene=lego"]),
     "nerf-blender": (["nerf-blender"], ["dataset.scene=lego"]),
     "neus-capture": (["neus-capture", "base/object-alone"], ["dataset.root_dir=CAPTURE"]),  # with masks
+}
+HELD = {  # as TRAININGS, with the photographs of a usual set: how many, width, height
+    "`neus-blender`": (["neus-blender"], (100, 800, 800)),
+    "`neus-dtu`": (["neus-dtu"], (49, 1600, 1200)),
+    "`neus-capture`, masks": (["neus-capture", "base/object-alone"], (80, 1200, 900)),
+    "`neus-capture`, whole scene": (["neus-capture", "base/whole-scene"], (80, 1200, 900)),
+    "`nerf-colmap`": (["nerf-colmap"], (80, 1200, 900)),
+    "`neuralangelo-dtu-wmask`": (["neuralangelo-dtu-wmask"], (49, 800, 600)),
 }
 README_CARDS = ("T4", "RTX 3060", "RTX 3090", "RTX 4060", "RTX 4090", "RTX 5090", "A100 (40 GB)")
 
@@ -57,9 +67,22 @@ def readme_table() -> list[str]:
     return lines
 
 
+def memory_table() -> list[str]:
+    """Lines of Markdown: gigabytes of runs, as shipped and with quality/high."""
+    lines = ["| GB, **estimated** | as shipped | `quality/high` |", "| --- | ---: | ---: |"]
+    for name, (files, photographs) in HELD.items():
+        cells = []
+        for more in ([], ["quality/high"]):
+            configs = [f"configs/{file}.yaml" for file in (*files, *more)]
+            need = memory_need(read_experiment(configs, ["dataset.scene=x", "dataset.root_dir=x"]), photographs)
+            cells.append(f"{need.whole / 1e9:.1f}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
 def work(argv: list[str]) -> None:
     """Prints the estimates."""
-    print("estimated, not measured:", *table(), "", *readme_table(), sep="\n")
+    print("estimated, not measured:", *table(), "", *readme_table(), "", *memory_table(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from utils.registry import ROOT
 BLENDER = "configs/neus-blender.yaml"
 QUICK = ("trainer.max_steps=4", "system.warmup_steps=2", "dataset.img_wh=[32,32]", "model.num_samples_per_ray=32")
 QUICK += ("model.grid_resolution=16", "model.geometry.isosurface.resolution=24", "dataset.n_test_traj_steps=0")
+QUICK += ("dataset.gt_mesh=null",)  # a comparison with what is far away takes minutes
 
 
 def make_parser() -> common.Parser:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.cards import kernels
-from benchmarks.cards.estimate import CARDS, readme_table, training
+from benchmarks.cards.estimate import CARDS, memory_table, readme_table, training
 from benchmarks.cards.page import DOCUMENT, page
 from benchmarks.common import RESULTS
 from models.ops.roofline import H200, Step, milliseconds
@@ -61,6 +61,7 @@ def test_pages_show_what_the_program_says() -> None:
     report = json.loads(kernels.RESULT.read_text(encoding="utf-8"))
     assert DOCUMENT.read_text(encoding="utf-8") == page(report)
     assert "\n".join(readme_table()) in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(memory_table()) in (ROOT / "docs/training.md").read_text(encoding="utf-8")
 
 
 def test_a_lesser_card_is_slower_and_more_work_takes_longer() -> None:

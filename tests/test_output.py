@@ -30,6 +30,7 @@ TINY = [
     "model.geometry.xyz_encoding_config.n_levels=4",
     "model.geometry.xyz_encoding_config.log2_hashmap_size=10",
     "model.geometry.isosurface.resolution=48",
+    "dataset.n_test_traj_steps=2",
 ]
 PROGRESS = re.compile(r"(step|view) \d+ of \d+ \(\d+ %\): .*")
 

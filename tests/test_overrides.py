@@ -22,7 +22,12 @@ SMALL = [  # two steps, and a test pass of one small view
     *("trainer.max_steps=2", "system.warmup_steps=1", "trainer.enable_progress_bar=false", "model.train_num_rays=16"),
     *("model.num_samples_per_ray=32", "model.max_train_num_rays=32", "model.grid_resolution=8", "export.report=false"),
     *("model.geometry.xyz_encoding_config.n_levels=4", "model.geometry.xyz_encoding_config.log2_hashmap_size=8"),
-    *("model.geometry.isosurface.resolution=16", "system.optimizer.args.lr=1e-6", "dataset.gt_mesh=null"),
+    *(
+        "model.geometry.isosurface.resolution=16",
+        "system.optimizer.args.lr=1e-6",
+        "dataset.gt_mesh=null",
+        "dataset.n_test_traj_steps=1",
+    ),
 ]
 KEPT = ("dataset.root_dir", "dataset.name", "dataset.scene", "trainer.max_steps", "model.backend")  # of a training
 

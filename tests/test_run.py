@@ -13,6 +13,7 @@ from sphere_scene import RADIUS, write_sphere_scene
 from variants import DIFFERENCES, GRID, LATE_LEVERS, LEVERS, LIGHT, POSES, PROGRESSIVE, QUICK, SMALL
 
 import launch
+from systems.report.metric_labels import figure_text
 from utils.images import read_image
 from utils.mesh.ply import write_ply
 
@@ -64,6 +65,7 @@ def test_a_run_leaves_everything_it_promises(trained: Path) -> None:
         "code/launch.py",
         "save/it200-mc64.ply",
         "save/it200-test.mp4",
+        "save/it200-orbit.mp4",
         "save/report.html",
         "save/it200-test/001.png",
         "save/it100-val/000.png",
@@ -85,9 +87,13 @@ def test_the_report_of_a_run_holds_its_figures(trained: Path) -> None:
     page = (trained / "save/report.html").read_text(encoding="utf-8")
     metrics = json.loads((trained / "save/metrics.json").read_text())
     for name in ("psnr", "ssim", "train_seconds", "peak_memory_mib"):
-        assert f"{metrics[name]:.5g}" in page, name
-    assert f"{metrics['mesh']['faces']} faces" in page
+        assert figure_text(metrics[name]) in page, name
+    assert f"{figure_text(metrics['mesh']['faces'])} faces" in page
     assert [view["psnr"] for view in metrics["held_out"]["views"]] == pytest.approx([metrics["psnr"]] * 2, abs=5.0)
+    assert (metrics["video"], metrics["held_out_video"]) == ("it200-orbit.mp4", "it200-test.mp4")
+    assert metrics["verdict"]["grade"] in ("good", "fair", "poor")
+    assert metrics["train_views"] > 1
+    assert f'class="verdict {metrics["verdict"]["grade"]}"' in page
     assert metrics["held_out"]["panel"] == ["truth", "rgb", "normal", "depth"]
     assert page.count("data:image/webp") == 2 * 5
     assert page.count("data:video/mp4") == page.count("<canvas") == 1

@@ -39,7 +39,7 @@ STEPS, EVERY = 60, 5  # of a run, and between two of its checkpoints
 SETTINGS = [
     *(f"trainer.max_steps={STEPS}", f"checkpoint.every_n_train_steps={EVERY}", "trainer.log_every_n_steps=4"),
     *("trainer.val_check_interval=30", "trainer.enable_progress_bar=false", "system.warmup_steps=10"),
-    *("dataset.img_wh=[24,24]", "dataset.gt_mesh=null", "export.report=false"),
+    *("dataset.img_wh=[24,24]", "dataset.gt_mesh=null", "export.report=false", "dataset.n_test_traj_steps=1"),
     *("model.num_samples_per_ray=32", "model.train_num_rays=32", "model.max_train_num_rays=128"),
     *("model.grid_resolution=16", "model.geometry.isosurface.resolution=24"),
     *("model.geometry.xyz_encoding_config.n_levels=4", "model.geometry.xyz_encoding_config.log2_hashmap_size=10"),

@@ -3,6 +3,7 @@
 SMALL = [
     "trainer.enable_progress_bar=false",
     "trainer.log_every_n_steps=5",
+    "dataset.n_test_traj_steps=2",
     "model.num_samples_per_ray=64",
     "model.train_num_rays=64",
     "model.max_train_num_rays=256",

@@ -91,8 +91,6 @@ def test_the_report_of_a_run_holds_its_figures(trained: Path) -> None:
     assert f"{figure_text(metrics['mesh']['faces'])} faces" in page
     assert [view["psnr"] for view in metrics["held_out"]["views"]] == pytest.approx([metrics["psnr"]] * 2, abs=5.0)
     assert (metrics["video"], metrics["held_out_video"]) == ("it200-orbit.mp4", "it200-test.mp4")
-    assert metrics["verdict"]["grade"] in ("good", "fair", "poor")
-    assert metrics["train_views"] > 1
     assert f'class="verdict {metrics["verdict"]["grade"]}"' in page
     assert metrics["held_out"]["panel"] == ["truth", "rgb", "normal", "depth"]
     assert page.count("data:image/webp") == 2 * 5
@@ -216,10 +214,8 @@ def test_exposure_is_learned_resumed_and_left_out_of_tests(scene: Path, tmp_path
     assert run(scene, tmp_path, *steps, "trainer.max_steps=10") == 0
     found = only(tmp_path, "exp/neus-demo/@*")
     assert run(scene, tmp_path, *steps, "trainer.max_steps=15", "--resume", str(found)) == 0
-    learned = [
-        torch.load(found / f"ckpt/epoch=0-step={step}.ckpt", weights_only=True)["state_dict"]["exposure.affine"]
-        for step in (10, 15)
-    ]
+    states = [torch.load(found / f"ckpt/epoch=0-step={step}.ckpt", weights_only=True) for step in (10, 15)]
+    learned = [state["state_dict"]["exposure.affine"] for state in states]
     assert learned[0].abs().max() > 1e-4
     assert not torch.equal(*learned)
     assert run(scene, tmp_path, "--resume", str(found), "--validate") == 0
@@ -230,8 +226,7 @@ def test_held_out_photographs_are_compared_as_their_camera_shows_them(scene: Pat
     assert run(scene, tmp_path, "--train", *QUICK, *LIGHT, "trainer.max_steps=10", "system.warmup_steps=5") == 0
     found = only(tmp_path, "exp/neus-demo/@*")
     checkpoint = found / "ckpt/epoch=0-step=10.ckpt"
-    content = torch.load(checkpoint, weights_only=True)
-    state = content["state_dict"]
+    state = (content := torch.load(checkpoint, weights_only=True))["state_dict"]
     assert state["optics.cameras"].shape == (1, 6)
     assert min(state[name].abs().max() for name in ("optics.vignette", "optics.response")) > 1e-4
     trained = json.loads((found / "save/metrics.json").read_text())["psnr"]

@@ -3,16 +3,16 @@
     python -m benchmarks.cards.estimate
 
 The model is models/ops/roofline.py, what a training's steps do systems/training/duration.py, and what a run holds
-systems/training/memory_need.py."""
+benchmarks/cards/memory_need.py."""
 
 from functools import cache
 
+from benchmarks.cards.memory_need import memory_need
 from benchmarks.common import run_command
 from benchmarks.tables import number
 from models.ops.roofline import CARDS, Specs
 from systems.configs import Experiment, read_experiment
 from systems.training.duration import step_milliseconds
-from systems.training.memory_need import memory_need
 
 TRAININGS = {  # name: files of configs, and overrides; data need not be there
     "neus-blender": (["neus-blender"], ["dataset.scene=lego"]),

@@ -12,8 +12,8 @@ from counted_memory import CountedBytes
 from sphere_scene import write_sphere_scene
 
 import launch
+from benchmarks.cards.memory_need import MESH_MIB, PARAMETER_BYTES, RUNTIME, memory_need
 from systems.configs import Experiment, read_experiment
-from systems.training.memory_need import MESH_MIB, PARAMETER_BYTES, RUNTIME, memory_need
 from utils import registry
 from utils.registry import ROOT
 

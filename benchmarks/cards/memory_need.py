@@ -1,7 +1,7 @@
 """About how much memory of a GPU a run takes, by what its steps hold: counted on a CPU, not measured.
 
 Bytes for a sample are those which are alive at once at the peak of a step in the Triton backend, forward and backward;
-tests/systems/training/test_memory_need.py counts them in steps that are rehearsed. Networks of other depth or width
+tests/benchmarks/test_memory_need.py counts them in steps that are rehearsed. Networks of other depth or width
 than the shipped ones may take three times as many. Views are rendered in pieces that are halved where memory runs out,
 so they decide nothing."""
 

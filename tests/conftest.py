@@ -82,3 +82,11 @@ def little_code() -> Iterator[None]:
 def device(request: pytest.FixtureRequest) -> torch.device:
     """Each available device in turn."""
     return torch.device(request.param)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_orbits() -> Iterator[None]:
+    """The video of a run has a few frames: sixty take ten seconds of a CPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("systems.training.orbit_video.FRAMES_ON_CPU", 3)
+        yield

@@ -173,5 +173,5 @@ def test_config_and_hyperparameters_are_kept(events: EventAccumulator) -> None:
 
 def test_the_line_of_the_mesh_names_all_files_that_belong_together() -> None:
     mesh = {"files": ["a.obj", "a.glb"], "beside": ["a.mtl", "a.png"], "lods": ["a-lod500.glb"]}
-    lines = launch.summarise({"file": "save/metrics.json", "mesh": mesh}, 1.0).splitlines()
+    lines = launch.summarise({"file": "save/metrics.json", "mesh": mesh}, 1.0, True).splitlines()
     assert lines[1] == f"mesh:    {Path('save/a.obj')}, a.glb, a.mtl, a.png, a-lod500.glb"

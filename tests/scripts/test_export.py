@@ -74,9 +74,9 @@ def test_nothing_is_replaced_unasked(run: Path, tmp_path: Path, capsys: pytest.C
     ("args", "told"),
     [
         (["nowhere"], "nowhere: no such file or folder"),
-        (["{run}/config"], "no checkpoint in it"),
+        (["{run}/config"], "is a part of a run"),
         (["{run}", "--resolution", "1"], "resolution"),
-        (["{run}", "--ply", "--texture", "views"], "Add obj or glb"),
+        (["{run}", "--ply", "--texture", "views"], "Add obj, glb or usdz"),
         (["{run}", "export.formats=[usd-of-mine]"], "usd-of-mine"),
         (["{run}", "model.geometry.mlp_network_config.sphere_init_radius=0.3"], "no effect on a trained model"),
         (["{run}", "export.min_shown_component=0", "--gpu", "9"], "--gpu 9"),

@@ -160,7 +160,7 @@ def test_photos_that_have_nothing_in_common_are_explained(tmp_path, capsys):
     [
         (["nowhere.mp4", "out"], "nowhere.mp4: no such file or folder"),
         ([".", "."], "INPUT and OUT are the same folder"),
-        ([".", "out", "--frames", "1"], "--frames: expected at least 3"),
+        ([".", "out", "--frames", "1"], "--frames 1: chooses frames of a video"),
         ([".", "out"], "got none. Put the images there"),
     ],
 )

@@ -8,7 +8,7 @@ from shapes import ball
 
 from scripts.evaluate import main
 from systems.export.against_truth import compare_with_truth
-from systems.report.metric_labels import headline
+from systems.report.metric_labels import figure_text, headline
 from utils.mesh.files import read_meshes
 from utils.mesh.ply import write_ply
 from utils.metrics.comparison import Comparison
@@ -33,7 +33,7 @@ def test_a_run_and_evaluate_give_the_same_figures_to_the_last_digit(
     assert {"samples": 2000, "dense": 8, "seed": 0, "culled": False}.items() <= entry.items()
     assert "sampling: 2000 points on each mesh, measured to 8 times as many; seed 0; the whole meshes" in printed
     shown = dict(headline(of_run))["Chamfer distance, ‰ of the diagonal"]
-    assert shown == f"{found['chamfer_permille']:.5g}"
+    assert shown == figure_text(found["chamfer_permille"])
 
 
 def test_other_sampling_is_said(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -83,7 +83,7 @@ def test_the_first_step_waits_for_its_own_kernels_alone(caplog: pytest.LogCaptur
 
 def test_what_fails_is_said_to_developers_alone_and_leaves_no_stamp(caplog: pytest.LogCaptureFixture) -> None:
     fakes = [Fake("a:a", error=RuntimeError("no ptxas")), Fake("b:b")]
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, logger="systems"):
         ahead, taken = start(fakes, 2)
         for fake in fakes:
             fake.may_go.set()
@@ -129,7 +129,7 @@ def test_a_model_that_cannot_be_rehearsed_trains_as_ever(monkeypatch, caplog) ->
     monkeypatch.setattr(compiling_ahead, "card_of", lambda device: CARD)
     monkeypatch.setattr(compiling_ahead.ops, "uses_triton", lambda backend, tensor: True)
     monkeypatch.setattr(compiling_ahead.torch, "empty", lambda *args, **options: None)
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, logger="systems"):
         assert compiling_ahead.compiling_ahead(experiment(), Devices.single(torch.device("cuda", 0))) == ()
     assert [r.levelname for r in caplog.records if "somebody's own" in r.message] == ["DEBUG"]
 

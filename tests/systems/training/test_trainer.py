@@ -15,7 +15,8 @@ def test_warnings_of_passes_at_the_same_step_are_joined(tmp_path):
     trainer = SimpleNamespace(callbacks=[TrainingClock()])
 
     def written(mode, step, warned, **report):
-        system = SimpleNamespace(report=report, current_step=step)
+        data = SimpleNamespace(views=lambda split, device: SimpleNamespace(image_names=["a", "b"]))
+        system = SimpleNamespace(report=report, current_step=step, data=data, device=torch.device("cpu"))
         write_metrics(trainer, system, RunFolder(tmp_path), Devices.single(torch.device("cpu")), mode, warned)
         return json.loads((tmp_path / "save" / "metrics.json").read_text())
 

@@ -107,14 +107,14 @@ def test_without_view_the_library_is_not_needed(scene, tmp_path, monkeypatch):
     ],
 )
 def test_a_page_that_cannot_be_is_an_error_before_anything_is_read(args, said, tmp_path, capsys):
-    settings = ["dataset.root_dir=nowhere", "--exp_dir", str(tmp_path)]
+    settings = ["--exp_dir", str(tmp_path)]
     assert launch.main(["--config", "configs/neus-demo.yaml", "--train", *settings, *args]) == 2
     assert said in capsys.readouterr().err
 
 
 def test_a_missing_library_is_an_error_that_says_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("systems.viewer.address.find_spec", lambda name: None)
-    assert launch.main(["--config", "configs/neus-demo.yaml", "--train", "--view", "dataset.root_dir=nowhere"]) == 2
+    assert launch.main(["--config", "configs/neus-demo.yaml", "--train", "--view"]) == 2
     assert capsys.readouterr().err.endswith("pip install viser\n")
 
 

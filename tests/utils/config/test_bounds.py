@@ -100,4 +100,4 @@ def test_a_name_that_is_registered() -> None:
     limit = OneOf("exporter")
     assert limit.admits("obj")
     assert not limit.admits("objj")
-    assert str(limit) == "that is one of glb, obj, ply"
+    assert str(limit) == "that is one of glb, obj, ply, stl, usdz"

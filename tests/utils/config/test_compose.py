@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from utils.config import compose
+from utils.config import compose, resolvers
 from utils.errors import ConfigError
 
 Write = Callable[..., list[Path]]
@@ -125,7 +125,7 @@ def test_resolvers_compute(write: Write) -> None:
 
 @pytest.mark.parametrize(("factor", "steps"), [(0.1, 1), (0.1, 19500), (0.5, 100), (1.0, 7)])
 def test_the_decay_rate_comes_to_its_factor(factor: float, steps: int) -> None:
-    assert compose.calc_exp_lr_decay_rate(factor, steps) ** steps == pytest.approx(factor)
+    assert resolvers.calc_exp_lr_decay_rate(factor, steps) ** steps == pytest.approx(factor)
 
 
 def test_a_broken_interpolation_is_told_with_file_and_line(write: Write) -> None:

@@ -15,6 +15,7 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton and models.ops are imported
 
 from models.ops import refusals
+from systems.training import orbit_video
 
 
 def pytest_collection_finish() -> None:
@@ -88,5 +89,9 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 def short_orbits() -> Iterator[None]:
     """The video of a run has a few frames: sixty take ten seconds of a CPU."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("systems.training.orbit_video.FRAMES_ON_CPU", 3)
+        plan = orbit_video.plan_orbit
+        patch.setattr(
+            "systems.training.reconstruction.plan_orbit",
+            lambda wanted, *rest: plan(3 if wanted is None else wanted, *rest),
+        )
         yield

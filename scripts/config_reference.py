@@ -60,6 +60,10 @@ RESOLVERS = {  # what it gives, and an example that is computed when the documen
         "(`dataset.masks`), and the second, `dataset.apply_mask`, is true, else the fourth",
         "${%s:load/missing,true,base/object-alone,base/whole-scene}",
     ),
+    "if_any_of": (
+        "the third where the first list holds any of the second, else the fourth",
+        "${%s:[ply],[obj,glb],1,2}",
+    ),
     "if_installed": (
         "the second where a Python package is installed, else the third",
         "${%s:numpy,views,none}",

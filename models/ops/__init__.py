@@ -12,7 +12,7 @@ from models.ops.grid import GridSpec
 from models.ops.layers import Layers
 from models.ops.losses import RayTargets, ray_losses, sample_losses
 from models.ops.mirrors import MirrorSpec
-from models.ops.optimiser import adam_where_touched
+from models.ops.optimiser import AdamStep, adam_where_touched
 from models.ops.patches import PatchSpec, compare_patches
 from models.ops.reference import mlp as reference_mlp
 from models.ops.reference import rays as reference_rays
@@ -28,6 +28,7 @@ from utils.rays import Photographs, RayBatch, Rays, RaySamples
 
 __all__ = [
     "BACKENDS",
+    "AdamStep",
     "GridSpec",
     "Layers",
     "MirrorSpec",

@@ -60,17 +60,11 @@ class _Uncompiled:
             state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
         state["step"] += 1
-        ops.adam_where_touched(
-            parameter.detach(),
-            gradient,
-            (state["exp_avg"], state["exp_avg_sq"]),
+        step = ops.AdamStep(
             state["step"],
-            group["lr"],
-            group["betas"],
-            group["eps"],
-            group["weight_decay"],
-            group["decoupled_weight_decay"],
+            *(group[name] for name in ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay")),
         )
+        ops.adam_where_touched(parameter.detach(), gradient, (state["exp_avg"], state["exp_avg_sq"]), step)
 
 
 class _Adam(_Uncompiled, torch.optim.Adam):

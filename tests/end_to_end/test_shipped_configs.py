@@ -28,7 +28,7 @@ FULL = {  # what finds the surface in so short a time: how many steps, the forma
     "nerf-blender": (110, "blender", *BLENDER),
     "neus-dtu-wmask": (110, "dtu", *LEVELS),
     "neuralangelo-dtu-wmask": (80, "dtu", *WHOLE, *LEVELS, "system.constant_steps=25"),
-    "neus-capture-cpu": (110, "colmap", *WHOLE, *NEUS, "export.texture=none"),
+    "neus-capture-cpu": (110, "colmap", *WHOLE, *NEUS),
     "neus-blender high": (110, "blender", *BLENDER, *LEVELS, *COARSE),
     "neus-blender glossy": (110, "blender", *BLENDER, *LEVELS),
 }
@@ -37,7 +37,7 @@ FULL = {  # what finds the surface in so short a time: how many steps, the forma
 LATE = {
     "nerf-colmap": (60, "colmap", *BACKGROUND, *DENSITY),
     "neus-colmap": (40, "colmap", *NEUS, *BACKGROUND),
-    "neus-capture": (40, "colmap", *NEUS, *BACKGROUND, "dataset.apply_mask=false", "export.texture=none"),
+    "neus-capture": (40, "colmap", *NEUS, *BACKGROUND, "dataset.apply_mask=false"),
     "neus-dtu": (40, "dtu", *LEVELS, *BACKGROUND),
 }
 ELSEWHERE = {"neus-demo": "test_run", "neus-blender": "test_formats", "neus-bmvs": "test_formats"}

@@ -51,6 +51,11 @@ def if_installed(package: str, then: Any, else_: Any, *, _node_: Node) -> Any:
     return else_ if missing else then
 
 
+def if_any_of(names: Any, sought: Any, then: Any, else_: Any) -> Any:
+    """`then` where a list of names holds any of those sought, else `else_`."""
+    return then if {*names} & {*sought} else else_
+
+
 def count_lightings(root: str) -> int:
     """How many lightings the file lighting.json in a folder of photographs tells of; 0 where it is none that can be
     read, which the dataset then says."""
@@ -89,6 +94,7 @@ for _name, _function in _ARITHMETIC.items():
 OmegaConf.register_resolver("basename", lambda path: re.sub(r"[^\w.-]", "-", Path(path).name), replace=True)
 OmegaConf.register_resolver("if_equal", lambda one, other, then, else_: then if one == other else else_, replace=True)
 OmegaConf.register_resolver("if_masks", if_masks, replace=True)
+OmegaConf.register_resolver("if_any_of", if_any_of, replace=True)
 OmegaConf.register_resolver("if_installed", if_installed, replace=True)
 OmegaConf.register_resolver("count_lightings", count_lightings, replace=True)
 OmegaConf.register_resolver("existing", lambda path: path if typed_path(path).exists() else None, replace=True)

@@ -5,24 +5,15 @@ from numba import prange
 from torch import Tensor
 
 from models.ops.numba.kernel import kernel
+from models.ops.optimiser import AdamStep
 
 
-def adam_where_touched(
-    parameter: Tensor,
-    gradient: Tensor,
-    moments: tuple[Tensor, Tensor],
-    step: Tensor,
-    rate: Tensor | float,
-    betas: tuple[float, float],
-    eps: float,
-    decay: float,
-    decoupled: bool,
-) -> None:
+def adam_where_touched(parameter: Tensor, gradient: Tensor, moments: tuple[Tensor, Tensor], step: AdamStep) -> None:
     """In place, as in `models.ops.adam_where_touched`."""
     tensors = (parameter, gradient.contiguous(), *moments)
     arrays = [tensor.detach().view(-1).numpy() for tensor in tensors]
-    numbers = np.array([float(step), float(rate), *betas, eps, decay])
-    _adam(*arrays, numbers, decoupled)
+    numbers = np.array([float(step.number), float(step.rate), *step.betas, step.eps, step.decay])
+    _adam(*arrays, numbers, step.decoupled)
 
 
 @kernel()

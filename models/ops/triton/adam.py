@@ -5,36 +5,28 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from models.ops.optimiser import AdamStep
+
 LAUNCH = {"BLOCK": 1024, "num_warps": 4}
 
 
-def adam_where_touched(
-    parameter: Tensor,
-    gradient: Tensor,
-    moments: tuple[Tensor, Tensor],
-    step: Tensor,
-    rate: Tensor | float,
-    betas: tuple[float, float],
-    eps: float,
-    decay: float,
-    decoupled: bool,
-) -> None:
+def adam_where_touched(parameter: Tensor, gradient: Tensor, moments: tuple[Tensor, Tensor], step: AdamStep) -> None:
     """In place, as in `models.ops.adam_where_touched`."""
-    rate = rate if isinstance(rate, Tensor) else torch.tensor(rate, device=parameter.device)
+    rate = step.rate if isinstance(step.rate, Tensor) else torch.tensor(step.rate, device=parameter.device)
     size = parameter.numel()
     _adam[(triton.cdiv(size, LAUNCH["BLOCK"]),)](
         parameter=parameter,
         gradient=gradient.contiguous(),
         mean=moments[0],
         square=moments[1],
-        step=step,
+        step=step.number,
         rate=rate,
-        beta1=betas[0],
-        beta2=betas[1],
-        eps=eps,
-        decay=decay,
+        beta1=step.betas[0],
+        beta2=step.betas[1],
+        eps=step.eps,
+        decay=step.decay,
         size=size,
-        DECOUPLED=decoupled,
+        DECOUPLED=step.decoupled,
         **LAUNCH,
     )
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from models.ops import adam_where_touched
+from models.ops import AdamStep, adam_where_touched
 
 SIZE = 3000
 
@@ -27,8 +27,8 @@ def test_what_is_touched_moves_as_with_torch_and_the_rest_stays(backend, device,
         optimizer.step()
         rate = torch.tensor(0.01, device=device) if on_device else 0.01
         number = torch.tensor(float(step), device=device)
-        settings = number, rate, (0.9, 0.99), 1e-15, 0.1, decoupled
-        adam_where_touched(parameter, gradient, moments, *settings, backend=backend)
+        how = AdamStep(number, rate, (0.9, 0.99), 1e-15, 0.1, decoupled)
+        adam_where_touched(parameter, gradient, moments, how, backend=backend)
     assert_close(parameter[::3].double(), whole.detach(), atol=2e-6, rtol=2e-5)
     untouched = torch.ones(SIZE, dtype=torch.bool, device=device)
     untouched[::3] = False
@@ -41,9 +41,8 @@ def test_one_entry_of_a_pair_may_rest(backend, device):
     parameter = torch.ones(10, 2, device=device)
     moments, gradient = (torch.full_like(parameter, 0.5), torch.full_like(parameter, 0.25)), torch.zeros_like(parameter)
     gradient[4, 1] = -1.0
-    adam_where_touched(
-        parameter, gradient, moments, torch.ones((), device=device), 0.1, (0.9, 0.99), 1e-8, 0.0, True, backend=backend
-    )
+    step = AdamStep(torch.ones((), device=device), 0.1, (0.9, 0.99), 1e-8, 0.0, True)
+    adam_where_touched(parameter, gradient, moments, step, backend=backend)
     moved = (parameter != 1.0).nonzero().tolist()
     assert moved == [[4, 1]]
     assert (moments[0] != 0.5).nonzero().tolist() == [[4, 1]]

@@ -72,4 +72,6 @@ def test_a_pass_that_is_dropped_leaves_no_video_and_no_thread(tmp_path: Path) ->
 
 
 def test_a_pass_without_views_has_nothing_to_wait_for() -> None:
+    before = threading.active_count()
     FrameWriter(fails).finish()
+    assert threading.active_count() == before

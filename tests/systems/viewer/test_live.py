@@ -95,7 +95,7 @@ def test_without_view_the_library_is_not_needed(scene, tmp_path, monkeypatch):
     for name in [name for name in sys.modules if name.startswith(("viser", "systems.viewer"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "viser", None)  # as where it is not installed
-    train(scene, tmp_path, "trainer.max_steps=3", "system.warmup_steps=1")
+    assert weights(train(scene, tmp_path, "trainer.max_steps=3", "system.warmup_steps=1"), 3)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_fused_losses_repeat_to_the_bit_and_leave_padding_alone(backend, device,
 @pytest.mark.parametrize("capacity", [0, 8])
 def test_no_samples_cost_nothing(backend, device, packed_from, capacity):
     packed = packed_from([0, 0], capacity)
-    sdf, gradient = torch.rand(capacity, requires_grad=True), torch.rand(capacity, 3, requires_grad=True)
+    sdf, gradient = (torch.rand(*shape, device=device, requires_grad=True) for shape in ((capacity,), (capacity, 3)))
     found = sample_losses(SAMPLE_LOSSES, sdf, gradient, packed, 1.0, backend=backend)
     assert not found.any()
     assert not any(grad.any() for grad in torch.autograd.grad(found.sum(), (sdf, gradient)))

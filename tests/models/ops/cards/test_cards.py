@@ -154,7 +154,10 @@ def test_networks_are_the_same_with_the_tiles_and_types_of_any_card(device, on, 
         out = mlp(x, layers, backend=backend), *sdf_mlp_with_gradient(points, features, jacobian, head, backend=backend)
         return [*out, *torch.autograd.grad(sum(part.square().sum() for part in out), leaves)]
 
-    # of 16 bits some units end on the other side of the ReLU's bend; a GPU multiplies float32 as tf32, with 10 bits
-    bound = 0.1 if allow_fp16 else 0.005 if device.type == "cuda" else 0.001
+    # of few bits some units end on the other side of the ReLU's bend, which is all of a sample's gradient; the others
+    # tell how exact the products are: a GPU multiplies float32 as tf32, with 10 bits
+    few_bits = allow_fp16 or device.type == "cuda"
     for found, expected in zip(run("triton"), run("reference"), strict=True):
-        assert (found - expected).norm() < bound * expected.norm()
+        assert (found - expected).norm() < (0.1 if few_bits else 0.001) * expected.norm()
+        if not allow_fp16:
+            assert (found - expected).abs().median() < 0.005 * expected.abs().median()

@@ -1,6 +1,10 @@
 """Trains the same experiment with one GPU and with several: rays a second, quality, and what more of them are worth.
 
-python -m benchmarks.processes --config configs/neus-blender.yaml dataset.scene=lego --gpus 0 0,1"""
+python -m benchmarks.processes --config configs/neus-blender.yaml dataset.scene=lego --gpus 0 0,1 --fewer_steps
+
+Several GPUs see more rays in a step; with --fewer_steps they are also trained for as many rays as the first run saw, in
+as many fewer steps, at a learning rate that grows with the root of their number, as the noise of a mean gradient
+falls."""
 
 import csv
 import json
@@ -14,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common
-from systems.configs import read_experiment
+from systems.configs import Experiment, read_experiment
 from utils.config import schema
 from utils.errors import ConfigError
 from utils.registry import ROOT
@@ -30,7 +34,16 @@ def make_parser() -> common.Parser:
     parser.add_argument(
         "--gpus", nargs="+", default=["0", "0,1"], metavar="GPU", help="values of launch.py --gpu (default: 0 and 0,1)"
     )
+    told = "with several GPUs also as many fewer steps as they see more rays, at a higher learning rate"
+    parser.add_argument("--fewer_steps", action="store_true", help=told)
     return parser
+
+
+def fewer_steps(experiment: Experiment, run: dict[str, Any]) -> list[str]:
+    """The key=value of a training that sees, in all, about as many rays as one process did in the run's steps."""
+    steps = max(experiment.system.warmup_steps + 1, round(run["steps"] / run["rays_against_first"]))
+    rate = experiment.system.optimizer.args.lr * run["processes"] ** 0.5
+    return [f"trainer.max_steps={steps}", f"system.optimizer.args.lr={rate:.5g}"]
 
 
 def train(config: Sequence[str], overrides: Sequence[str], gpu: str, folder: Path) -> dict[str, Any]:
@@ -65,12 +78,19 @@ def work(argv: list[str]) -> int:
     device, config = common.chosen_device(args.device), schema.to_dict(experiment)
     result = common.Result("processes", f"processes-{experiment.name}", device, args, argv, config=config)
     runs: list[dict[str, Any]] = []
-    for gpu in args.gpus:
-        common.progress(f"--gpu {gpu}")
+
+    def run(gpu: str, more: list[str]) -> dict[str, Any]:
+        common.progress(" ".join([f"--gpu {gpu}", *more]))
         with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-            runs.append(train(args.config, overrides, gpu, Path(folder)))
-        runs[-1]["rays_against_first"] = runs[-1]["rays_per_s"] / runs[0]["rays_per_s"]
+            runs.append(train(args.config, [*overrides, *more], gpu, Path(folder)))
+        runs[-1] |= {"overrides": more, "rays_against_first": runs[-1]["rays_per_s"] / runs[0]["rays_per_s"]}
         result.write(runs=runs)
+        return runs[-1]
+
+    for gpu in args.gpus:
+        found = run(gpu, [])
+        if args.fewer_steps and found["processes"] > 1:
+            run(gpu, fewer_steps(experiment, found))
     print(result.path)
     return 0
 

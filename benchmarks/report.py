@@ -129,7 +129,9 @@ def _processes(result: Json) -> Iterator[str]:
     yield f"`{result['config']['name']}`, a process for each GPU, each with the whole sample budget of a step."
     head = ["--gpu", "processes", "steps", "training, s", "rays per second", "against the first", "PSNR, dB"]
     names = ("processes", "steps", "train_seconds", "rays_per_s", "rays_against_first", "psnr")
-    yield table(head, [[row["gpu"], *(number(row.get(name), 4) for name in names)] for row in result["runs"]])
+    labels = [" ".join([row["gpu"], *row.get("overrides", [])]) for row in result["runs"]]
+    rows = zip(labels, result["runs"], strict=True)
+    yield table(head, [[label, *(number(row.get(name), 4) for name in names)] for label, row in rows])
 
 
 def _view(result: Json) -> Iterator[str]:

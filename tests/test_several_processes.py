@@ -145,6 +145,26 @@ def test_the_loss_of_a_process_ends_the_others(scene: Path, tmp_path: Path) -> N
     assert_nobody_left(process.pid)
 
 
+@pytest.mark.soak
+@reads_proc
+def test_eight_lose_one_and_seven_go_on(scene: Path, tmp_path: Path) -> None:
+    process = launched(command(scene, tmp_path, ",".join(["cpu"] * 8), "trainer.max_steps=100000"))
+    wait_for_checkpoint(tmp_path)
+    os.kill(max(others_of(process.pid)), signal.SIGKILL)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 2, told
+    assert "a process that trained along has ended with code -9" in told
+    assert_nobody_left(process.pid)
+    run = run_in(tmp_path)
+    saved = max(int(path.stem.rpartition("=")[2]) for path in run.glob("ckpt/*.ckpt"))
+    more = ["--resume", str(run), "--train", "--gpu", ",".join(["cpu"] * 7), "--runs_dir", str(tmp_path / "runs")]
+    seven = launched([sys.executable, str(ROOT / "launch.py"), *more, f"trainer.max_steps={saved + 16}"])
+    told = seven.communicate(timeout=240)
+    assert seven.returncode == 0, told
+    metrics = json.loads((run / "save/metrics.json").read_text())
+    assert (metrics["processes"], metrics["steps"]) == (7, saved + 16)
+
+
 def test_only_training_is_shared(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert launch.main(["--resume", str(tmp_path), "--test", "--gpu", "cpu,cpu"]) == 2
     assert capsys.readouterr().err.startswith("error: ")

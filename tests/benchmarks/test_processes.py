@@ -63,6 +63,27 @@ def test_what_launch_refuses_is_told(tmp_path: Path, overrides: list[str]) -> No
     assert not (tmp_path / "x.json").exists()
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_several_are_trained_for_as_many_rays_too(
+    tmp_path: Path, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(config: object, given: list[str], gpu: str, folder: Path) -> dict[str, object]:
+        number = len(gpu.split(","))
+        steps = next(int(pair.partition("=")[2]) for pair in reversed(given) if pair.startswith("trainer.max_steps"))
+        return {"gpu": gpu, "processes": number, "steps": steps, "rays_per_s": 100.0 * number**0.5, "given": given}
+
+    monkeypatch.setattr(processes, "train", train)
+    out = tmp_path / "processes.json"
+    flags = ["--config", CONFIG, "--gpus", "cpu", "cpu,cpu,cpu,cpu", "--fewer_steps", "--device", "cpu"]
+    given = [*overrides, "trainer.max_steps=400", "system.warmup_steps=5", "system.optimizer.args.lr=0.01"]
+    assert processes.work([*flags, "--out", str(out), *given]) == 0
+    runs = json.loads(out.read_text())["runs"]
+    assert [(run["processes"], run["steps"]) for run in runs] == [(1, 400), (4, 400), (4, 200)]
+    assert runs[2]["given"][-2:] == ["trainer.max_steps=200", "system.optimizer.args.lr=0.02"]
+    text = report({"processes.json": json.loads(out.read_text())}, NO_FLOORS)
+    assert "| cpu,cpu,cpu,cpu trainer.max_steps=200 system.optimizer.args.lr=0.02 | 4 | 200 |" in text
+
+
 def test_rates_are_those_of_the_later_steps(tmp_path: Path) -> None:
     folder = tmp_path / "csv_logs/version_0"
     folder.mkdir(parents=True)

@@ -12,30 +12,42 @@ import pytest
 from models.ops.cards import KNOWN, TILES, Card
 from utils.registry import ROOT
 
-# bytes of a thread that a kernel may spill on a card; 0 where it is not listed. Measured, and a fifth more
+# bytes of a thread that a kernel may spill on a card; 0 where it is not listed. Measured with Triton 3.6 and 3.7, the
+# larger, and a fifth more
 SPILLS: dict[str, dict[str, int]] = {
     "mlp._backward": {
-        "sm_75": 520,
-        "sm_80": 50,
-        "sm_86": 50,
-        "sm_89": 50,
-        "sm_100": 100,
+        "sm_75": 680,
+        "sm_80": 60,
+        "sm_86": 60,
+        "sm_89": 60,
+        "sm_100": 20,
         "sm_120": 200,
-        "gfx1030": 1960,
-        "gfx1100": 2100,
+        "gfx1030": 1940,
+        "gfx1100": 2160,
     },
-    "mlp._forward": {"sm_75": 160, "gfx1030": 180, "gfx1100": 180},
-    "samples._concat_columns": {"sm_80": 20},
+    "mlp._forward": {"sm_75": 160, "gfx1030": 780, "gfx1100": 780},
+    "rays._fit": {"sm_90": 20},
     "sdf._backward": {
-        "sm_75": 4800,
-        "sm_80": 460,
-        "sm_86": 180,
-        "sm_89": 380,
-        "sm_120": 480,
-        "gfx1030": 3180,
-        "gfx1100": 3200,
+        "sm_75": 1620,
+        "sm_80": 180,
+        "sm_86": 120,
+        "sm_89": 120,
+        "sm_90": 20,
+        "sm_120": 180,
+        "gfx1030": 4080,
+        "gfx1100": 4080,
     },
-    "sdf._forward": {"sm_75": 340, "sm_90": 440, "sm_100": 780, "gfx1030": 600, "gfx1100": 580},
+    "sdf._forward": {
+        "sm_75": 40,
+        "sm_80": 20,
+        "sm_86": 20,
+        "sm_89": 20,
+        "sm_90": 440,
+        "sm_100": 880,
+        "sm_120": 20,
+        "gfx1030": 800,
+        "gfx1100": 800,
+    },
 }
 FEW = {"sm_75": ["sdf"], "sm_90": ["mlp", "scatter"], "gfx1100": ["sdf", "composite"]}  # those that break first
 

@@ -28,6 +28,14 @@ class RenderedPicture:
     image: np.ndarray  # (H, W, 3) uint8
     depth: np.ndarray  # (H, W) float32, scene units along the viewing axis; EMPTY_DEPTH where nothing is hit
     compared_with: int | None = None  # index of the photograph that the error is against
+    seconds: float = 0.0  # that rendering took
+
+    @property
+    def described(self) -> str:
+        """Its size, and how fast it was rendered."""
+        height, width = self.image.shape[:2]
+        rate = width * height / max(self.seconds, 1e-6)
+        return f"{width} × {height}, {rate / 1e6:.2f} M rays/s"
 
 
 def render_picture(
@@ -41,7 +49,7 @@ def render_picture(
     keep_going: Callable[[], bool] = lambda: True,
     shown: Shown = as_rendered,
 ) -> RenderedPicture | None:
-    """A picture of any kind but "none", size = (width, height) in pixels, that fills a visitor's window.
+    """A picture of any kind, size = (width, height) in pixels, that fills a visitor's window.
 
     background: (3,) on the model's device; box: only what lies inside is rendered; keep_going: called several times a
     second, once it returns False the result is None; shown: makes of the model's colours those of the picture, except

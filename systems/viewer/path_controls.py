@@ -1,0 +1,204 @@
+"""The controls of one visitor's camera path: keyframes, flying along it, and a video of it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import viser
+from viser.transforms import SO3
+
+from systems.viewer.camera_path import MAX_KEYFRAMES, CameraPath
+from systems.viewer.requests import PICTURE_KINDS, CameraState, Mailbox, VideoRequest
+
+SIZES = {"1280 × 720": (1280, 720), "1920 × 1080": (1920, 1080), "720 × 1280": (720, 1280), "640 × 360": (640, 360)}
+MAX_SECONDS = 60.0
+PLAYED_FPS = 30
+SAMPLES = 24  # of the line for each keyframe
+KEY, LINE = (230, 120, 30), (230, 150, 80)
+KEY_SIZE = 0.06  # of the distance to the origin
+
+
+class PathControls:
+    """One visitor's path. Frames are made by the session, which reads the mailbox."""
+
+    def __init__(
+        self,
+        client: viser.ClientHandle,
+        mailbox: Mailbox,
+        camera: Callable[[], CameraState | None],
+        picture: Callable[[], str],
+        fps: int,
+    ) -> None:
+        """camera: where the visitor stands; picture: of which kind their pictures are; fps: of the video."""
+        self._client, self._mailbox, self._camera, self._picture, self._fps = client, mailbox, camera, picture, fps
+        self._keys: list[CameraState] = []
+        self._handles: list[Any] = []  # what the scene shows of the path
+        self._chosen: int | None = None  # the keyframe that was clicked
+        self._flight = 0  # grows when a flight along the path begins or ends
+        self._add_keyframe_controls()
+        self._add_flight_controls()
+        self._add_video_controls()
+        self._draw()
+
+    def stop(self) -> None:
+        """Ends the flight along the path."""
+        self._flight += 1
+
+    @property
+    def _path(self) -> CameraPath | None:
+        """None before there are two keyframes."""
+        return CameraPath(tuple(self._keys), bool(self._closed.value)) if len(self._keys) > 1 else None
+
+    def _on_click(self, label: str, hint: str, act: Callable[[], None]) -> Any:
+        button = self._client.gui.add_button(label, hint=hint)
+
+        @button.on_click
+        async def _(event: Any) -> None:
+            act()
+
+        return button
+
+    def _add_keyframe_controls(self) -> None:
+        gui = self._client.gui
+        self._told = gui.add_text("path", "", disabled=True, hint="What the path is made of.")
+        self._on_click("add keyframe", "The path goes through where you stand now.", self._add)
+        self._remove_button = self._on_click(
+            "remove keyframe", "The one that you clicked in the scene, else the last.", self._remove
+        )
+        self._clear_button = self._on_click("clear", "Removes all keyframes.", self._clear)
+        self._closed = gui.add_checkbox(
+            "closed", False, hint="The path leads from the last keyframe back to the first."
+        )
+
+        @self._closed.on_update
+        async def _(event: Any) -> None:
+            self._draw()
+
+    def _add_flight_controls(self) -> None:
+        gui = self._client.gui
+        self._seconds = gui.add_slider(
+            "seconds", min=1.0, max=MAX_SECONDS, step=0.5, initial_value=6.0, hint="How long the flight takes."
+        )
+        self._place = gui.add_slider(
+            "along it", min=0.0, max=1.0, step=0.005, initial_value=0.0, hint="Takes you along the path by hand."
+        )
+        self._play = gui.add_button("play", hint="Flies along the path; again: stops.")
+
+        @self._place.on_update
+        async def _(event: Any) -> None:
+            if event.client is not None:  # moved by the visitor, not by a flight
+                self.stop()
+                self._stand(float(self._place.value))
+
+        @self._play.on_click
+        async def _(event: Any) -> None:
+            await self._fly()
+
+    def _add_video_controls(self) -> None:
+        gui = self._client.gui
+        self._size = gui.add_dropdown(
+            "video size", tuple(SIZES), initial_value=next(iter(SIZES)), hint="Width and height in pixels."
+        )
+        self._render = self._on_click(
+            "render video",
+            "Writes an mp4 of the path into the folder save of the run. While the model is trained, pause it first.",
+            self._ask,
+        )
+        self._on_click("cancel video", "Gives up the video that is being rendered.", self._cancel)
+
+    def _add(self) -> None:
+        camera = self._camera()
+        if camera is not None and len(self._keys) < MAX_KEYFRAMES:
+            self._keys.append(camera)
+            self._changed()
+
+    def _remove(self) -> None:
+        if self._keys:
+            self._keys.pop(-1 if self._chosen is None else self._chosen)
+            self._changed()
+
+    def _clear(self) -> None:
+        self._keys.clear()
+        self._changed()
+
+    def _changed(self) -> None:
+        self.stop()
+        self._chosen = None
+        self._draw()
+
+    def _cancel(self) -> None:
+        self._mailbox.add_command("cancel")
+
+    def _ask(self) -> None:
+        if (path := self._path) is None or self._picture() not in PICTURE_KINDS:
+            return
+        size = SIZES.get(self._size.value, next(iter(SIZES.values())))
+        shares = np.linspace(0.0, 1.0, max(2, round(self._duration * self._fps)), endpoint=not path.closed)
+        cameras = tuple(path.at(shares, size))
+        self._mailbox.ask_for_video(VideoRequest(cameras, size, self._fps, self._picture()))
+
+    @property
+    def _duration(self) -> float:
+        return float(np.clip(self._seconds.value, 1.0, MAX_SECONDS))
+
+    async def _fly(self) -> None:
+        """Moves the visitor along the path until it ends, or `stop` is called."""
+        self.stop()
+        if self._path is None or self._play.label != "play":
+            return
+        flight, loop = self._flight, asyncio.get_running_loop()
+        begun, self._play.label = loop.time(), "stop"
+        while flight == self._flight and (share := (loop.time() - begun) / self._duration) < 1.0:
+            self._stand(share)
+            self._place.value = share
+            await asyncio.sleep(1.0 / PLAYED_FPS)
+        self._play.label = "play"
+
+    def _stand(self, share: float) -> None:
+        if (path := self._path) is None or (now := self._camera()) is None:
+            return
+        (there,) = path.at(np.array([share]), now.size)
+        with self._client.atomic():
+            self._client.camera.position = there.c2w[:, 3]
+            self._client.camera.wxyz = SO3.from_matrix(there.c2w[:, :3]).wxyz
+            self._client.camera.fov = there.fov
+
+    def _draw(self) -> None:
+        """Shows the path in the scene, and which buttons can be pressed."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = [self._frustum(index, key) for index, key in enumerate(self._keys)]
+        path, count = self._path, len(self._keys)
+        if path is not None:
+            line = np.stack([camera.c2w[:, 3] for camera in path.at(np.linspace(0, 1, SAMPLES * count), (1, 1))])
+            segments = np.stack([line[:-1], line[1:]], axis=1)
+            self._handles.append(self._client.scene.add_line_segments("/path/line", segments, LINE, line_width=2.0))
+        self._told.value = f"{count} keyframe{'' if count == 1 else 's'}" + ("" if path else ", two are needed")
+        for button, usable in (
+            (self._remove_button, count),
+            (self._clear_button, count),
+            (self._play, path),
+            (self._render, path),
+        ):
+            button.disabled = not usable
+
+    def _frustum(self, index: int, key: CameraState) -> Any:
+        frustum = self._client.scene.add_camera_frustum(
+            f"/path/{index}",
+            fov=key.fov,
+            aspect=16.0 / 9.0,
+            scale=KEY_SIZE * float(np.linalg.norm(key.c2w[:, 3])),
+            color=KEY,
+            wxyz=SO3.from_matrix(key.c2w[:, :3]).wxyz,
+            position=key.c2w[:, 3],
+            cast_shadow=False,
+            receive_shadow=False,
+        )
+
+        @frustum.on_click
+        async def _(event: Any) -> None:
+            self._chosen = index
+            self._told.value = f"keyframe {index + 1} of {len(self._keys)}"
+
+        return frustum

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import trimesh
 import viser
 
 from systems.export.glb import glb_of
@@ -43,6 +44,7 @@ LAYERS = {
     "sparse points": "Points that structure from motion has found.",
     "region": "What the model covers; nothing outside is reconstructed.",
 }
+HELP = "The mesh goes into the folder save of the run, at the configured resolution. No file is replaced."
 TABS = ("View", "Mesh", "Path", "Save")
 PANEL_WIDTH = 330  # pixels
 
@@ -90,6 +92,7 @@ class ViserPage:
         self._add_mesh_controls(viewed.model.is_sdf)
         self._add_layers(viewed)
         with self._tabs["Save"]:
+            gui.add_markdown(HELP)  # viser shows no hints of buttons
             self._add_formats(viewed.experiment.export.formats)
             self._buttons |= {command: self._add_button(command) for command in shown if command not in self._buttons}
         self.server.on_client_connect(self._on_connect)
@@ -110,6 +113,10 @@ class ViserPage:
         elif mesh.colors is None and mesh.texture is None:
             options = {"color": MESH_COLOR, "side": "double", "cast_shadow": False}
             scene.add_mesh_simple("/mesh", mesh.vertices, mesh.faces, **options)
+        elif mesh.views is not None:  # in light, since colours do not show the shape
+            colors = trimesh.visual.ColorVisuals(vertex_colors=mesh.colors)
+            lit = trimesh.Trimesh(mesh.vertices, mesh.faces, visual=colors, process=False)
+            scene.add_mesh_trimesh("/mesh", lit, cast_shadow=False)
         else:
             if self._glb[0] is not mesh:
                 self._glb = mesh, glb_of(mesh)

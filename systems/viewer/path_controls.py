@@ -15,6 +15,10 @@ SIZES = {"1280 × 720": (1280, 720), "1920 × 1080": (1920, 1080), "720 × 1280"
 MAX_SECONDS = 60.0
 PLAYED_FPS = 30
 SAMPLES = 24  # of the line for each keyframe
+HELP = (
+    "Stand somewhere, add a keyframe, and so on; then play. The video is an mp4 in the folder save of the run. While "
+    "the model is trained, pause it first: frames are rendered between steps."
+)
 KEY, LINE = (230, 120, 30), (230, 150, 80)
 KEY_SIZE = 0.06  # of the distance to the origin
 
@@ -61,6 +65,7 @@ class PathControls:
 
     def _add_keyframe_controls(self) -> None:
         gui = self._client.gui
+        gui.add_markdown(HELP)  # viser shows no hints of buttons
         self._told = gui.add_text("path", "", disabled=True, hint="What the path is made of.")
         self._on_click("add keyframe", "The path goes through where you stand now.", self._add)
         self._remove_button = self._on_click(
@@ -149,11 +154,13 @@ class PathControls:
             return
         flight, loop = self._flight, asyncio.get_running_loop()
         begun, self._play.label = loop.time(), "stop"
+        self._draw()
         while flight == self._flight and (share := (loop.time() - begun) / self._duration) < 1.0:
             self._stand(share)
             self._place.value = share
             await asyncio.sleep(1.0 / PLAYED_FPS)
         self._play.label = "play"
+        self._draw()
 
     def _stand(self, share: float) -> None:
         if (path := self._path) is None or (now := self._camera()) is None:
@@ -165,15 +172,15 @@ class PathControls:
             self._client.camera.fov = there.fov
 
     def _draw(self) -> None:
-        """Shows the path in the scene, and which buttons can be pressed."""
+        """Shows the path in the scene, unless the visitor flies along it, and which buttons can be pressed."""
         for handle in self._handles:
             handle.remove()
-        self._handles = [self._frustum(index, key) for index, key in enumerate(self._keys)]
-        path, count = self._path, len(self._keys)
-        if path is not None:
+        path, count, is_flying = self._path, len(self._keys), self._play.label != "play"
+        self._handles = [] if is_flying else [self._frustum(index, key) for index, key in enumerate(self._keys)]
+        if path is not None and not is_flying:
             line = np.stack([camera.c2w[:, 3] for camera in path.at(np.linspace(0, 1, SAMPLES * count), (1, 1))])
-            segments = np.stack([line[:-1], line[1:]], axis=1)
-            self._handles.append(self._client.scene.add_line_segments("/path/line", segments, LINE, line_width=2.0))
+            ends, options = np.stack([line[:-1], line[1:]], axis=1), {"thickness": 2.0, "thickness_units": "screen"}
+            self._handles.append(self._client.scene.add_line_segments("/path/line", ends, LINE, **options))
         self._told.value = f"{count} keyframe{'' if count == 1 else 's'}" + ("" if path else ", two are needed")
         for button, usable in (
             (self._remove_button, count),
@@ -188,6 +195,8 @@ class PathControls:
             f"/path/{index}",
             fov=key.fov,
             aspect=16.0 / 9.0,
+            thickness=1.0,
+            thickness_units="screen",
             scale=KEY_SIZE * float(np.linalg.norm(key.c2w[:, 3])),
             color=KEY,
             wxyz=SO3.from_matrix(key.c2w[:, :3]).wxyz,

@@ -35,7 +35,7 @@ class RenderedPicture:
         """Its size, and how fast it was rendered."""
         height, width = self.image.shape[:2]
         rate = width * height / max(self.seconds, 1e-6)
-        return f"{width} × {height}, {rate / 1e6:.2f} M rays/s"
+        return f"{width} × {height}, {f'{rate / 1e6:.1f} M' if rate >= 1e6 else f'{rate / 1e3:.0f} k'} rays/s"
 
 
 def render_picture(

@@ -113,7 +113,7 @@ class Mailbox:
     mesh: MeshSettings = field(default_factory=MeshSettings)
     box: CropBox | None = None  # None: the whole region
     checkpoint: int = 0  # index of the checkpoint to show, in a finished run
-    formats: tuple[str, ...] = ()  # of an export
+    formats: tuple[str, ...] | None = None  # of an export; None: those of the configuration
     changes: int = 0  # grows with every request
     _visitors: dict[int, Visitor] = field(default_factory=dict)
     _commands: dict[Command, None] = field(default_factory=dict)  # in the order in which they came

@@ -115,6 +115,7 @@ class Session:
         budget = self.picture_time if cost == 0.0 and self.mesh_time.seconds < 0.0 else self.mesh_time
         if budget.seconds >= cost:
             self._run_on(budget, partial(self._update_mesh, WHILE_TRAINING))
+        self._run_on(self.mesh_time, self._hand_out_mesh)
         self._since = self.now()
 
     def serve_idle(self) -> None:
@@ -125,6 +126,7 @@ class Session:
             self._render_video(video)
         if not (self._update_picture(WHILE_IDLE) or self._update_mesh(WHILE_IDLE)):
             self.mailbox.wait(0.1)
+        self._hand_out_mesh()
         self._since = None
 
     def pause(self, paused: bool) -> None:
@@ -249,8 +251,11 @@ class Session:
         return self.mailbox.changes == changes and not self.is_told_to_end()
 
     def _update_mesh(self, limits: TimeLimits) -> bool:
-        """Makes the mesh again where that is due, and gives visitors what they lack; False if there was nothing."""
-        is_new = self._meshes.update(limits.requested_mesh, limits.mesh)
+        """Makes the mesh again where that is due; False if it is not."""
+        return self._meshes.update(limits.requested_mesh, limits.mesh)
+
+    def _hand_out_mesh(self) -> None:
+        """Gives visitors the mesh who look at it and lack it, and takes it from those who do not."""
         wanted = {
             number: self._meshes.version for number, one in self.mailbox.visitors().items() if one.show != "picture"
         }
@@ -260,4 +265,3 @@ class Session:
         for number in self._seen_meshes.keys() - wanted.keys():
             self.page.show_mesh(number, None)
         self._seen_meshes = wanted
-        return is_new or bool(outdated)

@@ -28,13 +28,14 @@ class CancelledError(Exception):
 def export(viewed: ViewedModel, mailbox: Mailbox) -> str:
     """Writes the mesh as launch.py does, in the chosen formats, at the level and within the box of the page; returns
     which files. Raises InputError."""
-    if not mailbox.formats:
+    config = viewed.experiment.export
+    formats = config.formats if mailbox.formats is None else mailbox.formats
+    if not formats:
         raise OutputError("no format is chosen: tick at least one.")
     level = level_from_slider(viewed.model, viewed.experiment, viewed.views, mailbox.mesh.level)
     stem = free_stem(viewed.save_dir, f"view-it{viewed.step()}", "-mc*")
-    config = replace(viewed.experiment.export, texture="none", formats=mailbox.formats)
-    if set(PICTURED) & set(mailbox.formats):
-        config = replace(config, texture=viewed.experiment.export.texture)
+    texture = config.texture if set(PICTURED) & set(formats) else "none"
+    config = replace(config, texture=texture, formats=formats)
     experiment = with_level(replace(viewed.experiment, export=config), level)
     write = partial(export_mesh, crop=partial(crop_to_box, box=mailbox.box), shown=viewed.shown())
     report = write(viewed.model, experiment, stem, viewed.world_from_scene, viewed.views)

@@ -135,7 +135,7 @@ def test_a_busy_visitor_changes_no_bit(scene, alone, tmp_path, monkeypatch):
     def visit(visitor: ScriptedVisitor) -> None:
         visitor.set("pause", True)  # so that the training is not over before all of this is done
         visitor.set("pause", True)  # at the first step, however slow what follows is
-        visitor.set("mesh", True)
+        visitor.set("show", "both")
         for kind in ("rgb", "normal", "depth", "error"):
             visitor.set("picture", kind)
             visitor.wait_for_picture()

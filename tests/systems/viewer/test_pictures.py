@@ -11,7 +11,7 @@ from viewed_scene import FRONT, make_viewed_model
 
 from systems.steps.step import view_background
 from systems.training.evaluation import evaluate_view
-from systems.viewer.photos import downscaled, nearest_view, sample_photo, up_direction
+from systems.viewer.photos import downscaled, nearest_view, sample_photo
 from systems.viewer.pictures import EMPTY_DEPTH, camera_rays, clip_to_box, render_picture
 from systems.viewer.requests import CameraState, CropBox
 from utils.visualise import to_uint8
@@ -104,10 +104,6 @@ def test_a_photograph_tells_the_colour_of_a_point_in_frame(subject):
 def test_the_nearest_camera_looks_the_same_way_too(subject):
     for index in (0, 7, 19):
         assert nearest_view(subject.scene, photo_camera(subject.scene, index)) == index
-
-
-def test_up_is_where_it_is_for_the_cameras(subject):
-    assert_allclose(up_direction(subject.scene), [0.0, 0.0, 1.0], atol=1e-6)
 
 
 def test_rendering_leaves_random_numbers_and_the_model_alone(subject, background):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from viewed_scene import FRONT, NotedPage, make_viewed_model
 
+from systems.viewer import meshes
 from systems.viewer import session as sessions
 from systems.viewer.pictures import RenderedPicture
 from systems.viewer.requests import CameraState, CropBox, Mailbox, MeshSettings
@@ -39,10 +40,10 @@ class Viewed:
         self.clock, self.page = Clock(), NotedPage()
         self.steps, self.sizes, self.resolutions = 0, [], []
         subject = type(subject)(**{**vars(subject), "step": lambda: self.steps})
-        self.mailbox = Mailbox(now=self.clock, mesh=MeshSettings(shown=False))
+        self.mailbox = Mailbox(now=self.clock, mesh=MeshSettings())
         self.session = Session(subject, self.mailbox, self.page, {"save": lambda: "saved"}, now=self.clock)
         monkeypatch.setattr(sessions, "render_picture", self._render)
-        monkeypatch.setattr(sessions, "coarse_mesh", self._extract)
+        monkeypatch.setattr(meshes, "coarse_mesh", self._extract)
 
     def _render(self, model, background, scene, camera, picture, size, box, keep_going, shown) -> RenderedPicture:
         self.clock.seconds += PIXEL * size[0] * size[1]
@@ -149,7 +150,7 @@ def test_visitors_take_turns(viewed):
 
 def test_who_wants_no_picture_gets_it_taken_away_once(viewed):
     come(viewed, 1)
-    viewed.mailbox.set_view(1, picture="none")
+    viewed.mailbox.set_view(1, show="mesh")
     viewed.train(200)
     assert viewed.page.pictures == [(1, None)]
 
@@ -187,7 +188,7 @@ def test_what_goes_wrong_with_a_button_is_said(viewed):
 
 def test_the_mesh_follows_level_box_and_step(viewed):
     come(viewed, 1)
-    viewed.mailbox.set_shared(mesh=MeshSettings())
+    viewed.mailbox.set_view(1, show="both")
     viewed.train(40)
     ball = viewed.page.meshes[-1]
     first = size_of(ball.vertices)
@@ -201,14 +202,15 @@ def test_the_mesh_follows_level_box_and_step(viewed):
     viewed.train(40)
     assert viewed.page.meshes[-1] is None
     shown = len(viewed.page.meshes)
-    viewed.mailbox.set_shared(mesh=MeshSettings(shown=False))
+    viewed.mailbox.set_view(1, show="picture")
     viewed.train(50)
-    assert len(viewed.page.meshes) <= shown + 1
+    assert viewed.page.meshes[shown:] == [None]
 
 
 def test_the_mesh_knows_which_photographs_see_it(viewed):
     come(viewed, 1)
-    viewed.mailbox.set_shared(mesh=MeshSettings(views=True))
+    viewed.mailbox.set_shared(mesh=MeshSettings(coloring="photographs"))
+    viewed.mailbox.set_view(1, show="mesh")
     viewed.train(40)
     mesh = viewed.page.meshes[-1]
     assert mesh.views.shape == (len(mesh.vertices),)
@@ -221,7 +223,7 @@ def test_the_mesh_knows_which_photographs_see_it(viewed):
 
 def test_the_mesh_becomes_as_fine_as_there_is_time_for(viewed):
     come(viewed, 1)
-    viewed.mailbox.set_shared(mesh=MeshSettings())
+    viewed.mailbox.set_view(1, show="both")
     taken = viewed.train(2000)
     assert taken / (2000 * STEP) < 0.09
     assert viewed.resolutions[0] == 32
@@ -236,7 +238,7 @@ def test_the_mesh_becomes_as_fine_as_there_is_time_for(viewed):
 def test_a_mesh_is_drawn_before_the_picture_of_the_same_surface(viewed):
     come(viewed, 1)
     viewed.train(1)
-    viewed.mailbox.set_shared(mesh=MeshSettings())
+    viewed.mailbox.set_view(1, show="both")
     viewed.train(30)
     (_, before), *_, (_, after) = viewed.page.pictures
     assert after.depth.min() - before.depth.max() == pytest.approx(0.05 * 1.1)
@@ -247,14 +249,16 @@ def test_a_field_without_a_surface_shows_none(viewed):
     with torch.no_grad():
         geometry = viewed.session.viewed.model.geometry
         old, geometry.sdf = geometry.sdf, lambda points: torch.ones_like(points[:, 0])
-        viewed.mailbox.set_shared(mesh=MeshSettings())
+        viewed.mailbox.set_view(1, show="both")
         viewed.train(2)
         geometry.sdf = old
+    assert viewed.page.meshes
     assert viewed.page.meshes == [None] * len(viewed.page.meshes)
 
 
 def test_the_mesh_that_is_exported_is_the_one_that_is_seen(viewed):
     come(viewed, 1)
+    viewed.mailbox.set_view(1, show="mesh")
     viewed.mailbox.set_shared(MeshSettings(level=0.5), CropBox((0.0, -1.1, -1.1), (1.1, 1.1, 1.1)))
     viewed.mailbox.add_command("export")
     viewed.train(2)

@@ -110,6 +110,36 @@ def test_a_camera_that_moves_gets_quick_pictures_and_one_at_rest_fine_ones(viewe
     assert 0.2 < still * PIXEL < 0.5
 
 
+@pytest.mark.parametrize(
+    ("launch", "pixel", "seconds"),
+    [(0.02, 5e-7, 3.0), (0.004, 3e-5, 60.0)],  # a GPU, which is slow for few pixels; two cores of a CPU
+)
+def test_a_camera_at_rest_gets_pictures_as_large_as_its_window(viewed, monkeypatch, launch, pixel, seconds):
+    def render(*args: object, **options: object) -> RenderedPicture:
+        size = args[5]
+        viewed.clock.seconds += launch + pixel * size[0] * size[1]
+        viewed.sizes.append(size)
+        ends.append(viewed.clock.seconds)
+        return RenderedPicture(np.zeros((size[1], size[0], 3), np.uint8), np.zeros(size[::-1], np.float32))
+
+    ends = []
+    monkeypatch.setattr(sessions, "render_picture", render)
+
+    def wait(seconds: float) -> None:
+        viewed.clock.seconds += seconds
+
+    viewed.mailbox.wait = wait
+    come(viewed, 1, (1280, 900))
+    while viewed.clock.seconds < 2.0 * seconds:
+        viewed.session.serve_idle()
+    assert viewed.sizes[-1] == (1280, 900)
+    assert ends[-1] < seconds
+    assert ends[0] < 0.1  # the first one comes at once
+    areas = [width * height for width, height in viewed.sizes]
+    assert areas == sorted(areas)
+    assert len(areas) < 8
+
+
 def test_a_still_picture_of_an_unchanged_model_is_left_alone(viewed):
     come(viewed, 1, (64, 48))
     for _ in range(100):
@@ -242,6 +272,32 @@ def test_a_mesh_is_drawn_before_the_picture_of_the_same_surface(viewed):
     viewed.train(30)
     (_, before), *_, (_, after) = viewed.page.pictures
     assert after.depth.min() - before.depth.max() == pytest.approx(0.05 * 1.1)
+
+
+def test_each_visitor_chooses_picture_or_mesh(viewed):
+    come(viewed, 1)
+    come(viewed, 2)
+    given = []
+    viewed.page.show_mesh = lambda visitor, mesh: given.append((visitor, mesh is not None))
+    viewed.mailbox.set_view(2, show="mesh")
+    viewed.train(40)
+    assert {visitor for visitor, _ in given} == {2}
+    assert given[-1] == (2, True)
+    assert [picture for visitor, picture in viewed.page.pictures if visitor == 2][-1] is None
+    assert [picture for visitor, picture in viewed.page.pictures if visitor == 1][-1] is not None
+    viewed.mailbox.set_view(2, show="picture")
+    viewed.train(1)
+    assert given[-1] == (2, False)
+
+
+def test_a_mesh_has_the_colours_of_the_model(viewed):
+    come(viewed, 1)
+    viewed.mailbox.set_view(1, show="mesh")
+    viewed.train(40)
+    assert viewed.page.meshes[-1].colors.shape == viewed.page.meshes[-1].vertices.shape
+    viewed.mailbox.set_shared(MeshSettings(coloring="grey"))
+    viewed.train(40)
+    assert viewed.page.meshes[-1].colors is None
 
 
 def test_a_field_without_a_surface_shows_none(viewed):

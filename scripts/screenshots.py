@@ -70,15 +70,15 @@ def take_screenshots(run: Path, out: Path) -> None:
 
 def _viewer(page: Any, url: str, out: Path) -> None:
     page.goto(url)
-    page.get_by_role("button", name="export mesh").wait_for()
+    page.get_by_role("button", name="reset view").wait_for()
     for close in page.locator(".mantine-Notification-closeButton").all():
         close.click()  # a note about the graphics card
     page.wait_for_timeout(1e3 * SECONDS)
     _shoot(page, out / "viewer.jpg")
-    page.get_by_role("checkbox", name="mesh", exact=True).last.check()
     page.get_by_role("checkbox", name="region", exact=True).last.check()
-    page.locator("xpath=//label[text()='picture']/following::input[1]").click()
-    page.get_by_role("option", name="none", exact=True).click()
+    page.locator("xpath=//label[text()='show']/following::input[1]").click()
+    page.get_by_role("option", name="mesh", exact=True).click()
+    page.get_by_role("tab", name="Path").click()
     page.wait_for_timeout(1e3 * SECONDS)
     _shoot(page, out / "viewer-mesh.jpg")
 

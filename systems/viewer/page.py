@@ -74,9 +74,13 @@ class ViserPage:
         gui = self.server.gui
         gui.main_panel.dock_right()
         gui.main_panel.set_width(PANEL_WIDTH)
-        hint = "How far the training is." if live else "The checkpoint that is shown."
+        self._of_all = f" of {steps[-1]}" if live else ""
+        hint = (
+            "How far the training is, how it does, and how long it still takes."
+            if live
+            else "The checkpoint that is shown."
+        )
         self._status = gui.add_text("state", "", disabled=True, multiline=True, hint=hint)
-        self._step = self._add_step_slider(viewed, steps) if live else None
         if not live and len(steps) > 1:
             self._add_checkpoint_slider(steps)
         shown = [command for command in commands if command in BUTTONS]
@@ -124,9 +128,7 @@ class ViserPage:
 
     def show_status(self, text: str, step: int) -> None:
         """Shows the step and lines about the training."""
-        self._status.value = f"step {step}" + (f"\n{text}" if text else "")
-        if self._step is not None:
-            self._step.value = min(step, self._step.max)
+        self._status.value = f"step {step}{self._of_all}" + (f"\n{text}" if text else "")
 
     def show_paused(self, paused: bool) -> None:
         """Shows the button that pauses, or the one that resumes."""
@@ -151,12 +153,6 @@ class ViserPage:
         if len(self.mailbox):
             time.sleep(0.1)
         self.server.stop()
-
-    def _add_step_slider(self, viewed: ViewedModel, steps: Sequence[int]) -> Any:
-        """A slider that only shows the step of the training."""
-        step, hint = min(viewed.step(), steps[-1]), "Steps done, of all."
-        options = {"min": 0, "max": steps[-1], "step": 1, "initial_value": step}
-        return self.server.gui.add_slider("step", **options, disabled=True, hint=hint)
 
     def _add_checkpoint_slider(self, steps: Sequence[int]) -> None:
         """A slider with which visitors choose a checkpoint."""

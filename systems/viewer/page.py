@@ -45,6 +45,7 @@ LAYERS = {
     "region": "What the model covers; nothing outside is reconstructed.",
 }
 HELP = "The mesh goes into the folder save of the run, at the configured resolution. No file is replaced."
+STATES = "The checkpoint that is shown.", "How far the training is, how well it does, and how long it still takes."
 TABS = ("View", "Mesh", "Path", "Save")
 PANEL_WIDTH = 330  # pixels
 
@@ -75,12 +76,7 @@ class ViserPage:
         gui.main_panel.dock_right()
         gui.main_panel.set_width(PANEL_WIDTH)
         self._of_all = f" of {steps[-1]}" if live else ""
-        hint = (
-            "How far the training is, how it does, and how long it still takes."
-            if live
-            else "The checkpoint that is shown."
-        )
-        self._status = gui.add_text("state", "", disabled=True, multiline=True, hint=hint)
+        self._status = gui.add_text("state", "", disabled=True, multiline=True, hint=STATES[live])
         if not live and len(steps) > 1:
             self._add_checkpoint_slider(steps)
         shown = [command for command in commands if command in BUTTONS]

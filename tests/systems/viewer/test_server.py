@@ -56,7 +56,7 @@ def test_the_page_shows_cameras_region_and_controls(visitor, subject):
         "export mesh",
         "iso level",
         "crop x",
-        "step",
+        "state",
         "cameras",
         "picture",
         "show",

@@ -1,7 +1,7 @@
 """The controls of one visitor's camera path: keyframes, flying along it, and a video of it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,6 @@ SIZES = {"1280 × 720": (1280, 720), "1920 × 1080": (1920, 1080), "720 × 1280"
 MAX_SECONDS = 60.0
 PLAYED_FPS = 30
 SAMPLES = 24  # of the line for each keyframe
-HELP = (
-    "Stand somewhere, add a keyframe, and so on; then play. The video is an mp4 in the folder save of the run. While "
-    "the model is trained, pause it first: frames are rendered between steps."
-)
 KEY, LINE = (230, 120, 30), (230, 150, 80)
 KEY_SIZE = 0.06  # of the distance to the origin
 
@@ -39,7 +35,8 @@ class PathControls:
         self._keys: list[CameraState] = []
         self._handles: list[Any] = []  # what the scene shows of the path
         self._chosen: int | None = None  # the keyframe that was clicked
-        self._flight = 0  # grows when a flight along the path begins or ends
+        self._flight, self._is_flying = 0, False  # the number grows whenever a flight along the path ends
+        self._task: asyncio.Task | None = None  # of the flight
         self._add_keyframe_controls()
         self._add_flight_controls()
         self._add_video_controls()
@@ -48,30 +45,31 @@ class PathControls:
     def stop(self) -> None:
         """Ends the flight along the path."""
         self._flight += 1
+        if self._is_flying:
+            self._is_flying = False
+            self._draw()
 
     @property
     def _path(self) -> CameraPath | None:
         """None before there are two keyframes."""
         return CameraPath(tuple(self._keys), bool(self._closed.value)) if len(self._keys) > 1 else None
 
-    def _on_click(self, label: str, hint: str, act: Callable[[], None]) -> Any:
-        button = self._client.gui.add_button(label, hint=hint)
+    def _add_buttons(self, label: str, hint: str, acts: Mapping[str, Callable[[], None]]) -> None:
+        """A row of buttons; acts: what each does, by its name. A hint is shown of rows only, not of single buttons."""
+        group = self._client.gui.add_button_group(label, tuple(acts), hint=hint)
 
-        @button.on_click
+        @group.on_click
         async def _(event: Any) -> None:
-            act()
-
-        return button
+            acts.get(group.value, lambda: None)()
 
     def _add_keyframe_controls(self) -> None:
         gui = self._client.gui
-        gui.add_markdown(HELP)  # viser shows no hints of buttons
         self._told = gui.add_text("path", "", disabled=True, hint="What the path is made of.")
-        self._on_click("add keyframe", "The path goes through where you stand now.", self._add)
-        self._remove_button = self._on_click(
-            "remove keyframe", "The one that you clicked in the scene, else the last.", self._remove
+        hint = (
+            "add: the path goes through where you stand now. remove: the keyframe that you clicked in the scene, else "
+            "the last. clear: all of them."
         )
-        self._clear_button = self._on_click("clear", "Removes all keyframes.", self._clear)
+        self._add_buttons("keyframe", hint, {"add": self._add, "remove": self._remove, "clear": self._clear})
         self._closed = gui.add_checkbox(
             "closed", False, hint="The path leads from the last keyframe back to the first."
         )
@@ -88,7 +86,7 @@ class PathControls:
         self._place = gui.add_slider(
             "along it", min=0.0, max=1.0, step=0.005, initial_value=0.0, hint="Takes you along the path by hand."
         )
-        self._play = gui.add_button("play", hint="Flies along the path; again: stops.")
+        self._add_buttons("fly", "Along the path, as the video will.", {"play": self._begin, "stop": self.stop})
 
         @self._place.on_update
         async def _(event: Any) -> None:
@@ -96,21 +94,15 @@ class PathControls:
                 self.stop()
                 self._stand(float(self._place.value))
 
-        @self._play.on_click
-        async def _(event: Any) -> None:
-            await self._fly()
-
     def _add_video_controls(self) -> None:
-        gui = self._client.gui
-        self._size = gui.add_dropdown(
+        self._size = self._client.gui.add_dropdown(
             "video size", tuple(SIZES), initial_value=next(iter(SIZES)), hint="Width and height in pixels."
         )
-        self._render = self._on_click(
-            "render video",
-            "Writes an mp4 of the path into the folder save of the run. While the model is trained, pause it first.",
-            self._ask,
+        hint = (
+            "render: an mp4 of the path, of the kind of your picture, goes into the folder save of the run. Pause a "
+            "training first, frames are rendered between two of its steps. cancel: gives it up."
         )
-        self._on_click("cancel video", "Gives up the video that is being rendered.", self._cancel)
+        self._add_buttons("video", hint, {"render": self._ask, "cancel": self._cancel})
 
     def _add(self) -> None:
         camera = self._camera()
@@ -128,8 +120,8 @@ class PathControls:
         self._changed()
 
     def _changed(self) -> None:
-        self.stop()
         self._chosen = None
+        self.stop()
         self._draw()
 
     def _cancel(self) -> None:
@@ -147,20 +139,23 @@ class PathControls:
     def _duration(self) -> float:
         return float(np.clip(self._seconds.value, 1.0, MAX_SECONDS))
 
+    def _begin(self) -> None:
+        """Begins a flight; messages of the page are heard meanwhile."""
+        self.stop()
+        if self._path is not None:
+            self._task = asyncio.get_running_loop().create_task(self._fly())
+
     async def _fly(self) -> None:
         """Moves the visitor along the path until it ends, or `stop` is called."""
-        self.stop()
-        if self._path is None or self._play.label != "play":
-            return
         flight, loop = self._flight, asyncio.get_running_loop()
-        begun, self._play.label = loop.time(), "stop"
+        begun, self._is_flying = loop.time(), True
         self._draw()
         while flight == self._flight and (share := (loop.time() - begun) / self._duration) < 1.0:
             self._stand(share)
             self._place.value = share
             await asyncio.sleep(1.0 / PLAYED_FPS)
-        self._play.label = "play"
-        self._draw()
+        if flight == self._flight:
+            self.stop()
 
     def _stand(self, share: float) -> None:
         if (path := self._path) is None or (now := self._camera()) is None:
@@ -175,20 +170,13 @@ class PathControls:
         """Shows the path in the scene, unless the visitor flies along it, and which buttons can be pressed."""
         for handle in self._handles:
             handle.remove()
-        path, count, is_flying = self._path, len(self._keys), self._play.label != "play"
-        self._handles = [] if is_flying else [self._frustum(index, key) for index, key in enumerate(self._keys)]
-        if path is not None and not is_flying:
+        path, count, keys = self._path, len(self._keys), [] if self._is_flying else self._keys
+        self._handles = [self._frustum(index, key) for index, key in enumerate(keys)]
+        if path is not None and not self._is_flying:
             line = np.stack([camera.c2w[:, 3] for camera in path.at(np.linspace(0, 1, SAMPLES * count), (1, 1))])
             ends, options = np.stack([line[:-1], line[1:]], axis=1), {"thickness": 2.0, "thickness_units": "screen"}
             self._handles.append(self._client.scene.add_line_segments("/path/line", ends, LINE, **options))
         self._told.value = f"{count} keyframe{'' if count == 1 else 's'}" + ("" if path else ", two are needed")
-        for button, usable in (
-            (self._remove_button, count),
-            (self._clear_button, count),
-            (self._play, path),
-            (self._render, path),
-        ):
-            button.disabled = not usable
 
     def _frustum(self, index: int, key: CameraState) -> Any:
         frustum = self._client.scene.add_camera_frustum(

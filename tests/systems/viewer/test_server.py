@@ -80,7 +80,7 @@ def test_a_mesh_is_shown_plain_or_in_its_colours(visitor, page, looks, kind):
 
 
 def test_every_control_says_what_it_does(visitor):
-    visitor.control("render video")
+    visitor.control("video")
     silent = [
         message["props"]["label"]
         for message in visitor.messages
@@ -107,26 +107,28 @@ def test_in_a_narrow_window_the_start_is_farther_off(page):
 
 
 def test_a_path_is_laid_played_and_asked_for_as_a_video(visitor, page):
-    visitor.set("render video", True)  # without a path, nothing comes of it
+    visitor.set("video", "render")  # without a path, nothing comes of it
     for index, place in enumerate([(0.0, -3.0, 0.0), (3.0, 0.0, 0.0), (0.0, 3.0, 0.0)]):
         visitor.stand(place)
-        visitor.set("add keyframe", True)
+        visitor.set("keyframe", "add")
         visitor.wait_for(lambda message, index=index: message.get("name") == f"/path/{index}")
     assert page.mailbox.take_video() is None
     visitor.set("seconds", 2.0)
     visitor.set("video size", "640 × 360")
-    visitor.set("render video", True)
+    visitor.set("video", "render")
     found = []
     until(lambda: found.append(page.mailbox.take_video()) or found[-1] is not None)
     video = found[-1]
     assert (len(video.cameras), video.size, video.fps, video.picture) == (60, (640, 360), 30, "rgb")
     np.testing.assert_allclose(video.cameras[0].c2w[:, 3], [0.0, -3.0, 0.0], atol=1e-6)
     np.testing.assert_allclose(video.cameras[-1].c2w[:, 3], [0.0, 3.0, 0.0], atol=1e-6)
-    visitor.set("play", True)
-    assert np.linalg.norm(moved_to(visitor)) > 2.0
-    visitor.set("clear", True)
+    visitor.set("fly", "play")
+    assert all(np.linalg.norm(moved_to(visitor)) > 2.0 for _ in range(5))
+    visitor.stand((4.0, 0.0, 0.0))  # heard while it flies
+    until(lambda: page.mailbox.visitors()[0].camera.c2w[0, 3] == 4.0)
+    visitor.set("keyframe", "clear")
     visitor.value("path", lambda value: str(value).startswith("0 keyframes"))
-    visitor.set("cancel video", True)
+    visitor.set("video", "cancel")
     until(lambda: page.mailbox.is_pressed("cancel"))
 
 
@@ -136,8 +138,8 @@ def test_a_path_takes_what_its_controls_allow_and_no_more(visitor, page):
         visitor.set("seconds", value)
     for place in ((0.0, -3.0, 0.0), (3.0, 0.0, 0.0)):
         visitor.stand(place)
-        visitor.set("add keyframe", True)
-    visitor.set("render video", True)
+        visitor.set("keyframe", "add")
+    visitor.set("video", "render")
     found = []
     until(lambda: found.append(page.mailbox.take_video()) or found[-1] is not None)
     assert (len(found[-1].cameras), found[-1].size) == (1800, (1280, 720))

@@ -251,6 +251,7 @@ class ViserPage:
         self.mailbox.add_visitor(client.client_id)
         visit = Visit(client, self.mailbox, self._tabs, self._start, self._names, self._fps)
         self._visits[client.client_id] = visit
+        visit.begin()
 
     async def _on_disconnect(self, client: viser.ClientHandle) -> None:
         self.mailbox.remove_visitor(client.client_id)

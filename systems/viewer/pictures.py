@@ -30,12 +30,17 @@ class RenderedPicture:
     compared_with: int | None = None  # index of the photograph that the error is against
     seconds: float = 0.0  # that rendering took
 
+    def behind(self) -> "RenderedPicture":
+        """The same, behind all that the page draws."""
+        return replace(self, depth=np.full_like(self.depth, EMPTY_DEPTH))
+
     @property
     def described(self) -> str:
         """Its size, and how fast it was rendered."""
         height, width = self.image.shape[:2]
         rate = width * height / max(self.seconds, 1e-6)
-        return f"{width} × {height}, {f'{rate / 1e6:.1f} M' if rate >= 1e6 else f'{rate / 1e3:.0f} k'} rays/s"
+        unit, name = next((unit for unit in ((1e6, " M"), (1e3, " k")) if rate >= unit[0]), (1.0, ""))
+        return f"{width} × {height}, {rate / unit:.3g}{name} rays/s"
 
 
 def render_picture(

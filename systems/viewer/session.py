@@ -26,7 +26,6 @@ MAX_BUDGET = 0.5  # seconds that either may save up
 STILL_AFTER = 0.3  # seconds since the last movement, after which a camera gets finer pictures
 REFRESHED_AFTER = 1.0  # seconds between two pictures for a camera that stands still
 STATUS_EVERY = 0.5  # seconds
-MESH_OFFSET = 0.05  # radii; the picture moves back by this, or its surface would show through the mesh in patches
 MIN_GROWTH = 1.3  # a picture of the same view is rendered again only with this many times the pixels
 
 
@@ -107,8 +106,8 @@ class Session:
         begun = self.now()
         if self._since is not None:
             self._earn(begun - self._since)
+        self._run_on(self.picture_time, self._update_status)
         if self.picture_time.seconds >= 0.0:
-            self._run_on(self.picture_time, self._update_status)
             self._run_on(self.picture_time, partial(self._update_picture, WHILE_TRAINING))
         # A visitor who moves a slider waits for the mesh; one that only follows the training waits until it is paid.
         cost = 0.0 if self._meshes.is_requested else self._meshes.predicted(WHILE_TRAINING.mesh)
@@ -241,8 +240,8 @@ class Session:
                 return
             self._picture_sizer.record(size, self.now() - begun)
             picture = replace(picture, seconds=self.now() - begun)
-            if visitor.show == "both":
-                picture = replace(picture, depth=picture.depth + MESH_OFFSET * viewed.model.config.radius)
+            if visitor.show == "both":  # else its surface would show through the mesh in patches
+                picture = picture.behind()
         self.page.show_picture(number, picture)
         self._last[number] = LastPicture(visitor.version, size[0] * size[1], viewed.step(), self.now())
 

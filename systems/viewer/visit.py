@@ -37,8 +37,11 @@ class Visit:
             self.reset_view()
         with tabs["Path"]:
             self._path = PathControls(client, mailbox, lambda: self._camera, lambda: self._kind.value, fps)
+
+    def begin(self) -> None:
+        """Asks for the first picture."""
         if self._camera is not None:
-            mailbox.set_view(client.client_id, camera=self._camera)
+            self._mailbox.set_view(self.client.client_id, camera=self._camera)
 
     def show_picture(self, picture: RenderedPicture | None) -> None:
         """Sets the background picture; None removes it."""

@@ -23,7 +23,7 @@ PHONE = {"width": 390, "height": 844}
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
 QUALITY = 82  # of JPEG
 SECONDS = 15.0  # until a mesh is drawn
-PATIENCE = 600.0  # seconds, until a picture is as large as the window
+PATIENCE = 300.0  # seconds, until a picture is as large as the window
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -82,7 +82,6 @@ def _viewer(page: Any, url: str, out: Path) -> None:
         page.wait_for_timeout(1e3)
     page.wait_for_timeout(2e3)
     _shoot(page, out / "viewer.jpg")
-    page.get_by_role("checkbox", name="region", exact=True).last.check()
     page.locator("xpath=//label[text()='show']/following::input[1]").click()
     page.get_by_role("option", name="mesh", exact=True).click()
     page.get_by_role("tab", name="Path").click()

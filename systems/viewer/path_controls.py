@@ -143,18 +143,21 @@ class PathControls:
         """Begins a flight; messages of the page are heard meanwhile."""
         self.stop()
         if self._path is not None:
-            self._task = asyncio.get_running_loop().create_task(self._fly())
+            self._task = asyncio.get_running_loop().create_task(self._fly(self._flight))
 
-    async def _fly(self) -> None:
-        """Moves the visitor along the path until it ends, or `stop` is called."""
-        flight, loop = self._flight, asyncio.get_running_loop()
-        begun, self._is_flying = loop.time(), True
+    async def _fly(self, flight: int) -> None:
+        """Moves the visitor along the path until it ends, or `stop` is called; flight: the number of this one."""
+        if flight != self._flight:
+            return
+        loop, self._is_flying = asyncio.get_running_loop(), True
+        begun = loop.time()
         self._draw()
         while flight == self._flight and (share := (loop.time() - begun) / self._duration) < 1.0:
             self._stand(share)
             self._place.value = share
             await asyncio.sleep(1.0 / PLAYED_FPS)
         if flight == self._flight:
+            self._stand(1.0)
             self.stop()
 
     def _stand(self, share: float) -> None:
@@ -167,7 +170,7 @@ class PathControls:
             self._client.camera.fov = there.fov
 
     def _draw(self) -> None:
-        """Shows the path in the scene, unless the visitor flies along it, and which buttons can be pressed."""
+        """Shows the path in the scene, unless the visitor flies along it, and what it is made of."""
         for handle in self._handles:
             handle.remove()
         path, count, keys = self._path, len(self._keys), [] if self._is_flying else self._keys

@@ -74,3 +74,15 @@ def test_the_page_is_dark_for_whoever_wants_it_so(visitor):
     visitor.set("dark page", True)
     theme = visitor.wait_for(lambda message: message["type"] == "ThemeConfigurationMessage" and message["dark_mode"])
     assert not theme["show_share_button"]
+
+
+def test_only_one_flight_is_under_way_and_it_can_be_stopped(visitor):
+    for place in ((0.0, -3.0, 0.0), (3.0, 0.0, 0.0)):
+        visitor.stand(place)
+        visitor.set("keyframe", "add")
+    visitor.set("fly", "play")
+    visitor.set("fly", "play")
+    moved_to(visitor)
+    visitor.set("fly", "stop")
+    visitor.wait_for(lambda message: message.get("name") == "/path/line")  # drawn again
+    assert [one for one in visitor.listen(0.3) if one["type"] == "SetCameraPositionMessage"] == []

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ WINDOW = {"width": 1200, "height": 760}
 PHONE = {"width": 390, "height": 844}
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
 QUALITY = 82  # of JPEG
-SECONDS = 15.0  # until the finest picture of a view is rendered
+SECONDS = 15.0  # until a mesh is drawn
+PATIENCE = 300.0  # seconds, until a picture is as large as the window
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,15 +72,19 @@ def take_screenshots(run: Path, out: Path) -> None:
 
 def _viewer(page: Any, url: str, out: Path) -> None:
     page.goto(url)
-    page.get_by_role("button", name="export mesh").wait_for()
+    page.get_by_role("button", name="reset view").wait_for()
     for close in page.locator(".mantine-Notification-closeButton").all():
         close.click()  # a note about the graphics card
-    page.wait_for_timeout(1e3 * SECONDS)
+    page.wait_for_timeout(1e3)
+    width = round(page.locator("canvas").first.bounding_box()["width"])
+    size, end = page.locator("xpath=//label[text()='size']/following::input[1]"), time.monotonic() + PATIENCE
+    while not size.input_value().startswith(f"{width} ×") and time.monotonic() < end:
+        page.wait_for_timeout(1e3)
+    page.wait_for_timeout(2e3)
     _shoot(page, out / "viewer.jpg")
-    page.get_by_role("checkbox", name="mesh", exact=True).last.check()
-    page.get_by_role("checkbox", name="region", exact=True).last.check()
-    page.locator("xpath=//label[text()='picture']/following::input[1]").click()
-    page.get_by_role("option", name="none", exact=True).click()
+    page.locator("xpath=//label[text()='show']/following::input[1]").click()
+    page.get_by_role("option", name="mesh", exact=True).click()
+    page.get_by_role("tab", name="Path").click()
     page.wait_for_timeout(1e3 * SECONDS)
     _shoot(page, out / "viewer-mesh.jpg")
 

@@ -74,6 +74,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend)
     from systems.training.photographs import corrections_of
     from systems.viewer.finished import FinishedRun
+    from systems.viewer.start import upward
 
     checkpoints = checkpoints_beside(checkpoint)
     # only for the precision in which it runs passes
@@ -89,6 +90,7 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
         views=lambda split: data.views(split, device),
         precision=trainer.precision_plugin.val_step_context,
         world_from_scene=data.world_from_scene,
+        up=upward(data.scene("test").stand, data.up),
     )
     finished.serve(address, stop, lambda opened: print(f"{opened.url}: {run.path}; Ctrl+C ends it", flush=True))
 

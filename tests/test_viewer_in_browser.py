@@ -15,7 +15,8 @@ from viewed_scene import make_viewed_model
 from systems.viewer.address import find_address
 from systems.viewer.page import ViserPage
 from systems.viewer.requests import Mailbox
-from systems.viewer.session import Session, ViewedModel
+from systems.viewer.session import Session
+from systems.viewer.viewed import ViewedModel
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 900, "height": 800}
@@ -69,15 +70,15 @@ def viewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewed]:
 class Visit:
     """A page of the viewer, and all that went wrong on it."""
 
-    def __init__(self, browser: Any, viewed: Viewed) -> None:
-        self.page = browser.new_context(viewport=SIZE).new_page()
+    def __init__(self, browser: Any, viewed: Viewed, size: dict[str, int] = SIZE) -> None:
+        self.page = browser.new_context(viewport=size).new_page()
         self.wrong: list[str] = []
         self.asked: set[str] = set()
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", lambda message: self.wrong.append(message.text) if message.type == "error" else None)
         self.page.on("request", lambda request: self.asked.add(request.url.split("/")[2]))
         self.page.goto(viewed.page.address.url)
-        self.page.get_by_role("button", name="export mesh").wait_for()
+        self.page.get_by_role("button", name="reset view").wait_for()
 
     def scene(self) -> np.ndarray:
         """What is drawn, without the controls and the browser's own notes."""
@@ -92,9 +93,15 @@ class Visit:
     def tick(self, name: str, on: bool) -> None:
         self.page.get_by_role("checkbox", name=name, exact=True).last.set_checked(on)
 
-    def choose(self, kind: str) -> None:
-        self.page.locator("xpath=//label[text()='picture']/following::input[1]").click()
+    def choose(self, label: str, kind: str) -> None:
+        self.page.locator(f"xpath=//label[text()='{label}']/following::input[1]").click()
         self.page.get_by_role("option", name=kind, exact=True).click()
+
+    def open(self, tab: str) -> None:
+        self.page.get_by_role("tab", name=tab).click()
+
+    def press(self, button: str) -> None:
+        self.page.get_by_role("button", name=button, exact=True).click()
 
     def said(self) -> str:
         return self.page.locator("xpath=//label[text()='last']/following::textarea[1]").input_value()
@@ -126,17 +133,15 @@ def test_cameras_and_a_picture_are_drawn(visit: Visit) -> None:
     visit.tick("cameras", True)
     visit.until(lambda: differing(alone, visit.scene()) > 500)
     visit.tick("cameras", False)
-    visit.choose("none")
-    visit.until(lambda: blank(visit.scene()))
+    visit.until(lambda: differing(alone, visit.scene()) < 500)
     visit.tick("cameras", True)
-    visit.until(lambda: not blank(visit.scene()))  # the frusta with their photographs
 
 
 def test_pictures_of_all_kinds_differ(visit: Visit) -> None:
     visit.tick("cameras", False)
     seen = []
     for kind in ("rgb", "normal", "depth", "error"):
-        visit.choose(kind)
+        visit.choose("picture", kind)
         visit.until(lambda: not blank(visit.scene()) and all(differing(visit.scene(), old) > 1000 for old in seen))
         visit.page.wait_for_timeout(1500)  # until it is fine
         seen.append(visit.scene())
@@ -146,20 +151,22 @@ def test_pictures_of_all_kinds_differ(visit: Visit) -> None:
 
 def test_a_slider_changes_the_mesh(visit: Visit) -> None:
     visit.tick("cameras", False)
-    visit.choose("none")
-    visit.tick("mesh", True)
+    visit.choose("show", "mesh")
+    visit.open("Mesh")
     visit.until(lambda: not blank(visit.scene()))
     visit.page.wait_for_timeout(1500)
     before = visit.scene()
     covered = (before.min(axis=2) < 235).sum()
     visit.slide_to_end("iso level")
     visit.until(lambda: (visit.scene().min(axis=2) < 235).sum() > 1.05 * covered)
-    visit.tick("mesh", False)
+    visit.open("View")
+    visit.choose("show", "picture")
     visit.tick("cameras", True)
 
 
 def test_export_writes_a_file_and_says_so(visit: Visit, viewed: Viewed) -> None:
-    visit.page.get_by_role("button", name="export mesh").click()
+    visit.open("Save")
+    visit.press("export mesh")
     visit.until(lambda: "exported" in visit.said())
     files = list(viewed.viewed.save_dir.glob("view-it*-mc64.ply"))
     assert files
@@ -167,20 +174,21 @@ def test_export_writes_a_file_and_says_so(visit: Visit, viewed: Viewed) -> None:
 
 
 def test_pause_stops_the_training_and_resume_goes_on(visit: Visit, viewed: Viewed) -> None:
-    visit.page.get_by_role("button", name="pause").click()
+    visit.press("pause")
     visit.page.get_by_role("button", name="resume").wait_for()
     at = viewed.steps
-    visit.page.get_by_role("button", name="save checkpoint").click()
+    visit.open("Save")
+    visit.press("save checkpoint")
     visit.until(lambda: visit.said() == f"saved step {at}")
     assert viewed.steps == at == viewed.saved[-1]
-    visit.page.get_by_role("button", name="resume").click()
+    visit.press("resume")
     visit.until(lambda: viewed.steps > at)
 
 
 def test_a_second_visitor_sees_it_too(visit: Visit, browser: Any, viewed: Viewed) -> None:
     second = Visit(browser, viewed)
     second.until(lambda: not blank(second.scene()))
-    second.choose("depth")
+    second.choose("picture", "depth")
     visit.tick("cameras", False)  # shared, the picture is not
     second.until(lambda: not second.page.get_by_role("checkbox", name="cameras", exact=True).last.is_checked())
     visit.until(lambda: not blank(visit.scene()))
@@ -189,3 +197,42 @@ def test_a_second_visitor_sees_it_too(visit: Visit, browser: Any, viewed: Viewed
     visit.tick("cameras", True)
     visit.until(lambda: not blank(visit.scene()))
     assert second.wrong == []
+
+
+def test_a_visitor_flies_along_a_path_and_gets_a_video_of_it(visit: Visit, viewed: Viewed) -> None:
+    visit.tick("cameras", False)
+    visit.open("Path")
+    for _ in range(2):
+        visit.press("add")
+        visit.page.mouse.move(200, 400)
+        visit.page.mouse.down()
+        visit.page.mouse.move(350, 420, steps=5)
+        visit.page.mouse.up()
+        visit.page.wait_for_timeout(800)
+    visit.press("reset view")
+    visit.page.wait_for_timeout(1000)
+    visit.page.locator("xpath=(//label[text()='seconds']/following::*[@role='slider'])[1]").press("Home")
+    before = visit.scene()
+    visit.press("play")
+    visit.until(lambda: differing(before, visit.scene()) > 1000)
+    visit.choose("video size", "640 × 360")
+    visit.press("pause")
+    visit.press("render")
+    visit.until(lambda: "render video: frame" in visit.said() or "rendered" in visit.said())
+    visit.press("cancel")
+    visit.until(lambda: "no file was written" in visit.said() or "rendered" in visit.said())
+    visit.press("clear")
+    visit.press("resume")
+    visit.press("reset view")
+
+
+def test_on_a_phone_the_controls_are_folded_away(browser: Any, viewed: Viewed) -> None:
+    phone = Visit(browser, viewed, {"width": 390, "height": 844})
+    phone.until(lambda: not blank(picture(phone.page.screenshot())[180:600]))
+    covered = phone.page.get_by_text("PhotoSurf").last.bounding_box()["y"]
+    assert covered > 0.7 * 844
+    phone.page.get_by_text("View · Mesh · Path · Save").click()
+    phone.page.get_by_role("tab", name="Path").wait_for()
+    assert phone.page.get_by_text("PhotoSurf").last.bounding_box()["y"] > 0.3 * 844  # still half of the picture
+    phone.page.context.close()
+    assert phone.wrong == []

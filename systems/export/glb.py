@@ -29,6 +29,12 @@ def write_glb(mesh: Mesh, path: Path) -> None:
     known. asset.extras.unit says "metres" or "scene units". If floats would distort the shape, as in large world
     coordinates, positions are relative to a node's translation.
     A mesh without colours gets a lit material."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(glb_of(mesh))
+
+
+def glb_of(mesh: Mesh) -> bytes:
+    """What `write_glb` writes."""
     vertex, faces, places = _split_at_seams(mesh)
     origin = np.round(mesh.vertices.mean(axis=0)) if needs_doubles(mesh) else np.zeros(3)
     attributes = {"POSITION": (mesh.vertices - origin)[vertex]}
@@ -62,9 +68,7 @@ def write_glb(mesh: Mesh, path: Path) -> None:
     content = b"".join(buffer.parts)
     document |= {"buffers": [{"byteLength": len(content)}], "bufferViews": buffer.views, "accessors": buffer.accessors}
     chunks = [_chunk(b"JSON", json.dumps(document).encode(), b" "), _chunk(b"BIN\0", content, b"\0")]
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        file.write(b"glTF" + np.array([2, 12 + sum(map(len, chunks))], "<u4").tobytes())
-        file.writelines(chunks)
+    return b"".join([b"glTF" + np.array([2, 12 + sum(map(len, chunks))], "<u4").tobytes(), *chunks])
 
 
 def _pose(matrix: np.ndarray) -> dict[str, list[float]]:

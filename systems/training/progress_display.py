@@ -95,12 +95,18 @@ class ProgressDisplay(Callback):
             self._rate.add(step, now)
         if now - self._drawn >= (BAR_SECONDS if self._is_bar else LINE_SECONDS):
             self._drawn = now
-            self._show(step, ", ".join([*_texts(shown), *self._rate_and_time_left(step)]))
+            self._show(step, ", ".join([*metric_texts(shown), *self.rate_and_time_left(step)]))
 
-    def _rate_and_time_left(self, step: int) -> list[str]:
+    def rate_and_time_left(self, step: int) -> list[str]:
+        """How fast a pass is, once that is known, and how long it still takes after a step, in words."""
         left, rate = self._eta.left(step), self._rate.per_second
         told = [] if rate is None else [f"{rate:.3g} {self._unit}s/s"]
         return [*told, "time left not yet known" if left is None else f"{format_duration(left)} left"]
+
+    def pause(self, seconds: float) -> None:
+        """A visitor's pause of so many seconds has ended, which does not count for the rate and the time left."""
+        self._eta.wait(seconds)
+        self._rate.pause(seconds)
 
     def _finish(self, *args: Any) -> None:
         self._open.close()
@@ -122,7 +128,7 @@ class ProgressDisplay(Callback):
         """Leaves the bar with the last metrics and the duration of the training."""
         if self._is_bar:
             took = f"took {format_duration(self._now() - self._begun)}"
-            self._show(trainer.global_step, ", ".join([*_texts(pl_module.shown), took]))
+            self._show(trainer.global_step, ", ".join([*metric_texts(pl_module.shown), took]))
         self._finish()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -159,5 +165,6 @@ class ProgressDisplay(Callback):
     on_predict_batch_end = on_test_batch_end
 
 
-def _texts(shown: dict[str, float]) -> list[str]:
+def metric_texts(shown: dict[str, float]) -> list[str]:
+    """Metrics by name, in words."""
     return [f"{name} {value:.4g}" for name, value in shown.items()]

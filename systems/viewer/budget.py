@@ -2,7 +2,8 @@
 
 import math
 
-MIN_PIXELS, MAX_PIXELS = 24 * 24, 1280 * 960
+MIN_PIXELS, MAX_PIXELS = 24 * 24, 2560 * 1440
+MUCH_LARGER = 2.0  # times as many pixels
 WIDTH_STEP = 8  # pixels; picture widths are multiples of it
 MESH_RESOLUTIONS = (32, 48, 64, 96, 128, 192)  # lattice points along each axis
 MESH_GROWTH = 2.5  # mesh time grows with this power of the resolution, between that of a surface and of a volume
@@ -29,16 +30,24 @@ class TimeBudget:
 
 
 class PictureSizer:
-    """Chooses the size of a picture from the time that earlier pictures took."""
+    """Chooses the size of a picture from the time that earlier pictures took.
+
+    Where launching the work takes longest, as on a GPU, a small picture takes much longer for each pixel than a large
+    one: what a much larger one took therefore replaces what was known."""
 
     def __init__(self) -> None:
         self._seconds_per_pixel: float | None = None
+        self._pixels = 0  # of the picture that this is known of
 
     def record(self, size: tuple[int, int], seconds: float) -> None:
         """Learns how long a picture took. Recent pictures count most: a surface gets faster as it sharpens."""
-        latest = seconds / (size[0] * size[1])
-        before = self._seconds_per_pixel
-        self._seconds_per_pixel = latest if before is None else 0.5 * (latest + before)
+        pixels = size[0] * size[1]
+        latest, before = seconds / pixels, self._seconds_per_pixel
+        if before is None or pixels > MUCH_LARGER * self._pixels:
+            self._seconds_per_pixel = latest
+        else:
+            self._seconds_per_pixel = 0.5 * (latest + before)
+        self._pixels = pixels
 
     def best_within(self, seconds: float, window: tuple[int, int]) -> tuple[int, int]:
         """Width and height of a picture that takes about `seconds`, in the shape of the window and not larger."""
@@ -65,6 +74,8 @@ class MeshSizer:
             return 0.0
         known, seconds = self._last
         return seconds * (resolution / known) ** MESH_GROWTH
+
+    finest = MESH_RESOLUTIONS[-1]
 
     def best_within(self, seconds: float) -> int:
         """The finest resolution that takes about `seconds`; the coarsest one if none does, and for the first mesh."""

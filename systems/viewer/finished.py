@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
 from systems.viewer.photos import ViewerScene
 from systems.viewer.requests import Mailbox
-from systems.viewer.session import Session, ViewedModel
+from systems.viewer.session import Session
+from systems.viewer.surface import exported_mesh
+from systems.viewer.viewed import ViewedModel
 from utils import registry
 from utils.errors import CheckpointError
 
@@ -42,6 +45,7 @@ class FinishedRun:
         views: LoadViews,
         precision: Callable[[], AbstractContextManager],
         world_from_scene: np.ndarray,
+        up: np.ndarray,
     ) -> None:
         """checkpoints: by step, in ascending order; chosen: the step that is shown first; correct: gives the
         photographs the cameras of a checkpoint, see `corrections_of`; scene: loads them; the rest as in `ViewedModel`.
@@ -53,6 +57,8 @@ class FinishedRun:
         self._system.to(device)
         self._step, self._correct = chosen, correct
         self._load(chosen)
+        scene_from_world = np.linalg.inv(world_from_scene)
+        exported = lru_cache(maxsize=1)(lambda step: exported_mesh(run.save, step, scene_from_world))
         self.viewed = ViewedModel(
             model=model,
             experiment=experiment,
@@ -60,8 +66,10 @@ class FinishedRun:
             views=views,
             save_dir=run.save,
             world_from_scene=world_from_scene,
+            up=up,
             step=lambda: self._step,
             status=lambda: self.checkpoints[self._step].name,
+            exported=lambda: exported(self._step),
             precision=precision,
             shown=lambda: as_shown(self._system.learned, self.viewed.scene.image(0)),
         )
@@ -70,6 +78,7 @@ class FinishedRun:
         """Answers visitors until `stop` is set; ready: called with the address of the page once it is open."""
         page = ViserPage(self.viewed, self.mailbox, address, list(self.checkpoints), live=False, commands=("export",))
         session = Session(self.viewed, self.mailbox, page, {})
+        session.is_told_to_end = stop.is_set
         ready(page.address)
         try:
             while not stop.is_set():

@@ -6,13 +6,12 @@ import numpy as np
 import viser
 from viser.transforms import SO3
 
-from systems.viewer.photos import ViewerScene, camera_distance, downscaled, up_direction
+from systems.viewer.photos import ViewerScene, camera_distance, downscaled
 
 MAX_CAMERAS = 200  # evenly chosen if there are more
 MAX_POINTS = 100_000
 THUMBNAIL_WIDTH = 96  # pixels
 FRUSTUM_LENGTH = 0.04  # in camera distances
-START_DISTANCE, START_TURN = 1.2, 0.2  # from a training camera to a visitor's first: times its distance, and radians
 COLOR, POINTS, REGION = (60, 60, 70), (90, 110, 160), (120, 140, 190)
 
 
@@ -66,15 +65,3 @@ def add_region(server: viser.ViserServer, radius: float, is_ball: bool) -> list[
     if not is_ball:
         shapes.append(server.scene.add_box("/region/cube", dimensions=(2.0 * radius,) * 3, **options))
     return shapes
-
-
-def set_initial_camera(server: viser.ViserServer, scene: ViewerScene) -> None:
-    """Sets the up direction of the training cameras, and starts visitors near one that looks slightly down."""
-    up, positions = up_direction(scene), scene.c2w[:, :, 3].astype(np.float64)
-    distances = np.maximum(np.linalg.norm(positions, axis=1), 1e-6)
-    first = positions[np.abs(positions @ up / distances - 0.35).argmin()]
-    server.scene.set_up_direction(up)
-    server.initial_camera.up = up
-    server.initial_camera.position = START_DISTANCE * (SO3.exp(START_TURN * up).as_matrix() @ first)
-    server.initial_camera.look_at = np.zeros(3)
-    server.initial_camera.fov = 0.8

@@ -13,11 +13,14 @@ from systems.runs import RunFolder
 from systems.runs.saving import Saver
 from systems.training.callbacks import TrainingClock
 from systems.training.photographs import as_shown
+from systems.training.progress_display import ProgressDisplay, metric_texts
 from systems.training.reconstruction import ReconstructionSystem
 from systems.viewer.address import Address
 from systems.viewer.page import ViserPage
 from systems.viewer.requests import COMMANDS, Mailbox
-from systems.viewer.session import Session, ViewedModel
+from systems.viewer.session import Session
+from systems.viewer.start import upward
+from systems.viewer.viewed import ViewedModel
 
 log = logging.getLogger(__name__)
 RESUME_AFTER = 10.0  # seconds without visitors after which a paused training goes on; a page reloads faster
@@ -45,8 +48,9 @@ class LiveView(Callback):
             views=lambda split: pl_module.data.views(split, pl_module.device),
             save_dir=pl_module.save_dir,
             world_from_scene=pl_module.data.world_from_scene,
+            up=upward(trainer.datamodule.scene("train").stand, pl_module.data.up),
             step=lambda: pl_module.current_step,
-            status=lambda: ", ".join(f"{name} {value:.4g}" for name, value in pl_module.shown.items()),
+            status=lambda: _status(trainer, pl_module),
             precision=trainer.precision_plugin.val_step_context,
             shown=lambda: as_shown(pl_module.learned, trainer.datamodule.scene("train").image(0)),
         )
@@ -77,15 +81,19 @@ class LiveView(Callback):
     def _pause(self, trainer: pl.Trainer) -> None:
         begun = seen = time.perf_counter()
         signals = [callback.interrupts for callback in trainer.callbacks if isinstance(callback, Saver)]
-        while self.session.paused and not any(signal.received for signal in signals):
+        self.session.is_told_to_end = lambda: any(signal.received for signal in signals)
+        while self.session.paused and not self.session.is_told_to_end():
             self.session.serve_idle()
             seen = time.perf_counter() if len(self.mailbox) else seen
             if time.perf_counter() - seen > RESUME_AFTER:
                 log.info("viewer: the last visitor has left, so the training goes on")
                 self.session.pause(False)
+        took = time.perf_counter() - begun
         for callback in trainer.callbacks:
             if isinstance(callback, TrainingClock):
-                callback.seconds -= time.perf_counter() - begun
+                callback.seconds -= took
+            elif isinstance(callback, ProgressDisplay):
+                callback.pause(took)
 
     def on_train_end(self, *args: Any) -> None:
         """Tells visitors that the training is over, and closes the page."""
@@ -101,6 +109,13 @@ class LiveView(Callback):
         if self.page is not None:
             self.page.close()
         self.page = self.session = None
+
+
+def _status(trainer: pl.Trainer, system: ReconstructionSystem) -> str:
+    """Loss and PSNR in one line, the rate and the time left in the next."""
+    displays = [callback for callback in trainer.callbacks if isinstance(callback, ProgressDisplay)]
+    told = [", ".join(display.rate_and_time_left(system.current_step)) for display in displays]
+    return "\n".join(filter(None, [", ".join(metric_texts(system.shown)), *told]))
 
 
 def _save(trainer: pl.Trainer, system: ReconstructionSystem) -> str:

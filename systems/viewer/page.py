@@ -3,26 +3,51 @@
 import logging
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import trimesh
 import viser
 
+from systems.export.glb import glb_of
 from systems.steps.step import view_background
 from systems.viewer import layers
 from systems.viewer.address import Address
 from systems.viewer.pictures import RenderedPicture
-from systems.viewer.requests import COMMANDS, PICTURE_KINDS, Command, CropBox, Mailbox, MeshSettings, parse_camera
+from systems.viewer.requests import COLORINGS, COMMANDS, Command, CropBox, Mailbox, MeshSettings
 from systems.viewer.server import guard_controls, open_server
-from systems.viewer.session import ViewedModel
-from systems.viewer.surface import DENSITY_FACTOR, SDF_REACH, view_colors
+from systems.viewer.start import FOV, occupied_ball, start_view
+from systems.viewer.surface import DENSITY_FACTOR, SDF_REACH
+from systems.viewer.viewed import ViewedModel
+from systems.viewer.visit import Visit
 from utils.mesh import Mesh
+from utils.registry import names
 
 log = logging.getLogger(__name__)
 MESH_COLOR = (205, 200, 190)
-LABELS: dict[Command, str] = {"pause": "pause", "resume": "resume", "save": "save checkpoint", "export": "export mesh"}
-JPEG_QUALITY = 85
+BUTTONS: dict[Command, tuple[str, str]] = {  # label and hint
+    "pause": ("pause", "The training waits between two steps until somebody resumes it, or all have left."),
+    "resume": ("resume", "The training goes on."),
+    "save": ("save checkpoint", "Writes the weights of now into the folder ckpt of the run, for --resume."),
+    "export": ("export mesh", "Writes the mesh at the configured resolution into the folder save of the run."),
+}
+FORMATS = {
+    "obj": "For nearly every program; with its texture where the run makes one.",
+    "ply": "With vertex colours, for MeshLab, CloudCompare and Open3D.",
+    "glb": "One upright file with its colours, for web pages, Blender and phones.",
+    "stl": "Shape only, upright, for printers.",
+    "usdz": "Upright, for iPhones and Macs.",
+}
+LAYERS = {
+    "cameras": "Where the photographs were taken. A click takes you there.",
+    "sparse points": "Points that structure from motion has found.",
+    "region": "What the model covers; nothing outside is reconstructed.",
+}
+HELP = "The mesh goes into the folder save of the run, at the configured resolution. No file is replaced."
+STATES = "The checkpoint that is shown.", "How far the training is, how well it does, and how long it still takes."
+TABS = ("View", "Mesh", "Path", "Save")
+PANEL_WIDTH = 330  # pixels
 
 
 class ViserPage:
@@ -40,54 +65,66 @@ class ViserPage:
         """steps: all steps of the training, or those of the checkpoints that visitors can choose; live: whether the
         model is being trained; commands: the buttons on the page."""
         self.mailbox, self._radius = mailbox, viewed.model.config.radius
-        self._photo_texts: dict[int, Any] = {}  # by visitor: the text that names the photograph they compare with
+        self._visits: dict[int, Visit] = {}  # by visitor
         self._names = viewed.scene.image_names
+        self._fps = viewed.experiment.export.video_fps
+        self._glb: tuple[Mesh | None, bytes] = None, b""  # the last mesh with colours, as it is sent
+        self._start = start_view(viewed.scene, viewed.up, occupied_ball(viewed.model.occupancy))
         self.server = open_server(address)
         self.address = Address(address.host, self.server.get_port())
-        self._status = self.server.gui.add_text("state", "", disabled=True, multiline=True)
-        self._step = self._add_step_slider(viewed, steps) if live else None
+        gui = self.server.gui
+        gui.main_panel.dock_right()
+        gui.main_panel.set_width(PANEL_WIDTH)
+        self._of_all = f" of {steps[-1]}" if live else ""
+        self._status = gui.add_text("state", "", disabled=True, multiline=True, hint=STATES[live])
         if not live and len(steps) > 1:
             self._add_checkpoint_slider(steps)
-        self._buttons = {command: self._add_button(command) for command in commands}
-        self._message = self.server.gui.add_text("last", "", disabled=True, multiline=True)
+        shown = [command for command in commands if command in BUTTONS]
+        self._buttons = {command: self._add_button(command) for command in shown if command in ("pause", "resume")}
+        self._message = gui.add_text(
+            "last", "", disabled=True, multiline=True, visible=False, hint="What came of the last button."
+        )
+        self._progress = gui.add_progress_bar(0.0, visible=False, animated=True)
+        panel = gui.add_panel()
+        panel.dock_below(gui.main_panel)
+        self._tabs = {name: panel.add_tab(name) for name in TABS}
         self.show_paused(False)
         self._add_mesh_controls(viewed.model.is_sdf)
         self._add_layers(viewed)
+        with self._tabs["Save"]:
+            gui.add_markdown(HELP)  # viser shows no hints of buttons
+            self._add_formats(viewed.experiment.export.formats)
+            self._buttons |= {command: self._add_button(command) for command in shown if command not in self._buttons}
         self.server.on_client_connect(self._on_connect)
         self.server.on_client_disconnect(self._on_disconnect)
 
     def show_picture(self, visitor: int, picture: RenderedPicture | None) -> None:
         """Sets the background picture of one visitor; None removes it."""
-        client = self.server.get_clients().get(visitor)
-        if client is None:
-            return
-        if picture is None:
-            client.scene.set_background_image(None)
-        else:
-            client.scene.set_background_image(picture.image, "jpeg", jpeg_quality=JPEG_QUALITY, depth=picture.depth)
-        text = self._photo_texts.get(visitor)
-        if text is not None:
-            index = None if picture is None else picture.compared_with
-            text.visible = index is not None
-            text.value = "" if index is None else self._names[index]
+        if (visit := self._visits.get(visitor)) is not None:
+            visit.show_picture(picture)
 
-    def show_mesh(self, mesh: Mesh | None) -> None:
-        """Replaces the mesh for all visitors; None removes it."""
+    def show_mesh(self, visitor: int, mesh: Mesh | None) -> None:
+        """Replaces the mesh of one visitor; None removes it."""
+        if (visit := self._visits.get(visitor)) is None:
+            return
+        scene = visit.client.scene
         if mesh is None:
-            self.server.scene.remove_by_name("/mesh")
-        elif mesh.views is None:
-            self.server.scene.add_mesh_simple(
-                "/mesh", mesh.vertices, mesh.faces, color=MESH_COLOR, side="double", cast_shadow=False
-            )
+            scene.remove_by_name("/mesh")
+        elif mesh.colors is None and mesh.texture is None:
+            options = {"color": MESH_COLOR, "side": "double", "cast_shadow": False}
+            scene.add_mesh_simple("/mesh", mesh.vertices, mesh.faces, **options)
+        elif mesh.views is not None:  # in light, since colours do not show the shape
+            colors = trimesh.visual.ColorVisuals(vertex_colors=mesh.colors)
+            lit = trimesh.Trimesh(mesh.vertices, mesh.faces, visual=colors, process=False)
+            scene.add_mesh_trimesh("/mesh", lit, cast_shadow=False)
         else:
-            coloured = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=view_colors(mesh.views), process=False)
-            self.server.scene.add_mesh_trimesh("/mesh", coloured, cast_shadow=False)
+            if self._glb[0] is not mesh:
+                self._glb = mesh, glb_of(mesh)
+            scene.add_glb("/mesh", self._glb[1], cast_shadow=False, receive_shadow=False)
 
     def show_status(self, text: str, step: int) -> None:
-        """Shows the step and a line about the training."""
-        self._status.value = f"step {step}" + (f": {text}" if text else "")
-        if self._step is not None:
-            self._step.value = min(step, self._step.max)
+        """Shows the step and lines about the training."""
+        self._status.value = f"step {step}{self._of_all}" + (f"\n{text}" if text else "")
 
     def show_paused(self, paused: bool) -> None:
         """Shows the button that pauses, or the one that resumes."""
@@ -97,32 +134,36 @@ class ViserPage:
 
     def show_message(self, text: str) -> None:
         """Shows the result of a button."""
-        self._message.value = text
+        self._message.value, self._message.visible = text, True
+
+    def show_video(self, share: float | None) -> None:
+        """Shows how much of a video is rendered, in [0, 1]; None: none is under way."""
+        self._progress.visible = share is not None
+        self._progress.value = 100.0 * (share or 0.0)
 
     def close(self) -> None:
         """Closes the page, after the last message has had time to arrive."""
+        for visit in self._visits.values():
+            visit.stop()
         self.server.flush()
         if len(self.mailbox):
             time.sleep(0.1)
         self.server.stop()
 
-    def _add_step_slider(self, viewed: ViewedModel, steps: Sequence[int]) -> Any:
-        """A slider that only shows the step of the training."""
-        step = min(viewed.step(), steps[-1])
-        return self.server.gui.add_slider("step", min=0, max=steps[-1], step=1, initial_value=step, disabled=True)
-
     def _add_checkpoint_slider(self, steps: Sequence[int]) -> None:
         """A slider with which visitors choose a checkpoint."""
         last = len(steps) - 1
+        options = {"min": 0, "max": last, "step": 1, "initial_value": last}
         marks = ((0, str(steps[0])), (last, str(steps[last])))
-        slider = self.server.gui.add_slider("checkpoint", min=0, max=last, step=1, initial_value=last, marks=marks)
+        slider = self.server.gui.add_slider("checkpoint", **options, marks=marks, hint="Shows an earlier state.")
 
         @slider.on_update
         async def _(event: Any) -> None:
             self.mailbox.set_shared(checkpoint=int(np.clip(slider.value, 0, last)))
 
     def _add_button(self, command: Command) -> Any:
-        button = self.server.gui.add_button(LABELS[command])
+        label, hint = BUTTONS[command]
+        button = self.server.gui.add_button(label, hint=hint)
 
         @button.on_click
         async def _(event: Any) -> None:
@@ -130,27 +171,48 @@ class ViserPage:
 
         return button
 
+    def _add_formats(self, chosen: Sequence[str]) -> None:
+        """A box for each format that an export can have; chosen: those of the configuration."""
+        known = [name for name in names("exporter") if name != "usdz" or find_spec("pxr") is not None]
+        boxes = {
+            name: self.server.gui.add_checkbox(name, name in chosen, hint=FORMATS.get(name, "Another format."))
+            for name in known
+        }
+
+        def choose() -> None:
+            self.mailbox.choose_formats(tuple(name for name, box in boxes.items() if box.value))
+
+        async def changed(event: Any) -> None:
+            choose()
+
+        for box in boxes.values():
+            box.on_update(changed)
+        choose()
+
     def _add_mesh_controls(self, signed: bool) -> None:
-        """Adds controls for the visibility, level and crop box of the mesh; signed: whether the field is an SDF."""
+        """Adds controls for the colours, level and crop box of the mesh; signed: whether the field is an SDF."""
         gui, r = self.server.gui, float(self._radius)
-        with gui.add_folder("Mesh"):
-            shown = gui.add_checkbox("mesh", False)
-            views = gui.add_checkbox("views", False, hint="red: no photograph shows it; yellow: one; blue: twenty")
+        with self._tabs["Mesh"]:
+            colors = gui.add_dropdown(
+                "coloured by",
+                COLORINGS,
+                initial_value="colours",
+                hint="colours: as in files. photographs: how many show it, red none, yellow one, blue twenty.",
+            )
             # In the units of the field: scene units for a distance, powers of ten for a density.
             reach = SDF_REACH * r if signed else float(np.log10(DENSITY_FACTOR))
             name = "iso level" if signed else "iso level, log10"
-            level = gui.add_slider(name, min=-reach, max=reach, step=reach / 50.0, initial_value=0.0)
-            axes = [
-                gui.add_multi_slider(f"crop {axis}", min=-r, max=r, step=r / 100.0, initial_value=(-r, r))
-                for axis in "xyz"
-            ]
+            hint = "Moves the surface outward or inward; 0 is that of an export."
+            level = gui.add_slider(name, min=-reach, max=reach, step=reach / 50.0, initial_value=0.0, hint=hint)
+            sizes, hint = {"min": -r, "max": r, "step": r / 100.0}, "Only what lies between is shown and exported."
+            axes = [gui.add_multi_slider(f"crop {axis}", **sizes, initial_value=(-r, r), hint=hint) for axis in "xyz"]
 
-        @shown.on_update
-        @views.on_update
+        @colors.on_update
         @level.on_update
         async def _(event: Any) -> None:
-            at = float(np.clip(level.value / reach, -1.0, 1.0))
-            self.mailbox.set_shared(MeshSettings(at, bool(shown.value), bool(views.value)))
+            if colors.value in COLORINGS:
+                at = float(np.clip(level.value / reach, -1.0, 1.0))
+                self.mailbox.set_shared(MeshSettings(at, colors.value))
 
         async def crop(event: Any) -> None:
             ends = np.array([sorted(axis.value) for axis in axes]).clip(-r, r)
@@ -158,24 +220,25 @@ class ViserPage:
 
         for axis in axes:
             axis.on_update(crop)
-        self.mailbox.set_shared(MeshSettings(shown=False))
 
     def _add_layers(self, viewed: ViewedModel) -> None:
         """Adds cameras, points and region, each with a checkbox."""
         background = view_background(viewed.experiment.model, viewed.device).cpu().numpy()
-        layers.set_initial_camera(self.server, viewed.scene)
+        start, first = self._start, self.server.initial_camera
+        self.server.scene.set_up_direction(start.up)
+        first.up, first.position, first.look_at, first.fov = start.up, start.position(1.0), start.centre, FOV
         shown = {
             "cameras": layers.add_cameras(self.server, viewed.scene, background),
             "sparse points": layers.add_points(self.server, viewed.scene),
             "region": layers.add_region(self.server, self._radius, viewed.model.background is not None),
         }
-        with self.server.gui.add_folder("Scene"):
+        with self._tabs["View"]:
             for name, handles in shown.items():
                 if handles:
                     self._add_layer(name, handles)
 
     def _add_layer(self, name: str, handles: list[Any]) -> None:
-        checkbox = self.server.gui.add_checkbox(name, handles[0].visible)
+        checkbox = self.server.gui.add_checkbox(name, handles[0].visible, hint=LAYERS[name])
 
         @checkbox.on_update
         async def _(event: Any) -> None:
@@ -183,26 +246,14 @@ class ViserPage:
                 handle.visible = bool(checkbox.value)
 
     async def _on_connect(self, client: viser.ClientHandle) -> None:
-        """Gives each visitor their own camera and choice of pictures."""
+        """Gives each visitor their own camera, path and choice of pictures."""
         guard_controls(client)
         self.mailbox.add_visitor(client.client_id)
-        kind = client.gui.add_dropdown("picture", PICTURE_KINDS, initial_value="rgb", order=-1.0)
-        text = client.gui.add_text("compared with", "", disabled=True, visible=False, order=-0.5)
-        self._photo_texts[client.client_id] = text
-
-        @kind.on_update
-        async def _(event: Any) -> None:
-            if kind.value in PICTURE_KINDS:
-                self.mailbox.set_view(client.client_id, picture=kind.value)
-
-        async def on_camera(handle: viser.CameraHandle) -> None:
-            camera = parse_camera(handle.wxyz, handle.position, handle.fov, handle.image_width, handle.image_height)
-            if camera is not None:
-                self.mailbox.set_view(client.client_id, camera=camera)
-
-        client.camera.on_update(on_camera)
-        await on_camera(client.camera)
+        visit = Visit(client, self.mailbox, self._tabs, self._start, self._names, self._fps)
+        self._visits[client.client_id] = visit
+        visit.begin()
 
     async def _on_disconnect(self, client: viser.ClientHandle) -> None:
         self.mailbox.remove_visitor(client.client_id)
-        self._photo_texts.pop(client.client_id, None)
+        if (visit := self._visits.pop(client.client_id, None)) is not None:
+            visit.stop()

@@ -31,15 +31,6 @@ def camera_distance(scene: ViewerScene) -> float:
     return float(np.median(np.linalg.norm(scene.c2w[:, :, 3], axis=1)))
 
 
-def up_direction(scene: ViewerScene) -> np.ndarray:
-    """(3,) unit vector that points up for most cameras; a coordinate axis if one is close to it."""
-    up = -scene.c2w[:, :, 1].mean(axis=0).astype(np.float64)
-    length = np.linalg.norm(up)
-    up = up / length if length > 1e-3 else np.array([0.0, 0.0, 1.0])
-    axis = np.eye(3)[np.abs(up).argmax()] * np.sign(up[np.abs(up).argmax()])
-    return axis if axis @ up > 0.9 else up
-
-
 def nearest_view(scene: ViewerScene, camera: CameraState) -> int:
     """Index of the photograph whose camera has the most similar position and viewing direction."""
     apart = np.linalg.norm(scene.c2w[:, :, 3] - camera.c2w[:, 3], axis=1) / max(camera_distance(scene), 1e-6)

@@ -28,6 +28,19 @@ class RenderedPicture:
     image: np.ndarray  # (H, W, 3) uint8
     depth: np.ndarray  # (H, W) float32, scene units along the viewing axis; EMPTY_DEPTH where nothing is hit
     compared_with: int | None = None  # index of the photograph that the error is against
+    seconds: float = 0.0  # that rendering took
+
+    def behind(self) -> "RenderedPicture":
+        """The same, behind all that the page draws."""
+        return replace(self, depth=np.full_like(self.depth, EMPTY_DEPTH))
+
+    @property
+    def described(self) -> str:
+        """Its size, and how fast it was rendered."""
+        height, width = self.image.shape[:2]
+        rate = width * height / max(self.seconds, 1e-6)
+        unit, name = next((unit for unit in ((1e6, " M"), (1e3, " k")) if rate >= unit[0]), (1.0, ""))
+        return f"{width} × {height}, {rate / unit:.3g}{name} rays/s"
 
 
 def render_picture(
@@ -41,7 +54,7 @@ def render_picture(
     keep_going: Callable[[], bool] = lambda: True,
     shown: Shown = as_rendered,
 ) -> RenderedPicture | None:
-    """A picture of any kind but "none", size = (width, height) in pixels, that fills a visitor's window.
+    """A picture of any kind, size = (width, height) in pixels, that fills a visitor's window.
 
     background: (3,) on the model's device; box: only what lies inside is rendered; keep_going: called several times a
     second, once it returns False the result is None; shown: makes of the model's colours those of the picture, except

@@ -8,9 +8,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
-PictureKind = Literal["rgb", "normal", "depth", "error", "none"]
-Command = Literal["pause", "resume", "save", "export"]
+PictureKind = Literal["rgb", "normal", "depth", "error"]
+Show = Literal["picture", "mesh", "both"]
+Coloring = Literal["colours", "grey", "photographs"]
+Command = Literal["pause", "resume", "save", "export", "cancel"]
 PICTURE_KINDS: tuple[PictureKind, ...] = get_args(PictureKind)
+SHOWS: tuple[Show, ...] = get_args(Show)
+COLORINGS: tuple[Coloring, ...] = get_args(Coloring)
 COMMANDS: tuple[Command, ...] = get_args(Command)
 MAX_WINDOW = 8192  # pixels along a side; no browser has a larger window
 
@@ -74,11 +78,10 @@ class CropBox:
 
 @dataclass(frozen=True)
 class MeshSettings:
-    """How the mesh is made, and whether anyone looks at it."""
+    """How the mesh is made."""
 
     level: float = 0.0  # position of the level slider in [-1, 1]; 0 is the level that an export uses
-    shown: bool = True
-    views: bool = False  # coloured by how many training photographs see each vertex
+    coloring: Coloring = "colours"  # of the model, none, or by how many training photographs see each vertex
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,19 @@ class Visitor:
 
     camera: CameraState | None = None  # None until the page has reported its camera
     picture: PictureKind = "rgb"
+    show: Show = "picture"
     version: int = 0  # grows with each change
     changed: float = 0.0  # time of the last change, on the clock of the mailbox
+
+
+@dataclass(frozen=True)
+class VideoRequest:
+    """A video that a visitor wants."""
+
+    cameras: tuple[CameraState, ...]  # of its frames
+    size: tuple[int, int]  # width and height in pixels
+    fps: int
+    picture: PictureKind
 
 
 @dataclass
@@ -99,9 +113,11 @@ class Mailbox:
     mesh: MeshSettings = field(default_factory=MeshSettings)
     box: CropBox | None = None  # None: the whole region
     checkpoint: int = 0  # index of the checkpoint to show, in a finished run
+    formats: tuple[str, ...] | None = None  # of an export; None: those of the configuration
     changes: int = 0  # grows with every request
     _visitors: dict[int, Visitor] = field(default_factory=dict)
     _commands: dict[Command, None] = field(default_factory=dict)  # in the order in which they came
+    _video: VideoRequest | None = None
     _condition: threading.Condition = field(default_factory=threading.Condition)
 
     def __len__(self) -> int:
@@ -118,13 +134,24 @@ class Mailbox:
         with self._condition:
             self._visitors.pop(visitor, None)
 
-    def set_view(self, visitor: int, camera: CameraState | None = None, picture: PictureKind | None = None) -> None:
-        """Changes a visitor's camera or kind of picture; does nothing if the visitor has left."""
+    def set_view(
+        self,
+        visitor: int,
+        camera: CameraState | None = None,
+        picture: PictureKind | None = None,
+        show: Show | None = None,
+    ) -> None:
+        """Changes a visitor's camera, kind of picture or what is shown; does nothing if the visitor has left."""
         with self._condition:
             if (old := self._visitors.get(visitor)) is not None:
-                camera, kind = camera or old.camera, picture or old.picture
-                self._visitors[visitor] = Visitor(camera, kind, old.version + 1, self.now())
+                chosen = camera or old.camera, picture or old.picture, show or old.show
+                self._visitors[visitor] = Visitor(*chosen, old.version + 1, self.now())
                 self._changed()
+
+    @property
+    def mesh_is_seen(self) -> bool:
+        """Whether any visitor looks at the mesh."""
+        return any(visitor.show != "picture" for visitor in self.visitors().values())
 
     def set_shared(
         self, mesh: MeshSettings | None = None, box: CropBox | None = None, checkpoint: int | None = None
@@ -138,6 +165,11 @@ class Mailbox:
                 self._visitors[visitor] = replace(old, version=old.version + 1)
             self._changed()
 
+    def choose_formats(self, formats: tuple[str, ...]) -> None:
+        """Changes the formats of an export."""
+        with self._condition:
+            self.formats = formats
+
     def add_command(self, command: Command) -> None:
         """Notes that a button was pressed. Two presses before the next `take_commands` count once."""
         with self._condition:
@@ -150,6 +182,24 @@ class Mailbox:
             commands = list(self._commands)
             self._commands.clear()
         return commands
+
+    def is_pressed(self, command: Command) -> bool:
+        """Whether a button was pressed since the last `take_commands`."""
+        with self._condition:
+            return command in self._commands
+
+    def ask_for_video(self, video: VideoRequest) -> None:
+        """Notes that a visitor wants a video; one that was not begun is forgotten."""
+        with self._condition:
+            self._video = video
+            self._commands.pop("cancel", None)
+            self._changed()
+
+    def take_video(self) -> VideoRequest | None:
+        """The video that was asked for since the last call, if any."""
+        with self._condition:
+            video, self._video = self._video, None
+        return video
 
     def visitors(self) -> dict[int, Visitor]:
         """All visitors by number."""

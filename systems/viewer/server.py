@@ -27,7 +27,7 @@ def open_server(address: Address) -> viser.ViserServer:
     warnings.filterwarnings("ignore", message="Queued a .* on a closed connection")  # a visitor has just left
     warnings.filterwarnings("ignore", message=r"\[viser\] .* does not match")  # a malformed message
     server = viser.ViserServer(address.host, address.port, label="PhotoSurf", verbose=False)
-    server.gui.configure_theme(show_logo=False, show_share_button=False)
+    configure_theme(server.gui)
     web = server._websock_server
     for message in (messages.ShareUrlRequest, messages.ShareUrlDisconnect):  # they publish the page on the internet
         web.unregister_handler(message)
@@ -37,6 +37,11 @@ def open_server(address: Address) -> viser.ViserServer:
     _refuse_foreign_pages(server, address.is_local)
     web.disconnect_all_clients()  # those who came before the guards connect again
     return server
+
+
+def configure_theme(gui: viser.GuiApi, dark: bool = False) -> None:
+    """The looks of the page, for all visitors or the one whose controls these are."""
+    gui.configure_theme(show_logo=False, show_share_button=False, dark_mode=dark)
 
 
 def guard_controls(owner: viser.ViserServer | viser.ClientHandle) -> None:

@@ -1,28 +1,23 @@
 """Serves visitors on the thread that owns the model: decides what to do next and in how much time, runs buttons."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 
-from models.base import VolumeModel
-from systems.configs import Experiment
-from systems.export.exporter import LoadViews, export_mesh
 from systems.steps.step import view_background
-from systems.viewer.budget import MeshSizer, PictureSizer, TimeBudget
-from systems.viewer.photos import ViewerScene
+from systems.viewer.budget import PictureSizer, TimeBudget
+from systems.viewer.meshes import MeshMaker
 from systems.viewer.pictures import RenderedPicture, render_picture
-from systems.viewer.requests import Command, CropBox, Mailbox, MeshSettings, Visitor
-from systems.viewer.surface import coarse_mesh, crop_to_box, level_from_slider, with_level, with_views
-from systems.views import Shown, as_rendered
-from utils.errors import InputError, ReconstructionError
+from systems.viewer.requests import Command, Mailbox, VideoRequest, Visitor
+from systems.viewer.viewed import ViewedModel
+from systems.viewer.writing import CancelledError, export, write_path_video
+from utils.errors import InputError
 from utils.mesh import Mesh
 
 log = logging.getLogger(__name__)
@@ -31,8 +26,6 @@ MAX_BUDGET = 0.5  # seconds that either may save up
 STILL_AFTER = 0.3  # seconds since the last movement, after which a camera gets finer pictures
 REFRESHED_AFTER = 1.0  # seconds between two pictures for a camera that stands still
 STATUS_EVERY = 0.5  # seconds
-NO_STEP = -1
-MESH_OFFSET = 0.05  # radii; the picture moves back by this, or its surface would show through the mesh in patches
 MIN_GROWTH = 1.3  # a picture of the same view is rendered again only with this many times the pixels
 
 
@@ -48,38 +41,20 @@ class TimeLimits:
 
 
 WHILE_TRAINING = TimeLimits(moving=0.03, still=(0.3,), requested_mesh=0.05, mesh=0.4, can_abort=False)
-WHILE_IDLE = TimeLimits(moving=0.08, still=(0.8, 8.0), requested_mesh=0.2, mesh=1.5, can_abort=True)
+# A still camera ends with a picture as large as the window, however long that takes, since a new request aborts it.
+WHILE_IDLE = TimeLimits(moving=0.08, still=(0.8, 8.0, math.inf), requested_mesh=0.2, mesh=1.5, can_abort=True)
+BETWEEN_FRAMES = replace(WHILE_IDLE, still=(), can_abort=False)  # of a video
 
 
 class Page(Protocol):
     """What visitors see. No call waits for a visitor, and none fails because a visitor has left."""
 
     def show_picture(self, visitor: int, picture: RenderedPicture | None) -> None: ...
-    def show_mesh(self, mesh: Mesh | None) -> None: ...
+    def show_mesh(self, visitor: int, mesh: Mesh | None) -> None: ...
     def show_status(self, text: str, step: int) -> None: ...
     def show_paused(self, paused: bool) -> None: ...
     def show_message(self, text: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class ViewedModel:
-    """A model, and everything around it that the viewer needs."""
-
-    model: VolumeModel
-    experiment: Experiment
-    scene: ViewerScene  # the training views
-    views: LoadViews
-    save_dir: Path
-    world_from_scene: np.ndarray  # (4, 4)
-    step: Callable[[], int]  # training steps behind the weights
-    status: Callable[[], str]  # a line about them, such as loss and PSNR
-    precision: Callable[[], AbstractContextManager]  # context in which views are rendered
-    shown: Callable[[], Shown] = lambda: as_rendered  # see `as_shown`; asked for whenever colours are shown
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the model."""
-        return self.model.occupancy.value.device
+    def show_video(self, share: float | None) -> None: ...  # how much of it is rendered; None: none is under way
 
 
 @dataclass(frozen=True)
@@ -105,16 +80,17 @@ class Session:
     ) -> None:
         """actions: run for buttons other than pause, resume and export; each returns a message for the page."""
         self.viewed, self.mailbox, self.page, self.now = viewed, mailbox, page, now
-        self.actions = {"export": self.export, **actions}
+        self.actions = {"export": lambda: export(viewed, mailbox), **actions}
         self.paused = False
+        self.is_told_to_end: Callable[[], bool] = lambda: False  # then nothing long is begun, and a video is given up
         self.picture_time, self.mesh_time = TimeBudget(PICTURE_SHARE, MAX_BUDGET), TimeBudget(MESH_SHARE, MAX_BUDGET)
-        self._picture_sizer, self._mesh_sizer = PictureSizer(), MeshSizer()
+        self._picture_sizer, self._meshes = (
+            PictureSizer(),
+            MeshMaker(viewed, mailbox, lambda: self._wait_for_device(), now),
+        )
         self._background = view_background(viewed.experiment.model, viewed.device)
         self._last: dict[int, LastPicture] = {}  # by visitor
-        self._whole: Mesh | None = None  # the last mesh, before it was cropped
-        self._resolution = 0  # of that mesh
-        self._made_of: tuple[int, MeshSettings] | None = None  # step and settings of that mesh
-        self._box: CropBox | None = None  # to which it was cropped
+        self._seen_meshes: dict[int, int] = {}  # the version that each visitor has who looks at the mesh
         self._since: float | None = None  # when the training last went on
         self._waited = 0.0  # seconds that the current piece of work waited for training steps under way
         self._status_at = -STATUS_EVERY
@@ -125,27 +101,31 @@ class Session:
             self._since = None
             return
         self._run_commands()
+        if not self.paused and self.mailbox.take_video() is not None:
+            self.page.show_message("render video: pause the training first, or look at the run once it is over")
         begun = self.now()
         if self._since is not None:
             self._earn(begun - self._since)
+        self._run_on(self.picture_time, self._update_status)
         if self.picture_time.seconds >= 0.0:
-            self._run_on(self.picture_time, self._update_status)
             self._run_on(self.picture_time, partial(self._update_picture, WHILE_TRAINING))
         # A visitor who moves a slider waits for the mesh; one that only follows the training waits until it is paid.
-        cost = 0.0
-        if not self._mesh_is_requested():
-            cost = self._mesh_sizer.predicted(self._mesh_sizer.best_within(WHILE_TRAINING.mesh))
+        cost = 0.0 if self._meshes.is_requested else self._meshes.predicted(WHILE_TRAINING.mesh)
         budget = self.picture_time if cost == 0.0 and self.mesh_time.seconds < 0.0 else self.mesh_time
         if budget.seconds >= cost:
             self._run_on(budget, partial(self._update_mesh, WHILE_TRAINING))
+        self._run_on(self.mesh_time, self._hand_out_mesh)
         self._since = self.now()
 
     def serve_idle(self) -> None:
         """Does the next piece of work, or waits a moment for a request; for when no training waits."""
         self._run_commands()
         self._update_status()
+        if (video := self.mailbox.take_video()) is not None:
+            self._render_video(video)
         if not (self._update_picture(WHILE_IDLE) or self._update_mesh(WHILE_IDLE)):
             self.mailbox.wait(0.1)
+        self._hand_out_mesh()
         self._since = None
 
     def pause(self, paused: bool) -> None:
@@ -156,17 +136,7 @@ class Session:
     def invalidate(self) -> None:
         """Renders and extracts everything again, because the model has other weights."""
         self._last.clear()
-        self._made_of = None
-
-    def export(self) -> str:
-        """Writes the mesh as launch.py does, at the level and within the box of the page; returns which files."""
-        viewed, box = self.viewed, self.mailbox.box
-        level = level_from_slider(viewed.model, viewed.experiment, viewed.views, self.mailbox.mesh.level)
-        stem = viewed.save_dir / f"view-it{viewed.step()}"
-        export = partial(export_mesh, crop=partial(crop_to_box, box=box), shown=viewed.shown())
-        told = with_level(viewed.experiment, level), stem, viewed.world_from_scene, viewed.views
-        report = export(viewed.model, *told)
-        return f"exported {', '.join(report['files'])}: {report['faces']} faces, in {stem.parent}"
+        self._meshes.invalidate()
 
     def _run_commands(self) -> None:
         for command in self.mailbox.take_commands():
@@ -182,6 +152,26 @@ class Session:
         except (InputError, OSError) as error:
             message = f"{command}: {error}"
         log.info("viewer: %s", message)
+        self.page.show_message(message)
+
+    def _render_video(self, video: VideoRequest) -> None:
+        def tell(text: str, share: float) -> None:
+            self.page.show_message(text)
+            self.page.show_video(share)
+            self._update_picture(BETWEEN_FRAMES)  # for visitors who move
+
+        def keep_going() -> bool:
+            return not (self.mailbox.is_pressed("cancel") or self.is_told_to_end())
+
+        try:
+            told = self.viewed, video, self.mailbox.box, self._background, tell, keep_going
+            message = write_path_video(*told)
+        except CancelledError:
+            message = "render video: cancelled, no file was written"
+        except (InputError, OSError) as error:
+            message = f"render video: {error}"
+        log.info("viewer: %s", message)
+        self.page.show_video(None)
         self.page.show_message(message)
 
     def _earn(self, seconds: float) -> None:
@@ -227,70 +217,50 @@ class Session:
         window, step = visitor.camera.size, self.viewed.step()
         if last is None or last.version != visitor.version:
             return self._picture_sizer.best_within(limits.moving, window)
-        if self.now() - visitor.changed < STILL_AFTER or visitor.picture == "none":
+        if self.now() - visitor.changed < STILL_AFTER or visitor.show == "mesh":
             return None
         is_old = last.step != step and self.now() - last.when > REFRESHED_AFTER
         for seconds in limits.still:
             width, height = self._picture_sizer.best_within(seconds, window)
-            if is_old or width * height > MIN_GROWTH * last.pixels:
+            is_whole = (width, height) == window and last.pixels < width * height
+            if is_old or is_whole or width * height > MIN_GROWTH * last.pixels:
                 return width, height
         return None
 
     def _show(self, number: int, visitor: Visitor, size: tuple[int, int], can_abort: bool) -> None:
         viewed, picture = self.viewed, None
-        if visitor.picture != "none":
+        if visitor.show != "mesh":
             self._wait_for_device()
             begun, changes = self.now(), self.mailbox.changes
             with torch.no_grad(), viewed.precision():
                 args = viewed.scene, visitor.camera, visitor.picture, size, self.mailbox.box
-                args += (lambda: not can_abort or self.mailbox.changes == changes,)
+                args += (lambda: not can_abort or self._is_undisturbed(changes),)
                 picture = render_picture(viewed.model, self._background, *args, shown=viewed.shown())
             if picture is None:
                 return
             self._picture_sizer.record(size, self.now() - begun)
-            if self.mailbox.mesh.shown:
-                picture = replace(picture, depth=picture.depth + MESH_OFFSET * viewed.model.config.radius)
+            picture = replace(picture, seconds=self.now() - begun)
+            if visitor.show == "both":  # else its surface would show through the mesh in patches
+                picture = picture.behind()
         self.page.show_picture(number, picture)
         self._last[number] = LastPicture(visitor.version, size[0] * size[1], viewed.step(), self.now())
 
-    def _mesh_is_requested(self) -> bool:
-        """Whether a visitor has changed the settings or the crop box since the last mesh."""
-        return self._made_of is None or self._made_of[1] != self.mailbox.mesh or self._box != self.mailbox.box
+    def _is_undisturbed(self, changes: int) -> bool:
+        """Whether nothing was asked for since the mailbox had so many changes."""
+        return self.mailbox.changes == changes and not self.is_told_to_end()
 
     def _update_mesh(self, limits: TimeLimits) -> bool:
-        """Extracts or crops the mesh again if the model, the settings or the box have changed; False if not."""
-        settings, box = self.mailbox.mesh, self.mailbox.box
-        made_of = self.viewed.step() if settings.shown else NO_STEP, settings
-        seconds = limits.requested_mesh if self._mesh_is_requested() else limits.mesh
-        resolution = self._mesh_sizer.best_within(seconds)
-        is_finer = settings.shown and resolution > self._resolution
-        if not len(self.mailbox) or (made_of == self._made_of and box == self._box and not is_finer):
-            return False
-        only_crop = self._made_of is not None and self._made_of[1] == settings and box != self._box
-        if settings.shown and not only_crop:
-            self._wait_for_device()
-            begun = self.now()
-            self._whole, self._resolution = self._extract(settings, resolution), resolution
-            self._mesh_sizer.record(resolution, self.now() - begun)
-        if not only_crop:
-            self._made_of = made_of
-        self._crop(box)
-        return True
+        """Makes the mesh again where that is due; False if it is not."""
+        return self._meshes.update(limits.requested_mesh, limits.mesh)
 
-    def _extract(self, settings: MeshSettings, resolution: int) -> Mesh | None:
-        model, experiment = self.viewed.model, self.viewed.experiment
-        try:
-            level = level_from_slider(model, experiment, self.viewed.views, settings.level)
-            mesh = coarse_mesh(model, experiment, level, resolution)
-            return with_views(mesh, self.viewed.views) if settings.views else mesh
-        except ReconstructionError as error:  # no surface yet, or none at this level
-            log.debug("viewer: %s", error)
-            return None
-
-    def _crop(self, box: CropBox | None) -> None:
-        self._box = box
-        try:
-            mesh = crop_to_box(self._whole, box) if self._whole is not None and self.mailbox.mesh.shown else None
-        except ReconstructionError:
-            mesh = None
-        self.page.show_mesh(mesh)
+    def _hand_out_mesh(self) -> None:
+        """Gives visitors the mesh who look at it and lack it, and takes it from those who do not."""
+        wanted = {
+            number: self._meshes.version for number, one in self.mailbox.visitors().items() if one.show != "picture"
+        }
+        outdated = [number for number, version in wanted.items() if self._seen_meshes.get(number) != version]
+        for number in outdated:
+            self.page.show_mesh(number, self._meshes.mesh)
+        for number in self._seen_meshes.keys() - wanted.keys():
+            self.page.show_mesh(number, None)
+        self._seen_meshes = wanted

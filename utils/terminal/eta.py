@@ -38,8 +38,12 @@ class EtaEstimator:
 
     def pause(self, seconds: float) -> None:
         """Records an interruption that has just ended, with its length."""
-        self._paused += seconds
+        self.wait(seconds)
         self._latest, self._due = seconds, max(self._due - 1, 0)
+
+    def wait(self, seconds: float) -> None:
+        """Records a pause that has just ended, of which no more are expected."""
+        self._paused += seconds
 
     @property
     def seconds_per_step(self) -> float | None:

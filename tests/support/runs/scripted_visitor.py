@@ -115,3 +115,11 @@ def unpacked(data: bytes) -> list[dict[str, Any]]:
     """The messages of a packet as viser sends it; pictures in them stay references."""
     size = int.from_bytes(data[8:16], "little")
     return msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(data[16 : 16 + size]))["messages"]
+
+
+def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Waits until something is true."""
+    end = time.perf_counter() + seconds
+    while not true():
+        assert time.perf_counter() < end, "did not come true"
+        time.sleep(0.01)

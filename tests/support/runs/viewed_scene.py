@@ -12,7 +12,7 @@ from datasets.datamodule import SceneData
 from systems.configs import read_experiment
 from systems.viewer.pictures import RenderedPicture
 from systems.viewer.requests import CameraState
-from systems.viewer.session import ViewedModel
+from systems.viewer.viewed import ViewedModel
 from utils import registry
 from utils.mesh import Mesh
 
@@ -27,6 +27,7 @@ class NotedPage:
     def __init__(self) -> None:
         self.pictures: list[tuple[int, RenderedPicture | None]] = []
         self.meshes: list[Mesh | None] = []
+        self.videos: list[float | None] = []
         self.paused: list[bool] = []
         self.said: list[str] = []
         self.status: list[tuple[str, int]] = []
@@ -34,7 +35,7 @@ class NotedPage:
     def show_picture(self, visitor: int, picture: RenderedPicture | None) -> None:
         self.pictures.append((visitor, picture))
 
-    def show_mesh(self, mesh: Mesh | None) -> None:
+    def show_mesh(self, visitor: int, mesh: Mesh | None) -> None:
         self.meshes.append(mesh)
 
     def show_status(self, text: str, step: int) -> None:
@@ -45,6 +46,9 @@ class NotedPage:
 
     def show_message(self, text: str) -> None:
         self.said.append(text)
+
+    def show_video(self, share: float | None) -> None:
+        self.videos.append(share)
 
 
 def make_viewed_model(folder: Path, *overrides: str, config: str = "neus-demo") -> ViewedModel:
@@ -62,6 +66,7 @@ def make_viewed_model(folder: Path, *overrides: str, config: str = "neus-demo") 
         views=lambda split: data.views(split, torch.device("cpu")),
         save_dir=folder / "save",
         world_from_scene=np.eye(4),
+        up=np.array([0.0, 0.0, 1.0]),
         step=lambda: 0,
         status=lambda: "loss 1",
         precision=nullcontext,

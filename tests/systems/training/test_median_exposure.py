@@ -23,8 +23,9 @@ from systems.runs.board import Board
 from systems.training import reconstruction
 from systems.viewer import live
 from systems.viewer.finished import FinishedRun
-from systems.viewer.requests import Mailbox, MeshSettings
+from systems.viewer.requests import Mailbox
 from systems.viewer.session import Session
+from systems.viewer.writing import export
 from utils.images import read_image
 from utils.visualise import taken_apart
 
@@ -175,12 +176,13 @@ def finished_run(folder: Path) -> FinishedRun:
         views=lambda split: data.views(split, device),
         precision=torch.no_grad,
         world_from_scene=data.world_from_scene,
+        up=data.up,
     )
 
 
 def test_the_viewer_shows_and_exports_the_median_exposure(trained: tuple, pair: tuple[ReadOut, ReadOut]) -> None:
     """Of a finished run; its picture of errors compares photographs, in the mean as the report does."""
-    viewed, mailbox, page = finished_run(trained[0]).viewed, Mailbox(mesh=MeshSettings(shown=False)), NotedPage()
+    viewed, mailbox, page = finished_run(trained[0]).viewed, Mailbox(), NotedPage()
     pictures = {}
     for number, (kind, model) in enumerate(
         (kind, model) for kind in ("rgb", "error") for model in (viewed, replace(viewed, shown=type(viewed).shown))
@@ -195,7 +197,7 @@ def test_the_viewer_shows_and_exports_the_median_exposure(trained: tuple, pair: 
     centre = slice(height // 2 - 2, height // 2 + 2), slice(width // 2 - 2, width // 2 + 2)
     assert_median(pictures["rgb", True][centre], pictures["rgb", False][centre])
     np.testing.assert_array_equal(pictures["error", True], pictures["error", False])
-    said = Session(viewed, mailbox, page, {}).export()
+    said = export(viewed, mailbox)
     assert said.startswith("exported view-it")
     exported = trimesh.load(next(trained[0].glob("save/view-it*.ply")), process=False)
     np.testing.assert_array_equal(exported.visual.vertex_colors[:, :3] / 255.0, pair[1].vertices)

@@ -142,3 +142,17 @@ def test_an_exception_frees_the_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
     progress.on_train_start(trainer(10), MODULE)
     progress.on_exception(trainer(10), MODULE, KeyboardInterrupt())
     assert logging.getLogger().handlers == handlers
+
+
+def test_a_visitors_pause_counts_neither_for_the_rate_nor_for_the_time_left() -> None:
+    clock, run = FakeClock(), trainer(1000, every=500)
+    progress = ProgressDisplay(clock)
+    progress.on_train_start(run, MODULE)
+    for step in range(1, 401):
+        clock.now += 0.1
+        run.global_step = step
+        progress.on_train_batch_end(run, MODULE, None, None, step)
+        if step == 390:
+            clock.now += 3000.0
+            progress.pause(3000.0)
+    assert progress.rate_and_time_left(400) == ["10 steps/s", "1 min 00 s left"]

@@ -135,7 +135,7 @@ def test_a_busy_visitor_changes_no_bit(scene, alone, tmp_path, monkeypatch):
     def visit(visitor: ScriptedVisitor) -> None:
         visitor.set("pause", True)  # so that the training is not over before all of this is done
         visitor.set("pause", True)  # at the first step, however slow what follows is
-        visitor.set("mesh", True)
+        visitor.set("show", "both")
         for kind in ("rgb", "normal", "depth", "error"):
             visitor.set("picture", kind)
             visitor.wait_for_picture()
@@ -184,7 +184,8 @@ def test_a_saved_checkpoint_goes_on_where_it_was(scene, alone, tmp_path, monkeyp
 def test_who_pauses_and_vanishes_does_not_stop_the_training(scene, alone, tmp_path, monkeypatch, capsys):
     def visit(visitor: ScriptedVisitor) -> None:
         visitor.set("pause", True)
-        visitor.value("state", lambda value: "step" in str(value))
+        state = visitor.value("state", lambda value: "step" in str(value))
+        assert all(told in state for told in ("loss", "psnr", "left")), state
         visitor.socket.socket.close()  # the cable is pulled: no farewell
 
     monkeypatch.setattr(live, "RESUME_AFTER", 0.3)

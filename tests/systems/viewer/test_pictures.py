@@ -11,8 +11,8 @@ from viewed_scene import FRONT, make_viewed_model
 
 from systems.steps.step import view_background
 from systems.training.evaluation import evaluate_view
-from systems.viewer.photos import downscaled, nearest_view, sample_photo, up_direction
-from systems.viewer.pictures import EMPTY_DEPTH, camera_rays, clip_to_box, render_picture
+from systems.viewer.photos import downscaled, nearest_view, sample_photo
+from systems.viewer.pictures import EMPTY_DEPTH, RenderedPicture, camera_rays, clip_to_box, render_picture
 from systems.viewer.requests import CameraState, CropBox
 from utils.visualise import to_uint8
 
@@ -106,10 +106,6 @@ def test_the_nearest_camera_looks_the_same_way_too(subject):
         assert nearest_view(subject.scene, photo_camera(subject.scene, index)) == index
 
 
-def test_up_is_where_it_is_for_the_cameras(subject):
-    assert_allclose(up_direction(subject.scene), [0.0, 0.0, 1.0], atol=1e-6)
-
-
 def test_rendering_leaves_random_numbers_and_the_model_alone(subject, background):
     before = {name: value.clone() for name, value in subject.model.state_dict().items()}
     torch_state, numpy_state = torch.random.get_rng_state(), np.random.get_state()[1].copy()
@@ -133,3 +129,11 @@ def test_a_density_has_pictures_too(tmp_path):
         ]
     assert np.array_equal(found[0], found[1])
     assert all(image.shape == (12, 16, 3) for image in found)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(1e-4, "32 × 20, 6.4 M rays/s"), (0.1, "32 × 20, 6.4 k rays/s"), (2.0, "32 × 20, 320 rays/s")]
+)
+def test_a_picture_says_how_large_it_is_and_how_fast_it_was(seconds, said):
+    picture = RenderedPicture(np.zeros((20, 32, 3), np.uint8), np.zeros((20, 32), np.float32), seconds=seconds)
+    assert picture.described == said

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
-from scripted_visitor import ScriptedVisitor
-from viewed_scene import FRONT, make_viewed_model
+from scripted_visitor import ScriptedVisitor, until
+from viewed_scene import FRONT
 from websockets.exceptions import ConnectionClosed
 
 from systems.viewer.address import find_address
@@ -18,47 +18,38 @@ from systems.viewer.server import is_own_page, is_valid_value
 from utils.mesh import Mesh
 
 
-@pytest.fixture(scope="module")
-def subject(tmp_path_factory):
-    return make_viewed_model(tmp_path_factory.mktemp("viewed"))
-
-
-@pytest.fixture
-def page(subject):
-    opened = ViserPage(subject, Mailbox(), find_address("127.0.0.1", 0), range(101), live=True)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def visitor(page):
-    with ScriptedVisitor(page.address.port) as found:
-        found.stand((0.0, -3.0, 0.0))
-        until(lambda: any(one.camera is not None for one in page.mailbox.visitors().values()))
-        yield found
-
-
-def until(true, seconds: float = 10.0) -> None:
-    end = time.perf_counter() + seconds
-    while not true():
-        assert time.perf_counter() < end, "did not come true"
-        time.sleep(0.01)
-
-
 def test_the_page_shows_cameras_region_and_controls(visitor, subject):
     visitor.control("region")
     kinds = [message["type"] for message in visitor.messages]
     assert kinds.count("CameraFrustumMessage") == len(subject.scene)
     assert {"IcosphereMessage", "BoxMessage"} <= set(kinds)
-    for label in ("pause", "save checkpoint", "export mesh", "iso level", "crop x", "step", "cameras", "picture"):
+    for label in (
+        "pause",
+        "save checkpoint",
+        "export mesh",
+        "iso level",
+        "crop x",
+        "state",
+        "cameras",
+        "picture",
+        "show",
+    ):
         visitor.control(label)
 
 
-@pytest.mark.parametrize(("counts", "kind"), [(None, "MeshMessage"), (np.array([0, 3, 40]), "GlbMessage")])
-def test_a_mesh_is_shown_plain_or_in_the_colours_of_its_views(visitor, page, counts, kind):
-    triangle = Mesh(np.eye(3), np.array([[0, 1, 2]]), views=counts)
-    page.show_mesh(triangle)
+@pytest.mark.parametrize(
+    ("looks", "kind"),
+    [
+        ({}, "MeshMessage"),
+        ({"colors": np.full((3, 3), 9, np.uint8)}, "GlbMessage"),
+        ({"colors": np.full((3, 3), 9, np.uint8), "views": np.array([0, 3, 40], np.uint16)}, "GlbMessage"),
+    ],
+)
+def test_a_mesh_is_shown_plain_or_in_its_colours(visitor, page, looks, kind):
+    page.show_mesh(0, Mesh(np.eye(3), np.array([[0, 1, 2]]), **looks))
     assert visitor.wait_for(lambda message: message["type"] == kind)["name"] == "/mesh"
+    page.show_mesh(0, None)
+    visitor.wait_for(lambda message: message["type"] == "RemoveSceneNodeMessage" and message["name"] == "/mesh")
 
 
 def test_points_of_a_capture_are_shown_and_so_is_a_region_that_is_a_ball(subject):
@@ -91,10 +82,12 @@ def test_what_visitors_do_is_in_the_mailbox(visitor, page):
     visitor.set("pause", True)
     visitor.set("iso level", 0.2)
     visitor.set("crop y", [-0.5, 5.0])
-    visitor.set("mesh", True)
-    until(lambda: page.mailbox.mesh == MeshSettings(1.0, True))
-    visitor.set("views", True)
-    until(lambda: page.mailbox.mesh == MeshSettings(1.0, True, True))
+    visitor.set("show", "mesh")
+    until(lambda: page.mailbox.mesh_is_seen and page.mailbox.mesh == MeshSettings(1.0))
+    visitor.set("coloured by", "photographs")
+    until(lambda: page.mailbox.mesh == MeshSettings(1.0, "photographs"))
+    visitor.set("stl", True)
+    until(lambda: page.mailbox.formats == ("obj", "ply", "stl"))
     assert page.mailbox.visitors()[0].picture == "depth"
     assert page.mailbox.take_commands() == ["pause"]
     assert page.mailbox.box.low == pytest.approx((-1.1, -0.5, -1.1))

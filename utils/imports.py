@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,11 @@ def import_lightning() -> None:
     """Imports pytorch_lightning; torchmetrics takes the packages of `_UNUSED` for not installed while it does.
 
     Nor is torch.compile's compiler imported: 750 modules, of which Lightning wants a class, to see whether a model is
-    compiled, and a decorator that keeps functions from being so. Nothing is compiled here."""
+    compiled, and a decorator that keeps functions from being so. Nothing is compiled here.
+
+    Threads of OpenMP sleep while they have nothing to do, unless OMP_WAIT_POLICY says otherwise: torch and Numba have
+    a pool each, and one that waited busily would take the cores from the other, and from whatever else runs."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch and Numba are imported
     check, is_installed = imports.RequirementCache.__bool__, imports.package_available
 
     def is_wanted(cache: imports.RequirementCache) -> bool:

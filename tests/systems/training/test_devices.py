@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from systems.training.devices import Devices, pick_devices, wake
+from systems.training.devices import Devices, pick_devices, use_once, wake
 from utils.errors import ConfigError
 
 
@@ -41,6 +41,12 @@ def test_a_gpu_is_woken_in_a_thread_which_keeps_its_troubles_to_itself(monkeypat
     for thread in [thread for thread in threading.enumerate() if thread.name == "wake"]:
         thread.join(5.0)
     assert asked == [(torch.device("cuda"), False)]
+
+
+def test_what_wakes_a_gpu_runs_and_draws_no_global_random_numbers(device: torch.device) -> None:
+    before = torch.get_rng_state()
+    use_once(device)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("place", [0, 1])

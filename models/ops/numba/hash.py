@@ -38,13 +38,7 @@ class _HashEncode(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, points: Tensor, table: Tensor, spec: GridSpec, active: int, with_jacobian: bool
     ) -> tuple[Tensor, Tensor | None]:
-        points, table = points.contiguous(), table.contiguous()
-        create = table.new_empty if active == spec.num_levels else table.new_zeros
-        features = create(points.shape[0], spec.output_dim)
-        jacobian = create(points.shape[0] if with_jacobian else 0, 3, spec.output_dim)
-        _forward(
-            _array(points), _array(table), *_levels(spec), active, with_jacobian, _array(features), _array(jacobian)
-        )
+        features, jacobian = evaluate(points, table, spec, active, with_jacobian)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(points)
         ctx.spec, ctx.active, ctx.table_shape = spec, active, table.shape
@@ -56,23 +50,38 @@ class _HashEncode(torch.autograd.Function):
         ctx: FunctionCtx, grad_features: Tensor | None, grad_jacobian: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         (points,) = ctx.saved_tensors
-        with_jacobian = grad_jacobian is not None
-        if grad_features is None:
-            grad_features = points.new_zeros(points.shape[0], ctx.spec.output_dim)
-        if grad_jacobian is None:
-            grad_jacobian = points.new_empty(0, 3, ctx.spec.output_dim)
-        grad_table = points.new_empty(ctx.table_shape)
-        _backward(
-            _array(points),
-            _array(grad_features),
-            _array(grad_jacobian),
-            *_levels(ctx.spec),
-            ctx.active,
-            with_jacobian,
-            get_num_threads(),
-            _array(grad_table),
-        )
+        grad_table = differentiate(points, grad_features, grad_jacobian, ctx.spec, ctx.active, ctx.table_shape)
         return None, grad_table, None, None, None
+
+
+def evaluate(points: Tensor, table: Tensor, spec: GridSpec, active: int, with_jacobian: bool) -> tuple[Tensor, Tensor]:
+    """Features (S, L*F) of points (S, 3), and their Jacobian (S, 3, L*F), which is empty if it is not asked for."""
+    points, table = points.contiguous(), table.contiguous()
+    create = table.new_empty if active == spec.num_levels else table.new_zeros
+    features = create(points.shape[0], spec.output_dim)
+    jacobian = create(points.shape[0] if with_jacobian else 0, 3, spec.output_dim)
+    _forward(_array(points), _array(table), *_levels(spec), active, with_jacobian, _array(features), _array(jacobian))
+    return features, jacobian
+
+
+def differentiate(
+    points: Tensor,
+    grad_features: Tensor | None,
+    grad_jacobian: Tensor | None,
+    spec: GridSpec,
+    active: int,
+    shape: torch.Size,
+) -> Tensor:
+    """The gradient of the table from those of what `evaluate` returned, None being 0."""
+    with_jacobian = grad_jacobian is not None
+    if grad_features is None:
+        grad_features = points.new_zeros(points.shape[0], spec.output_dim)
+    if grad_jacobian is None:
+        grad_jacobian = points.new_empty(0, 3, spec.output_dim)
+    grad_table = points.new_empty(shape)
+    arrays = _array(points), _array(grad_features), _array(grad_jacobian)
+    _backward(*arrays, *_levels(spec), active, with_jacobian, get_num_threads(), _array(grad_table))
+    return grad_table
 
 
 def _array(tensor: Tensor) -> np.ndarray:

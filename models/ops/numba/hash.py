@@ -118,12 +118,13 @@ def _axis_terms(x: int, y: int, z: int, layout: np.ndarray) -> tuple:
 
 @scalar
 def _row(x: int, y: int, z: int, layout: np.ndarray) -> int:
-    """Row of the table for one corner; a dense level wraps at its end, as the reference does."""
+    """Row of the table for one corner, unsigned, so that Numba does not ask whether to count from the end; a dense
+    level wraps at its end, as the reference does."""
     size = layout[2]
     if layout[3]:
         index = np.int64(x) + np.int64(y) + np.int64(z)
-        return layout[1] + (index - size if index >= size else index)
-    return layout[1] + (np.int64(x ^ y ^ z) & (size - 1))
+        return np.uint64(layout[1] + (index - size if index >= size else index))
+    return np.uint64(layout[1] + (np.int64(x ^ y ^ z) & (size - 1)))
 
 
 @scalar
@@ -142,6 +143,20 @@ def _rows(x: int, y: int, z: int, layout: np.ndarray) -> tuple:
     )
 
 
+@scalar
+def _interpolated(table, rows, f, fx, fy, fz):
+    """Feature f between the 8 corners of a cell, and its slopes along the axes of the lattice."""
+    r0, r1, r2, r3, r4, r5, r6, r7 = rows
+    a0, a1, a2, a3 = table[r0, f], table[r2, f], table[r4, f], table[r6, f]
+    d0, d1, d2, d3 = table[r1, f] - a0, table[r3, f] - a1, table[r5, f] - a2, table[r7, f] - a3
+    b0, b2 = a0 + fx * d0, a2 + fx * d2
+    e0, e1 = a1 + fx * d1 - b0, a3 + fx * d3 - b2
+    c0 = b0 + fy * e0
+    g0 = b2 + fy * e1 - c0
+    h0, h1 = d0 + fy * (d1 - d0), d2 + fy * (d3 - d2)
+    return c0 + fz * g0, h0 + fz * (h1 - h0), e0 + fz * (e1 - e0), g0
+
+
 @kernel(FAST)
 def _forward(points, table, scales, layouts, active, with_jacobian, features, jacobian):
     num_points, num_features = points.shape[0], table.shape[1]
@@ -152,21 +167,14 @@ def _forward(points, table, scales, layouts, active, with_jacobian, features, ja
                 x, fx, sx = _locate(points[s, 0], scale)
                 y, fy, sy = _locate(points[s, 1], scale)
                 z, fz, sz = _locate(points[s, 2], scale)
-                r0, r1, r2, r3, r4, r5, r6, r7 = _rows(x, y, z, layout)
-                for f in range(num_features):
-                    k = level * num_features + f
-                    a0, a1, a2, a3 = table[r0, f], table[r2, f], table[r4, f], table[r6, f]
-                    d0, d1, d2, d3 = table[r1, f] - a0, table[r3, f] - a1, table[r5, f] - a2, table[r7, f] - a3
-                    b0, b2 = a0 + fx * d0, a2 + fx * d2
-                    e0, e1 = a1 + fx * d1 - b0, a3 + fx * d3 - b2
-                    c0 = b0 + fy * e0
-                    g0 = b2 + fy * e1 - c0
-                    features[s, k] = c0 + fz * g0
-                    if with_jacobian:
-                        h0, h1 = d0 + fy * (d1 - d0), d2 + fy * (d3 - d2)
-                        jacobian[s, 0, k] = sx * (h0 + fz * (h1 - h0))
-                        jacobian[s, 1, k] = sy * (e0 + fz * (e1 - e0))
-                        jacobian[s, 2, k] = sz * g0
+                rows = _rows(x, y, z, layout)
+                for first in range(0, num_features, 2):  # two at a time, since they lie side by side
+                    for f in (first, min(first + 1, num_features - 1)):
+                        k = level * num_features + f
+                        value, by_x, by_y, by_z = _interpolated(table, rows, f, fx, fy, fz)
+                        features[s, k] = value
+                        if with_jacobian:
+                            jacobian[s, 0, k], jacobian[s, 1, k], jacobian[s, 2, k] = sx * by_x, sy * by_y, sz * by_z
 
 
 @kernel(FAST)

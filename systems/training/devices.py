@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from models.ops.backends import FAMILIES
 from systems.runs.command_line import check_gpu
 from systems.training.missing_gpu import look, reason
 from utils.errors import ConfigError
@@ -78,18 +79,22 @@ def wake(device: torch.device) -> None:
 def _touch(device: torch.device) -> None:
     with contextlib.suppress(RuntimeError):  # whoever uses the device next meets the same error
         torch.zeros(1, device=device)
-        hashing = threading.Thread(target=_name_compiled, name="wake", daemon=True)
-        hashing.start()
+        waking = threading.Thread(target=_wake_triton, name="wake", daemon=True)
+        waking.start()
         use_once(device)
-        hashing.join()
+        waking.join()
 
 
-def _name_compiled() -> None:
-    """Triton finds kernels that are compiled by a hash of all of itself, most of a second's work, which it remembers.
-    It hashes without the lock of the interpreter."""
+def _wake_triton() -> None:
+    """Triton finds kernels that are compiled by a hash of all of itself, most of a second's work, which it remembers;
+    it hashes without the lock of the interpreter. Then its driver, and our kernels as far as Python knows them."""
     for place in ("triton.runtime.cache", "triton.compiler.compiler"):  # by version
         with contextlib.suppress(ImportError):
             getattr(importlib.import_module(place), "triton_key", lambda: None)()
+    with contextlib.suppress(ImportError, AttributeError, RuntimeError):  # whoever launches one meets the same error
+        importlib.import_module("triton.runtime.driver").driver.default.get_current_target()
+        for family in FAMILIES["triton"]:
+            importlib.import_module(f"models.ops.triton.{family}")
 
 
 def use_once(device: torch.device) -> None:

@@ -23,7 +23,7 @@ from utils.files import replacing
 from utils.images import resize_area
 from utils.mesh import Mesh, transform
 from utils.mesh.files import read_mesh
-from utils.mesh.rasterise import camera_view, orbit_views
+from utils.mesh.rasterise import camera_views, orbit_views
 from utils.registry import build
 from utils.visualise import side_by_side
 
@@ -47,7 +47,7 @@ def beside_photograph(path: Path, mesh: Mesh, args: argparse.Namespace) -> list[
     alpha = photo[..., 3:] / 255.0 if scene.has_alpha else 1.0
     over_white = photo[..., :3] * alpha + 255.0 * (1.0 - alpha)
     mesh = transform(mesh, np.linalg.inv(scene.world_from_scene))
-    drawn = [camera_view(mesh, camera, coloring, not args.flat) for coloring in args.color]
+    drawn = camera_views(mesh, camera, args.color, not args.flat)
     size = args.size, max(1, round(args.size * camera.size[1] / camera.size[0]))
     return [resize_area(picture, size) for picture in (over_white.round().astype(np.uint8), *drawn)]
 

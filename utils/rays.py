@@ -1,6 +1,6 @@
 """The values that travel between sampler, model and losses: rays, batches, packed samples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -30,6 +30,13 @@ class Rays:
     def __getitem__(self, part: slice | Tensor) -> "Rays":
         lighting = None if self.lighting is None else self.lighting[part]
         return Rays(self.origins[part], self.directions[part], self.near[part], self.far[part], lighting)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Rays"]) -> "Rays":
+        """All rays of several, one after the other; either all parts have lightings or none has."""
+        columns = zip(*((part.origins, part.directions, part.near, part.far) for part in parts), strict=True)
+        lightings = [part.lighting for part in parts if part.lighting is not None]
+        return cls(*map(torch.cat, columns), torch.cat(lightings) if lightings else None)
 
 
 @dataclass(frozen=True)

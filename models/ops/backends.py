@@ -21,7 +21,7 @@ from utils.errors import ConfigError
 
 BACKENDS = ("auto", "reference", "numba", "triton", "tinycudann")
 FAMILIES = {
-    "numba": ("hash", "rays", "reflection", "adam"),
+    "numba": ("hash", "rays", "reflection", "adam", "fields"),
     "triton": (
         *("pixels", "hash", "rays", "unbounded", "samples", "shading", "reflection", "mlp", "patches"),
         *("fields", "losses", "adam"),

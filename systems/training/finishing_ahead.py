@@ -7,6 +7,7 @@ cache."""
 
 import atexit
 import hashlib
+import importlib
 import logging
 import os
 import pickle
@@ -14,6 +15,9 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +34,7 @@ from systems.training.devices import Devices
 from systems.training.rehearsal import small
 from utils import registry
 from utils.cameras import Camera
+from utils.mesh import Mesh
 from utils.mesh.stand import Stand
 from utils.numba_cache import cache_folder
 from utils.platforms import apart, num_cores
@@ -38,6 +43,7 @@ from utils.registry import ROOT
 log = logging.getLogger(__name__)
 LEAST_CORES = 4  # of a machine that has some to spare
 _SIDE, _RESOLUTION, _TEXTURE = 64, 24, 64  # of the photographs and the mesh of a rehearsal
+_PYRAMID = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])  # faces
 _ROOMS = ("utils", "models", "systems/export", "systems/training")
 
 
@@ -75,13 +81,57 @@ class FinishingAhead(Callback):
     on_exception = close
 
 
+class ImportingAhead(Callback):
+    """Has a thread import what finishes a mesh, and read what of it is compiled, while the last steps keep the GPU busy
+    and the checkpoint is written."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment, self._thread = experiment, None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Begins at the last hundredth of the steps."""
+        if self._thread is None and trainer.global_step >= 0.99 * self._experiment.trainer.max_steps:
+            self._thread = threading.Thread(target=self._work, name="importing", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        with suppress(Exception):  # whoever uses it next meets the same error
+            importlib.import_module("systems.report.page")
+            importlib.import_module("systems.export.exporter")
+            if _stamp(self._experiment).is_dir():
+                _finish_pyramid(self._experiment.export.formats)
+
+    def on_test_start(self, *args: Any) -> None:
+        """Before the mesh is extracted: two threads that import the same at once may see it half done."""
+        if self._thread is not None:
+            self._thread.join()
+
+
+def _finish_pyramid(formats: Sequence[str]) -> None:
+    """Numba reads what it has compiled when a function is first called."""
+    from systems.export.exporter import PREVIEW_FACES
+    from utils.mesh.decimation import decimate
+    from utils.mesh.holes import boundary_loops
+    from utils.mesh.measures import count_components, drop_floaters, vertex_normals
+
+    corners = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    two = Mesh(np.concatenate([corners, corners + 2.0]), np.concatenate([_PYRAMID, _PYRAMID + 4]))
+    mesh, _ = drop_floaters(two, 0.0, welded=True)
+    boundary_loops(mesh)
+    count_components(mesh)
+    mesh = replace(decimate(mesh, PREVIEW_FACES), normals=vertex_normals(mesh), colors=np.full((8, 3), 9, np.uint8))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in formats:
+            registry.find("exporter", name).target(mesh, Path(folder) / f"pyramid.{name}")
+
+
 def finishing_ahead(experiment: Experiment, devices: Devices) -> tuple[Callback, ...]:
-    """A callback for the trainer; () on a CPU, whose cores all train, with few cores, and where all is compiled."""
+    """Callbacks for the trainer; () on a CPU, whose cores all train, and with few cores; what is compiled is imported
+    alone."""
     if not devices.is_first or devices.own.type != "cuda" or num_cores() < LEAST_CORES:
         return ()
-    if _stamp(experiment).is_dir():
-        return ()
-    return (FinishingAhead(experiment),)
+    importing = ImportingAhead(experiment)
+    return (importing,) if _stamp(experiment).is_dir() else (FinishingAhead(experiment), importing)
 
 
 def _stamp(experiment: Experiment) -> Path:

@@ -3,8 +3,9 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from math import fsum
 from operator import attrgetter
 from pathlib import Path
@@ -82,13 +83,21 @@ class FrameWriter:
         self._kept += [] if path is None else [(path, view.metrics)]
         self._arriving.put(self._pool.submit(self._made, view, path))
 
-    def add_all(self, render: Callable[[int], RenderedView], num: int) -> None:
-        """Adds the frames 0 .. num-1 of a trajectory, renders them meanwhile and shows how far that is; then waits."""
+    def add_all(self, views: Iterable[RenderedView], num: int) -> None:
+        """Adds the `num` frames of a trajectory as they are rendered, and shows how far that is; then waits."""
         progress = CountBar("frames of the trajectory", num)
-        for index in range(num):
-            self.add(render(index))
+        for index, view in enumerate(views):
+            self.add(view)
             progress(index + 1)
         self.finish()
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """Around work that goes on while the rest is written; at its end, as `finish`."""
+        with ThreadPoolExecutor(1) as beside:
+            written = beside.submit(self.finish)
+            yield
+        written.result()
 
     def finish(self) -> None:
         """Waits until everything is written. Raises what writing raised."""

@@ -57,7 +57,7 @@ def write_orbit(
         return mesh is not None
     writer = FrameWriter(write, _rendered)
     try:
-        writer.add_all(lambda index: renderer.orbit(index, plan.frames, plan.size), plan.frames)
+        writer.add_all(renderer.orbit_frames(plan.frames, plan.size), plan.frames)
     except BaseException:
         writer.drop()
         raise
@@ -78,11 +78,11 @@ def _rendered(view: RenderedView) -> np.ndarray:
 
 
 def _drawn(mesh: Mesh, plan: OrbitPlan, renderer: Renderer, index: int) -> np.ndarray:
-    from utils.mesh.rasterise import camera_view  # imports Numba, which a GPU does not need
+    from utils.mesh.rasterise import camera_views  # imports Numba, which a GPU does not need
 
     camera = renderer.data.orbit_camera(index, plan.frames, plan.size)
     own = "shaded" if mesh.colors is None else "vertex"
-    return joined([camera_view(mesh, camera, coloring) for coloring in (own, "normal")])
+    return joined(camera_views(mesh, camera, (own, "normal")))
 
 
 def _even(length: float) -> int:

@@ -278,13 +278,13 @@ class ReconstructionSystem(pl.LightningModule):
 
     def on_test_end(self) -> None:
         """Waits for the frames, the video and the mesh; writes the metrics into `report`."""
-        (frames := self.writer).finish()
-        clip = self._video("test").name
+        frames, clip = self.writer, self._video("test").name
         video = {"video": clip, "held_out_video": clip, "up": self.renderer.world_up}
         plan = plan_orbit(self.data.orbit_views, self.renderer.size, self.device.type == "cuda")
         write = plan and self._write_video("orbit", plan.frames)
-        if plan and write_orbit(write, plan, self.renderer, self.mesh.surface):
-            video["video"] = self._video("orbit").name
+        with frames.finishing():  # beside the orbit
+            if plan and write_orbit(write, plan, self.renderer, self.mesh.surface):
+                video["video"] = self._video("orbit").name
         self.report = self._mean_metrics("test") | video | frames.figures(self.save_dir)
         self.report["mesh"], compared, small = self.mesh.finish()
         if small is not None:

@@ -1,6 +1,6 @@
 """Renders the views of a pass: held-out photographs, and the frames of an orbit, with what was learned of cameras."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,8 +11,10 @@ from models.base import VolumeModel
 from systems.steps.step import view_background
 from systems.training import photographs
 from systems.training.data import Data
-from systems.training.evaluation import RenderedView, evaluate_view, render_view
+from systems.training.evaluation import RenderedView, evaluate_view, render_view, render_views
 from systems.views import Shown
+
+TOGETHER = 8  # frames of a video that are rendered at a time
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,16 @@ class Renderer:
         """Frame `index` of an orbit of `num`, size = (W, H)."""
         rays_at = partial(self.data.orbit, index, num, size, self.device)
         return render_view(self.model, rays_at, view_background(self.model.config, self.device), size, self.shown)
+
+    def orbit_frames(self, num: int, size: tuple[int, int]) -> Iterator[RenderedView]:
+        """The frames of an orbit for a video, size = (W, H), a ray through the centre of each pixel: several at a time,
+        since the last chunk of a single one would leave most of a GPU idle."""
+        pixels, centre = torch.arange(size[0] * size[1], device=self.device), torch.zeros(2, device=self.device)
+        background = view_background(self.model.config, self.device)
+        for first in range(0, num, TOGETHER):
+            indices = range(first, min(first + TOGETHER, num))
+            rays = [self.data.orbit(index, num, size, self.device, pixels, centre) for index in indices]
+            yield from render_views(self.model, rays, background, size, self.shown)
 
     @property
     def shown(self) -> Shown:

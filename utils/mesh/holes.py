@@ -13,14 +13,15 @@ def boundary_loops(mesh: Mesh) -> list[np.ndarray]:
 
     An edge is on the boundary where no face uses it the other way round. A loop that comes back to one of its vertices
     counts as two that touch there. A closed mesh has none; the longest come first."""
-    near = mesh.faces[_touching_boundary(mesh)]  # all faces around the vertices of the boundary
-    if not len(near):
+    opened = _open_vertices(mesh)
+    if not len(opened):
         return []
+    near = mesh.faces[_touching(mesh, opened)]  # all faces around the vertices of the boundary
     start, end = near.ravel(), np.roll(near, -1, axis=1).ravel()
     order = np.lexsort([np.maximum(start, end), np.minimum(start, end)])
     opposite = _opposites(start, end, order)
     is_open = np.zeros(len(mesh.vertices), bool)
-    is_open[_open_vertices(mesh)] = True
+    is_open[opened] = True
     # Other edges without a neighbour are those where `near` ends inside the surface.
     on_boundary = (opposite < 0) & is_open[start] & is_open[end]
     loops = [loop for chain in _chains(opposite, on_boundary) for loop in _without_touching(start[chain])]
@@ -39,7 +40,7 @@ def close_loops(mesh: Mesh, loops: list[np.ndarray]) -> Mesh:
     A patch has the least area that triangles between the corners of its loop can have (Barequet and Sharir 1995,
     Filling gaps in the boundary of a polyhedron). It adds no vertices and no edge that the mesh has already; a loop
     that cannot be filled so stays open."""
-    near = mesh.faces[_touching_boundary(mesh)]
+    near = mesh.faces[_touching(mesh, _open_vertices(mesh))]
     patches = [mesh.faces]
     for loop in loops:
         corners = loop[::-1]  # the patch lies on the other side of the edges
@@ -53,10 +54,10 @@ def _open_vertices(mesh: Mesh) -> np.ndarray:
     return np.flatnonzero(_imbalance(mesh.faces, labels))
 
 
-def _touching_boundary(mesh: Mesh) -> np.ndarray:
-    """(F',) int64: faces with a vertex of the boundary."""
+def _touching(mesh: Mesh, opened: np.ndarray) -> np.ndarray:
+    """(F',) int64: faces with one of the vertices (B,) of the boundary."""
     is_open = np.zeros(len(mesh.vertices), bool)
-    is_open[_open_vertices(mesh)] = True
+    is_open[opened] = True
     return np.flatnonzero(is_open[mesh.faces].any(axis=1))
 
 

@@ -17,7 +17,7 @@ def area_vectors(mesh: Mesh) -> np.ndarray:
 
 def face_areas(mesh: Mesh) -> np.ndarray:
     """(F,) float64 areas, in squared units of the vertices."""
-    return np.linalg.norm(area_vectors(mesh), axis=1)
+    return _face_areas(mesh.vertices, mesh.faces)
 
 
 def signed_volume(mesh: Mesh) -> float:
@@ -30,9 +30,7 @@ def signed_volume(mesh: Mesh) -> float:
 
 def vertex_normals(mesh: Mesh) -> np.ndarray:
     """(V, 3) float32 unit normals: the area-weighted mean over each vertex's faces; +z where a vertex has none."""
-    normals = _sums_at_vertices(area_vectors(mesh), mesh.faces, len(mesh.vertices))
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.where(length > 0, normals / np.where(length > 0, length, 1.0), [0.0, 0.0, 1.0]).astype(np.float32)
+    return _vertex_normals(mesh.vertices, mesh.faces)
 
 
 def drop_floaters(
@@ -48,6 +46,8 @@ def drop_floaters(
         return mesh, []
     corners = mesh.faces if welded else weld_labels(mesh.vertices)[mesh.faces]
     component = components(corners, len(mesh.vertices))[corners[:, 0]]  # (F,)
+    if (component == component[0]).all():
+        return submesh(mesh, np.ones(len(component), bool)), []
     areas = np.bincount(component, face_areas(mesh))
     counts = np.bincount(component)
     keep = areas >= min_share * areas.max()
@@ -102,20 +102,45 @@ def _area_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Half the cross product of two edges of each face, without the copies that NumPy makes on the way."""
     out = np.empty((faces.shape[0], 3))
     for face in range(faces.shape[0]):
-        a, b, c = vertices[faces[face, 0]], vertices[faces[face, 1]], vertices[faces[face, 2]]
-        ux, uy, uz, vx, vy, vz = b[0] - a[0], b[1] - a[1], b[2] - a[2], c[0] - a[0], c[1] - a[1], c[2] - a[2]
-        out[face, 0] = 0.5 * (uy * vz - uz * vy)
-        out[face, 1] = 0.5 * (uz * vx - ux * vz)
-        out[face, 2] = 0.5 * (ux * vy - uy * vx)
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        out[face, 0], out[face, 1], out[face, 2] = _area_vector(vertices, a, b, c)
     return out
 
 
 @cached_njit(nogil=True)
-def _sums_at_vertices(values: np.ndarray, faces: np.ndarray, num_vertices: int) -> np.ndarray:
-    """(V, 3): the sum of the values (F, 3) of the faces (F, 3) that have a vertex as a corner."""
-    out = np.zeros((num_vertices, 3))
+def _area_vector(vertices: np.ndarray, a: int, b: int, c: int) -> tuple[float, float, float]:
+    """The same of the face with corners a, b and c."""
+    x, y, z = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+    ux, uy, uz = vertices[b, 0] - x, vertices[b, 1] - y, vertices[b, 2] - z
+    vx, vy, vz = vertices[c, 0] - x, vertices[c, 1] - y, vertices[c, 2] - z
+    return 0.5 * (uy * vz - uz * vy), 0.5 * (uz * vx - ux * vz), 0.5 * (ux * vy - uy * vx)
+
+
+@cached_njit(nogil=True)
+def _face_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """See `face_areas`."""
+    out = np.empty(faces.shape[0])
     for face in range(faces.shape[0]):
+        x, y, z = _area_vector(vertices, faces[face, 0], faces[face, 1], faces[face, 2])
+        out[face] = np.sqrt(x * x + y * y + z * z)
+    return out
+
+
+@cached_njit(nogil=True)
+def _vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """See `vertex_normals`."""
+    sums, out = np.zeros((vertices.shape[0], 3)), np.empty((vertices.shape[0], 3), np.float32)
+    for face in range(faces.shape[0]):
+        x, y, z = _area_vector(vertices, faces[face, 0], faces[face, 1], faces[face, 2])
         for corner in range(3):
-            for axis in range(3):
-                out[faces[face, corner], axis] += values[face, axis]
+            vertex = faces[face, corner]
+            sums[vertex, 0] += x
+            sums[vertex, 1] += y
+            sums[vertex, 2] += z
+    for vertex in range(vertices.shape[0]):
+        x, y, z = sums[vertex]
+        length = np.sqrt(x * x + y * y + z * z)
+        if not length > 0.0:
+            x, y, z, length = 0.0, 0.0, 1.0, 1.0
+        out[vertex, 0], out[vertex, 1], out[vertex, 2] = x / length, y / length, z / length
     return out

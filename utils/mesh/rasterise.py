@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from utils.cameras import Camera
@@ -59,17 +60,18 @@ def _views_from(
         pixels[:, :2] = (points[:, :2] / points[:, 2:] * FOCAL + 1.0) * (0.5 * size)
         pixels[:, 2] = points[:, 2]
         toward = world_from_camera[:, 2]
-        pictures.append(_draw(mesh, pixels, (size, size), normals if smooth else None, coloring, toward))
+        pictures += _draw(mesh, pixels, (size, size), normals if smooth else None, (coloring,), toward)
     return pictures
 
 
-def camera_view(mesh: Mesh, camera: Camera, coloring: Coloring = "shaded", smooth: bool = True) -> np.ndarray:
-    """(H, W, 3) uint8 on white: the mesh as a camera sees it, both in the same frame; colouring as in `orbit_views`.
+def camera_views(mesh: Mesh, camera: Camera, colorings: Sequence[Coloring], smooth: bool = True) -> list[np.ndarray]:
+    """(H, W, 3) uint8 on white for each colouring: the mesh as a camera sees it, both in the same frame; colourings as
+    in `orbit_views`.
 
     Faces that reach behind the camera are left out."""
     normals = mesh.normals if mesh.normals is not None else vertex_normals(mesh)
     pixels, toward = camera.project(mesh.vertices), camera.c2w[:, 2]
-    return _draw(mesh, pixels, camera.size, normals if smooth else None, coloring, toward)
+    return _draw(mesh, pixels, camera.size, normals if smooth else None, colorings, toward)
 
 
 def _draw(
@@ -77,16 +79,16 @@ def _draw(
     pixels: np.ndarray,
     size: tuple[int, int],
     normals: np.ndarray | None,
-    coloring: Coloring,
+    colorings: Sequence[Coloring],
     toward: np.ndarray,
-) -> np.ndarray:
-    """(H, W, 3) uint8 on white, without jagged edges; pixels as in `visible_faces`, the rest as in `_shade`."""
+) -> list[np.ndarray]:
+    """(H, W, 3) uint8 on white for each colouring, without jagged edges; pixels as in `visible_faces`, the rest as in
+    `_shade`."""
     width, height = size
     fine = pixels * [SUPERSAMPLING, SUPERSAMPLING, 1.0]
     face, weights = visible_faces(fine, mesh.faces, (width * SUPERSAMPLING, height * SUPERSAMPLING))
-    surface = _shade(mesh, normals, face, weights, coloring, toward)
-    blocks = surface.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING, 3).astype(np.float32)
-    return to_uint8(blocks.mean(axis=(1, 3)) / 255.0)
+    surfaces = [_shade(mesh, normals, face, weights, coloring, toward) for coloring in colorings]
+    return [cv2.resize(surface, size, interpolation=cv2.INTER_AREA) for surface in surfaces]  # means of blocks
 
 
 def visible_faces(pixels: np.ndarray, faces: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -12,20 +12,22 @@ def adam_where_touched(parameter: Tensor, gradient: Tensor, moments: tuple[Tenso
     """In place, as in `models.ops.adam_where_touched`."""
     tensors = (parameter, gradient.contiguous(), *moments)
     arrays = [tensor.detach().view(-1).numpy() for tensor in tensors]
-    numbers = np.array([float(step.number), float(step.rate), *step.betas, step.eps, step.decay])
-    _adam(*arrays, numbers, step.decoupled)
+    rate, (beta1, beta2), number = float(step.rate), step.betas, float(step.number)
+    shrink = 1.0 - rate * step.decay if step.decoupled else 1.0
+    slopes = rate / (1.0 - beta1**number), 1.0 / (1.0 - beta2**number)
+    numbers = np.array([beta1, beta2, *slopes, step.eps, shrink, 0.0 if step.decoupled else step.decay], np.float32)
+    _adam(*arrays, numbers)
 
 
 @kernel()
-def _adam(parameter, gradient, mean, square, numbers, decoupled):
-    step, rate, beta1, beta2, eps, decay = numbers
-    shrink = 1.0 - rate * decay if decoupled else 1.0
-    slope1, slope2 = rate / (1.0 - beta1**step), 1.0 / (1.0 - beta2**step)
+def _adam(parameter, gradient, mean, square, numbers):
+    beta1, beta2, slope1, slope2, eps, shrink, decay = numbers
+    rest1, rest2 = np.float32(1.0) - beta1, np.float32(1.0) - beta2
     for i in prange(parameter.size):
-        g = gradient[i]
-        if g != 0.0:
-            if not decoupled:
-                g += decay * parameter[i]
-            mean[i] = beta1 * mean[i] + (1.0 - beta1) * g
-            square[i] = beta2 * square[i] + (1.0 - beta2) * g * g
-            parameter[i] = parameter[i] * shrink - slope1 * mean[i] / (np.sqrt(square[i] * slope2) + eps)
+        # Without a branch, so that entries are computed side by side: those that are not touched get what they had.
+        touched, p = gradient[i] != 0.0, parameter[i]
+        g = gradient[i] + decay * p
+        m, q = beta1 * mean[i] + rest1 * g, beta2 * square[i] + rest2 * g * g
+        moved = p * shrink - slope1 * m / (np.sqrt(q * slope2) + eps)
+        mean[i], square[i] = m if touched else mean[i], q if touched else square[i]
+        parameter[i] = moved if touched else p

@@ -38,13 +38,7 @@ class _HashEncode(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, points: Tensor, table: Tensor, spec: GridSpec, active: int, with_jacobian: bool
     ) -> tuple[Tensor, Tensor | None]:
-        points, table = points.contiguous(), table.contiguous()
-        create = table.new_empty if active == spec.num_levels else table.new_zeros
-        features = create(points.shape[0], spec.output_dim)
-        jacobian = create(points.shape[0] if with_jacobian else 0, 3, spec.output_dim)
-        _forward(
-            _array(points), _array(table), *_levels(spec), active, with_jacobian, _array(features), _array(jacobian)
-        )
+        features, jacobian = evaluate(points, table, spec, active, with_jacobian)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(points)
         ctx.spec, ctx.active, ctx.table_shape = spec, active, table.shape
@@ -56,23 +50,38 @@ class _HashEncode(torch.autograd.Function):
         ctx: FunctionCtx, grad_features: Tensor | None, grad_jacobian: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         (points,) = ctx.saved_tensors
-        with_jacobian = grad_jacobian is not None
-        if grad_features is None:
-            grad_features = points.new_zeros(points.shape[0], ctx.spec.output_dim)
-        if grad_jacobian is None:
-            grad_jacobian = points.new_empty(0, 3, ctx.spec.output_dim)
-        grad_table = points.new_empty(ctx.table_shape)
-        _backward(
-            _array(points),
-            _array(grad_features),
-            _array(grad_jacobian),
-            *_levels(ctx.spec),
-            ctx.active,
-            with_jacobian,
-            get_num_threads(),
-            _array(grad_table),
-        )
+        grad_table = differentiate(points, grad_features, grad_jacobian, ctx.spec, ctx.active, ctx.table_shape)
         return None, grad_table, None, None, None
+
+
+def evaluate(points: Tensor, table: Tensor, spec: GridSpec, active: int, with_jacobian: bool) -> tuple[Tensor, Tensor]:
+    """Features (S, L*F) of points (S, 3), and their Jacobian (S, 3, L*F), which is empty if it is not asked for."""
+    points, table = points.contiguous(), table.contiguous()
+    create = table.new_empty if active == spec.num_levels else table.new_zeros
+    features = create(points.shape[0], spec.output_dim)
+    jacobian = create(points.shape[0] if with_jacobian else 0, 3, spec.output_dim)
+    _forward(_array(points), _array(table), *_levels(spec), active, with_jacobian, _array(features), _array(jacobian))
+    return features, jacobian
+
+
+def differentiate(
+    points: Tensor,
+    grad_features: Tensor | None,
+    grad_jacobian: Tensor | None,
+    spec: GridSpec,
+    active: int,
+    shape: torch.Size,
+) -> Tensor:
+    """The gradient of the table from those of what `evaluate` returned, None being 0."""
+    with_jacobian = grad_jacobian is not None
+    if grad_features is None:
+        grad_features = points.new_zeros(points.shape[0], spec.output_dim)
+    if grad_jacobian is None:
+        grad_jacobian = points.new_empty(0, 3, spec.output_dim)
+    grad_table = points.new_empty(shape)
+    arrays = _array(points), _array(grad_features), _array(grad_jacobian)
+    _backward(*arrays, *_levels(spec), active, with_jacobian, get_num_threads(), _array(grad_table))
+    return grad_table
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -109,12 +118,13 @@ def _axis_terms(x: int, y: int, z: int, layout: np.ndarray) -> tuple:
 
 @scalar
 def _row(x: int, y: int, z: int, layout: np.ndarray) -> int:
-    """Row of the table for one corner; a dense level wraps at its end, as the reference does."""
+    """Row of the table for one corner, unsigned, so that Numba does not ask whether to count from the end; a dense
+    level wraps at its end, as the reference does."""
     size = layout[2]
     if layout[3]:
         index = np.int64(x) + np.int64(y) + np.int64(z)
-        return layout[1] + (index - size if index >= size else index)
-    return layout[1] + (np.int64(x ^ y ^ z) & (size - 1))
+        return np.uint64(layout[1] + (index - size if index >= size else index))
+    return np.uint64(layout[1] + (np.int64(x ^ y ^ z) & (size - 1)))
 
 
 @scalar
@@ -133,6 +143,20 @@ def _rows(x: int, y: int, z: int, layout: np.ndarray) -> tuple:
     )
 
 
+@scalar
+def _interpolated(table, rows, f, fx, fy, fz):
+    """Feature f between the 8 corners of a cell, and its slopes along the axes of the lattice."""
+    r0, r1, r2, r3, r4, r5, r6, r7 = rows
+    a0, a1, a2, a3 = table[r0, f], table[r2, f], table[r4, f], table[r6, f]
+    d0, d1, d2, d3 = table[r1, f] - a0, table[r3, f] - a1, table[r5, f] - a2, table[r7, f] - a3
+    b0, b2 = a0 + fx * d0, a2 + fx * d2
+    e0, e1 = a1 + fx * d1 - b0, a3 + fx * d3 - b2
+    c0 = b0 + fy * e0
+    g0 = b2 + fy * e1 - c0
+    h0, h1 = d0 + fy * (d1 - d0), d2 + fy * (d3 - d2)
+    return c0 + fz * g0, h0 + fz * (h1 - h0), e0 + fz * (e1 - e0), g0
+
+
 @kernel(FAST)
 def _forward(points, table, scales, layouts, active, with_jacobian, features, jacobian):
     num_points, num_features = points.shape[0], table.shape[1]
@@ -143,21 +167,14 @@ def _forward(points, table, scales, layouts, active, with_jacobian, features, ja
                 x, fx, sx = _locate(points[s, 0], scale)
                 y, fy, sy = _locate(points[s, 1], scale)
                 z, fz, sz = _locate(points[s, 2], scale)
-                r0, r1, r2, r3, r4, r5, r6, r7 = _rows(x, y, z, layout)
-                for f in range(num_features):
-                    k = level * num_features + f
-                    a0, a1, a2, a3 = table[r0, f], table[r2, f], table[r4, f], table[r6, f]
-                    d0, d1, d2, d3 = table[r1, f] - a0, table[r3, f] - a1, table[r5, f] - a2, table[r7, f] - a3
-                    b0, b2 = a0 + fx * d0, a2 + fx * d2
-                    e0, e1 = a1 + fx * d1 - b0, a3 + fx * d3 - b2
-                    c0 = b0 + fy * e0
-                    g0 = b2 + fy * e1 - c0
-                    features[s, k] = c0 + fz * g0
-                    if with_jacobian:
-                        h0, h1 = d0 + fy * (d1 - d0), d2 + fy * (d3 - d2)
-                        jacobian[s, 0, k] = sx * (h0 + fz * (h1 - h0))
-                        jacobian[s, 1, k] = sy * (e0 + fz * (e1 - e0))
-                        jacobian[s, 2, k] = sz * g0
+                rows = _rows(x, y, z, layout)
+                for first in range(0, num_features, 2):  # two at a time, since they lie side by side
+                    for f in (first, min(first + 1, num_features - 1)):
+                        k = level * num_features + f
+                        value, by_x, by_y, by_z = _interpolated(table, rows, f, fx, fy, fz)
+                        features[s, k] = value
+                        if with_jacobian:
+                            jacobian[s, 0, k], jacobian[s, 1, k], jacobian[s, 2, k] = sx * by_x, sy * by_y, sz * by_z
 
 
 @kernel(FAST)

@@ -216,3 +216,11 @@ def test_a_kernel_that_does_not_compile_gives_way_to_the_parts(device, monkeypat
     assert "fields.encode_sdf does not compile for this card: its parts are computed one by one" in caplog.text
     part = "hash.hash_encode" if file == "hash_kernels" else "mlp.sdf_mlp_with_gradient"
     assert {"fields.encode_sdf", part} <= refusals.REFUSED <= {"fields.encode_sdf", part, "hash.hash_features"}
+
+
+def test_what_is_not_finite_stays_visible(backend, device):
+    points, table, layers = points_within_cells(40, device).detach(), random_table(SPEC, device), network(device)
+    with torch.no_grad():
+        layers.biases[0][3] = torch.nan
+    for found in encode_sdf(points, table, SPEC, layers, backend=backend):
+        assert found.isnan().any(-1).all()

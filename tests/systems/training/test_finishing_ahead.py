@@ -48,15 +48,38 @@ def test_a_ball_is_exported_as_the_settings_ask_for(name: str, overrides: list[s
 
 
 def test_it_is_due_on_a_gpu_with_cores_to_spare_until_it_was_done(cores) -> None:
-    mine = experiment()
+    def due(mine: Experiment, devices: Devices) -> list[str]:
+        return [type(callback).__name__ for callback in finishing_ahead.finishing_ahead(mine, devices)]
+
+    mine, both = experiment(), ["FinishingAhead", "ImportingAhead"]
     cores(8)
-    assert len(finishing_ahead.finishing_ahead(mine, GPU)) == 1
-    assert finishing_ahead.finishing_ahead(mine, Devices.single(torch.device("cpu"))) == ()
+    assert due(mine, GPU) == both
+    assert due(mine, Devices.single(torch.device("cpu"))) == []
     finishing_ahead._stamp(mine).mkdir(parents=True)
-    assert finishing_ahead.finishing_ahead(mine, GPU) == ()
-    assert len(finishing_ahead.finishing_ahead(experiment("export.texture=views"), GPU)) == 1
+    assert due(mine, GPU) == both[1:]
+    assert due(experiment("export.texture=views"), GPU) == both
     cores(2)
-    assert finishing_ahead.finishing_ahead(experiment("export.texture=views"), GPU) == ()
+    assert due(experiment("export.texture=views"), GPU) == []
+
+
+def test_what_is_compiled_is_read_before_the_last_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a mesh that is finished so, and leaves no file; an error is left to whoever finishes the next."""
+    mine, finished = experiment("export.formats=[ply,obj]", "trainer.max_steps=200"), []
+    monkeypatch.setattr(finishing_ahead, "_stamp", lambda mine: tmp_path)
+    monkeypatch.setattr(finishing_ahead.tempfile, "tempdir", str(tmp_path))
+    finish = finishing_ahead._finish_pyramid
+    monkeypatch.setattr(finishing_ahead, "_finish_pyramid", lambda formats: finished.append(finish(formats)))
+    callback = finishing_ahead.ImportingAhead(mine)
+    for step in (1, 197, 198, 199, 200):
+        callback.on_train_batch_end(SimpleNamespace(global_step=step))
+        assert (callback._thread is not None) == (step >= 198)
+    callback.on_test_start()
+    assert finished == [None]
+    assert list(tmp_path.iterdir()) == []
+    failing = finishing_ahead.ImportingAhead(mine)
+    monkeypatch.setattr(finishing_ahead, "_stamp", lambda mine: 1 / 0)
+    failing.on_train_batch_end(SimpleNamespace(global_step=200))
+    failing.on_test_start()
 
 
 def test_the_process_leaves_a_stamp_and_one_that_fails_does_not(cores, monkeypatch: pytest.MonkeyPatch) -> None:

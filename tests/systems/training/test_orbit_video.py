@@ -1,5 +1,6 @@
 """The orbit video: its length, its size whatever the photographs have, and what is where in a frame."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import imageio_ffmpeg
@@ -26,14 +27,15 @@ class Renderer:
     def __init__(self, fails_at: int | None = None, sdf: bool = True) -> None:
         self.fails_at, self.sdf, self.data = fails_at, sdf, SimpleNamespace(orbit_camera=self.camera)
 
-    def orbit(self, index: int, num: int, size: tuple[int, int]) -> RenderedView:
-        if index == self.fails_at:
-            raise RuntimeError("no memory")
-        width, height = size
-        rgb, normal = np.zeros((2, height, width, 3), np.float32)
-        rgb[..., 0] = normal[..., 2] = 1.0
-        images = {"rgb": rgb, "opacity": np.ones((height, width), np.float32)}
-        return RenderedView(images | ({"normal": normal} if self.sdf else {}), None, {})
+    def orbit_frames(self, num: int, size: tuple[int, int]) -> Iterator[RenderedView]:
+        for index in range(num):
+            if index == self.fails_at:
+                raise RuntimeError("no memory")
+            width, height = size
+            rgb, normal = np.zeros((2, height, width, 3), np.float32)
+            rgb[..., 0] = normal[..., 2] = 1.0
+            images = {"rgb": rgb, "opacity": np.ones((height, width), np.float32)}
+            yield RenderedView(images | ({"normal": normal} if self.sdf else {}), None, {})
 
     def camera(self, index: int, num: int, size: tuple[int, int]) -> Camera:
         intrinsics = np.array([size[1], size[1], size[0] / 2, size[1] / 2], float)

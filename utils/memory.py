@@ -28,13 +28,13 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def pinned_empty(num: int) -> torch.Tensor:
-    """(num,) float32 on the host, without content, that a GPU copies to without making the host wait; in memory that it
-    waits for where the system pins no more, as WSL 2 beyond a limit."""
+def pinned_empty(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """A tensor of a shape on the host, without content, that a GPU copies to without making the host wait; in memory
+    that it waits for where the system pins no more, as WSL 2 beyond a limit."""
     try:
-        return torch.empty(num, pin_memory=True)
+        return torch.empty(shape, dtype=dtype, pin_memory=True)
     except RuntimeError:
-        return torch.empty(num)
+        return torch.empty(shape, dtype=dtype)
 
 
 class HalvingChunks:

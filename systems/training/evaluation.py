@@ -14,6 +14,7 @@ from models.base import VolumeModel
 from models.inference import RaysAt, render_pixels, render_rays
 from models.photographs.photometry import Photometry
 from systems.views import Shown, as_rendered
+from utils.memory import pinned_empty
 from utils.rays import RayBatch, Rays
 from utils.visualise import depth_to_rgb, normal_to_rgb, side_by_side
 
@@ -143,5 +144,5 @@ def _on_host(images: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """From a GPU into memory that it writes itself, which is several times as fast; torch takes such memory again."""
     if next(iter(images.values())).device.type != "cuda":
         return {name: image.numpy() for name, image in images.items()}
-    there = {name: torch.empty(image.shape, dtype=image.dtype, pin_memory=True) for name, image in images.items()}
+    there = {name: pinned_empty(*image.shape, dtype=image.dtype) for name, image in images.items()}
     return {name: place.copy_(images[name]).numpy() for name, place in there.items()}

@@ -128,6 +128,7 @@ def test_files_without_a_texture_keep_all_faces_and_smaller_meshes_lie_beside(mo
         small = trimesh.load(tmp_path / name, process=False, force="mesh")
         assert faces * 0.8 < len(small.faces) <= faces
         assert small.visual.kind == "texture"
+        assert small.visual.material.normalTexture.size == (64, 64)
         np.testing.assert_allclose(small.bounds, found["ply"].bounds, atol=0.1)
     bare, _ = export(model, experiment, tmp_path, formats=("obj",), lods=(400,))
     assert read_mesh(tmp_path / bare["lods"][0]).colors is not None

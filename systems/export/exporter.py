@@ -41,7 +41,7 @@ from utils.mesh import Mesh, transform
 from utils.mesh.decimation import decimate
 from utils.mesh.isosurface import extract_isosurface
 from utils.mesh.measures import count_components, vertex_normals
-from utils.mesh.stand import Stand
+from utils.mesh.stand import Stand, object_size
 from utils.mesh.view_counts import unseen_area_share, with_view_counts
 
 log = logging.getLogger(__name__)
@@ -153,6 +153,7 @@ def extract_mesh(
         "faces": len(mesh.faces),
         "components": count_components(mesh),
         "watertight": cleaning["holes"] == 0,
+        "size": object_size(mesh.vertices, mesh.stand, world_scale),
         **({} if enclosure is None else {"hollows_filled": num_hollows}),
         **cleaning,
         **({"chunk_size": chunks.size} if chunks.size < config.chunk_size else {}),  # where memory ran out

@@ -148,6 +148,8 @@ def test_upright_files_stand_on_the_ground_in_metres(model, experiment, tmp_path
     np.testing.assert_allclose(glb.bounds[:, 1], 0.5 * height, atol=1e-5)
     np.testing.assert_allclose(stl.bounds[:, 2], 500.0 * height, atol=1e-2)
     assert glb.volume == pytest.approx(ply.volume / 64.0, rel=1e-3)
+    assert report["size"]["unit"] == "metres"
+    assert report["size"]["height"] == pytest.approx(float(np.ptp(glb.bounds[:, 1])), rel=1e-4)
     np.testing.assert_allclose(read_mesh(tmp_path / report["files"][1]).vertices, ply.vertices, atol=1e-5)
     experiment = replace(experiment, export=ExportConfig(formats=("glb",), metres_per_unit=3.0))
     report = export_mesh(model, experiment, tmp_path / "b", WORLD, lambda split: photos)

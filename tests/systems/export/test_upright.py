@@ -22,7 +22,7 @@ from utils.errors import MissingPackageError
 from utils.mesh import Mesh, transform
 from utils.mesh.files import read_mesh
 from utils.mesh.measures import vertex_normals
-from utils.mesh.stand import Stand
+from utils.mesh.stand import Stand, object_size
 
 UPS = [(0, 0, 1), (0, 0, -1), (0, 1, 0), (0, -1, 0), (0.6, 0.0, 0.8), (-0.36, 0.48, -0.8)]
 
@@ -37,12 +37,17 @@ def spire() -> Mesh:
     return replace(mesh, normals=vertex_normals(mesh), colors=colors, stand=Stand(np.array([0.0, 0.0, 1.0])))
 
 
-def standing(up: tuple[float, float, float], **settings: float) -> Mesh:
-    """The spire with its tip towards `up`, somewhere."""
+def standing_turn(up: tuple[float, float, float]) -> np.ndarray:
+    """(4, 4) that turns +z to `up`, doubles lengths and moves."""
     turn = trimesh.geometry.align_vectors([0, 0, 1], up)
     turn[:3, :3] *= 2.0
     turn[:3, 3] = 5.0, -7.0, 2.0
-    mesh = transform(spire(), turn)
+    return turn
+
+
+def standing(up: tuple[float, float, float], **settings: float) -> Mesh:
+    """The spire with its tip towards `up`, somewhere."""
+    mesh = transform(spire(), standing_turn(up))
     np.testing.assert_allclose(mesh.stand.up, up, atol=1e-9)
     return replace(mesh, stand=replace(mesh.stand, **settings))
 
@@ -108,6 +113,19 @@ def test_nothing_turns_where_up_is_unknown(tmp_path):
         found = trimesh.load(tmp_path / f"a.{name}", force="mesh")
         np.testing.assert_allclose(found.bounds, [mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)], atol=1e-6)
     assert told(tmp_path / "a.glb") == {"unit": "scene units"}
+
+
+@pytest.mark.parametrize("up", UPS)
+def test_size_is_that_of_the_standing_object(up):
+    turned = trimesh.transformations.rotation_matrix(0.6, (0, 0, 1)) @ np.diag([1.0, 3.0, 2.0, 1.0])
+    box = (np.array(trimesh.creation.box().vertices) @ turned[:3, :3].T) @ standing_turn(up)[:3, :3].T + 7.0
+    stand = Stand(np.array(up, np.float64))
+    size = object_size(box, stand, 10.0)
+    assert size == {"width": pytest.approx(60.0), "depth": pytest.approx(20.0), "height": pytest.approx(40.0)} | {
+        "unit": "scene units"
+    }
+    known = object_size(box, replace(stand, metres_per_unit=0.01), 10.0)
+    assert (known["width"], known["height"], known["unit"]) == (pytest.approx(0.06), pytest.approx(0.04), "metres")
 
 
 def test_far_from_the_origin_a_print_keeps_its_shape(tmp_path):

@@ -85,7 +85,7 @@ def label_of(key: str) -> str:
 
 def is_cost(key: str) -> bool:
     """Whether a dotted key is a time or an amount of memory."""
-    return key.endswith(("seconds", "_mib"))
+    return any(part.endswith(("seconds", "_mib")) for part in key.split("."))  # also of a block of seconds
 
 
 def best_of(key: str, values: list[Any]) -> list[int]:

@@ -94,6 +94,11 @@ def test_the_size_of_the_object_is_one_figure(tmp_path, metres, unit, text):
     assert "mesh: size" not in page
 
 
+def test_every_second_is_told_among_times(tmp_path):
+    page = report_of(write_finished_run(tmp_path / "cow" / "a@1", start_seconds={"imports": 6.25}))
+    assert page.index("Time and memory") < page.index("start seconds: imports") < page.index("Environment")
+
+
 def test_a_single_point_of_a_curve_is_marked(tmp_path):
     page = report_of(write_finished_run(tmp_path / "cow" / "a@1"))
     assert page.count("<circle") == 1  # the PSNR in validation

@@ -1,5 +1,6 @@
-"""Puts runs below each other in one picture: a photograph, the mesh from its camera in colours, in grey and by its
-normals, and how long it took.
+"""Puts runs below each other in one picture: a photograph, and the mesh in colours, in grey and by its normals.
+
+What is known of photographs, seconds and PSNR stands above each.
 
 Example: python scripts/gallery.py exp/neus-demo/first@DATE=cow --out gallery.jpg"""
 

@@ -1,5 +1,6 @@
-"""Takes screenshots of the viewer and the report of a run, for the pages of this project, light and dark, wide and on
-a phone; with --beside, of the page that compares it with another.
+"""Takes screenshots of the viewer and the report of a run, for the pages of this project.
+
+The report is taken light and dark, wide and on a phone; with --beside, so is the page that compares it with another.
 
 Needs Playwright and Chromium: make browser.
 Example: python scripts/screenshots.py exp/neus-demo/first@DATE"""

@@ -3,11 +3,11 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
-from PIL import Image
 
 from scripts import gallery
 from scripts.gallery import GAP, LINE, MAX_BYTES, SIDE, main
@@ -39,15 +39,8 @@ def cells(picture: np.ndarray, row: int) -> list[np.ndarray]:
 
 def test_rows_show_photograph_and_mesh_alike(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
-
-    class Pen:
-        def __init__(self, row: Image.Image) -> None:
-            pass
-
-        def text(self, place: tuple[int, int], words: str, **style: object) -> None:
-            said.append(words)
-
-    monkeypatch.setattr(gallery.ImageDraw, "Draw", Pen)
+    pen = SimpleNamespace(text=lambda place, words, **style: said.append(words))
+    monkeypatch.setattr(gallery.ImageDraw, "Draw", lambda row: pen)
     assert main([f"{run}=cow", str(run), "--photo", "5", "0", "--out", str(tmp_path / "a.jpg")]) == 0
     figures = "100 photographs, 65 s of training on a card, PSNR 32.8 dB"
     assert said == [f"cow, {figures}", f"spot/trial, {figures}"]

@@ -37,9 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     overrides = [word for word in words if "=" in word and not word.startswith("-") and not Path(word).exists()]
     args, given = capture_parser().parse_known_args([word for word in words if word not in overrides])
-    first = prepare.prepare_parser().parse_intermixed_args([*given, "OUT"]).inputs[0]
+    first = prepare.prepare_parser().parse_intermixed_args([*given, "--", "OUT"]).inputs[0]
     out = args.out or Path("load") / first.resolve().stem
-    if code := prepare.main([*given, str(out)]):
+    if code := prepare.main([*given, "--", str(out)]):
         return code
     print(f"dataset: {out}; results go below exp/")
     launch = [sys.executable, str(ROOT / "launch.py"), "--config", args.config, "--train", "--gpu", args.gpu]

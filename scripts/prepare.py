@@ -23,6 +23,7 @@ with imports_told():
     from datasets.capture.options import CAMERA_MODELS, JOIN, SERIES_STAGES, CaptureOptions
     from datasets.capture.scale_sheet import RULER
     from datasets.capture.stage_runner import remove_unfinished
+    from datasets.capture.typed_length import parse_known_length
 
 log = logging.getLogger("photosurf")
 _LOOK_AT = {"region.png": "the region that is reconstructed", "masks.png": "the masks"}  # of OUT
@@ -95,6 +96,12 @@ def _add_scale(parser: argparse.ArgumentParser) -> None:
         help="metres per unit of the cameras, to get meshes in metres (default: by a scale sheet)",
     )
     parser.add_argument(
+        "--known-length", type=float, metavar="METRES", help="the same by a length, from --between to --and"
+    )
+    for flag, end in (("--between", "one end"), ("--and", "the other end")):
+        told = f"{end} of the known length, in two or more photographs of OUT/images, 0,0 the top left pixel"
+        parser.add_argument(flag, dest=flag[2:] + "_", nargs="+", metavar="PHOTO:X,Y", help=told)
+    parser.add_argument(
         "--ruler", type=float, default=RULER, metavar="MM", help="what the ruler of the scale sheet measures (160 mm)"
     )
 
@@ -128,8 +135,9 @@ def make_dataset(args: argparse.Namespace) -> None:
     options = CaptureOptions(
         source=args.inputs[0], root=args.out, frames=frames, max_side=args.max_side, camera=args.camera,
         camera_model=args.camera_model, series=args.series, setup=args.setup, scale=args.scale,
-        ruler=args.ruler, roi=args.roi,
-        masks=args.masks, keep_scene=args.keep_scene, neus=args.neus, transforms=args.transforms,
+        known_length=parse_known_length(args.known_length, args.between_, args.and_),
+        ruler=args.ruler, roi=args.roi, masks=args.masks, keep_scene=args.keep_scene,
+        neus=args.neus, transforms=args.transforms,
     )  # fmt: skip
     check_options(options, args.inputs)
     check_stage(args.only, [flag for flag in ("--neus", "--transforms") if getattr(args, flag[2:])])

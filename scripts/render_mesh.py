@@ -5,6 +5,7 @@ Example: python scripts/render_mesh.py exp/neus-demo/first@DATE cow.jpg --photo 
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,23 +24,25 @@ from utils.files import replacing
 from utils.images import resize_area
 from utils.mesh import Mesh, transform
 from utils.mesh.files import read_mesh
-from utils.mesh.rasterise import camera_views, orbit_views
+from utils.mesh.rasterise import Coloring, camera_views, orbit_views
 from utils.registry import build
 from utils.visualise import side_by_side
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG"}
 
 
-def beside_photograph(path: Path, mesh: Mesh, args: argparse.Namespace) -> list[np.ndarray]:
+def beside_photograph(
+    path: Path, mesh: Mesh, view: int, coloring: Sequence[Coloring], smooth: bool, overrides: Sequence[str]
+) -> list[np.ndarray]:
     """A held-out photograph of the run that the mesh belongs to, then the mesh from the same camera in each colouring.
 
-    path: of the mesh, in the run's folder. Raises InputError if there is no such run or photograph."""
-    view = args.photo
+    path: of the mesh, in the run's folder; view: counted from 0. Raises InputError if there is no such run or
+    photograph."""
     run = run_of(path)  # save/ and ckpt/ lie side by side
     if run is None:
         raise InputError(f"--photo {view}: {path} is not in a run's folder. Give a mesh in exp/NAME/TRIAL/save.")
     files = config_files(run)
-    scene = build(read_experiment(files, with_moved_paths(files, args.overrides)).dataset).load("test")
+    scene = build(read_experiment(files, with_moved_paths(files, overrides)).dataset).load("test")
     if view >= len(scene):
         raise InputError(f"--photo {view}: the run has {len(scene)} held-out views, numbered from 0. Give one.")
     camera = Camera(scene.c2w[view], scene.intrinsics[view], tuple(int(side) for side in scene.sizes[view]))
@@ -47,9 +50,7 @@ def beside_photograph(path: Path, mesh: Mesh, args: argparse.Namespace) -> list[
     alpha = photo[..., 3:] / 255.0 if scene.has_alpha else 1.0
     over_white = photo[..., :3] * alpha + 255.0 * (1.0 - alpha)
     mesh = transform(mesh, np.linalg.inv(scene.world_from_scene))
-    drawn = camera_views(mesh, camera, args.color, not args.flat)
-    size = args.size, max(1, round(args.size * camera.size[1] / camera.size[0]))
-    return [resize_area(picture, size) for picture in (over_white.round().astype(np.uint8), *drawn)]
+    return [over_white.round().astype(np.uint8), *camera_views(mesh, camera, coloring, smooth)]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -96,7 +97,9 @@ def render(args: argparse.Namespace) -> None:
     if "texture" in args.color and mesh.texture is None:
         raise InputError(f"{path}: has no texture to show. Use --color shaded, or vertex if it has colours.")
     if args.photo is not None:
-        pictures = beside_photograph(path, mesh, args)
+        pictures = beside_photograph(path, mesh, args.photo, args.color, not args.flat, args.overrides)
+        size = args.size, max(1, round(args.size * pictures[0].shape[0] / pictures[0].shape[1]))
+        pictures = [resize_area(picture, size) for picture in pictures]
     else:
         options = args.up or ("y" if path.suffix == ".glb" else "z"), not args.flat
         pictures = [view for color in args.color for view in orbit_views(mesh, args.views, args.size, color, *options)]

@@ -135,7 +135,8 @@ class ExportConfig:
     projection_steps: Annotated[int, Range(0, 100)] = 1
     # a mesh of more is decimated; None: all are kept, or 100000 of what holds a texture
     max_faces: Annotated[int, Range(4, 10**9)] | None = None
-    # smaller meshes as glb beside the others, of so many faces at most: lods=[100000,20000,5000]
+    # smaller meshes as glb beside the others, of so many faces at most, with a normal map of the full mesh where
+    # they have a texture: lods=[100000,20000,5000]
     lods: tuple[Annotated[int, Range(4, 10**9)], ...] = ()
     # how many metres a unit of the cameras is, for glb, stl and usdz; None: what the dataset tells (prepare.py --scale)
     metres_per_unit: Annotated[float, Range(above=0.0, high=1e9)] | None = None

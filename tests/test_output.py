@@ -15,6 +15,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
 import launch
+from systems.configs import read_experiment
 from systems.training import progress_display
 from utils.images import read_image
 
@@ -133,14 +134,37 @@ def test_scalars_have_the_names_of_the_house(events: EventAccumulator) -> None:
     train = {"loss", "loss/rgb_mse", "loss/eikonal", "loss/mask", "psnr", "inv_s", "rays", "samples", "occupied"}
     assert tags >= {f"train/{name}" for name in train} | {"perf/rays_per_s"}
     assert tags >= {f"{split}/{name}" for split in ("val", "test") for name in ("psnr", "ssim")}
-    assert all(re.fullmatch(r"(train|val|test|perf|hparam)/[a-z_/]+", tag) for tag in tags), tags
+    assert all(re.fullmatch(r"(train|val|test|perf|time|memory|lr|hparam)/[a-z_/]+", tag) for tag in tags), tags
     assert [event.step for event in events.Scalars("train/psnr")] == list(range(4, 60, 5))
     assert [event.step for event in events.Scalars("val/psnr")] == [30, 60]
     assert all(0.0 < event.value < 1e9 for event in events.Scalars("perf/rays_per_s"))
 
 
+def test_curves_of_rates_time_and_memory(events: EventAccumulator) -> None:
+    config = read_experiment(["configs/neus-demo.yaml"], TINY).system
+    for part in ("geometry", "texture", "variance"):
+        found = {event.step: event.value for event in events.Scalars(f"lr/{part}")}
+        own = config.optimizer.params.get(part)
+        rate = config.optimizer.args.lr if own is None or own.lr is None else own.lr
+        assert list(found) == list(range(4, 60, 5))
+        assert found == pytest.approx({step: rate * config.scheduler.at(step) for step in found})
+    assert len({event.value for event in events.Scalars("lr/geometry")}) > 6
+    rays, steps, seconds = (
+        np.array([event.value for event in events.Scalars(name)])
+        for name in ("train/rays", "perf/rays_per_s", "time/step_ms")
+    )
+    np.testing.assert_allclose(rays / steps * 1e3, seconds, rtol=1e-4)
+    memory = [event.value for event in events.Scalars("memory/process_peak_gib")]
+    assert 0.05 < memory[0] <= memory[-1] < 64.0
+    assert "memory/device_peak_gib" not in events.Tags()["scalars"]  # trained on a CPU
+
+
 def test_validation_views_are_shown_beside_the_truth(trained: Shown, events: EventAccumulator) -> None:
-    assert events.Tags()["images"] == ["val/000", "val/001"]
+    assert events.Tags()["images"] == ["val/000", "val/001", "test/000", "test/001"]
+    shown = events.Images("test/001")[-1]
+    file = next((trained.folder / "exp/neus-demo").iterdir()) / "save/it60-test/001.png"
+    assert (shown.step, shown.encoded_image_string) == (60, file.read_bytes())
+    assert (shown.height, shown.width) == read_image(file).shape[:2]
     found = events.Images("val/001")
     assert [event.step for event in found] == [30, 60]
     picture = cv2.imdecode(np.frombuffer(found[-1].encoded_image_string, np.uint8), cv2.IMREAD_COLOR_RGB)

@@ -73,6 +73,8 @@ def test_a_report_opens_and_its_mesh_turns(browser: Any, tmp_path: Path) -> None
     shape = opened.canvas()[height // 2, width // 2]
     assert shape.max() - shape.min() < 3  # grey
     opened.page.click("[data-mode=normals]")
+    pressed = "[...document.querySelectorAll('[aria-pressed=true]')].map((button) => button.dataset.mode)"
+    assert opened.page.evaluate(pressed) == ["normals"]
     opened.page.locator("canvas").hover()
     opened.page.mouse.wheel(0, 200)
     opened.settle()
@@ -101,6 +103,7 @@ def test_a_phone_shows_all_of_it_and_a_finger_scrolls_past_the_mesh(browser: Any
     assert page.evaluate(beyond) == 0
     touch = "getComputedStyle(document.querySelector('canvas')).touchAction"
     first = opened.canvas()
+    assert (first[5, 100].max() < 64) == (scheme == "dark")
     for place, expected in (("canvas", "none"), ("h1", "auto")):
         page.locator(place).tap()
         opened.settle()
@@ -124,3 +127,14 @@ def test_meshes_of_a_comparison_turn_together(browser: Any, tmp_path: Path) -> N
     assert differing(before[1], after[1]) > 0.03 * before[1].shape[0] * before[1].shape[1]
     assert differing(*after) < 50
     assert opened.said == []
+
+
+def test_a_phone_shows_the_first_values_of_a_comparison(browser: Any, tmp_path: Path) -> None:
+    runs = [str(write_finished_run(tmp_path / "cow" / f"{name * 12}@1")) for name in "ab"]
+    assert main([*runs, "--out", str(tmp_path / "both.html")]) == 0
+    page = Opened(browser, tmp_path / "both.html", viewport={"width": 390, "height": 844}).page
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    cell = page.locator(".scroll tr td").first.bounding_box()
+    assert cell["x"] + cell["width"] < 390
+    page.evaluate("document.querySelector('.scroll').scrollLeft = 200")
+    assert page.locator(".scroll th[scope]").first.bounding_box()["x"] >= 0  # names stay

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from datasets.capture.scale_sheet import RULER
+from datasets.capture.typed_length import KnownLength
 from datasets.region import parse_roi
 from utils.errors import ConfigError
 from utils.terminal.typed_paths import typed_path
@@ -35,6 +36,7 @@ class CaptureOptions:
     scale: float | None = (
         None  # metres per unit of the cameras; None: by the scale sheet, else the units of COLMAP stay
     )
+    known_length: KnownLength | None = None  # between two points of the images, which tells the scale too
     ruler: float = RULER  # millimetres that the ruler of the scale sheet measures, as printed
     masks: str = "auto"  # a folder of masks, "auto" or "rembg"
     keep_scene: bool = False  # no masks: the object is trained with all that is around it
@@ -54,6 +56,8 @@ class CaptureOptions:
             )
         if self.scale is not None and not 0.0 < self.scale < math.inf:
             raise ConfigError(f"--scale: expected metres per unit, above 0, got {self.scale:g}.")
+        if self.scale is not None and self.known_length is not None:
+            raise ConfigError("--scale and --known-length: both say how large a unit is. Leave one of them out.")
         if not 0.5 * RULER < self.ruler < 2.0 * RULER:
             raise ConfigError(f"--ruler: expected millimetres, about {RULER:g}, got {self.ruler:g}. Measure it again.")
         if self.roi is not None:

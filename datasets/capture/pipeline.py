@@ -1,6 +1,7 @@
 """The stages of the capture pipeline in their order: what each writes, and what its result depends on."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 
 from datasets.capture.dataset.stage import write_layouts
@@ -56,7 +57,9 @@ def make_stages(options: CaptureOptions) -> tuple[Stage, ...]:
             "undistort",
             ("images", "sparse", SCALE_FILE),
             partial(undistort_images, options),
-            {"scale": options.scale} | ({} if options.ruler == RULER else {"ruler": options.ruler}),
+            {"scale": options.scale}
+            | ({} if options.ruler == RULER else {"ruler": options.ruler})
+            | ({} if options.known_length is None else {"known_length": asdict(options.known_length)}),
             version=2,  # upright
         ),
         Stage(

@@ -223,7 +223,8 @@ def _options_of(
         masks = str(own)
     return replace(
         options, source=series.source, root=series.root, photos=photos, scale=options.scale if is_first else None,
-        masks=masks, keep_scene=False, roi=None, neus=False, transforms=False,
+        known_length=options.known_length if is_first else None, masks=masks,
+        keep_scene=False, roi=None, neus=False, transforms=False,
     )  # fmt: skip
 
 

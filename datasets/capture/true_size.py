@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 SCALE_FILE = "scale.json"
 _MIN_VIEWS = 2
 _MAX_OFF = 0.002  # of the longer side of an image, that corners may lie off on average: else the sheet was moved
-_MAX_ERROR = 0.02  # of the scale: with more, it is hardly known
+MAX_ERROR = 0.02  # of the scale: with more, it is hardly known
 _STARTS = 3  # images whose own view of the sheet says first how it lies
 _TOLERANCE = 1.0  # pixels from which on a corner counts less
 
@@ -34,6 +34,7 @@ class TrueSize:
     images: int
     corners: int  # seen, in all images
     pixels: float  # root mean square of how far they lie from where the sheet puts them
+    by: str = "scale sheet"  # or "known length", whose clicks are the corners
 
 
 def find_true_size(model: SparseModel, images: Path, ruler: float = RULER) -> TrueSize | None:
@@ -48,7 +49,7 @@ def find_true_size(model: SparseModel, images: Path, ruler: float = RULER) -> Tr
         return None
     found = fit_sheet(model, seen, ruler / RULER)
     allowed = _MAX_OFF * float(model.sizes.max())
-    if found is None or found.pixels > allowed or found.error > _MAX_ERROR:
+    if found is None or found.pixels > allowed or found.error > MAX_ERROR:
         why = "is seen from too few sides" if found is None or found.pixels <= allowed else "was moved, or bends"
         log.warning("  the scale sheet is in %d images, but it %s: no metres. --scale gives them", len(seen), why)
         return None
@@ -112,9 +113,9 @@ def _meeting(cameras: Sequence[Camera], middles: Sequence[np.ndarray]) -> tuple[
 
 
 def write_scale(path: Path, metres_per_colmap_unit: float, by: TrueSize | None) -> dict[str, Any]:
-    """Writes, for a dataset in metres, how that is known: by the sheet, or None, by --scale; returns the content."""
+    """Writes, for a dataset in metres, how that is known, or None, by --scale; returns the content."""
     told = {"metres_per_unit": 1.0, "metres_per_colmap_unit": metres_per_colmap_unit}
-    told |= {"by": "--scale", "error": None} if by is None else {"by": "scale sheet", "error": by.error}
+    told |= {"by": "--scale", "error": None} if by is None else {"by": by.by, "error": by.error}
     if by is not None:
         told |= {"images": by.images, "corners": by.corners, "pixels": by.pixels}
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pycolmap
 
+from datasets.capture.known_length import size_by_length
 from datasets.capture.levelling import Levelling, find_levelling
 from datasets.capture.options import CaptureOptions
 from datasets.capture.setup.record import is_turntable
-from datasets.capture.sparse_model import to_sparse_model
-from datasets.capture.true_size import SCALE_FILE, find_true_size, write_scale
+from datasets.capture.sparse_model import SparseModel, to_sparse_model
+from datasets.capture.true_size import SCALE_FILE, TrueSize, find_true_size, write_scale
 from datasets.files.quiet_colmap import quiet
 from utils.files import replace
 
@@ -30,7 +31,7 @@ def undistort_images(options: CaptureOptions, working: Path) -> dict[str, Any]:
     model = pycolmap.Reconstruction(target / "sparse")
     shutil.rmtree(target)
     levelling = find_levelling(to_sparse_model(model), is_turntable(options.root))
-    size = None if options.scale else find_true_size(to_sparse_model(model), working / "images", options.ruler)
+    size = _true_size(options, to_sparse_model(model), working / "images")
     scale = options.scale if size is None else size.metres_per_unit
     move(model, levelling, scale or 1.0)
     sparse = working / "sparse" / "0"
@@ -50,6 +51,15 @@ def undistort_images(options: CaptureOptions, working: Path) -> dict[str, Any]:
         "upright": levelling is not None,
         "support_plane": levelling is not None and levelling.on_ground,
     }
+
+
+def _true_size(options: CaptureOptions, model: SparseModel, images: Path) -> TrueSize | None:
+    """What the known length says, else the scale sheet; None where --scale is given or neither is there."""
+    if options.scale is not None:
+        return None
+    if options.known_length is not None:
+        return size_by_length(model, options.known_length)
+    return find_true_size(model, images, options.ruler)
 
 
 def move(model: pycolmap.Reconstruction, levelling: Levelling | None, scale: float) -> None:

@@ -12,7 +12,7 @@
 7. vertex colours of the model, and a decimated mesh with a baked texture (appearance.py, texturing.py);
 8. the training photographs that see each vertex are counted, `export.count_views`;
 9. the mesh is taken to world coordinates and written, a file for each of `export.formats` (obj_ply.py, glb.py, stl.py,
-   usdz.py), and a small one for each of `export.lods`."""
+   usdz.py), and a small one for each of `export.lods`, shaded like the full one (normal_map.py)."""
 
 import logging
 import time
@@ -32,6 +32,7 @@ from systems.export.density_level import density_level
 from systems.export.filling import fill_hidden
 from systems.export.floaters import drop_small_components
 from systems.export.glb import write_glb
+from systems.export.normal_map import with_normal_map
 from systems.export.solid import Enclosure
 from systems.views import Shown, as_rendered
 from utils import registry
@@ -40,7 +41,7 @@ from utils.mesh import Mesh, transform
 from utils.mesh.decimation import decimate
 from utils.mesh.isosurface import extract_isosurface
 from utils.mesh.measures import count_components, vertex_normals
-from utils.mesh.stand import Stand
+from utils.mesh.stand import Stand, object_size
 from utils.mesh.view_counts import unseen_area_share, with_view_counts
 
 log = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ def extract_mesh(
     lods = [
         MeshFile(stem.with_name(f"{stem.name}-lod{faces}.glb"), small, write_glb)
         for faces in config.lods
-        for small in [fewer_faces(mesh, faces, surface, config, views)]
+        for small in [with_normal_map(fewer_faces(mesh, faces, surface, config, views), mesh)]
     ]
     figures = {
         "resolution": isosurface.resolution,
@@ -152,6 +153,7 @@ def extract_mesh(
         "faces": len(mesh.faces),
         "components": count_components(mesh),
         "watertight": cleaning["holes"] == 0,
+        "size": object_size(mesh.vertices, mesh.stand, world_scale),
         **({} if enclosure is None else {"hollows_filled": num_hollows}),
         **cleaning,
         **({"chunk_size": chunks.size} if chunks.size < config.chunk_size else {}),  # where memory ran out

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from systems.export.normal_map import vertex_of_places, vertex_tangents
 from systems.export.obj_ply import MATERIAL
 from utils.files import replacing
 from utils.images import linear_from_srgb
@@ -28,7 +29,8 @@ def write_glb(mesh: Mesh, path: Path) -> None:
     Positions are those of the mesh; the node above them turns its `stand` to +y, the ground at 0, to metres if they are
     known. asset.extras.unit says "metres" or "scene units". If floats would distort the shape, as in large world
     coordinates, positions are relative to a node's translation.
-    A mesh without colours gets a lit material."""
+    A mesh without colours gets a lit material. With `texture.normals` it has a normalTexture, +y up as glTF has it, and
+    the tangents that it was baked with; readers that add light use them."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(glb_of(mesh))
 
@@ -42,6 +44,8 @@ def glb_of(mesh: Mesh) -> bytes:
         attributes["NORMAL"] = mesh.normals[vertex]
     if places is not None:
         attributes["TEXCOORD_0"] = places
+        if mesh.texture.normals is not None:
+            attributes["TANGENT"] = vertex_tangents(mesh)
     elif mesh.colors is not None:
         attributes["COLOR_0"] = linear_from_srgb(mesh.colors[vertex] / 255.0)
     material: dict[str, Any] = {"name": MATERIAL, "pbrMetallicRoughness": {"metallicFactor": 0.0}}
@@ -63,8 +67,14 @@ def glb_of(mesh: Mesh) -> bytes:
         material["extensions"], document["extensionsUsed"] = {UNLIT: {}}, [UNLIT]
     if mesh.texture is not None:
         material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
-        document["textures"], document["samplers"] = [{"source": 0, "sampler": 0}], [{"wrapS": 33071, "wrapT": 33071}]
-        document["images"] = [{"mimeType": "image/png", "bufferView": buffer.append(_png(mesh.texture.image))}]
+        pictures = [mesh.texture.image]
+        if mesh.texture.normals is not None:
+            material["normalTexture"] = {"index": len(pictures)}
+            pictures.append(mesh.texture.normals)
+        document["textures"] = [{"source": index, "sampler": 0} for index in range(len(pictures))]
+        document["samplers"] = [{"wrapS": 33071, "wrapT": 33071}]
+        views = [buffer.append(_png(picture)) for picture in pictures]
+        document["images"] = [{"mimeType": "image/png", "bufferView": view} for view in views]
     content = b"".join(buffer.parts)
     document |= {"buffers": [{"byteLength": len(content)}], "bufferViews": buffer.views, "accessors": buffer.accessors}
     chunks = [_chunk(b"JSON", json.dumps(document).encode(), b" "), _chunk(b"BIN\0", content, b"\0")]
@@ -94,9 +104,7 @@ def _split_at_seams(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray | No
     A glTF vertex has one texture coordinate, so a vertex at which charts meet becomes several."""
     if mesh.texture is None:
         return np.arange(len(mesh.vertices)), mesh.faces, None
-    vertex = np.zeros(len(mesh.texture.places), np.int64)
-    vertex[mesh.texture.corners] = mesh.faces
-    return vertex, mesh.texture.corners, mesh.texture.places
+    return vertex_of_places(mesh), mesh.texture.corners, mesh.texture.places
 
 
 class _Buffer:

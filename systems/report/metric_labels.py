@@ -7,6 +7,7 @@ from utils.config.difference import flatten
 from utils.config.schema import REQUIRED
 
 _SHOWN_ELSEWHERE = "held_out", "environment", "warnings"  # blocks of metrics.json with sections of their own
+_SIZE = "mesh.size."  # shown with its unit, as one figure
 HEADLINE = {
     "psnr": "PSNR in dB",
     "psnr_inside": "PSNR of the object's pixels in dB",
@@ -55,13 +56,24 @@ def size_text(count: int) -> str:
 def numbers(metrics: dict[str, Any]) -> dict[str, float]:
     """All numbers and truth values in metrics.json by dotted key, without those of single views."""
     kept = {key: value for key, value in metrics.items() if key not in _SHOWN_ELSEWHERE}
-    return {key: value for key, value in flatten(kept).items() if isinstance(value, int | float)}
+    flat = {key: value for key, value in flatten(kept).items() if not key.startswith(_SIZE)}
+    return {key: value for key, value in flat.items() if isinstance(value, int | float)}
 
 
 def headline(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """The most important metrics, as (label, value)."""
     values = numbers(metrics)
-    return [(label, figure_text(values[key])) for key, label in HEADLINE.items() if key in values]
+    size = metrics.get("mesh", {}).get("size")
+    told = [] if size is None else [("width × depth × height", length_text(size))]
+    return [(label, figure_text(values[key])) for key, label in HEADLINE.items() if key in values] + told
+
+
+def length_text(size: dict[str, Any]) -> str:
+    """The block `mesh.size` of metrics.json as text for people: in millimetres below a metre."""
+    lengths, unit = [size[key] for key in ("width", "depth", "height")], size["unit"]
+    if unit == "metres":
+        lengths, unit = (lengths, "m") if max(lengths) >= 1.0 else ([1000.0 * length for length in lengths], "mm")
+    return f"{' × '.join(figure_text(length) for length in lengths)} {unit}"
 
 
 def label_of(key: str) -> str:
@@ -73,7 +85,7 @@ def label_of(key: str) -> str:
 
 def is_cost(key: str) -> bool:
     """Whether a dotted key is a time or an amount of memory."""
-    return key.endswith(("seconds", "_mib"))
+    return any(part.endswith(("seconds", "_mib")) for part in key.split("."))  # also of a block of seconds
 
 
 def best_of(key: str, values: list[Any]) -> list[int]:

@@ -1,11 +1,13 @@
 """Shows in TensorBoard, beside the curves, views, the mesh, and the config with its figures as hyperparameters."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 
 from systems.configs import Experiment
 from utils.config.difference import flatten
@@ -13,6 +15,7 @@ from utils.config.schema import to_dict
 from utils.config.text import as_yaml
 from utils.mesh import Mesh
 
+_PICTURES = 6  # of a test pass
 _COMPARED = ("psnr", "ssim", "chamfer", "fscore_1pct")
 
 
@@ -28,6 +31,20 @@ class Board:
         """Shows truth, rendering, normals and depth of a validation view side by side; panel: (H, W, 3) uint8."""
         for logger in self._loggers:
             logger.experiment.add_image(f"val/{index:03d}", panel, step, dataformats="HWC")
+
+    def show_files(self, name: str, folder: Path, step: int) -> None:
+        """Shows some of the PNG files of a folder, spread over all, as they are: they are not encoded again."""
+        from tensorboard.compat.proto.summary_pb2 import Summary  # a start without a test pass does not need it
+
+        paths = sorted(folder.glob("*.png"))
+        chosen = {round(index) for index in np.linspace(0, len(paths) - 1, min(len(paths), _PICTURES))}
+        for path in (paths[index] for index in sorted(chosen)):
+            with Image.open(path) as header:
+                width, height = header.size
+            picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes())
+            for logger in self._loggers:
+                summary = Summary(value=[Summary.Value(tag=f"{name}/{path.stem}", image=picture)])
+                logger.experiment.file_writer.add_summary(summary, step)
 
     def show_config(self, step: int) -> None:
         """Shows the resolved YAML, once."""

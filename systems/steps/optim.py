@@ -135,6 +135,11 @@ class LearningRates:
             group["capturable"] = on_gpu
             group["lr"] = self._rates[index] if on_gpu else float(group["lr"])
 
+    def at(self, factor: float, own: Mapping[str, float]) -> dict[str, float]:
+        """What `set` sets, by the names of the groups that have parameters."""
+        rates = {group["name"]: group["initial_lr"] * factor for group in self._groups if group["params"]}
+        return rates | {name: rate for name, rate in own.items() if name in rates}
+
     def set(self, factor: float, own: Mapping[str, float] | None = None) -> None:
         """Every group's own learning rate times a factor, the value of `system.scheduler` at a step; own: the rates at
         that step of groups with a schedule of their own, by name."""

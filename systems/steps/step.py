@@ -96,9 +96,8 @@ class TrainingStep:
         # Random numbers depend on seed and step alone: a resumed run draws what the whole run drew.
         seed = self.experiment.seed * 1_000_003 + step
         self.generator.manual_seed(seed)
-        rate = self.experiment.system.refine_poses.at(step)
-        self.rates.set(self.experiment.system.scheduler.at(step), {"poses": rate})
-        self.moving = self.poses is not None and rate > 0.0
+        self.rates.set(*self._schedule(step))
+        self.moving = self.poses is not None and self.experiment.system.refine_poses.at(step) > 0.0
         self.model.on_step(step)
         due = self.model.occupancy_due(step)
         if due is not None:
@@ -108,6 +107,14 @@ class TrainingStep:
         names = self._weigh(step)
         whole = self._optimised if self.captured else self._loss
         return self._run((names, self.moving, self.model.graph_key), partial(whole, names))
+
+    def _schedule(self, step: int) -> tuple[float, dict[str, float]]:
+        """The factor of all learning rates at a step, and the rates that have a schedule of their own."""
+        return self.experiment.system.scheduler.at(step), {"poses": self.experiment.system.refine_poses.at(step)}
+
+    def rates_at(self, step: int) -> dict[str, float]:
+        """The learning rate of each part that is trained, at a step; reads nothing from the device."""
+        return self.rates.at(*self._schedule(step))
 
     def _run(self, key: Hashable, function: Callable[[], Any]) -> Any:
         return self._graphs.run(key, function) if self.captured else function()

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -19,6 +18,7 @@ from models.slow_networks import warn_of_slow_networks
 from systems.configs import Experiment
 from systems.runs.board import Board
 from systems.runs.checkpoints import fit_training_state
+from systems.runs.meters import Meters
 from systems.steps.divergence import CHECKED_EVERY, DivergenceMonitor
 from systems.steps.error_map import ErrorMap
 from systems.steps.graphs import is_capturable
@@ -120,7 +120,7 @@ class ReconstructionSystem(pl.LightningModule):
             *step, photographs.photometry(self.learned, views), self.error_map, self.learned.get("poses")
         )
         self.divergence = DivergenceMonitor(self, self.model, self.experiment.trainer.max_steps)
-        self._last_rate = self.global_step - 1, time.perf_counter()
+        self.meters = Meters(self.device, self.global_step - 1)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One step: rays, render, weighted losses. The host does not wait for it, and logs metrics when they arrive."""
@@ -174,7 +174,8 @@ class ReconstructionSystem(pl.LightningModule):
             return {}
         values["psnr"] = -10.0 * math.log10(max(values.pop("mse"), 1e-10))
         self.shown = {name: values[name] for name in ("loss", "psnr")}
-        named = {f"train/{name}": value for name, value in values.items()} | self._rates(step, values["rays"])
+        named = {f"train/{name}": value for name, value in values.items()} | self.meters.read(step, values["rays"])
+        named |= {f"lr/{name}": rate for name, rate in self.step.rates_at(step).items()}
         self._log(named, step)
         if values["samples"] == 0:
             log.warning(
@@ -188,14 +189,6 @@ class ReconstructionSystem(pl.LightningModule):
         for logger in self.loggers:  # not through Lightning, which would log them under another step
             logger.log_metrics(named, step)
             logger.save()
-
-    def _rates(self, step: int, rays: float) -> dict[str, float]:
-        """Rays per second since the metrics before arrived, or since the last validation pass."""
-        now, (last_step, last_time) = time.perf_counter(), self._last_rate
-        if step <= last_step:
-            return {}
-        self._last_rate = step, now
-        return {"perf/rays_per_s": rays * (step - last_step) / (now - last_time)}
 
     @property
     def renderer(self) -> Renderer:
@@ -274,7 +267,8 @@ class ReconstructionSystem(pl.LightningModule):
         self.report = self._mean_metrics("val")
         with self.best_effort("the config for TensorBoard"):
             self.board.show_config(self.current_step)
-        self._last_rate = self.global_step - 1, time.perf_counter()
+        if self.trainer.state.fn == "fit":
+            self.meters.restart(self.global_step - 1)
 
     def on_test_end(self) -> None:
         """Waits for the frames, the video and the mesh; writes the metrics into `report`."""
@@ -291,6 +285,7 @@ class ReconstructionSystem(pl.LightningModule):
             self.board.show_mesh(small, self.current_step)
         self.report |= photographs.keep_cameras(self.learned, self.data, self.device, self.save_dir) | compared
         self.board.show_config(self.current_step)
+        self.board.show_files("test", self._png("test", 0).parent, self.current_step)
         self.board.show_figures(self.report, self.current_step)
 
     def on_predict_end(self) -> None:

@@ -89,7 +89,7 @@ class ReplacedError(Exception):
 
 
 def test_capture_prepares_and_then_trains(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    prepared, codes = [], [2, 0, 0]
+    prepared, codes = [], [2, 0, 0, 0]
     monkeypatch.setattr(prepare, "main", lambda argv: prepared.append(argv) or codes.pop(0))
 
     def become(command: list[str]) -> None:
@@ -106,11 +106,15 @@ def test_capture_prepares_and_then_trains(monkeypatch: pytest.MonkeyPatch, capsy
         capture.main(["--config", "neus-capture-cpu", "up", "--masks", "rembg", "down", "--out", "cup"])
     assert told.value.args[0][2:4] == ["--config", "neus-capture-cpu"]
     assert prepared[1:] == [
-        ["clips/cup.mp4", "--frames", "50", "load/cup"],
-        ["up", "--masks", "rembg", "down", "cup"],
+        ["clips/cup.mp4", "--frames", "50", "--", "load/cup"],
+        ["up", "--masks", "rembg", "down", "--", "cup"],
     ]
     args = prepare.prepare_parser().parse_intermixed_args(prepared[-1])
     assert ([*map(str, args.inputs)], str(args.out), args.masks) == (["up", "down"], "cup", "rembg")
+    with pytest.raises(ReplacedError):
+        capture.main(["up", "--known-length", "1", "--between", "a:1,1", "b:1,1", "--and", "a:2,2", "b:2,2"])
+    args = prepare.prepare_parser().parse_intermixed_args(prepared[-1])
+    assert (str(args.out), args.and_) == ("load/up", ["a:2,2", "b:2,2"])  # which would take any word behind it
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="os.execv ends the process there and leaves another")

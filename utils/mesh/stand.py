@@ -46,6 +46,20 @@ class Stand:
         return matrix
 
 
+def object_size(vertices: np.ndarray, stand: Stand, scale: float = 1.0) -> dict[str, float | str]:
+    """Width, depth and height of what has the vertices (V, 3), in metres where they are known, else times `scale`.
+
+    The height is along up, or along z where up is unknown; width and depth, the smaller one, are the sides of the
+    rectangle of least area around the object seen from above."""
+    import cv2  # not needed to read and write meshes
+
+    matrix = stand.upright(vertices, "z")[:3, :3]
+    spread = (vertices - vertices.mean(axis=0)) @ matrix.T * (1.0 if stand.metres_per_unit else scale)
+    sides = sorted(cv2.minAreaRect(spread[:, :2].astype(np.float32))[1], reverse=True)
+    lengths = *(float(side) for side in sides), float(np.ptp(spread[:, 2]))
+    return dict(zip(("width", "depth", "height"), lengths, strict=True)) | {"unit": stand.unit}
+
+
 def _to_z(up: np.ndarray) -> np.ndarray:
     """(3, 3) the smallest rotation that turns the unit vector `up` (3,) into +z (Rodrigues)."""
     if up[2] < -1.0 + 1e-9:

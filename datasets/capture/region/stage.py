@@ -9,6 +9,7 @@ from datasets.capture.region.choose_region import INTEREST_FILE, POINTS_FILE, ch
 from datasets.capture.region.picture import write_region_cloud, write_region_picture
 from datasets.capture.setup.record import is_turntable
 from datasets.capture.sparse_model import read_sparse_model
+from datasets.capture.true_size import SCALE_FILE
 from datasets.lighting import LIGHTING_FILE, Lighting, write_lightings
 from datasets.region import REGION_FILE, write_region
 from utils.mesh.ply import write_points
@@ -19,7 +20,8 @@ def locate_object(options: CaptureOptions, working: Path) -> dict[str, Any]:
     returns the report."""
     model, turned = read_sparse_model(options.root / "sparse" / "0"), is_turntable(options.root)
     region = choose_region(model, options.roi, options.root / INTEREST_FILE, turned)
-    region = replace(region, metres_per_unit=None if options.scale is None else 1.0)  # `undistort` has scaled
+    is_metric = options.scale is not None or (options.root / SCALE_FILE).is_file()  # `undistort` has scaled
+    region = replace(region, metres_per_unit=1.0 if is_metric else None)
     if turned:
         write_lightings([Lighting(tuple(model.names), region.up)], working / LIGHTING_FILE)
     write_region(region, working / REGION_FILE)

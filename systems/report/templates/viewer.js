@@ -43,6 +43,7 @@
       if (!gl_FrontFacing) shown *= vec3(0.55, 0.45, 0.45);
       result = vec4(shown, 1.0);
     }`;
+  const DARK = matchMedia("(prefers-color-scheme: dark)");
   const MODES = ["colour", "shape", "normals", "views"];
   const UPWARD = { z: [[1, 0, 0], [0, 0, 1], [0, -1, 0]], y: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]], "-z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]] };
@@ -142,7 +143,7 @@
       const width = Math.round(canvas.clientWidth * sharpness), height = Math.round(canvas.clientHeight * sharpness);
       if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
       gl.viewport(0, 0, width, height);
-      gl.clearColor(0.94, 0.95, 0.96, 1);
+      gl.clearColor(...(DARK.matches ? [0.13, 0.14, 0.15, 1] : [0.94, 0.95, 0.96, 1]));
       gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
       const columns = [0, 1, 2].flatMap((k) => view.rotation.map((row) => row[k]));
       gl.uniformMatrix3fv(place("rotation"), false, columns);
@@ -217,6 +218,7 @@
       const { mode, up } = event.target.dataset;
       if (mode !== undefined) {
         view.mode = MODES.indexOf(mode);
+        name();
         redraw();
       } else if (up !== undefined) {
         const names = [...(view.data ? ["data"] : []), ...Object.keys(UPWARD)];
@@ -230,9 +232,13 @@
 
   function name() {
     document.querySelectorAll("[data-up]").forEach((button) => { button.textContent = `up: ${view.up}`; });
+    document.querySelectorAll("[data-mode]").forEach((button) => {
+      button.setAttribute("aria-pressed", MODES[view.mode] === button.dataset.mode);
+    });
   }
 
   document.querySelectorAll("figure.mesh").forEach(start);
+  DARK.addEventListener("change", redraw);
   name();
   reset();
 })();

@@ -128,6 +128,7 @@ def test_files_without_a_texture_keep_all_faces_and_smaller_meshes_lie_beside(mo
         small = trimesh.load(tmp_path / name, process=False, force="mesh")
         assert faces * 0.8 < len(small.faces) <= faces
         assert small.visual.kind == "texture"
+        assert small.visual.material.normalTexture.size == (64, 64)
         np.testing.assert_allclose(small.bounds, found["ply"].bounds, atol=0.1)
     bare, _ = export(model, experiment, tmp_path, formats=("obj",), lods=(400,))
     assert read_mesh(tmp_path / bare["lods"][0]).colors is not None
@@ -147,6 +148,8 @@ def test_upright_files_stand_on_the_ground_in_metres(model, experiment, tmp_path
     np.testing.assert_allclose(glb.bounds[:, 1], 0.5 * height, atol=1e-5)
     np.testing.assert_allclose(stl.bounds[:, 2], 500.0 * height, atol=1e-2)
     assert glb.volume == pytest.approx(ply.volume / 64.0, rel=1e-3)
+    assert report["size"]["unit"] == "metres"
+    assert report["size"]["height"] == pytest.approx(float(np.ptp(glb.bounds[:, 1])), rel=1e-4)
     np.testing.assert_allclose(read_mesh(tmp_path / report["files"][1]).vertices, ply.vertices, atol=1e-5)
     experiment = replace(experiment, export=ExportConfig(formats=("glb",), metres_per_unit=3.0))
     report = export_mesh(model, experiment, tmp_path / "b", WORLD, lambda split: photos)

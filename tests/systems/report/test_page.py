@@ -78,6 +78,27 @@ def test_the_mesh_stands_as_the_data_does(tmp_path):
     assert [mesh["up"] for mesh in packed] == [[0.0, -1.0, 0.0], None]
 
 
+@pytest.mark.parametrize(
+    ("metres", "unit", "text"),
+    [
+        (0.25, "metres", "81.2 × 40 × 125 mm"),
+        (4.0, "metres", "1.3 × 0.64 × 2 m"),
+        (4.0, "scene units", "1.3 × 0.64 × 2 scene units"),
+    ],
+)
+def test_the_size_of_the_object_is_one_figure(tmp_path, metres, unit, text):
+    size = {"width": 0.325 * metres, "depth": 0.16 * metres, "height": 0.5 * metres, "unit": unit}
+    mesh = {"files": ["it9-mc8.ply"], "faces": 320, "size": size}
+    page = report_of(write_finished_run(tmp_path / "cow" / "a@1", mesh=mesh))
+    assert f"<b>{text}</b><small>width × depth × height</small>" in page
+    assert "mesh: size" not in page
+
+
+def test_every_second_is_told_among_times(tmp_path):
+    page = report_of(write_finished_run(tmp_path / "cow" / "a@1", start_seconds={"imports": 6.25}))
+    assert page.index("Time and memory") < page.index("start seconds: imports") < page.index("Environment")
+
+
 def test_a_single_point_of_a_curve_is_marked(tmp_path):
     page = report_of(write_finished_run(tmp_path / "cow" / "a@1"))
     assert page.count("<circle") == 1  # the PSNR in validation

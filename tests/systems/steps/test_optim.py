@@ -115,3 +115,13 @@ def test_a_table_is_stepped_once_with_the_gradient_of_this_step(as_closure: bool
     optimizer.step()
     assert torch.equal(table, before)
     assert not torch.equal(other, before)
+
+
+def test_the_rates_that_are_told_are_those_that_are_set() -> None:
+    parts = {name: [torch.nn.Parameter(torch.zeros(2))] for name in ("geometry", "texture", "poses")} | {"none": []}
+    optimizer = build_optimizer(SystemConfig(LossConfig({}), USUAL), parts)
+    rates = LearningRates(optimizer)
+    rates.set(0.25, {"poses": 0.125})
+    told = rates.at(0.25, {"poses": 0.125, "absent": 1.0})
+    assert told == {group["name"]: group["lr"] for group in optimizer.param_groups if group["params"]}
+    assert told == {"geometry": 0.0025, "texture": 0.005, "poses": 0.125}

@@ -11,9 +11,10 @@ from PIL import Image
 from systems.export.obj_ply import MATERIAL
 from utils.files import replacing
 from utils.images import linear_from_srgb
-from utils.mesh import Mesh
+from utils.mesh import Mesh, Texture
 from utils.mesh.ply import needs_doubles
 from utils.mesh.stand import UPRIGHT
+from utils.mesh.tangents import corner_vertices, tangents
 from utils.registry import register
 
 FLOAT, UINT = 5126, 5125  # component types of glTF
@@ -23,7 +24,8 @@ UNLIT = "KHR_materials_unlit"  # viewers add no light, since the colours already
 
 @register("exporter", "glb")
 def write_glb(mesh: Mesh, path: Path) -> None:
-    """Writes binary glTF: float positions and normals, a texture or linear float colours, with an unlit material.
+    """Writes binary glTF: float positions and normals, a texture or linear float colours, with an unlit material, or
+    with a lit one where the texture has a material.
 
     Positions are those of the mesh; the node above them turns its `stand` to +y, the ground at 0, to metres if they are
     known. asset.extras.unit says "metres" or "scene units". If floats would distort the shape, as in large world
@@ -36,6 +38,8 @@ def write_glb(mesh: Mesh, path: Path) -> None:
         attributes["NORMAL"] = mesh.normals[vertex]
     if places is not None:
         attributes["TEXCOORD_0"] = places
+        if mesh.texture.material is not None and mesh.texture.material.bumps is not None:
+            attributes["TANGENT"] = tangents(mesh)
     elif mesh.colors is not None:
         attributes["COLOR_0"] = linear_from_srgb(mesh.colors[vertex] / 255.0)
     material: dict[str, Any] = {"name": MATERIAL, "pbrMetallicRoughness": {"metallicFactor": 0.0}}
@@ -53,18 +57,33 @@ def write_glb(mesh: Mesh, path: Path) -> None:
     primitive = {"attributes": {name: buffer.add(values, FLOAT, ARRAY) for name, values in attributes.items()}}
     primitive |= {"indices": buffer.add(faces.reshape(-1), UINT, ELEMENTS), "material": 0}
     document["meshes"] = [{"primitives": [primitive]}]
-    if mesh.texture is not None or mesh.colors is not None:
+    if mesh.colors is not None and mesh.texture is None:
         material["extensions"], document["extensionsUsed"] = {UNLIT: {}}, [UNLIT]
     if mesh.texture is not None:
-        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
-        document["textures"], document["samplers"] = [{"source": 0, "sampler": 0}], [{"wrapS": 33071, "wrapT": 33071}]
-        document["images"] = [{"mimeType": "image/png", "bufferView": buffer.append(_png(mesh.texture.image))}]
+        _add_pictures(mesh.texture, material, document, buffer)
     content = b"".join(buffer.parts)
     document |= {"buffers": [{"byteLength": len(content)}], "bufferViews": buffer.views, "accessors": buffer.accessors}
     chunks = [_chunk(b"JSON", json.dumps(document).encode(), b" "), _chunk(b"BIN\0", content, b"\0")]
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(b"glTF" + np.array([2, 12 + sum(map(len, chunks))], "<u4").tobytes())
         file.writelines(chunks)
+
+
+def _add_pictures(texture: Texture, material: dict[str, Any], document: dict[str, Any], buffer: "_Buffer") -> None:
+    """Colours and no light, or albedo, roughness and where there are any normals."""
+    made, surface, pictures = texture.material, material["pbrMetallicRoughness"], [texture.image]
+    if made is None:
+        material["extensions"], document["extensionsUsed"] = {UNLIT: {}}, [UNLIT]
+    surface["baseColorTexture"] = {"index": 0}
+    if made is not None:
+        surface |= {"metallicRoughnessTexture": {"index": 1}, "roughnessFactor": 1.0}
+        pictures.append(np.stack([0 * made.roughness, made.roughness, 0 * made.roughness], axis=2))
+        if made.bumps is not None:
+            material["normalTexture"] = {"index": 2}
+            pictures.append(made.bumps)
+    document["textures"] = [{"source": index, "sampler": 0} for index in range(len(pictures))]
+    document["samplers"] = [{"wrapS": 33071, "wrapT": 33071}]
+    document["images"] = [{"mimeType": "image/png", "bufferView": buffer.append(_png(picture))} for picture in pictures]
 
 
 def _pose(matrix: np.ndarray) -> dict[str, list[float]]:
@@ -90,9 +109,7 @@ def _split_at_seams(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray | No
     A glTF vertex has one texture coordinate, so a vertex at which charts meet becomes several."""
     if mesh.texture is None:
         return np.arange(len(mesh.vertices)), mesh.faces, None
-    vertex = np.zeros(len(mesh.texture.places), np.int64)
-    vertex[mesh.texture.corners] = mesh.faces
-    return vertex, mesh.texture.corners, mesh.texture.places
+    return corner_vertices(mesh), mesh.texture.corners, mesh.texture.places
 
 
 class _Buffer:

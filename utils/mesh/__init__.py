@@ -9,12 +9,21 @@ from utils.mesh.stand import Stand
 
 
 @dataclass(frozen=True)
+class Material:
+    """How a surface takes any light, beside its albedo: pictures of the size of its texture."""
+
+    roughness: np.ndarray  # (T, T) uint8, of 255, as of glTF
+    bumps: np.ndarray | None = None  # (T, T, 3) uint8 normals as of glTF, in the frame of `utils.mesh.tangents`
+
+
+@dataclass(frozen=True)
 class Texture:
     """A picture and where on it the corners of each face of a mesh lie."""
 
     image: np.ndarray  # (T, T, 3) uint8, sRGB
     places: np.ndarray  # (U, 2) float64 in [0, 1], to the right and down from the top left corner of the image
     corners: np.ndarray  # (F, 3) int64 into places
+    material: Material | None = None  # with it the image is of albedo, without it of colours with their light
 
     def sample(self, places: np.ndarray) -> np.ndarray:
         """(P, 3) float64 in [0, 1]: the colours at places (P, 2), linear between the centres of texels."""

@@ -34,9 +34,9 @@ from utils.mesh.rasterise import visible_faces
 
 FIRST, SECOND = "day", "evening"
 MATERIALS = ("painted", "varnish")
-FULL = {"photographs": 24, "held": 6, "pixels": 256, "samples": 32, "texels": 1024}
+FULL = {"photographs": 24, "held": 6, "pixels": 256, "samples": 16, "texels": 1024}
 QUICK = {"photographs": 6, "held": 1, "pixels": 32, "samples": 2, "texels": 64}
-SKY = 8 * HIDING  # rows of the map of the second light
+SKY, OPEN = 8 * HIDING, 2 * HIDING  # rows of the maps of the second light, and of what is open to it
 Shots = Sequence[tuple[Camera, np.ndarray]]
 
 
@@ -72,7 +72,7 @@ def shots_of(folder: Path, name: str, mesh: Mesh, light: str, sizes: dict[str, i
     """The photographs of a folder with their cameras, taken if they are not there."""
     if not (folder / "transforms_train.json").is_file():
         common.progress(f"{name}: photographs by {light}")
-        pixels, samples = sizes["pixels"], sizes["samples"] * (1 if light == FIRST else 4)
+        pixels, samples = sizes["pixels"], sizes["samples"] * (1 if light == FIRST else 3)
         shoot = photographer(load_mitsuba(variant), mesh, SCENES[name][1], pixels, samples, LIGHTS[light])
         write_views(folder, sizes["photographs" if light == FIRST else "held"], 0, DISTANCE, ANGLE, shoot, 1)
     scene = BlenderLoader(BlenderConfig(str(folder))).load("train")
@@ -143,7 +143,7 @@ def relit(mesh: Mesh, hits: Sequence[Hits], device: torch.device) -> tuple[np.nd
     points, normals, toward = (
         np.concatenate([getattr(hit, name) for hit in hits]) for name in ("points", "normals", "toward")
     )
-    opened = open_directions(mesh, points, normals, directions(HIDING).double().numpy())
+    opened = open_directions(mesh, points, normals, directions(OPEN).double().numpy())
     rough = Texture(
         np.repeat(mesh.texture.material.roughness[..., None], 3, axis=2), mesh.texture.places, mesh.texture.corners
     )

@@ -103,7 +103,8 @@ def _add_material(stage: Any, shape: Any, pictures: Sequence[str]) -> None:
         return made
 
     def picture(name: str, file: str, space: str) -> Any:
-        made = shader(name, "UsdUVTexture")
+        made, reader = shader(name, "UsdUVTexture"), shader("places", "UsdPrimvarReader_float2")
+        reader.CreateInput("varname", types.String).Set("st")
         made.CreateInput("st", types.Float2).ConnectToSource(reader.CreateOutput("result", types.Float2))
         made.CreateInput("file", types.Asset).Set(Sdf.AssetPath(file))
         made.CreateInput("sourceColorSpace", types.Token).Set(space)
@@ -112,11 +113,9 @@ def _add_material(stage: Any, shape: Any, pictures: Sequence[str]) -> None:
         return made
 
     surface = shader("surface", "UsdPreviewSurface")
-    surface.CreateInput("metallic", types.Float).Set(0.0)
     roughness = surface.CreateInput("roughness", types.Float)
+    surface.CreateInput("metallic", types.Float).Set(0.0)
     if pictures:
-        reader = shader("places", "UsdPrimvarReader_float2")
-        reader.CreateInput("varname", types.String).Set("st")
         output = picture("color", pictures[0], "sRGB").CreateOutput("rgb", types.Float3)
     else:
         color = shader("color", "UsdPrimvarReader_float3")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from systems.export.materials.directions import directions
 from systems.export.materials.occlusion import open_directions
-from systems.export.materials.separation import ROWS, Looks, Separation, separate
+from systems.export.materials.separation import BRIGHTEST, DARKEST, ROWS, Looks, Separation, separate
 from systems.export.materials.shading import HIDING, mirrored, paper, roughness_shares, sights
 from utils.images import linear_from_srgb, srgb_from_linear
 from utils.mesh import Mesh
@@ -66,7 +66,7 @@ def bake(mesh: Mesh, texels: Texels, views: LoadViews, device: torch.device) -> 
     known = sums[:, 3] > 0.0
     white = paper(normals[1], opened[1]).shows(found.surroundings, found.bounce).clamp(min=LEAST).cpu().numpy()
     matt = sums[:, :3] / np.where(known, sums[:, 3], 1.0)[:, None]
-    albedo = (matt / (white[between] * share[:, :, None]).sum(axis=1)).clip(0.0, 1.0)
+    albedo = (matt / (white[between] * share[:, :, None]).sum(axis=1)).clip(DARKEST, BRIGHTEST)
     rough = (roughness.cpu().numpy()[between] * share).sum(axis=1)
     return Baked(srgb_from_linear(albedo), rough, known, found)
 

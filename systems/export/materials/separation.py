@@ -16,8 +16,9 @@ NOISE = 0.02  # of a photograph, in square roots of linear light
 DARKEST, BRIGHTEST = 0.03, 0.9  # albedo
 USUAL = 0.8  # albedo of the brightest of a surface, where nothing tells
 LIKE = (0.1, 0.4, 1.6)  # how far albedos of one material, of one object lie apart, in logarithms
+HUES = 4  # groups of points that share a roughness
 DRAWN = 400  # points that are compared with one another in a step
-FEW, EVEN, LIMITS, WHITE, SMOOTH, CALM, SCALE, MATT = 0.3, 1.0, 20.0, 10.0, 0.1, 0.02, 0.1, 0.02  # weights of priors
+FEW, EVEN, LIMITS, WHITE, SMOOTH, CALM, SCALE, PURE = 0.3, 1.0, 20.0, 10.0, 0.1, 0.02, 0.2, 1.5  # weights of priors
 
 
 @dataclass(frozen=True)
@@ -52,25 +53,26 @@ def separate(white: Paper, neighbours: Tensor, looks: Looks) -> Separation:
     with torch.enable_grad():
         glow = torch.zeros(2 * ROWS**2, 3, device=device).requires_grad_()
         matt = first.clamp(min=1e-3).log().requires_grad_()  # rather than albedo: looks tell it, whatever the light
-        polish = torch.zeros(count, len(ROUGHNESSES), device=device).requires_grad_()
+        group = _hues(first)
+        polish = torch.zeros(HUES, len(ROUGHNESSES), device=device).requires_grad_()
         optimizer = torch.optim.Adam([glow, matt, polish], lr=RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS, 0.05 * RATE)
         bounce, row = first.mean(dim=0), looks.seen.row
-        for _ in range(STEPS):
+        for step in range(STEPS):
             optimizer.zero_grad()
             light = glow.exp()
             albedo = matt - white.shows(light, bounce).clamp(min=1e-3).log()
-            shares = _evened(polish, neighbours).softmax(dim=1)
+            shares = polish.softmax(dim=1).index_select(0, group)
             shown = matt.exp().index_select(0, row) + mirrored(light, looks.seen, shares.index_select(0, row), bounce)
             drawn = torch.randperm(count, generator=generator)[:DRAWN].to(device)
             loss = _misfit(shown, looks) + _of_albedo(albedo, neighbours, drawn) + _of_light(glow)
-            loss = loss + MATT * (shares * -torch.tensor(ROUGHNESSES, device=device)).sum(dim=1).mean()
+            # Where a share of two fits as well as one of a dimmer light: at first all are tried, in the end one is chosen.
+            loss = loss - PURE * step / STEPS * (shares * shares.clamp(min=1e-6).log()).sum(dim=1).mean()
             loss.backward()
             optimizer.step()
             schedule.step()
             bounce = matt.detach().exp().mean(dim=0)
-    shares = _evened(polish, neighbours).softmax(dim=1)
-    roughness = (shares * torch.tensor(ROUGHNESSES, device=device)).sum(dim=1)
+    roughness = ((3.0 * polish).softmax(dim=1) @ torch.tensor(ROUGHNESSES, device=device))[group]
     return Separation(glow.exp().detach(), bounce, albedo.exp().detach(), roughness.detach())
 
 
@@ -82,9 +84,17 @@ def _mean_look(looks: Looks, count: int) -> Tensor:
     return (sums[:, :3] / sums[:, 3:].clamp(min=1.0)) ** 2
 
 
-def _evened(values: Tensor, neighbours: Tensor) -> Tensor:
-    """Values (P, L) averaged over each point and its neighbours."""
-    return 0.5 * (values + _beside(values, neighbours).mean(dim=1))
+def _hues(first: Tensor) -> Tensor:
+    """(P,) int64 below HUES: points of like hue, which light of one colour leaves alone (Lloyd 1982)."""
+    logs = first.clamp(min=1e-3).log()
+    hue = logs - logs.mean(dim=1, keepdim=True)
+    centres = hue[:1]
+    for _ in range(HUES - 1):  # the farthest from those before
+        centres = torch.cat([centres, hue[torch.cdist(hue, centres).amin(dim=1).argmax()][None]])
+    for _ in range(10):
+        own = F.one_hot(torch.cdist(hue, centres).argmin(dim=1), HUES).to(hue)
+        centres = (own.T @ hue) / own.sum(dim=0).clamp(min=1.0)[:, None]
+    return torch.cdist(hue, centres).argmin(dim=1)
 
 
 def _beside(values: Tensor, neighbours: Tensor) -> Tensor:

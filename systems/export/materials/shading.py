@@ -10,7 +10,12 @@ from systems.export.materials.directions import Taps, cosines, lobe, mirrored_sh
 
 ROUGHNESSES = (0.15, 0.35, 0.5, 0.7, 1.0)  # what mirrors is computed for these and mixed; the first is clear
 MIRRORED = 0.04  # F0 of glTF's materials that are no metal
-HIDING = 12  # rows of the map that tells which directions are open
+HIDING = 12  # rows of the maps of light that rough coats mirror, and of those that tell which directions are open
+
+
+def rows_of(maps: Tensor) -> int:
+    """Of maps (P, K)."""
+    return math.isqrt(maps.shape[1] // 2)
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,13 @@ class Paper:
     def shows(self, light: Tensor, bounce: Tensor) -> Tensor:
         """(P, 3) radiance, of what is open and of the surface itself elsewhere.
 
-        light: (K', 3) radiance, its rows a multiple of HIDING; bounce: (3,) mean radiance of the surface."""
-        return self.near @ shrink(light, HIDING) + self.rest * bounce
+        light: (K', 3) radiance, of a multiple of the rows of `near`; bounce: (3,) mean radiance of the surface."""
+        return self.near @ shrink(light, rows_of(self.near)) + self.rest * bounce
 
 
 def paper(normals: Tensor, opened: Tensor) -> Paper:
-    """White paper with normals (P, 3); opened: (P, K) 1 where a direction is open, else 0, a map of HIDING rows."""
-    weight = cosines(normals, HIDING) / math.pi
+    """White paper with normals (P, 3); opened: (P, K) 1 where a direction is open, else 0, a map each."""
+    weight = cosines(normals, rows_of(opened)) / math.pi
     return Paper(weight * opened, (weight * (1.0 - opened)).sum(dim=1, keepdim=True))
 
 
@@ -50,9 +55,9 @@ def sights(row: Tensor, toward: Tensor, normals: Tensor, opened: Tensor, height:
     normal = normals[row]
     facing = (toward * normal).sum(dim=1, keepdim=True)
     mirror = 2.0 * facing * normal - toward
-    coarse = taps(mirror, HIDING)
+    is_open = taps(mirror, rows_of(opened)).read_rows(opened, row)[:, None]
     coat = torch.stack([_coat(roughness, facing[:, 0].clamp(1e-3, 1.0)) for roughness in ROUGHNESSES], dim=1)
-    return Sights(row, coat, (taps(mirror, height), coarse), coarse.read_rows(opened, row)[:, None])
+    return Sights(row, coat, (taps(mirror, height), taps(mirror, HIDING)), is_open)
 
 
 def mirrored(light: Tensor, seen: Sights, shares: Tensor, bounce: Tensor) -> Tensor:

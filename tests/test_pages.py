@@ -25,7 +25,7 @@ from models import ops
 
 ROOT = Path(__file__).resolve().parent.parent
 LENGTHS = {  # lines that a page may have, a fifth more or less
-    **{"quickstart": 80, "data": 140, "capture": 118, "training": 130, "quality": 90, "export": 90},
+    **{"quickstart": 80, "data": 140, "capture": 118, "training": 130, "quality": 90, "export": 98},
     **{
         "troubleshooting": 65,
         "viewer-and-report": 90,

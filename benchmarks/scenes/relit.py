@@ -34,7 +34,7 @@ from utils.mesh.rasterise import visible_faces
 
 FIRST, SECOND = "day", "evening"
 MATERIALS = ("painted", "varnish")
-FULL = {"photographs": 24, "held": 6, "pixels": 256, "samples": 16, "texels": 1024}
+FULL = {"photographs": 24, "held": 6, "pixels": 256, "samples": 16, "texels": 512}
 QUICK = {"photographs": 6, "held": 1, "pixels": 32, "samples": 2, "texels": 64}
 SKY, OPEN = 8 * HIDING, 2 * HIDING  # rows of the maps of the second light, and of what is open to it
 Shots = Sequence[tuple[Camera, np.ndarray]]

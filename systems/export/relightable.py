@@ -41,8 +41,8 @@ def bake_relightable(
         return _of_field(some, colors) if photos is None else _of_photos(mesh, some, photos(), colors)
 
     baked = bake(mesh, texels, views, device or torch.device("cpu"))
-    log.debug("material: roughness %.2f in the middle", np.median(baked.roughness))
-    roughness = paint(texels, np.repeat(baked.roughness[:, None], 3, axis=1), size)[..., 0]
+    log.debug("material: roughness %.2f", baked.roughness)
+    roughness = np.full((size, size), round(255.0 * baked.roughness), np.uint8)
     picture = paint(texels, baked.albedo, size)
     return replace(mesh, texture=Texture(picture, places, corners, Material(roughness, bumps)))
 

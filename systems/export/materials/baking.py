@@ -33,13 +33,12 @@ class Baked:
     """What the texels are made of."""
 
     albedo: np.ndarray  # (T', 3) sRGB in [0, 1]
-    roughness: np.ndarray  # (T',) in [0, 1], of glTF
-    known: np.ndarray  # (T',) bool: whether a view shows the texel
+    roughness: float  # in [0, 1], of glTF, of all
     found: Separation  # with the light
 
 
 def bake(mesh: Mesh, texels: Texels, views: LoadViews, device: torch.device) -> Baked:
-    """Albedo and roughness of texels of a mesh; the views are gone through twice."""
+    """Albedo and roughness of texels of a mesh; the views, which are gone through twice, show all of them."""
     some = _spread(texels, SOLVED, 0)
     lit = _spread(texels, LIT, 1)
     opened = [_tensor(_open(mesh, part), device) for part in (some, lit)]
@@ -48,9 +47,7 @@ def bake(mesh: Mesh, texels: Texels, views: LoadViews, device: torch.device) -> 
     looks = _looks(some, normals[0], opened[0], views)
     found = separate(paper(normals[0], opened[0]), torch.from_numpy(near).to(device), looks)
     share, between = _between(_places(lit, mesh), _places(texels, mesh))
-    rough = cKDTree(_places(some, mesh)).query(_places(lit, mesh))[1]
-    roughness = found.roughness[torch.from_numpy(rough).to(device)]
-    shares = roughness_shares(roughness)
+    shares = roughness_shares(torch.tensor([found.roughness], device=device))[0]
     sums = np.zeros((len(texels.row), 4), np.float32)
     every = torch.arange(len(lit.row), device=device)
     for toward, weighed in views(texels):
@@ -63,12 +60,10 @@ def bake(mesh: Mesh, texels: Texels, views: LoadViews, device: torch.device) -> 
         weight = np.where((srgb > FULL).any(axis=1), 1e-3 * weight, weight)
         sums[at, :3] += weight[:, None] * (linear_from_srgb(srgb) - glint)
         sums[at, 3] += weight
-    known = sums[:, 3] > 0.0
     white = paper(normals[1], opened[1]).shows(found.surroundings, found.bounce).clamp(min=LEAST).cpu().numpy()
-    matt = sums[:, :3] / np.where(known, sums[:, 3], 1.0)[:, None]
+    matt = sums[:, :3] / sums[:, 3:]
     albedo = (matt / (white[between] * share[:, :, None]).sum(axis=1)).clip(DARKEST, BRIGHTEST)
-    rough = (roughness.cpu().numpy()[between] * share).sum(axis=1)
-    return Baked(srgb_from_linear(albedo), rough, known, found)
+    return Baked(srgb_from_linear(albedo), found.roughness, found)
 
 
 def _spread(texels: Texels, count: int, seed: int) -> Texels:

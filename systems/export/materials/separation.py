@@ -16,7 +16,6 @@ NOISE = 0.02  # of a photograph, in square roots of linear light
 DARKEST, BRIGHTEST = 0.03, 0.9  # albedo
 USUAL = 0.8  # albedo of the brightest of a surface, where nothing tells
 LIKE = (0.1, 0.4, 1.6)  # how far albedos of one material, of one object lie apart, in logarithms
-HUES = 4  # groups of points that share a roughness
 DRAWN = 400  # points that are compared with one another in a step
 FEW, EVEN, LIMITS, WHITE, SMOOTH, CALM, SCALE, PURE = 0.3, 1.0, 20.0, 10.0, 0.1, 0.02, 0.2, 1.5  # weights of priors
 
@@ -37,11 +36,11 @@ class Separation:
     surroundings: Tensor  # (K, 3) linear radiance, a map of ROWS rows
     bounce: Tensor  # (3,) mean radiance of the surface
     albedo: Tensor  # (P, 3)
-    roughness: Tensor  # (P,)
+    roughness: float  # of the coat, in (0, 1], one for all of the surface
 
 
 def separate(white: Paper, neighbours: Tensor, looks: Looks) -> Separation:
-    """Finds light, albedo and roughness of P points that explain their looks, by Adam.
+    """Finds the light, the albedos of P points and their roughness that explain their looks, by Adam.
 
     neighbours: (P, N) int64, the nearest points of each.
     A look is albedo times what white paper shows, plus what the coat mirrors. Many lights explain the looks of a matt
@@ -53,8 +52,7 @@ def separate(white: Paper, neighbours: Tensor, looks: Looks) -> Separation:
     with torch.enable_grad():
         glow = torch.zeros(2 * ROWS**2, 3, device=device).requires_grad_()
         matt = first.clamp(min=1e-3).log().requires_grad_()  # rather than albedo: looks tell it, whatever the light
-        group = _hues(first)
-        polish = torch.zeros(HUES, len(ROUGHNESSES), device=device).requires_grad_()
+        polish = torch.zeros(len(ROUGHNESSES), device=device).requires_grad_()
         optimizer = torch.optim.Adam([glow, matt, polish], lr=RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS, 0.05 * RATE)
         bounce, row = first.mean(dim=0), looks.seen.row
@@ -62,18 +60,18 @@ def separate(white: Paper, neighbours: Tensor, looks: Looks) -> Separation:
             optimizer.zero_grad()
             light = glow.exp()
             albedo = matt - white.shows(light, bounce).clamp(min=1e-3).log()
-            shares = polish.softmax(dim=1).index_select(0, group)
-            shown = matt.exp().index_select(0, row) + mirrored(light, looks.seen, shares.index_select(0, row), bounce)
+            shares = polish.softmax(dim=0)
+            shown = matt.exp().index_select(0, row) + mirrored(light, looks.seen, shares, bounce)
             drawn = torch.randperm(count, generator=generator)[:DRAWN].to(device)
             loss = _misfit(shown, looks) + _of_albedo(albedo, neighbours, drawn) + _of_light(glow)
-            # Where a share of two fits as well as one of a dimmer light: at first all are tried, in the end one is chosen.
-            loss = loss - PURE * step / STEPS * (shares * shares.clamp(min=1e-6).log()).sum(dim=1).mean()
+            # Two roughnesses in bright light look like one in dim light: at first all are tried, in the end one wins.
+            loss = loss - PURE * step / STEPS * (shares * shares.clamp(min=1e-6).log()).sum()
             loss.backward()
             optimizer.step()
             schedule.step()
             bounce = matt.detach().exp().mean(dim=0)
-    roughness = ((3.0 * polish).softmax(dim=1) @ torch.tensor(ROUGHNESSES, device=device))[group]
-    return Separation(glow.exp().detach(), bounce, albedo.exp().detach(), roughness.detach())
+    roughness = float((3.0 * polish.detach()).softmax(dim=0) @ torch.tensor(ROUGHNESSES, device=device))
+    return Separation(glow.exp().detach(), bounce, albedo.exp().detach(), roughness)
 
 
 def _mean_look(looks: Looks, count: int) -> Tensor:
@@ -82,19 +80,6 @@ def _mean_look(looks: Looks, count: int) -> Tensor:
     rows = torch.cat([looks.light.sqrt(), torch.ones_like(looks.light[:, :1])], dim=1)
     sums = sums.index_add(0, looks.seen.row, rows)
     return (sums[:, :3] / sums[:, 3:].clamp(min=1.0)) ** 2
-
-
-def _hues(first: Tensor) -> Tensor:
-    """(P,) int64 below HUES: points of like hue, which light of one colour leaves alone (Lloyd 1982)."""
-    logs = first.clamp(min=1e-3).log()
-    hue = logs - logs.mean(dim=1, keepdim=True)
-    centres = hue[:1]
-    for _ in range(HUES - 1):  # the farthest from those before
-        centres = torch.cat([centres, hue[torch.cdist(hue, centres).amin(dim=1).argmax()][None]])
-    for _ in range(10):
-        own = F.one_hot(torch.cdist(hue, centres).argmin(dim=1), HUES).to(hue)
-        centres = (own.T @ hue) / own.sum(dim=0).clamp(min=1.0)[:, None]
-    return torch.cdist(hue, centres).argmin(dim=1)
 
 
 def _beside(values: Tensor, neighbours: Tensor) -> Tensor:

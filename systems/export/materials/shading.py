@@ -63,7 +63,7 @@ def sights(row: Tensor, toward: Tensor, normals: Tensor, opened: Tensor, height:
 def mirrored(light: Tensor, seen: Sights, shares: Tensor, bounce: Tensor) -> Tensor:
     """(O, 3) radiance that the coat mirrors (Karis 2013, split sum); light and bounce as for `Paper.shows`.
 
-    shares: (O, L), how much each of ROUGHNESSES counts."""
+    shares: (L,) or (O, L), how much each of ROUGHNESSES counts."""
     coarse, weight = shrink(light, HIDING), shares * seen.coat
     blurred = torch.cat([lobe(roughness, HIDING, light.device) @ coarse for roughness in ROUGHNESSES[1:]], dim=1)
     clear, rough = (where.read(values) for where, values in zip(seen.mirror, (light, blurred), strict=True))

@@ -31,7 +31,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes it quick: a ball has no detail."""
     monkeypatch.setattr(baking, "SOLVED", 300)
     monkeypatch.setattr(baking, "LIT", 1500)
-    monkeypatch.setattr(separation, "STEPS", 150)
+    monkeypatch.setattr(separation, "STEPS", 100)
 
 
 def albedo_of(points: np.ndarray) -> np.ndarray:

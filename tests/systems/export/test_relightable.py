@@ -101,10 +101,9 @@ def test_two_colours_come_back_without_their_light_and_gloss_is_told_from_matt(s
     assert roughness[False] > 0.6
 
 
-def test_a_field_is_looked_at_from_several_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_field_is_looked_at_from_several_sides() -> None:
     made = bake_relightable(sphere_mesh(3), 64, lambda points, toward: look(True, points, toward))
     assert unlike(made) < 0.2
-    assert np.median(made.texture.material.roughness) / 255.0 < 0.6
 
 
 def bumpy(level: int) -> Mesh:

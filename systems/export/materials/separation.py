@@ -61,7 +61,7 @@ def separate(white: Paper, neighbours: Tensor, looks: Looks) -> Separation:
             light = glow.exp()
             albedo = matt - white.shows(light, bounce).clamp(min=1e-3).log()
             shares = polish.softmax(dim=0)
-            shown = matt.exp().index_select(0, row) + mirrored(light, looks.seen, shares, bounce)
+            shown = F.embedding(row, matt.exp()) + mirrored(light, looks.seen, shares, bounce)
             drawn = torch.randperm(count, generator=generator)[:DRAWN].to(device)
             loss = _misfit(shown, looks) + _of_albedo(albedo, neighbours, drawn) + _of_light(glow)
             # Two roughnesses in bright light look like one in dim light: at first all are tried, in the end one wins.
@@ -82,11 +82,6 @@ def _mean_look(looks: Looks, count: int) -> Tensor:
     return (sums[:, :3] / sums[:, 3:].clamp(min=1.0)) ** 2
 
 
-def _beside(values: Tensor, neighbours: Tensor) -> Tensor:
-    """(P, N, C) of values (P, C)."""
-    return values.index_select(0, neighbours.reshape(-1)).reshape(*neighbours.shape, -1)
-
-
 def _misfit(shown: Tensor, looks: Looks) -> Tensor:
     """How little the looks are explained, in the noise of a photograph, robustly."""
     apart = (shown + 1e-3).sqrt() - (looks.light + 1e-3).sqrt()
@@ -96,11 +91,11 @@ def _misfit(shown: Tensor, looks: Looks) -> Tensor:
 
 def _of_albedo(albedo: Tensor, neighbours: Tensor, drawn: Tensor) -> Tensor:
     """Its entropy over the surface, how often it changes, and how far it leaves what there is; logarithms (P, 3)."""
-    some = albedo.index_select(0, drawn)
+    some = albedo[drawn]
     length = some.square().sum(dim=1)
     apart = length[:, None] + length[None] - 2.0 * some @ some.T
     entropy = sum(-(-apart / (4.0 * like**2)).exp().mean().log() for like in LIKE)
-    jumps = ((albedo[:, None] - _beside(albedo, neighbours)).square().sum(dim=-1) + 1e-4).sqrt().mean()
+    jumps = ((albedo[:, None] - F.embedding(neighbours, albedo)).square().sum(dim=-1) + 1e-4).sqrt().mean()
     beyond = F.relu(albedo - math.log(BRIGHTEST)) + F.relu(math.log(DARKEST) - albedo)
     brightest = albedo.amax(dim=1)
     brightest = brightest[brightest > torch.quantile(brightest.detach(), 0.9)].mean() - math.log(USUAL)

@@ -144,6 +144,9 @@ class ExportConfig:
     # views
     texture: Literal["none", "field", "views"] = "none"
     texture_size: Annotated[int, Range(16, 16384)] = 2048  # texels along each side of it
+    # baked: colours with the light of the photographs; pbr: albedo and roughness without it, in glb and usdz, for any
+    # light
+    material: Literal["baked", "pbr"] = "baked"
     video_fps: Annotated[int, Range(1, 240)] = 30
     report: bool = True  # save/report.html, figures, views, curves and the mesh in one file that needs no network
 
@@ -152,6 +155,15 @@ class ExportConfig:
             raise ConfigError(
                 f"export.texture={self.texture}: needs a format that holds a picture, got export.formats="
                 f"[{','.join(self.formats)}]. Add obj, glb or usdz, or set export.texture=none."
+            )
+        if self.material == "pbr" and not {"glb", "usdz"} & set(self.formats):
+            raise ConfigError(
+                f"export.material=pbr: needs a format that holds materials, got export.formats="
+                f"[{','.join(self.formats)}]. Add glb or usdz, or set export.material=baked."
+            )
+        if self.material == "pbr" and self.texture == "none":
+            raise ConfigError(
+                "export.material=pbr: needs a texture, got export.texture=none. Set export.texture=views, or field."
             )
 
 

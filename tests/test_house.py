@@ -39,7 +39,8 @@ ROOMS = {  # each room, and the rooms that its files may import from besides its
     "systems": "utils utils.config utils.mesh models models.ops",
     "systems.steps": "utils models models.photographs models.ops systems",
     "systems.runs": "utils utils.config utils.mesh systems systems.steps",
-    "systems.export": "utils utils.mesh utils.metrics models systems systems.runs",
+    "systems.export.materials": "utils utils.mesh",
+    "systems.export": "utils utils.mesh utils.metrics models systems systems.runs systems.export.materials",
     "systems.training": f"{UTILS} models models.photographs models.ops systems systems.steps systems.runs "
     "systems.export",
     "systems.report": "utils utils.config utils.mesh systems systems.runs",

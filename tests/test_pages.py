@@ -26,7 +26,7 @@ from models import ops
 ROOT = Path(__file__).resolve().parent.parent
 LENGTHS = {  # lines that a page may have, a fifth more or less
     **{"quickstart": 80, "data": 140, "capture": 118, "training": 120, "several-gpus": 45, "quality": 90},
-    **{"export": 100, "gallery": 40},
+    **{"export": 120, "gallery": 40},
     **{
         "troubleshooting": 65,
         "viewer-and-report": 90,

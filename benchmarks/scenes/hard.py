@@ -1,4 +1,4 @@
-"""Renders scenes that are hard to reconstruct, with their true meshes: thin wires, varnish, gold.
+"""Renders scenes that are hard to reconstruct, with their true meshes: thin wires, varnish, gold, paint.
 
     pip install mitsuba
     python -m benchmarks.scenes.hard --out load
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common
+from benchmarks.scenes.lights import LIGHTS, Light, map_directions
 from benchmarks.scenes.photographs import Shoot, write_views
 from benchmarks.scenes.shapes import cage, cow
 from utils.errors import ConfigError
@@ -29,11 +30,6 @@ DISTANCE, ANGLE = 4.0, 0.6  # of the cameras from the origin; horizontal field o
 BOUNCES = 6
 FULL = {"photographs": 60, "held": 8, "size": 400, "samples": 32, "resolution": 384}
 QUICK = {"photographs": 2, "held": 1, "size": 48, "samples": 4, "resolution": 96}
-LAMPS = (  # place, half the edge, radiance in linear RGB; they look at the origin
-    ((4.0, -5.0, 7.0), 1.2, (9.0, 8.5, 8.0)),
-    ((-6.0, 3.0, 4.0), 1.0, (5.0, 5.5, 6.0)),
-    ((1.0, 7.0, 2.0), 0.8, (4.0, 4.0, 4.0)),
-)
 PAINTED = {"type": "principled", "base_color": {"type": "mesh_attribute", "name": "vertex_color"}, "roughness": 0.6}
 VARNISH = {
     "type": "principled", "base_color": {"type": "rgb", "value": [0.55, 0.06, 0.05]}, "roughness": 0.12,
@@ -46,6 +42,7 @@ SCENES: dict[str, tuple[Callable[[int], Mesh], dict[str, Any]]] = {
     "cage": (cage, PAINTED),
     "varnish": (lambda _: cow(), VARNISH),
     "gold": (lambda _: cow(), GOLD),
+    "painted": (lambda _: cow(), PAINTED),
 }
 
 
@@ -54,6 +51,7 @@ def make_parser() -> common.PlainParser:
     parser = common.PlainParser("scenes.hard", "Renders scenes that are hard to reconstruct.")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets a folder for each scene")
     parser.add_argument("--scenes", nargs="+", choices=list(SCENES), default=list(SCENES), help="(default: all)")
+    parser.add_argument("--light", choices=list(LIGHTS), default="day", help="what shines on them (default: day)")
     parser.add_argument("--variant", default="scalar_rgb", help="of Mitsuba, such as cuda_ad_rgb (default: scalar_rgb)")
     parser.add_argument("--quick", action="store_true", help="a few small photographs: shows that it runs")
     for name, value in FULL.items():
@@ -72,7 +70,7 @@ def work(argv: list[str]) -> int:
         mesh = make(sizes["resolution"])
         common.progress(f"{name}: {len(mesh.faces)} faces, {sizes['photographs']} photographs")
         root = args.out / name
-        shoot = photographer(mitsuba, mesh, material, sizes["size"], sizes["samples"])
+        shoot = photographer(mitsuba, mesh, material, sizes["size"], sizes["samples"], LIGHTS[args.light])
         write_views(root, sizes["photographs"], sizes["held"], DISTANCE, ANGLE, shoot, at_a_time=1)
         write_ply(Mesh(mesh.vertices, mesh.faces), root / "gt_mesh.ply")
     return 0
@@ -90,9 +88,11 @@ def load_mitsuba(variant: str) -> ModuleType:
     return mitsuba
 
 
-def photographer(mitsuba: ModuleType, mesh: Mesh, material: dict[str, Any], size: int, samples: int) -> Shoot:
-    """What takes a photograph of a mesh under a sky and lamps; samples: paths of each pixel."""
-    scene = mitsuba.load_dict(lit(mitsuba) | {"object": shape_of(mitsuba, mesh, material)})
+def photographer(
+    mitsuba: ModuleType, mesh: Mesh, material: dict[str, Any], size: int, samples: int, light: Light
+) -> Shoot:
+    """What takes a photograph of a mesh under a light; samples: paths of each pixel."""
+    scene = mitsuba.load_dict(lit(mitsuba, light) | {"object": shape_of(mitsuba, mesh, material)})
     film = {"type": "hdrfilm", "width": size, "height": size, "pixel_format": "rgba", "rfilter": {"type": "box"}}
     shots = iter(range(2**31))
 
@@ -105,12 +105,9 @@ def photographer(mitsuba: ModuleType, mesh: Mesh, material: dict[str, Any], size
     return shoot
 
 
-def lit(mitsuba: ModuleType) -> dict[str, Any]:
-    """A scene without an object: how paths are traced, a sky with stripes that gloss mirrors, and lamps."""
-    rise = np.cos((np.arange(128) + 0.5) / 128 * np.pi)[:, None, None]
-    turn = (np.arange(256) + 0.5)[None, :, None] / 256 * 2.0 * np.pi
-    sky = np.where(rise > 0.0, 0.5 + 0.6 * rise, 0.18 + 0.1 * rise) * [0.85, 0.95, 1.1]
-    sky = sky * np.where((np.sin(6.0 * turn) > 0.3) & (np.abs(rise) < 0.5), 0.5, 1.0)
+def lit(mitsuba: ModuleType, light: Light) -> dict[str, Any]:
+    """A scene without an object: how paths are traced, a sky, and lamps that look at the origin."""
+    sky = light.sky(map_directions(128))
     upright = mitsuba.ScalarTransform4f().rotate([1, 0, 0], 90)
     image = mitsuba.Bitmap(np.ascontiguousarray(sky, np.float32))
     path = {"type": "path", "max_depth": BOUNCES, "hide_emitters": True}
@@ -119,9 +116,9 @@ def lit(mitsuba: ModuleType) -> dict[str, Any]:
         "integrator": {"type": "aov", "aovs": "albedo:albedo,normal:sh_normal", "image": path},
         "sky": {"type": "envmap", "bitmap": image, "to_world": upright},
     }
-    for number, (place, size, light) in enumerate(LAMPS):
+    for number, (place, size, radiance) in enumerate(light.lamps):
         stand = mitsuba.ScalarTransform4f().look_at(origin=list(place), target=[0, 0, 0], up=[0.1, 0.2, 1.0])
-        emitter = {"type": "area", "radiance": {"type": "rgb", "value": list(light)}}
+        emitter = {"type": "area", "radiance": {"type": "rgb", "value": list(radiance)}}
         found[f"lamp{number}"] = {"type": "rectangle", "to_world": stand.scale(size), "emitter": emitter}
     return found
 

@@ -35,20 +35,30 @@ class LevelSet:
     shown: Shown = as_rendered  # see `systems.export.exporter.export_mesh`
 
 
-def with_texture(mesh: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None) -> Mesh:
-    """The mesh, which has normals, with the texture that `export.texture` asks for."""
-    from systems.export.texturing import bake_texture
+def with_texture(
+    mesh: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None, fine: Mesh | None = None
+) -> Mesh:
+    """The mesh, which has normals, with the texture that `export.texture` and `export.material` ask for.
+
+    fine: with more faces, whose normals a material holds; None: those of the mesh do."""
+    from systems.export.texturing import Photos, bake_texture
 
     def model_colors(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
         """Colours of the level set near the faces, which only approximate it."""
         return surface_colors(surface.model, points, normals, surface.shown, surface.level, 2.0 * surface.spacing)
 
-    photos = None
-    if config.texture == "views":
+    def photos() -> Photos:
         train = views("train")
-        photos = ((train.camera(index), train.photograph_to_show(index)) for index in range(len(train)))
+        return ((train.camera(index), train.photograph_to_show(index)) for index in range(len(train)))
+
+    load = photos if config.texture == "views" else None
     with at_work("texture"):
-        return bake_texture(mesh, config.texture_size, model_colors, photos)
+        if config.material == "pbr":
+            from systems.export.relightable import bake_relightable
+
+            device = surface.model.occupancy.value.device
+            return bake_relightable(mesh, config.texture_size, model_colors, load, fine, device)
+        return bake_texture(mesh, config.texture_size, model_colors, None if load is None else load())
 
 
 def fewer_faces(mesh: Mesh, faces: int, surface: LevelSet, config: ExportConfig, views: LoadViews | None) -> Mesh:
@@ -57,7 +67,7 @@ def fewer_faces(mesh: Mesh, faces: int, surface: LevelSet, config: ExportConfig,
     if small is not mesh:
         small = replace(small, normals=vertex_normals(small), stand=mesh.stand)
     if config.texture != "none":
-        return with_texture(small, surface, config, views)
+        return with_texture(small, surface, config, views, None if small is mesh else mesh)
     return add_vertex_colors(small, surface.model, surface.shown) if config.export_vertex_color else small
 
 

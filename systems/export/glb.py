@@ -12,7 +12,7 @@ from systems.export.normal_map import vertex_of_places, vertex_tangents
 from systems.export.obj_ply import MATERIAL
 from utils.files import replacing
 from utils.images import linear_from_srgb
-from utils.mesh import Mesh
+from utils.mesh import Mesh, Texture
 from utils.mesh.ply import needs_doubles
 from utils.mesh.stand import UPRIGHT
 from utils.registry import register
@@ -24,7 +24,8 @@ UNLIT = "KHR_materials_unlit"  # viewers add no light, since the colours already
 
 @register("exporter", "glb")
 def write_glb(mesh: Mesh, path: Path) -> None:
-    """Writes binary glTF: float positions and normals, a texture or linear float colours, with an unlit material.
+    """Writes binary glTF: float positions and normals, a texture or linear float colours, with an unlit material, or
+    with a lit one where the texture has a material.
 
     Positions are those of the mesh; the node above them turns its `stand` to +y, the ground at 0, to metres if they are
     known. asset.extras.unit says "metres" or "scene units". If floats would distort the shape, as in large world
@@ -63,22 +64,33 @@ def glb_of(mesh: Mesh) -> bytes:
     primitive = {"attributes": {name: buffer.add(values, FLOAT, ARRAY) for name, values in attributes.items()}}
     primitive |= {"indices": buffer.add(faces.reshape(-1), UINT, ELEMENTS), "material": 0}
     document["meshes"] = [{"primitives": [primitive]}]
-    if mesh.texture is not None or mesh.colors is not None:
+    if mesh.colors is not None and mesh.texture is None:
         material["extensions"], document["extensionsUsed"] = {UNLIT: {}}, [UNLIT]
     if mesh.texture is not None:
-        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
-        pictures = [mesh.texture.image]
-        if mesh.texture.normals is not None:
-            material["normalTexture"] = {"index": len(pictures)}
-            pictures.append(mesh.texture.normals)
-        document["textures"] = [{"source": index, "sampler": 0} for index in range(len(pictures))]
-        document["samplers"] = [{"wrapS": 33071, "wrapT": 33071}]
-        views = [buffer.append(_png(picture)) for picture in pictures]
-        document["images"] = [{"mimeType": "image/png", "bufferView": view} for view in views]
+        _add_pictures(mesh.texture, material, document, buffer)
     content = b"".join(buffer.parts)
     document |= {"buffers": [{"byteLength": len(content)}], "bufferViews": buffer.views, "accessors": buffer.accessors}
     chunks = [_chunk(b"JSON", json.dumps(document).encode(), b" "), _chunk(b"BIN\0", content, b"\0")]
     return b"".join([b"glTF" + np.array([2, 12 + sum(map(len, chunks))], "<u4").tobytes(), *chunks])
+
+
+def _add_pictures(texture: Texture, material: dict[str, Any], document: dict[str, Any], buffer: "_Buffer") -> None:
+    """Colours and no light, or albedo and roughness for any light; where there are any, normals too."""
+    surface, pictures = material["pbrMetallicRoughness"], [texture.image]
+    surface["baseColorTexture"] = {"index": 0}
+    if texture.roughness is None:
+        material["extensions"], document["extensionsUsed"] = {UNLIT: {}}, [UNLIT]
+    else:
+        surface |= {"metallicRoughnessTexture": {"index": 1}, "roughnessFactor": 1.0}
+        none = np.zeros_like(texture.roughness)
+        pictures.append(np.stack([none, texture.roughness, none], axis=2))
+    if texture.normals is not None:
+        material["normalTexture"] = {"index": len(pictures)}
+        pictures.append(texture.normals)
+    document["textures"] = [{"source": index, "sampler": 0} for index in range(len(pictures))]
+    document["samplers"] = [{"wrapS": 33071, "wrapT": 33071}]
+    views = [buffer.append(_png(picture)) for picture in pictures]
+    document["images"] = [{"mimeType": "image/png", "bufferView": view} for view in views]
 
 
 def _pose(matrix: np.ndarray) -> dict[str, list[float]]:

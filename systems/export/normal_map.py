@@ -21,8 +21,8 @@ def with_normal_map(mesh: Mesh, full: Mesh) -> Mesh:
 
     A texel has the normal of the nearest point of `full` on the same side, as coordinates along the tangent to the
     right in the picture, the bitangent up in the picture, and the normal of the mesh, which shaders interpolate between
-    vertices: c of [t b n] c = normal, scaled to unit length."""
-    if mesh.texture is None or len(mesh.faces) >= len(full.faces):
+    vertices: c of [t b n] c = normal, scaled to unit length. One that is there stays."""
+    if mesh.texture is None or mesh.texture.normals is not None or len(mesh.faces) >= len(full.faces):
         return mesh
     places, corners = mesh.texture.places, mesh.texture.corners
     size = min(mesh.texture.image.shape[0], MAX_TEXELS)

@@ -1,6 +1,7 @@
 """Exporter: a mesh as USDZ, one file with its texture, for iPhones, Quick Look and USD tools."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from systems.export.obj_ply import MATERIAL
 from utils.files import replacing
 from utils.images import linear_from_srgb, write_png
-from utils.mesh import Mesh
+from utils.mesh import Mesh, Texture
 from utils.packages import require
 from utils.registry import register
 
@@ -18,8 +19,8 @@ _ROOT = "/Object"
 
 @register("exporter", "usdz")
 def write_usdz(mesh: Mesh, path: Path) -> None:
-    """Writes USDZ: float positions and normals, a texture or linear vertex colours, on a matt material; +y is up and
-    the ground y = 0 as the mesh's `stand` says.
+    """Writes USDZ: float positions and normals, a texture or linear vertex colours, on a matt material, or on that
+    of the texture; +y is up and the ground y = 0 as the mesh's `stand` says.
 
     metersPerUnit is 1; where the length of the unit is not known, customLayerData says "scene units". Raises
     MissingPackageError."""
@@ -34,10 +35,11 @@ def write_usdz(mesh: Mesh, path: Path) -> None:
         root = UsdGeom.Xform.Define(stage, _ROOT)
         stage.SetDefaultPrim(root.GetPrim())
         shape = _add_shape(stage, mesh, root)
-        if mesh.texture is not None:
-            write_png(Path(folder) / f"{MATERIAL}.png", mesh.texture.image)
+        pictures = {} if mesh.texture is None else _pictures(mesh.texture)
+        for name, picture in pictures.items():
+            write_png(Path(folder) / name, picture)
         if mesh.texture is not None or mesh.colors is not None:
-            _add_material(stage, shape, mesh.texture is not None)
+            _add_material(stage, shape, list(pictures))
         stage.GetRootLayer().Save()
         packed = Path(folder) / "packed.usdz"
         UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(Path(folder) / f"{MATERIAL}.usdc")), str(packed))
@@ -76,9 +78,21 @@ def _add_shape(stage: Any, mesh: Mesh, root: Any) -> Any:
     return shape
 
 
-def _add_material(stage: Any, shape: Any, textured: bool) -> None:
-    """Binds a matt material that shows the texture, or else the colours of the vertices."""
-    from pxr import Sdf, UsdShade
+def _pictures(texture: Texture) -> dict[str, np.ndarray]:
+    """By the names of their files colours and, of albedo that takes any light, roughness and normals."""
+    found = {f"{MATERIAL}.png": texture.image}
+    if texture.roughness is not None:
+        found[f"{MATERIAL}-roughness.png"] = texture.roughness
+        if texture.normals is not None:
+            found[f"{MATERIAL}-normals.png"] = texture.normals
+    return found
+
+
+def _add_material(stage: Any, shape: Any, pictures: Sequence[str]) -> None:
+    """Binds a material that shows pictures as `_pictures` names them, or without any the colours of the vertices.
+
+    It is matt where no picture tells the roughness."""
+    from pxr import Gf, Sdf, UsdShade
 
     types, place = Sdf.ValueTypeNames, f"{_ROOT}/material"
     material = UsdShade.Material.Define(stage, place)
@@ -88,21 +102,35 @@ def _add_material(stage: Any, shape: Any, textured: bool) -> None:
         made.CreateIdAttr(kind)
         return made
 
-    surface = shader("surface", "UsdPreviewSurface")
-    surface.CreateInput("roughness", types.Float).Set(1.0)
-    surface.CreateInput("metallic", types.Float).Set(0.0)
-    color = shader("color", "UsdUVTexture" if textured else "UsdPrimvarReader_float3")
-    if textured:
-        reader = shader("places", "UsdPrimvarReader_float2")
+    def picture(name: str, file: str, space: str) -> Any:
+        made, reader = shader(name, "UsdUVTexture"), shader("places", "UsdPrimvarReader_float2")
         reader.CreateInput("varname", types.String).Set("st")
-        color.CreateInput("st", types.Float2).ConnectToSource(reader.CreateOutput("result", types.Float2))
-        color.CreateInput("file", types.Asset).Set(Sdf.AssetPath(f"{MATERIAL}.png"))
-        color.CreateInput("sourceColorSpace", types.Token).Set("sRGB")
+        made.CreateInput("st", types.Float2).ConnectToSource(reader.CreateOutput("result", types.Float2))
+        made.CreateInput("file", types.Asset).Set(Sdf.AssetPath(file))
+        made.CreateInput("sourceColorSpace", types.Token).Set(space)
         for side in ("wrapS", "wrapT"):
-            color.CreateInput(side, types.Token).Set("clamp")
+            made.CreateInput(side, types.Token).Set("clamp")
+        return made
+
+    surface = shader("surface", "UsdPreviewSurface")
+    roughness = surface.CreateInput("roughness", types.Float)
+    surface.CreateInput("metallic", types.Float).Set(0.0)
+    if pictures:
+        output = picture("color", pictures[0], "sRGB").CreateOutput("rgb", types.Float3)
     else:
+        color = shader("color", "UsdPrimvarReader_float3")
         color.CreateInput("varname", types.String).Set("displayColor")
-    output = color.CreateOutput("rgb" if textured else "result", types.Float3)
+        output = color.CreateOutput("result", types.Float3)
     surface.CreateInput("diffuseColor", types.Color3f).ConnectToSource(output)
+    if len(pictures) > 1:
+        roughness.ConnectToSource(picture("roughness", pictures[1], "raw").CreateOutput("r", types.Float))
+    else:
+        roughness.Set(1.0)
+    if len(pictures) > 2:
+        bumps = picture("normals", pictures[2], "raw")
+        bumps.CreateInput("scale", types.Float4).Set(Gf.Vec4f(2.0, 2.0, 2.0, 1.0))
+        bumps.CreateInput("bias", types.Float4).Set(Gf.Vec4f(-1.0, -1.0, -1.0, 0.0))
+        normal = surface.CreateInput("normal", types.Normal3f)
+        normal.ConnectToSource(bumps.CreateOutput("rgb", types.Float3))
     material.CreateSurfaceOutput().ConnectToSource(surface.CreateOutput("surface", types.Token))
     UsdShade.MaterialBindingAPI.Apply(shape.GetPrim()).Bind(material)

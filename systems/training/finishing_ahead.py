@@ -181,7 +181,7 @@ def rehearse(experiment: Experiment, folder: Path) -> dict[str, Any]:
     model = small(replace(experiment.model, backend="reference"))
     isosurface = replace(model.geometry.isosurface, resolution=_RESOLUTION, threshold=0.0)
     model = replace(model, geometry=replace(model.geometry, isosurface=isosurface), grid_prune=False)
-    export = replace(experiment.export, texture_size=_TEXTURE)
+    export = replace(experiment.export, texture_size=_TEXTURE, material="baked")
     experiment, built = replace(experiment, model=model, export=export), registry.build(model)
     sign, reach = 1.0 if built.is_sdf else -1.0, 0.8 * built.config.radius
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.__main__ import commands, main
 
 NAMES = ["captures", "cards.estimate", "cards.kernels", "clock.whole", "export", "folded_sets", "memory", "mine"]
-NAMES += ["ops", "photographs_with_truth", "processes", "report", "scenes.hard", "train"]
+NAMES += ["ops", "photographs_with_truth", "processes", "report", "scenes.hard", "scenes.relit", "train"]
 
 
 def test_every_command_is_listed_in_one_line(capsys: pytest.CaptureFixture) -> None:

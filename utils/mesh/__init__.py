@@ -16,6 +16,8 @@ class Texture:
     places: np.ndarray  # (U, 2) float64 in [0, 1], to the right and down from the top left corner of the image
     corners: np.ndarray  # (F, 3) int64 into places
     normals: np.ndarray | None = None  # (N, N, 3) uint8, directions along tangent, bitangent and normal, as n / 2 + 0.5
+    # (T, T) uint8, of 255: with it the image is of albedo, for any light; without it of colours with their light
+    roughness: np.ndarray | None = None
 
     def sample(self, places: np.ndarray) -> np.ndarray:
         """(P, 3) float64 in [0, 1]: the colours at places (P, 2), linear between the centres of texels."""

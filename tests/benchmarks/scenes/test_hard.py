@@ -43,7 +43,12 @@ def test_without_mitsuba_one_line_says_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("more", "said"), [(["--samples", "0"], "a whole number from 1 on, got '0'"), (["--scenes", "glass"], "'glass'")]
+    ("more", "said"),
+    [
+        (["--samples", "0"], "a whole number from 1 on, got '0'"),
+        (["--scenes", "glass"], "'glass'"),
+        (["--light", "night"], "'night'"),
+    ],
 )
 def test_bad_arguments_of_scenes_are_one_line(
     more: list[str], said: str, refused: Callable[..., str], tmp_path: Path

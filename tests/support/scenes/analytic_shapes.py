@@ -1,5 +1,7 @@
 """Spheres whose surface and colour are known at each point, and photographs of them."""
 
+from collections.abc import Callable
+
 import numpy as np
 import trimesh
 
@@ -8,6 +10,7 @@ from utils.cameras import Camera
 from utils.mesh import Mesh
 from utils.mesh.measures import vertex_normals
 
+Look = Callable[[np.ndarray, np.ndarray], np.ndarray]  # points (..., 3), directions to the eye -> colours in [0, 1]
 UP = np.array([0.0, 0.0, 1.0])
 
 
@@ -49,7 +52,7 @@ def cameras_around(count: int, distance: float, size: int = 64, angle: float = 0
     return found
 
 
-def photograph(camera: Camera, radius: float = 1.0) -> np.ndarray:
+def photograph(camera: Camera, radius: float = 1.0, look: Look = lambda points, toward: color_of(points)) -> np.ndarray:
     """(H, W, 4) uint8: a sphere around the origin in its colours, alpha 0 where there is nothing."""
     width, height = camera.size
     row, column = np.mgrid[:height, :width] + 0.5
@@ -62,5 +65,5 @@ def photograph(camera: Camera, radius: float = 1.0) -> np.ndarray:
     inside = radius**2 - (origin @ origin - along**2)
     points = origin + (along - np.sqrt(np.maximum(inside, 0.0)))[..., None] * directions
     hit = (inside > 0.0)[..., None]
-    image = np.concatenate([np.where(hit, color_of(points), 0.0), hit], axis=-1)
+    image = np.concatenate([np.where(hit, look(points, -directions), 0.0), hit], axis=-1)
     return (image * 255.0).round().astype(np.uint8)

@@ -14,6 +14,7 @@ from systems.configs import Experiment, ExportConfig, read_experiment
 from systems.export import postprocess
 from systems.export.exporter import export_mesh, extract_surface
 from systems.export.floaters import drop_small_components
+from systems.export.materials import baking, separation
 from utils import registry
 from utils.errors import ConfigError, ReconstructionError
 from utils.mesh import Mesh, submesh
@@ -267,3 +268,19 @@ def test_without_memory_a_mesh_is_made_in_smaller_chunks(
     }
     assert caplog.messages[-1].startswith("out of memory: going on with ")
     assert "out of memory: going on with export.chunk_size=4096" in caplog.messages
+
+
+def test_a_material_takes_the_place_of_colours_with_their_light(
+    model: VolumeModel, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baking, "SOLVED", 60)
+    monkeypatch.setattr(baking, "LIT", 100)
+    monkeypatch.setattr(separation, "STEPS", 2)
+    settings = {"formats": ("glb",), "lods": (800,), "texture_size": 64, "material": "pbr"}
+    for texture in ("field", "views"):
+        report, found = export(model, experiment, tmp_path, texture=texture, **settings)
+        whole = found["glb"].visual.material
+        small = trimesh.load(tmp_path / report["lods"][0], process=False, force="mesh").visual.material
+        pictures = (small.baseColorTexture, small.metallicRoughnessTexture, small.normalTexture)
+        assert {picture.size for picture in (whole.metallicRoughnessTexture, *pictures)} == {(64, 64)}
+        assert whole.normalTexture is None  # it has all its faces

@@ -1,0 +1,56 @@
+"""Lights for generated photographs: what comes from far away, by direction, and lamps that stand near the object."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Radiance = Callable[[np.ndarray], np.ndarray]  # unit directions (..., 3), z up -> (..., 3) linear RGB
+
+
+@dataclass(frozen=True)
+class Light:
+    """All that shines on an object around the origin."""
+
+    sky: Radiance
+    lamps: tuple[tuple[tuple[float, ...], float, tuple[float, ...]], ...] = ()  # squares: place, half edge, radiance
+
+
+def map_directions(height: int) -> np.ndarray:
+    """(H, 2H, 3) unit directions of the texels of a map of all directions: from +z down, and from +y towards +x."""
+    fall = ((np.arange(height) + 0.5) / height * np.pi)[:, None]
+    turn = ((np.arange(2 * height) + 0.5) / height * np.pi)[None, :]
+    ring, rise = np.sin(fall) * np.ones_like(turn), np.cos(fall) * np.ones_like(turn)
+    return np.stack([ring * np.sin(turn), ring * np.cos(turn), rise], axis=-1)
+
+
+def striped_sky(directions: np.ndarray) -> np.ndarray:
+    """Bright above and dark below, with stripes above and below the horizon that gloss mirrors."""
+    rise = directions[..., 2:]
+    turn = np.arctan2(directions[..., :1], directions[..., 1:2])
+    sky = np.where(rise > 0.0, 0.5 + 0.6 * rise, 0.18 + 0.1 * rise) * [0.85, 0.95, 1.1]
+    return sky * np.where((np.sin(6.0 * turn) > 0.3) & (np.abs(rise) < 0.5), 0.5, 1.0)
+
+
+def evening_sky(directions: np.ndarray) -> np.ndarray:
+    """A large warm sun near the horizon, a cool window opposite, little else."""
+    rise = directions[..., 2:]
+    sky = np.where(rise > 0.0, 0.22 + 0.12 * rise, 0.12) * [0.8, 0.9, 1.2]
+    lamps = (((-0.75, -0.55, 0.35), 40.0, (14.0, 9.5, 6.0)), ((0.6, 0.75, 0.3), 15.0, (0.8, 1.4, 2.2)))
+    for toward, sharpness, light in lamps:
+        cosine = directions @ (np.array(toward) / np.linalg.norm(toward))
+        sky = sky + np.exp(sharpness * (cosine[..., None] - 1.0)) * np.array(light)
+    return sky
+
+
+LIGHTS = {
+    "day": Light(
+        striped_sky,
+        (
+            ((4.0, -5.0, 7.0), 1.2, (9.0, 8.5, 8.0)),
+            ((-6.0, 3.0, 4.0), 1.0, (5.0, 5.5, 6.0)),
+            ((1.0, 7.0, 2.0), 0.8, (4.0, 4.0, 4.0)),
+        ),
+    ),
+    "evening": Light(evening_sky),
+}

@@ -1,0 +1,1 @@
+"""Textures without light: what a surface is made of, apart from what shone on it in the photographs."""

@@ -23,6 +23,7 @@ TINY = [
     "trainer.max_steps=60",
     "trainer.log_every_n_steps=5",
     "trainer.val_check_interval=30",
+    "trainer.limit_val_batches=2",
     "system.warmup_steps=10",
     "model.num_samples_per_ray=64",
     "model.train_num_rays=32",

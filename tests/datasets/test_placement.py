@@ -97,10 +97,11 @@ def test_pixels_that_no_kernel_can_read_are_copied(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_figures_of_a_step_wait_where_nothing_can_be_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    def empty(num: int, pin_memory: bool = False) -> torch.Tensor:
+    def empty(shape: tuple[int, ...], dtype: torch.dtype, pin_memory: bool = False) -> torch.Tensor:
         if pin_memory:
             raise RuntimeError("CUDA error: out of memory")
-        return torch.ones(num)
+        return torch.ones(shape, dtype=dtype)
 
     monkeypatch.setattr(torch, "empty", empty)
     assert memory.pinned_empty(3).tolist() == [1.0, 1.0, 1.0]
+    assert memory.pinned_empty(2, 1, dtype=torch.int32).tolist() == [[1], [1]]

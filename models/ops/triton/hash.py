@@ -20,7 +20,7 @@ from models.ops.refusals import backward_of
 from models.ops.triton import hash_kernels as kernels
 
 FORWARD = {"BLOCK": 256, "num_warps": 4}
-BACKWARD = {"BLOCK": 64, "RUN": 8, "num_warps": 2}  # lanes, and points in a row that each of them takes
+BACKWARD = {"BLOCK": 64, "RUN": 8, "num_warps": 4}  # pairs of lanes, and points in a row that each of them takes
 
 
 def hash_encode(

@@ -20,15 +20,6 @@ def _locate(x, scale):
 
 
 @triton.jit
-def _terms(x, y, z, resolution, dense):
-    """What the near and the far side of each axis add to an index, by sum or by exclusive or."""
-    y_stride = tl.where(dense, resolution, _PRIME_Y)
-    z_stride = tl.where(dense, resolution * resolution, _PRIME_Z)
-    y0, z0 = y * y_stride, z * z_stride
-    return x, x + 1, y0, y0 + y_stride, z0, z0 + z_stride
-
-
-@triton.jit
 def _row(x, y, z, offset, size, dense):
     """Row of the table for one corner; a dense level wraps at its end, as the reference does."""
     index = x + y + z
@@ -55,15 +46,22 @@ def _blend(a0, a1, a2, a3, a4, a5, a6, a7, fx, fy, fz):
 
 
 @triton.jit
-def _spread(g, gx, gy, gz, fx, fy, fz):
-    """What 8 corners receive for gradients of the value and of its slopes: `_blend` read backwards."""
-    c1, e1, h1 = g * fz + gz, gy * fz, gx * fz
-    c0, e0, h0 = g - c1, gy - e1, gx - h1
-    b1, b3 = c0 * fy + e0, c1 * fy + e1
-    b0, b2 = c0 - b1, c1 - b3
-    d1, d3 = b1 * fx + h0 * fy, b3 * fx + h1 * fy
-    d0, d2 = b0 * fx + h0 - h0 * fy, b2 * fx + h1 - h1 * fy
-    return b0 - d0, d0, b1 - d1, d1, b2 - d2, d2, b3 - d3, d3
+def _weight(fx, side):
+    """That of a side along x."""
+    return tl.where(side == 0, 1.0 - fx, fx)
+
+
+@triton.jit
+def _spread(g, gx, gy, gz, f, side):
+    """What the 4 corners on a side along x receive for gradients of the value and of its slopes: `_blend` read
+    backwards."""
+    weight = _weight(f[0], side)
+    value, slope_y = g * weight + tl.where(side == 0, -gx, gx), gy * weight
+    b1 = value * f[2] + gz * weight
+    d1 = slope_y * f[2]
+    b0, d0 = value - b1, slope_y - d1
+    a1, a3 = b0 * f[1] + d0, b1 * f[1] + d1
+    return b0 - a1, a1, b1 - a3, a3
 
 
 @triton.jit
@@ -102,7 +100,16 @@ def _cell(points, s, valid, scale):
 
 
 @triton.jit
-def _rows(cell, layout):
+def _terms(x, y, z, resolution, dense):
+    """What the near and the far side of each axis add to an index, by sum or by exclusive or."""
+    y_stride = tl.where(dense, resolution, _PRIME_Y)
+    z_stride = tl.where(dense, resolution * resolution, _PRIME_Z)
+    y0, z0 = y * y_stride, z * z_stride
+    return x, x + 1, y0, y0 + y_stride, z0, z0 + z_stride
+
+
+@triton.jit
+def _all_rows(cell, layout):
     """Rows of the table for the 8 corners of cells, x fastest."""
     _, resolution, offset, size, dense = layout
     x0, x1, y0, y1, z0, z1 = _terms(cell[0], cell[1], cell[2], resolution, dense)
@@ -115,6 +122,21 @@ def _rows(cell, layout):
         _row(x1, y0, z1, offset, size, dense),
         _row(x0, y1, z1, offset, size, dense),
         _row(x1, y1, z1, offset, size, dense),
+    )
+
+
+@triton.jit
+def _rows(cell, layout, side):
+    """Rows of the table for the 4 corners of cells on a side along x, y fastest."""
+    _, resolution, offset, size, dense = layout
+    y_stride = tl.where(dense, resolution, _PRIME_Y)
+    z_stride = tl.where(dense, resolution * resolution, _PRIME_Z)
+    x, y0, z0 = cell[0] + side.to(tl.uint32), cell[1] * y_stride, cell[2] * z_stride
+    return (
+        _row(x, y0, z0, offset, size, dense),
+        _row(x, y0 + y_stride, z0, offset, size, dense),
+        _row(x, y0, z0 + z_stride, offset, size, dense),
+        _row(x, y0 + y_stride, z0 + z_stride, offset, size, dense),
     )
 
 
@@ -149,7 +171,7 @@ def gather_kernel(
     if COUNTED:
         valid = inside & (s < tl.load(count))
     cell, f, slope = _cell(points, s, valid, layout[0])
-    rows = _rows(cell, layout)
+    rows = _all_rows(cell, layout)
     for pair in tl.static_range(PAIRS):
         # Beyond `count` the words read as 0, and so do the features: padding holds no garbage.
         a0, b0 = _pair(words, rows[0] * PAIRS + pair, valid)
@@ -195,8 +217,8 @@ def _upstream(value, slope, direction, k, s, factors, valid):
 
 
 @triton.jit
-def _received(points, value, slope, direction, k, s, end, scale):
-    """Cells of points, whether they count, and what the cells' 8 corners receive for two features."""
+def _received(points, value, slope, direction, k, s, side, end, scale):
+    """Cells of points, whether they count, and what the 4 corners on a side of them receive for two features."""
     valid = s < end
     cell, f, factors = _cell(points, s, valid, scale)
     if direction is not None:
@@ -207,31 +229,27 @@ def _received(points, value, slope, direction, k, s, end, scale):
             factors[2] * tl.load(toward + 2 * direction[1], valid, other=0.0),
         )
     g, gx, gy, gz = _upstream(value, slope, direction, k, s, factors, valid)
-    low = _spread(g, gx, gy, gz, f[0], f[1], f[2])
+    low = _spread(g, gx, gy, gz, f, side)
     g, gx, gy, gz = _upstream(value, slope, direction, k + 1, s, factors, valid)
-    return cell, valid, low, _spread(g, gx, gy, gz, f[0], f[1], f[2])
+    return cell, valid, low, _spread(g, gx, gy, gz, f, side)
 
 
 @triton.jit
-def _flush(grad_table, cell, layout, low, high, mask, pair, PAIRS: tl.constexpr, PACKED: tl.constexpr):
-    """Adds what was gathered for the 8 corners of cells."""
-    rows = _rows(cell, layout)
-    for corner in tl.static_range(8):
+def _flush(grad_table, cell, side, layout, low, high, mask, pair, PAIRS: tl.constexpr, PACKED: tl.constexpr):
+    """Adds what was gathered for the 4 corners on a side of cells."""
+    rows = _rows(cell, layout, side)
+    for corner in tl.static_range(4):
         _add_pair(grad_table, rows[corner] * PAIRS + pair, low[corner], high[corner], mask, PACKED)
 
 
 @triton.jit
 def _gathered(own, more, fresh):
-    """The sums of 8 corners: begun anew where `fresh`, otherwise continued."""
+    """The sums of 4 corners: begun anew where `fresh`, otherwise continued."""
     return (
         tl.where(fresh, 0.0, own[0]) + more[0],
         tl.where(fresh, 0.0, own[1]) + more[1],
         tl.where(fresh, 0.0, own[2]) + more[2],
         tl.where(fresh, 0.0, own[3]) + more[3],
-        tl.where(fresh, 0.0, own[4]) + more[4],
-        tl.where(fresh, 0.0, own[5]) + more[5],
-        tl.where(fresh, 0.0, own[6]) + more[6],
-        tl.where(fresh, 0.0, own[7]) + more[7],
     )
 
 
@@ -252,22 +270,24 @@ def scatter_kernel(
     RUN: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Each lane takes RUN points in a row. Neighbours along a ray mostly share a coarse cell: what they add to it is
-    summed in registers and leaves for memory when the cell changes.
+    """Two lanes take RUN points in a row, one lane the corners on either side of their cells along x: what the two add
+    to the table mostly lies side by side, and travels as one. Neighbours along a ray mostly share a coarse cell: what
+    they add to it is summed in registers and leaves for memory when the cell changes.
 
     value: (pointer, strides of features and points); slope: the same and the stride of axes; with a direction
     (pointer, strides of axes and points) the same without, and the slope along an axis is its product with that."""
     pair = tl.program_id(1) % PAIRS
     layout = _layout(scales, layouts, tl.program_id(1) // PAIRS)
-    first = tl.program_id(0).to(tl.int64) * BLOCK * RUN + tl.arange(0, BLOCK) * RUN
+    lane = tl.arange(0, 2 * BLOCK)
+    first, side = tl.program_id(0).to(tl.int64) * BLOCK * RUN + lane // 2 * RUN, lane % 2
     end = tl.minimum(S, tl.load(count)) if COUNTED else S
     k = (tl.program_id(1) * 2).to(tl.int64)
-    cell, pending, low, high = _received(points, value, slope, direction, k, first, end, layout[0])
+    cell, pending, low, high = _received(points, value, slope, direction, k, first, side, end, layout[0])
     for step in tl.static_range(1, RUN):
-        upstream = _received(points, value, slope, direction, k, first + step, end, layout[0])
+        upstream = _received(points, value, slope, direction, k, first + step, side, end, layout[0])
         own = upstream[0]
         moved = (own[0] != cell[0]) | (own[1] != cell[1]) | (own[2] != cell[2]) | ~upstream[1]
-        _flush(grad_table, cell, layout, low, high, moved & pending, pair, PAIRS, PACKED)
+        _flush(grad_table, cell, side, layout, low, high, moved & pending, pair, PAIRS, PACKED)
         cell, pending = own, upstream[1]
         low, high = _gathered(low, upstream[2], moved), _gathered(high, upstream[3], moved)
-    _flush(grad_table, cell, layout, low, high, pending, pair, PAIRS, PACKED)
+    _flush(grad_table, cell, side, layout, low, high, pending, pair, PAIRS, PACKED)

@@ -35,14 +35,14 @@ def _pair(words, index, mask):
 
 
 @triton.jit
-def _blend(a0, a1, a2, a3, a4, a5, a6, a7, fx, fy, fz):
-    """Trilinear value of 8 corners, x fastest, and its slopes per cell."""
-    d0, d1, d2, d3 = a1 - a0, a3 - a2, a5 - a4, a7 - a6
-    b0, b1, b2, b3 = a0 + fx * d0, a2 + fx * d1, a4 + fx * d2, a6 + fx * d3
-    e0, e1 = b1 - b0, b3 - b2
-    c0, c1 = b0 + fy * e0, b2 + fy * e1
-    h0, h1 = d0 + fy * (d1 - d0), d2 + fy * (d3 - d2)
-    return c0 + fz * (c1 - c0), h0 + fz * (h1 - h0), e0 + fz * (e1 - e0), c1 - c0
+def _blend(a0, a1, a2, a3, f, side):
+    """Trilinear value of 8 corners, of which a lane holds the 4 on its side along x, y fastest, and its slopes per
+    cell: all that both sides add to them."""
+    d0, d1 = a1 - a0, a3 - a2
+    b0, b1 = a0 + f[1] * d0, a2 + f[1] * d1
+    value, slope_y, slope_z = b0 + f[2] * (b1 - b0), d0 + f[2] * (d1 - d0), b1 - b0
+    weight = _weight(f[0], side)
+    return weight * value, tl.where(side == 0, -value, value), weight * slope_y, weight * slope_z
 
 
 @triton.jit
@@ -100,32 +100,6 @@ def _cell(points, s, valid, scale):
 
 
 @triton.jit
-def _terms(x, y, z, resolution, dense):
-    """What the near and the far side of each axis add to an index, by sum or by exclusive or."""
-    y_stride = tl.where(dense, resolution, _PRIME_Y)
-    z_stride = tl.where(dense, resolution * resolution, _PRIME_Z)
-    y0, z0 = y * y_stride, z * z_stride
-    return x, x + 1, y0, y0 + y_stride, z0, z0 + z_stride
-
-
-@triton.jit
-def _all_rows(cell, layout):
-    """Rows of the table for the 8 corners of cells, x fastest."""
-    _, resolution, offset, size, dense = layout
-    x0, x1, y0, y1, z0, z1 = _terms(cell[0], cell[1], cell[2], resolution, dense)
-    return (
-        _row(x0, y0, z0, offset, size, dense),
-        _row(x1, y0, z0, offset, size, dense),
-        _row(x0, y1, z0, offset, size, dense),
-        _row(x1, y1, z0, offset, size, dense),
-        _row(x0, y0, z1, offset, size, dense),
-        _row(x1, y0, z1, offset, size, dense),
-        _row(x0, y1, z1, offset, size, dense),
-        _row(x1, y1, z1, offset, size, dense),
-    )
-
-
-@triton.jit
 def _rows(cell, layout, side):
     """Rows of the table for the 4 corners of cells on a side along x, y fastest."""
     _, resolution, offset, size, dense = layout
@@ -141,8 +115,16 @@ def _rows(cell, layout, side):
 
 
 @triton.jit
+def _of_both(value):
+    """The sums of what the two lanes of a point hold."""
+    return tl.sum(tl.reshape(value, (value.shape[0] // 2, 2)), 1)
+
+
+@triton.jit
 def _store_slope(target, value, mask):
-    """Writes a slope; where it is kept as float16, one that is larger than that holds is cut off. A NaN stays one."""
+    """Writes a slope, the sum of what both sides add to it; where it is kept as float16, one that is larger than that
+    holds is cut off. A NaN stays one."""
+    value = _of_both(value)
     if target.dtype.element_ty == tl.float16:
         value = tl.where(value > _MAX_FP16, _MAX_FP16, tl.where(value < -_MAX_FP16, -_MAX_FP16, value))
     tl.store(target, value, mask)
@@ -163,39 +145,37 @@ def gather_kernel(
     COUNTED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Two lanes for each point, one for either side of its cells along x: what they read of the table mostly lies side
+    by side, and so is read once."""
     level = tl.program_id(1)
     layout = _layout(scales, layouts, level)
-    s = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    first, lane = tl.program_id(0).to(tl.int64) * BLOCK, tl.arange(0, 2 * BLOCK)
+    both, side, s = first + lane // 2, lane % 2, first + tl.arange(0, BLOCK)
     inside = s < S
-    valid = inside
-    if COUNTED:
-        valid = inside & (s < tl.load(count))
-    cell, f, slope = _cell(points, s, valid, layout[0])
-    rows = _all_rows(cell, layout)
+    valid = both < (tl.minimum(S, tl.load(count)) if COUNTED else S)
+    cell, f, slope = _cell(points, both, valid, layout[0])
+    rows = _rows(cell, layout, side)
+    slope_x, slope_y, slope_z = slope
     for pair in tl.static_range(PAIRS):
         # Beyond `count` the words read as 0, and so do the features: padding holds no garbage.
         a0, b0 = _pair(words, rows[0] * PAIRS + pair, valid)
         a1, b1 = _pair(words, rows[1] * PAIRS + pair, valid)
         a2, b2 = _pair(words, rows[2] * PAIRS + pair, valid)
         a3, b3 = _pair(words, rows[3] * PAIRS + pair, valid)
-        a4, b4 = _pair(words, rows[4] * PAIRS + pair, valid)
-        a5, b5 = _pair(words, rows[5] * PAIRS + pair, valid)
-        a6, b6 = _pair(words, rows[6] * PAIRS + pair, valid)
-        a7, b7 = _pair(words, rows[7] * PAIRS + pair, valid)
-        low, low_x, low_y, low_z = _blend(a0, a1, a2, a3, a4, a5, a6, a7, f[0], f[1], f[2])
-        high, high_x, high_y, high_z = _blend(b0, b1, b2, b3, b4, b5, b6, b7, f[0], f[1], f[2])
+        low, low_x, low_y, low_z = _blend(a0, a1, a2, a3, f, side)
+        high, high_x, high_y, high_z = _blend(b0, b1, b2, b3, f, side)
         k = ((level * PAIRS + pair) * 2).to(tl.int64)
-        tl.store(features + k * S + s, low, inside)
-        tl.store(features + (k + 1) * S + s, high, inside)
+        tl.store(features + k * S + s, _of_both(low), inside)
+        tl.store(features + (k + 1) * S + s, _of_both(high), inside)
         if jacobian is not None:
             plane = LF.to(tl.int64) * S
             near = jacobian + k * S + s
-            _store_slope(near, low_x * slope[0], inside)
-            _store_slope(near + S, high_x * slope[0], inside)
-            _store_slope(near + plane, low_y * slope[1], inside)
-            _store_slope(near + plane + S, high_y * slope[1], inside)
-            _store_slope(near + 2 * plane, low_z * slope[2], inside)
-            _store_slope(near + 2 * plane + S, high_z * slope[2], inside)
+            _store_slope(near, low_x * slope_x, inside)
+            _store_slope(near + S, high_x * slope_x, inside)
+            _store_slope(near + plane, low_y * slope_y, inside)
+            _store_slope(near + plane + S, high_y * slope_y, inside)
+            _store_slope(near + 2 * plane, low_z * slope_z, inside)
+            _store_slope(near + 2 * plane + S, high_z * slope_z, inside)
 
 
 @triton.jit

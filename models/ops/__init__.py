@@ -9,7 +9,7 @@ from torch import Tensor
 from models.ops.backends import BACKENDS, module, uses_triton
 from models.ops.contraction import clip_rays_to_ball, contract, normalized_distances, uncontract
 from models.ops.grid import GridSpec
-from models.ops.layers import Layers
+from models.ops.layers import Layers, RadianceHeads
 from models.ops.losses import RayTargets, ray_losses, sample_losses
 from models.ops.mirrors import MirrorSpec
 from models.ops.optimiser import AdamStep, adam_where_touched
@@ -19,6 +19,8 @@ from models.ops.reference import rays as reference_rays
 from models.ops.shading import (
     alpha_from_density,
     density_alpha,
+    density_from_raw,
+    encode_radiance,
     neus_alpha,
     reflected_columns,
     sharpness,
@@ -33,6 +35,7 @@ __all__ = [
     "Layers",
     "MirrorSpec",
     "PatchSpec",
+    "RadianceHeads",
     "RayTargets",
     "adam_where_touched",
     "alpha_from_density",
@@ -43,7 +46,9 @@ __all__ = [
     "concat_columns",
     "contract",
     "density_alpha",
+    "density_from_raw",
     "distortion",
+    "encode_radiance",
     "encode_sdf",
     "follow_points",
     "hash_encode",

@@ -17,6 +17,7 @@ from models.ops.triton import hash as grids
 from models.ops.triton.networks import radiance
 from models.ops.triton.networks import sdf as networks
 from models.ops.triton.networks.tiles import OUTPUTS, is_supported, without_autocast
+from models.ops.triton.reached import reached
 from utils.rays import RaySamples
 
 
@@ -144,7 +145,10 @@ def encode_radiance(
 
 
 class _EncodedRadiance(torch.autograd.Function):
-    """First order in table and weights. Features and their gradients are kept as the network multiplies them."""
+    """First order in table and weights. Features and their gradients are kept as the network multiplies them.
+
+    The backward pass takes the samples that a gradient reaches, side by side: none reaches what compositing cuts off as
+    unseen, which is most of the samples behind a surface."""
 
     @staticmethod
     def forward(
@@ -172,9 +176,12 @@ class _EncodedRadiance(torch.autograd.Function):
     @backward_of("fields.encode_radiance")
     def backward(ctx: FunctionCtx, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         points, features, harmonics, *found, w1, w2, v1, v2, v3 = ctx.saved_tensors
+        some, weights = reached(points, ctx.packed.num_samples, grads), (w1, w2, v1, v2, v3)
         grad_features, grad_weights = radiance.differentiate(
-            features.t(), harmonics, (w1, w2, v1, v2, v3), ctx.packed, ctx.settings, found, grads
+            features.t(), harmonics, weights, ctx.packed, ctx.settings, found, grads, (some.places, some.count)
         )
-        count, shape = ctx.packed.num_samples, (ctx.table_shape, ctx.spec, ctx.active)
-        grad_table = grids.scatter(points, *shape, count, grad_features.t(), None) if ctx.needs_input_grad[1] else None
+        grad_table = None
+        if ctx.needs_input_grad[1]:
+            shape = ctx.table_shape, ctx.spec, ctx.active
+            grad_table = grids.scatter(some.points, *shape, some.count, grad_features.t(), None)
         return None, grad_table, None, None, None, None, None, *grad_weights

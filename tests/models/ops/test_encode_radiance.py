@@ -220,3 +220,35 @@ def test_a_kernel_that_does_not_compile_gives_way_to_the_parts(
     for a, b in zip(found("triton"), found("reference"), strict=True):
         assert_near(a, b.double(), 1e-4)
     assert {"fields.encode_radiance"} == refusals.REFUSED
+
+
+@pytest.mark.parametrize("size", [5, 1024, 2348])
+def test_those_with_any_gradient_are_kept_in_their_order(device: torch.device, size: int) -> None:
+    pytest.importorskip("triton")
+    generator = torch.Generator().manual_seed(size)
+    points, count = torch.rand(size, 3, generator=generator), size - size // 10
+    grads = torch.zeros(size), torch.zeros(size, 3)
+    for grad in grads:
+        some = torch.rand(size, generator=generator) < 0.2
+        grad[some] = torch.randn(grad[some].shape, generator=generator)
+    grads[1][2:3, 1] = torch.nan  # which must stay visible
+    grads[0][3:4] = 1e-40
+    any_of_them = (grads[0] != 0.0) | (grads[1] != 0.0).any(-1)
+    any_of_them[count:] = False
+    expected = any_of_them.nonzero()[:, 0]
+
+    found = import_module("models.ops.triton.reached").reached(
+        points.to(device), torch.tensor(count, device=device), [grad.to(device) for grad in grads]
+    )
+    num = int(found.count)
+    assert num == len(expected)
+    assert torch.equal(found.places[:num].cpu().long(), expected)
+    assert torch.equal(found.points[:num].cpu(), points[expected])
+
+
+def test_an_output_without_gradient_reaches_none(device: torch.device) -> None:
+    pytest.importorskip("triton")
+    points, alone = torch.rand(10, 3, device=device), torch.zeros(10, 3, device=device)
+    alone[4] = 1.0
+    found = import_module("models.ops.triton.reached").reached(points, torch.tensor(10, device=device), (None, alone))
+    assert found.places[: int(found.count)].tolist() == [4]

@@ -103,10 +103,12 @@ def differentiate(
     settings: dict[str, Any],
     found: tuple[Tensor, Tensor, Tensor],
     grads: Sequence[Tensor | None],
+    reached: tuple[Tensor, Tensor],
 ) -> tuple[Tensor, list[Tensor]]:
-    """Gradients of features (S, K) and weights from those of opacity and colour; the hidden layers are computed again.
+    """Gradients of features and weights from those of opacity and colour; the hidden layers are computed again.
 
-    found: what `evaluate` returns beside the opacity."""
+    found: what `evaluate` returns beside the opacity; reached: places (S,) of the samples that a gradient reaches, and
+    how many they are. The gradient of the features (S, K) has theirs side by side."""
     (color, raw, out), (grad_alpha, grad_color) = found, (None if grad is None else grad.contiguous() for grad in grads)
     S, device, BACKWARD = len(features), features.device, settings["BACKWARD"]
     kind = torch.bfloat16 if BACKWARD == "bf16" else torch.float32
@@ -119,7 +121,7 @@ def differentiate(
             harmonics=harmonics.contiguous(),
             weights=_contiguous(weights[2:]),
             ray_indices=packed.ray_indices.contiguous(),
-            count=packed.num_samples,
+            reached=reached,
             color=color,
             grad_color=grad_color,
             grad_out=transposed(grad_out),
@@ -134,7 +136,9 @@ def differentiate(
     kernels.backward_density_kernel[(partial.shape[0],)](
         features=transposed(features),
         weights=_contiguous(weights[:2]),
-        samples_of=_of_samples(packed)[1:],
+        t_starts=packed.t_starts.contiguous(),
+        t_ends=packed.t_ends.contiguous(),
+        reached=reached,
         raw=raw,
         grad_alpha=grad_alpha,
         grad_out=transposed(grad_out),

@@ -134,12 +134,19 @@ def _to_colors(grad_color, color, samples, end, COLORS: tl.constexpr, SQUASH: tl
 
 
 @triton.jit
+def _next(places, start, end, S, BLOCK: tl.constexpr):
+    """Where the next of the samples that a gradient reaches are written, and which they are: S for none."""
+    place = start + tl.arange(0, BLOCK)
+    return place, tl.load(places + place, mask=place < end, other=S)
+
+
+@triton.jit
 def backward_color_kernel(
     out,
     harmonics,
     weights,
     ray_indices,
-    count,
+    reached,
     color,
     grad_color,
     grad_out,
@@ -155,7 +162,9 @@ def backward_color_kernel(
     BACKWARD: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """From the gradient of the colour to that of the density's outputs. Padding adds exactly nothing to any sum."""
+    """From the gradient of the colour to that of the density's outputs, which are written side by side, for samples
+    that a gradient reaches. What lies behind these adds exactly nothing to any sum."""
+    places, count = reached
     wide, outputs, end = tl.arange(0, WIDTH), tl.arange(0, OUTPUTS), num_valid(count, S)
     middle = load_tile((weights[1], WIDTH, 1), wide, wide, WIDTH, WIDTH)
     last = load_tile((weights[2], 1, WIDTH), wide, outputs, WIDTH, COLORS)
@@ -163,19 +172,19 @@ def backward_color_kernel(
     sum_middle, sum_last = tl.zeros((WIDTH, WIDTH), tl.float32), tl.zeros((WIDTH, OUTPUTS), tl.float32)
     start = tl.program_id(0) * BLOCK
     while start < end:
-        samples = start + tl.arange(0, BLOCK)
-        feature, of_rays = load_tile(out, outputs, samples, D, end), _of_rays(harmonics, ray_indices, samples, end, H)
+        place, samples = _next(places, start, end, S, BLOCK)
+        feature, of_rays = load_tile(out, outputs, samples, D, S), _of_rays(harmonics, ray_indices, samples, S, H)
         pre, of_features = _first_of_color(weights[0], feature, of_rays, D, H, WIDTH, FORWARD)
         lower, lower_slope = activate(pre, False)
         upper, upper_slope = activate(linear(lower, middle, None, FORWARD), False)
-        g = _to_colors(grad_color, color, samples, end, COLORS, SQUASH)
+        g = _to_colors(grad_color, color, samples, S, COLORS, SQUASH)
         sum_last = multiply_add(upper, tl.trans(g), sum_last, BACKWARD)
         g = upper_slope * multiply(last, g, BACKWARD)
         sum_middle = multiply_add(g, tl.trans(lower), sum_middle, BACKWARD)
         g = lower_slope * multiply(tl.trans(middle), g, BACKWARD)
         sum_features = multiply_add(g, tl.trans(feature), sum_features, BACKWARD)
         sum_harmonics = multiply_add(g, tl.trans(of_rays), sum_harmonics, BACKWARD)
-        store_tile(grad_out, multiply(tl.trans(of_features), g, BACKWARD), outputs, samples, D, S)
+        store_tile(grad_out, multiply(tl.trans(of_features), g, BACKWARD), outputs, place, D, S)
         start += tl.num_programs(0) * BLOCK
     row = partial + tl.program_id(0) * total
     store_tile((row, D + H, 1), sum_features, wide, outputs, WIDTH, D)
@@ -189,7 +198,9 @@ def backward_color_kernel(
 def backward_density_kernel(
     features,
     weights,
-    samples_of,
+    t_starts,
+    t_ends,
+    reached,
     raw,
     grad_alpha,
     grad_out,
@@ -206,32 +217,28 @@ def backward_density_kernel(
     BACKWARD: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """From the gradients of opacity and outputs, either of which may be None, to that of the features; the scatter does
-    not read that of padding."""
-    t_starts, t_ends, count = samples_of
-    units, columns, outputs, end = (
-        tl.arange(0, HIDDEN),
-        tl.arange(0, INPUTS),
-        tl.arange(0, OUTPUTS),
-        num_valid(count, S),
-    )
+    """From the gradients of opacity and outputs, either of which may be None, to that of the features, which is written
+    side by side as that of the outputs is."""
+    places, count = reached
+    units, columns, outputs = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.arange(0, OUTPUTS)
+    end = num_valid(count, S)
     first = load_tile((weights[0], K, 1), units, columns, HIDDEN, K)
     second = load_tile((weights[1], 1, HIDDEN), units, outputs, HIDDEN, D)
     sum_first, sum_second = tl.zeros((HIDDEN, INPUTS), tl.float32), tl.zeros((HIDDEN, OUTPUTS), tl.float32)
     start = tl.program_id(0) * BLOCK
     while start < end:
-        samples = start + tl.arange(0, BLOCK)
-        x, g = load_tile(features, columns, samples, K, end), tl.zeros((OUTPUTS, BLOCK), tl.float32)
+        place, samples = _next(places, start, end, S, BLOCK)
+        x, g = load_tile(features, columns, samples, K, S), tl.zeros((OUTPUTS, BLOCK), tl.float32)
         if grad_out is not None:
-            g += load_tile(grad_out, outputs, samples, D, end)
+            g += load_tile(grad_out, outputs, place, D, end)
         if grad_alpha is not None:
-            to_raw = _to_raw(grad_alpha, raw, t_starts, t_ends, samples, end, EXPONENTIAL)
+            to_raw = _to_raw(grad_alpha, raw, t_starts, t_ends, samples, S, EXPONENTIAL)
             g += tl.where(outputs[:, None] == 0, to_raw[None, :], 0.0)
         hidden, slope = activate(linear(x, first, None, FORWARD), False)
         sum_second = multiply_add(hidden, tl.trans(g), sum_second, BACKWARD)
         g = slope * multiply(second, g, BACKWARD)
         sum_first = multiply_add(g, tl.trans(x), sum_first, BACKWARD)
-        store_tile(grad_features, multiply(tl.trans(first), g, BACKWARD), columns, samples, K, S)
+        store_tile(grad_features, multiply(tl.trans(first), g, BACKWARD), columns, place, K, S)
         start += tl.num_programs(0) * BLOCK
     row = partial + tl.program_id(0) * total
     store_tile((row, K, 1), sum_first, units, columns, HIDDEN, K)

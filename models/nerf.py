@@ -8,6 +8,7 @@ from models.base import RenderOutput, SampleValues, VolumeModel
 from models.configs import NeRFConfig
 from models.encodings import HashGrid
 from models.geometry import VolumeDensity
+from models.marching import MIN_TRANSMITTANCE
 from models.mlp import MLP
 from models.texture import VolumeRadiance
 from utils.rays import Rays, RaySamples
@@ -35,7 +36,9 @@ class NeRF(VolumeModel):
         """See VolumeModel.shade."""
         points = ops.sample_points(rays, packed, backend=self.config.backend)
         alpha, colors = self._evaluate(rays, packed, points)
-        weights, opacity, distance, rgb = ops.composite(alpha, (colors,), packed, backend=self.config.backend)
+        weights, opacity, distance, rgb = ops.composite(
+            alpha, (colors,), packed, MIN_TRANSMITTANCE, backend=self.config.backend
+        )
         return RenderOutput(
             rgb=rgb,
             opacity=opacity,

@@ -196,14 +196,15 @@ def concat_columns(
 
 
 def composite(
-    alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples, *, backend: str = "auto"
+    alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples, faint: float = 0.0, *, backend: str = "auto"
 ) -> tuple[Tensor, ...]:
     """Front-to-back blending along each ray.
 
     alpha: (S,) in [0, 1], both ends included; values: each (S, c) or (S,). Returns weights (S,) = transmittance *
     alpha, zero on padding; the weighted sums over each ray of 1, its opacity (R,), of the distances (R,) along it, in
-    scene units, and of each of the values, (R, c) or (R,). Differentiable, once, in alpha and values, through all."""
-    return module("rays", backend, alpha).composite(alpha, values, packed)
+    scene units, and of each of the values, (R, c) or (R,). Differentiable, once, in alpha and values, through all.
+    faint: samples that less transmittance than this reaches get no gradient, as if their alpha and values were data."""
+    return module("rays", backend, alpha).composite(alpha, values, packed, faint)
 
 
 def over_background(rgb: Tensor, opacity: Tensor, background: Tensor, *, backend: str = "auto") -> Tensor:

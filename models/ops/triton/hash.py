@@ -20,7 +20,9 @@ from models.ops.refusals import backward_of
 from models.ops.triton import hash_kernels as kernels
 
 FORWARD = {"BLOCK": 256, "num_warps": 4}
-BACKWARD = {"BLOCK": 64, "RUN": 8, "num_warps": 4}  # pairs of lanes, and points in a row that each of them takes
+# Pairs of lanes, and points in a row that each of them takes. Warps must not have more lanes: what a spare one repeats
+# would be added twice.
+BACKWARD = {"BLOCK": 64, "RUN": 8, "num_warps": 4}
 
 
 def hash_encode(

@@ -114,8 +114,8 @@ def differentiate(
     kind = torch.bfloat16 if BACKWARD == "bf16" else torch.float32
     grad_features, grad_out = torch.empty_like(features, dtype=kind), None
     of_color = [torch.zeros_like(weight) for weight in weights[2:]] if grad_color is None else None
-    if grad_color is not None:
-        partial, grad_out = partial_gradients(S, weights[2:]), torch.empty_like(out, dtype=kind)
+    if grad_color is not None:  # by as many programs as run at once: two fit the registers of a multiprocessor
+        partial, grad_out = partial_gradients(S, weights[2:], 2), torch.empty_like(out, dtype=kind)
         kernels.backward_color_kernel[(partial.shape[0],)](
             out=transposed(out),
             harmonics=harmonics.contiguous(),

@@ -8,11 +8,12 @@ from models.base import RenderOutput, SampleValues, VolumeModel
 from models.configs import NeRFConfig
 from models.encodings import HashGrid
 from models.geometry import VolumeDensity
-from models.marching import MIN_TRANSMITTANCE
 from models.mlp import MLP
 from models.texture import VolumeRadiance
 from utils.rays import Rays, RaySamples
 from utils.registry import build
+
+FAINT = 1e-6  # samples that less light reaches get no gradient: a view shows nothing of them
 
 
 class NeRF(VolumeModel):
@@ -36,9 +37,7 @@ class NeRF(VolumeModel):
         """See VolumeModel.shade."""
         points = ops.sample_points(rays, packed, backend=self.config.backend)
         alpha, colors = self._evaluate(rays, packed, points)
-        weights, opacity, distance, rgb = ops.composite(
-            alpha, (colors,), packed, MIN_TRANSMITTANCE, backend=self.config.backend
-        )
+        weights, opacity, distance, rgb = ops.composite(alpha, (colors,), packed, FAINT, backend=self.config.backend)
         return RenderOutput(
             rgb=rgb,
             opacity=opacity,

@@ -1,14 +1,16 @@
 """Fields of geometry: a signed distance with its gradient, or a density."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from models import ops
 from models.configs import VolumeDensityConfig, VolumeSDFConfig
 from models.differences import NUM_TAPS, central_differences, follow, tap_points
 from models.encodings import HashGrid
 from models.mlp import MLP
+from utils.rays import RaySamples
 from utils.registry import build
 
 
@@ -90,20 +92,6 @@ class VolumeSDF(_VolumeField):
         return own[:, 0] * self.radius, 0.5 * gradient, own, 0.25 / self.radius * laplacian
 
 
-class _TruncatedExp(torch.autograd.Function):
-    """exp whose gradient is cut off at exp(15) (as in torch-ngp), so that one bad sample cannot blow up a step."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return torch.exp(x)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return grad * torch.exp(x.clamp(max=15.0))
-
-
 class VolumeDensity(_VolumeField):
     """Density per scene unit, >= 0; differentiable in the parameters and, in `forward`, in the points."""
 
@@ -111,8 +99,18 @@ class VolumeDensity(_VolumeField):
         """density (S,) and feature (S, feature_dim) of scene points (S, 3); `count` as for an SDF."""
         feature = self.network(self._encoded(self.unit_cube(points), count), count)
         raw = feature[:, 0].float() + self.config.density_bias
-        density = _TruncatedExp.apply(raw) if self.config.density_activation == "trunc_exp" else F.softplus(raw)
-        return density, feature
+        return ops.density_from_raw(raw, self.config.density_activation), feature
+
+    def radiance(
+        self, points: Tensor, packed: RaySamples, color: Callable[[Tensor], ops.Layers], harmonics: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Opacity (S,) and colour (S, 3) of samples at scene points (S, 3); see `ops.encode_radiance`.
+
+        color: the network that makes the colour, for a device; harmonics: (R, H) of the rays."""
+        unit, config = self.unit_cube(points), self.config
+        layers = self.network.layers_for(unit), color(unit)
+        heads = ops.RadianceHeads(*layers, config.density_activation, config.density_bias)
+        return self.network.radiance_over_grid(unit, self.encoding, heads, harmonics, packed)
 
     def _encoded(self, unit: Tensor, count: Tensor | None) -> Tensor:
         """(S, output_dim) of points (S, 3) in [0, 1]; where these need a gradient, by the Jacobian of the encoding."""

@@ -32,11 +32,14 @@ class BatchSizes:
     """How much is rendered at a time."""
 
     chunks: int  # of `ray_chunk` rays are marched together
-    window: int  # samples of a ray that are evaluated first; later windows are up to twice as long as the one before
+    window: int  # samples of a ray that are evaluated first; later windows grow, see `next_width`
+    few: int = 0  # samples that take no longer to evaluate than to launch: so few may be wasted
 
 
 ON_CPU = BatchSizes(chunks=1, window=8)
-ON_GPU = BatchSizes(chunks=40, window=12)  # few rays leave kernels idle; the host reads the size of each window
+ON_GPU = BatchSizes(chunks=40, window=12, few=2**18)  # few rays leave kernels idle; the host reads each window's size
+ON_GPU_SPARSE = replace(ON_GPU, chunks=160)  # a view of 800 x 800 at once
+SPARSE = 0.125  # share of occupied cells, below which four times as many rays keep no more samples than before
 
 
 def render_pixels(model: VolumeModel, rays_at: RaysAt, background: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
@@ -90,37 +93,41 @@ def render_rays(model: VolumeModel, rays: Rays, background: Tensor) -> dict[str,
     If memory runs out, this halves `ray_chunk` in the model's config and tries again."""
     # Large chunks are for the kernels only: plain PyTorch marches over all intervals of all rays at once.
     fast = rays.near.device.type != "cpu" and ops.uses_triton(model.config.backend, rays.near)
-    sizes = ON_GPU if fast else ON_CPU
+    sizes = sizes_on_gpu(model) if fast else ON_CPU
 
     def render(ray_chunk: int) -> dict[str, Tensor]:
         model.config = replace(model.config, ray_chunk=ray_chunk)  # for later views too, if memory ran out
         size = sizes.chunks * ray_chunk
         starts = range(0, max(len(rays), 1), size)  # no rays make one empty chunk
-        parts = [_render_chunk(model, rays[start : start + size], background, sizes.window) for start in starts]
+        parts = [_render_chunk(model, rays[start : start + size], background, sizes) for start in starts]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     with torch.no_grad():
         return HalvingChunks("model.ray_chunk", model.config.ray_chunk, MIN_CHUNK).run(render)
 
 
-def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, width: int) -> dict[str, Tensor]:
-    """What `render_rays` returns, for rays that are marched together; width: samples of a ray in the first window."""
-    packed, offset = model.march(rays, None), 0
+def sizes_on_gpu(model: VolumeModel) -> BatchSizes:
+    """Those that suit the share of occupied cells, which the host reads."""
+    return ON_GPU_SPARSE if float(model.occupancy.occupied.float().mean()) < SPARSE else ON_GPU
+
+
+def _render_chunk(model: VolumeModel, rays: Rays, background: Tensor, sizes: BatchSizes) -> dict[str, Tensor]:
+    """What `render_rays` returns, for rays that are marched together."""
+    packed, offset, width = model.march(rays, None), 0, sizes.window // 2
+    # Without this bound windows would grow in fog until one holds all rays in full length, but `ray_chunk` promises
+    # memory for one chunk of them only.
     budget = model.config.ray_chunk * model.config.num_samples_per_ray
     sums = rays.near.new_zeros(len(rays), 8 if model.is_sdf else 5)
     transmittance = torch.ones_like(rays.near)
     while True:
-        window = _window(packed, offset, width, transmittance > MIN_TRANSMITTANCE)
-        S = window.t_starts.shape[0]
+        left = torch.where(transmittance > MIN_TRANSMITTANCE, packed.ray_count - offset, 0)
+        width, S = next_width(left, max(width, 1), budget, sizes.few)
         if S == 0:
             break
-        out = model.shade(rays, window)
+        out = model.shade(rays, _window(packed, offset, left.clamp(0, width), S))
         sums += transmittance[:, None] * _sums(out)
         transmittance *= 1.0 - out.opacity
         offset += width
-        # Without this bound windows would grow in fog until one holds all rays in full length, but `ray_chunk` promises
-        # memory for one chunk of them only. The next window has at most as many samples, or twice as many if doubled.
-        width *= 2 if budget >= 2 * S else 1
     opacity, normal = sums[:, 3], sums[:, 5:]
     depth = sums[:, 4] / opacity.clamp(min=MIN_OPACITY)
     if model.background is None:
@@ -145,16 +152,38 @@ def _amid_background(
     return torch.cat([seen for seen, _ in parts]), torch.cat([front_transmittance for _, front_transmittance in parts])
 
 
-def _window(packed: RaySamples, offset: int, width: int, ray_mask: Tensor) -> RaySamples:
-    """Samples offset ... offset + width - 1 of the rays in ray_mask (R,) bool; the host reads their number."""
-    ray_count = torch.where(ray_mask, (packed.ray_count - offset).clamp(0, width), 0)
-    ray_start = ray_count.cumsum(0) - ray_count
-    count = ray_count.sum()
-    ray_indices = torch.repeat_interleave(ray_count, output_size=int(count))
-    index = torch.arange(ray_indices.shape[0], device=ray_indices.device)
+def next_width(left: Tensor, width: int, budget: int, few: int) -> tuple[int, int]:
+    """Samples of a ray in the next window, and how many it holds in all; the host reads that. It is twice as wide as
+    the one before, four times where that is no more than `few` samples, and narrower where the budget asks for it.
+
+    left: (R,) int64, samples that rays still have, 0 or less where nothing is to be seen of them; budget: samples."""
+    widths = (1, width, 2 * width, 4 * width)
+    rays, same, twice, fourfold = torch.stack([left.clamp(0, some).sum() for some in widths]).tolist()
+    if fourfold <= few:
+        return 4 * width, fourfold
+    if twice <= budget:
+        return 2 * width, twice
+    if same <= budget:
+        return width, same
+    width = max(1, budget // rays)
+    return width, int(left.clamp(0, width).sum())
+
+
+def _window(packed: RaySamples, offset: int, ray_count: Tensor, num: int) -> RaySamples:
+    """The next ray_count (R,) samples of each ray from sample `offset` on, `num` in all."""
+    end = ray_count.cumsum(0)
+    ray_start = end - ray_count
+    ray_indices = torch.repeat_interleave(ray_count, output_size=num)
+    index = torch.arange(num, device=ray_indices.device)
     source = index + (packed.ray_start + offset - ray_start)[ray_indices]
     return RaySamples(
-        ray_indices, packed.t_starts[source], packed.t_ends[source], ray_start, ray_count, packed.within_budget, count
+        ray_indices,
+        packed.t_starts[source],
+        packed.t_ends[source],
+        ray_start,
+        ray_count,
+        packed.within_budget,
+        ray_count.sum(),
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models import ops
 from models.encodings import HashGrid
 from models.network_configs import FullyFusedMLPConfig, VanillaMLPConfig
+from utils.rays import RaySamples
 
 
 class MLP(nn.Module):
@@ -50,32 +51,46 @@ class MLP(nn.Module):
 
         full_fp32: computes in 32 bits whatever the precision of the training, so that differences between outputs mean
         something. squash: passes the outputs through a logistic function, beside what the config says of them."""
-        own = self.config.output_activation.lower() == "sigmoid"
-        layers = replace(self._layers(x, full_fp32), squash=own or squash)
+        layers = self.layers_for(x, full_fp32, squash)
         with self._precision(x, full_fp32):
             out = ops.mlp(x, layers, count, backend=self.backend)
-            return torch.sigmoid(out) if own and squash else out
+            return torch.sigmoid(out) if self.is_squashed and squash else out
+
+    @property
+    def is_squashed(self) -> bool:
+        """Whether its outputs pass through a logistic function by its own config."""
+        return self.config.output_activation.lower() == "sigmoid"
 
     def sdf(self, points: Tensor, features: Tensor, jacobian: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Output 0 (S,), all outputs (S, dim_out) and the gradient (S, 3) of output 0 with respect to the points; see
         `ops.sdf_mlp_with_gradient`."""
-        layers = self._layers(features)
+        layers = self.layers_for(features)
         with self._precision(features):
             return ops.sdf_mlp_with_gradient(points, features, jacobian, layers, backend=self.backend)
 
     def sdf_over_grid(self, points: Tensor, grid: HashGrid, count: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """The same over the features of a hash grid; see `ops.encode_sdf`."""
-        layers, levels = self._layers(points), grid.active_levels
+        layers, levels = self.layers_for(points), grid.active_levels
         with self._precision(points):
             return ops.encode_sdf(points, grid.table, grid.spec, layers, levels, count, backend=self.backend)
+
+    def radiance_over_grid(
+        self, points: Tensor, grid: HashGrid, heads: ops.RadianceHeads, harmonics: Tensor, packed: RaySamples
+    ) -> tuple[Tensor, Tensor]:
+        """Opacity (S,) and colour (S, 3), the density being this network's; see `ops.encode_radiance`."""
+        spec, levels = grid.spec, grid.active_levels
+        with self._precision(points):
+            return ops.encode_radiance(points, grid.table, spec, heads, harmonics, packed, levels, backend=self.backend)
 
     def parameters_as_layers(self, allow_fp16: bool = False, full_fp32: bool = False) -> ops.Layers:
         """The parameters as `ops` takes them, those of weight norm multiplied out."""
         weights, biases = [layer.weight for layer in self.layers], [layer.bias for layer in self.layers]
         return ops.Layers(tuple(weights), tuple(biases), self.softplus, allow_fp16, full_fp32)
 
-    def _layers(self, x: Tensor, full_fp32: bool = False) -> ops.Layers:
-        return self.parameters_as_layers(torch.is_autocast_enabled(x.device.type) and not full_fp32, full_fp32)
+    def layers_for(self, x: Tensor, full_fp32: bool = False, squash: bool = False) -> ops.Layers:
+        """The same in the precision of the training, on the device of x; full_fp32 and squash as in `forward`."""
+        layers = self.parameters_as_layers(torch.is_autocast_enabled(x.device.type) and not full_fp32, full_fp32)
+        return replace(layers, squash=self.is_squashed or squash)
 
     @contextmanager
     def _precision(self, x: Tensor, full_fp32: bool = False) -> Iterator[None]:

@@ -6,8 +6,14 @@ from torch import Tensor
 from models import ops
 from models.base import RenderOutput, SampleValues, VolumeModel
 from models.configs import NeRFConfig
+from models.encodings import HashGrid
+from models.geometry import VolumeDensity
+from models.mlp import MLP
+from models.texture import VolumeRadiance
 from utils.rays import Rays, RaySamples
 from utils.registry import build
+
+FAINT = 1e-6  # samples that less light reaches get no gradient: a view shows nothing of them
 
 
 class NeRF(VolumeModel):
@@ -30,10 +36,8 @@ class NeRF(VolumeModel):
     ) -> RenderOutput:
         """See VolumeModel.shade."""
         points = ops.sample_points(rays, packed, backend=self.config.backend)
-        density, feature = self.geometry(points, packed.num_samples)
-        alpha = ops.density_alpha(density, packed, backend=self.config.backend)
-        colors = self.texture(rays.directions, packed, feature)
-        weights, opacity, distance, rgb = ops.composite(alpha, (colors,), packed, backend=self.config.backend)
+        alpha, colors = self._evaluate(rays, packed, points)
+        weights, opacity, distance, rgb = ops.composite(alpha, (colors,), packed, FAINT, backend=self.config.backend)
         return RenderOutput(
             rgb=rgb,
             opacity=opacity,
@@ -42,6 +46,26 @@ class NeRF(VolumeModel):
             within_budget=packed.within_budget,
             samples=SampleValues(packed, points, weights),
         )
+
+    def _evaluate(self, rays: Rays, packed: RaySamples, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Opacity (S,) and colour (S, 3) of samples at scene points (S, 3): at one go, unless these need a gradient."""
+        if self._is_plain and not points.requires_grad and not rays.directions.requires_grad:
+            return self.geometry.radiance(points, packed, self.texture.head, self.texture.encoding(rays.directions))
+        density, feature = self.geometry(points, packed.num_samples)
+        alpha = ops.density_alpha(density, packed, backend=self.config.backend)
+        return alpha, self.texture(rays.directions, packed, feature)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether a hash grid alone is encoded, and two networks of one precision make density and colour of it."""
+        geometry, texture = self.geometry, self.texture
+        if type(geometry) is not VolumeDensity or type(texture) is not VolumeRadiance:
+            return False
+        networks = geometry.network, texture.network
+        plain = isinstance(geometry.encoding, HashGrid) and all(isinstance(network, MLP) for network in networks)
+        if not plain or geometry.encoding.include_xyz or (texture.network.is_squashed and texture.squash):
+            return False
+        return networks[0].config.full_precision == networks[1].config.full_precision
 
     def field_value(self, points: Tensor) -> Tensor:
         """(N,) density."""

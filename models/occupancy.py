@@ -19,6 +19,7 @@ class OccupancyGrid(nn.Module):
         self.radius, self.resolution, self.threshold = radius, resolution, threshold
         self.register_buffer("value", torch.zeros(resolution**3))
         self.register_buffer("occupied", torch.ones(resolution, resolution, resolution, dtype=torch.bool))
+        self.register_buffer("_strides", torch.tensor([resolution**2, resolution, 1]), persistent=False)
         self._allowed: Tensor | None = None  # shaped like occupied; None: any cell may be occupied
 
     @property
@@ -28,7 +29,7 @@ class OccupancyGrid(nn.Module):
 
     @torch.no_grad()
     def update(self, evaluate: Callable[[Tensor], Tensor], generator: torch.Generator, every_cell: bool) -> None:
-        """Evaluates all cells, or an eighth of them drawn evenly and as many among the occupied ones.
+        """Evaluates all cells, or one of each eight in a row, and as many drawn evenly among the occupied ones.
 
         evaluate: scene points (N, 3) -> (N,) >= 0. A cell is occupied above min(threshold, mean of all cells)."""
         cells = torch.arange(self.value.shape[0], device=self.value.device) if every_cell else self._draw(generator)
@@ -48,12 +49,17 @@ class OccupancyGrid(nn.Module):
         self.occupied &= self._allowed
 
     def _draw(self, generator: torch.Generator) -> Tensor:
-        num = self.value.shape[0] // 8
-        uniform = torch.randint(self.value.shape[0], (num,), generator=generator, device=self.value.device)
+        """Cells, each half of them in order: neighbours in space are neighbours in memory, and are read together."""
+        total = self.value.shape[0]
+        uniform = (self._shares(total // 8, generator) * total).long().clamp(max=total - 1)
         rank = self.occupied.view(-1).cumsum(0)
-        drawn = torch.rand(num, generator=generator, device=self.value.device) * rank[-1]
-        among = torch.searchsorted(rank, drawn.long() + 1).clamp(max=self.value.shape[0] - 1)
-        return torch.cat([uniform, among])
+        drawn = (self._shares(total // 8, generator) * rank[-1]).long()
+        return torch.cat([uniform, torch.searchsorted(rank, drawn + 1).clamp(max=total - 1)])
+
+    def _shares(self, num: int, generator: torch.Generator) -> Tensor:
+        """(num,) float64 random numbers in [0, 1], in order: one in each of as many equal parts of that range."""
+        random = torch.rand(num, generator=generator, device=self.value.device)
+        return (torch.arange(num, device=random.device) + random.double()) / num
 
     def _points(self, cells: Tensor, generator: torch.Generator) -> Tensor:
         """A random scene point (N, 3) in each cell (N,)."""
@@ -61,6 +67,5 @@ class OccupancyGrid(nn.Module):
 
     def points_in_cells(self, cells: Tensor, share: Tensor | float) -> Tensor:
         """Scene points (N, 3) in cells (N,), a share (N, 3) in [0, 1] of the way through each along x, y and z."""
-        size = self.resolution
-        index = torch.stack([cells // (size * size), cells // size % size, cells % size], dim=-1)
-        return ((index + share) * (2.0 / size) - 1.0) * self.radius
+        index = cells[:, None].div(self._strides, rounding_mode="floor").remainder(self.resolution)
+        return (index + share) * (2.0 * self.radius / self.resolution) - self.radius

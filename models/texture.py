@@ -34,6 +34,10 @@ class VolumeRadiance(nn.Module):
         columns = self._network_inputs(directions, packed, inputs)
         return self.network(columns, None if packed is None else packed.num_samples, squash=self.squash).float()
 
+    def head(self, x: Tensor) -> ops.Layers:
+        """The network as `ops` takes it, in the precision of the training, on the device of x."""
+        return self.network.layers_for(x, squash=self.squash)
+
     def _network_inputs(self, directions: Tensor, packed: RaySamples | None, inputs: tuple[Tensor, ...]) -> Tensor:
         """(S, K) the inputs of the network."""
         return ops.concat_columns(inputs, self.encoding(directions), packed, backend=self.backend)

@@ -111,6 +111,7 @@ def test_the_page_of_kernels_names_every_operation() -> None:
         "Layers",
         "MirrorSpec",
         "PatchSpec",
+        "RadianceHeads",
         "RayTargets",
         "module",
         "uses_triton",

@@ -19,7 +19,7 @@ CELL_BYTES = 5  # of an occupancy grid: a value and a flag
 PARTIAL_SUMS = 16 * 10**6  # gradients of networks, by program
 RAY_BYTES = 130  # of a training step
 # of a sample: for itself, and for each feature of the grid
-ANALYTIC_HALF, ANALYTIC_FULL, DIFFERENCES, DENSITY = (440, 8.75), (476, 12.5), (1024, 43.75), (320, 4.0)
+ANALYTIC_HALF, ANALYTIC_FULL, DIFFERENCES, DENSITY = (440, 8.75), (476, 12.5), (1024, 43.75), (172, 4.0)
 BACKGROUND, BACKGROUND_SEEN_FROM = (40, 8.0), (120, 8.0)  # the same colour from all sides; a colour by direction
 MESH_MIB = {256: 794, 512: 1170, 1024: 3550, 2048: 3560}  # by lattice, as benchmarks/results/export.json measured it
 RUNTIME = 600 * 2**20  # of CUDA, its libraries and the kernels

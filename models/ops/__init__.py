@@ -9,7 +9,7 @@ from torch import Tensor
 from models.ops.backends import BACKENDS, module, uses_triton
 from models.ops.contraction import clip_rays_to_ball, contract, normalized_distances, uncontract
 from models.ops.grid import GridSpec
-from models.ops.layers import Layers
+from models.ops.layers import Layers, RadianceHeads
 from models.ops.losses import RayTargets, ray_losses, sample_losses
 from models.ops.mirrors import MirrorSpec
 from models.ops.optimiser import AdamStep, adam_where_touched
@@ -19,6 +19,8 @@ from models.ops.reference import rays as reference_rays
 from models.ops.shading import (
     alpha_from_density,
     density_alpha,
+    density_from_raw,
+    encode_radiance,
     neus_alpha,
     reflected_columns,
     sharpness,
@@ -33,6 +35,7 @@ __all__ = [
     "Layers",
     "MirrorSpec",
     "PatchSpec",
+    "RadianceHeads",
     "RayTargets",
     "adam_where_touched",
     "alpha_from_density",
@@ -43,7 +46,9 @@ __all__ = [
     "concat_columns",
     "contract",
     "density_alpha",
+    "density_from_raw",
     "distortion",
+    "encode_radiance",
     "encode_sdf",
     "follow_points",
     "hash_encode",
@@ -191,14 +196,15 @@ def concat_columns(
 
 
 def composite(
-    alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples, *, backend: str = "auto"
+    alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples, faint: float = 0.0, *, backend: str = "auto"
 ) -> tuple[Tensor, ...]:
     """Front-to-back blending along each ray.
 
     alpha: (S,) in [0, 1], both ends included; values: each (S, c) or (S,). Returns weights (S,) = transmittance *
     alpha, zero on padding; the weighted sums over each ray of 1, its opacity (R,), of the distances (R,) along it, in
-    scene units, and of each of the values, (R, c) or (R,). Differentiable, once, in alpha and values, through all."""
-    return module("rays", backend, alpha).composite(alpha, values, packed)
+    scene units, and of each of the values, (R, c) or (R,). Differentiable, once, in alpha and values, through all.
+    faint: samples that less transmittance than this reaches get no gradient, as if their alpha and values were data."""
+    return module("rays", backend, alpha).composite(alpha, values, packed, faint)
 
 
 def over_background(rgb: Tensor, opacity: Tensor, background: Tensor, *, backend: str = "auto") -> Tensor:

@@ -15,9 +15,11 @@ from torch import Tensor, float16, float32
 
 from models.ops.cards import STOOD_IN
 from models.ops.grid import GridSpec
-from models.ops.layers import Layers
+from models.ops.layers import Layers, RadianceHeads
+from models.ops.reference import shading as reference_shading
 from models.ops.refusals import COMPOSED, Guarded
 from utils.errors import ConfigError
+from utils.rays import RaySamples
 
 BACKENDS = ("auto", "reference", "numba", "triton", "tinycudann")
 FAMILIES = {
@@ -53,6 +55,31 @@ class Parts:
         features, jacobian = grid.hash_encode(points.detach(), table, spec, active_levels, count)
         network = module("mlp", self.backend, features)
         return network.sdf_mlp_with_gradient(points, features, jacobian, layers)
+
+    def encode_radiance(
+        self,
+        points: Tensor,
+        table: Tensor,
+        spec: GridSpec,
+        active_levels: int | None,
+        heads: RadianceHeads,
+        harmonics: Tensor,
+        packed: RaySamples,
+    ) -> tuple[Tensor, Tensor]:
+        """Opacity and colour as in `models.ops.encode_radiance`."""
+        count, shading = packed.num_samples, module("shading", self.backend, table)
+        features = module("hash", self.backend, table).hash_features(points, table, spec, active_levels, count)
+        network = module("mlp", self.backend, features)
+        out = network.mlp(features, heads.density, count)
+        raw = _in_32_bits(out[:, 0]) + heads.bias
+        alpha = shading.density_alpha(reference_shading.density_from_raw(raw, heads.activation), packed)
+        columns = module("samples", self.backend, out).concat_columns((out,), harmonics, packed)
+        return alpha, _in_32_bits(network.mlp(columns, heads.color, count))
+
+
+def _in_32_bits(x: Tensor) -> Tensor:
+    """Of fewer bits, as autocast leaves them, 32."""
+    return x.float() if x.dtype.itemsize < 4 else x
 
 
 def module(family: str, backend: str, tensor: Tensor) -> ModuleType | Guarded | Parts:

@@ -1,6 +1,7 @@
-"""What the network operations are told of a small fully connected network."""
+"""What the network operations are told of small fully connected networks."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -19,3 +20,13 @@ class Layers:
     # in the forward pass fused kernels multiply as exactly as float32 does: for differences between outputs
     full_fp32: bool = False
     squash: bool = False  # the outputs of `mlp` are passed through a logistic function
+
+
+@dataclass(frozen=True)
+class RadianceHeads:
+    """Two networks that make density and colour of encoded points."""
+
+    density: Layers  # reads features of points; its output 0 makes the density
+    color: Layers  # reads all outputs of the density's network, then harmonics of the direction
+    activation: Literal["trunc_exp", "softplus"]  # of output 0 plus the bias; see `ops.density_from_raw`
+    bias: float

@@ -3,6 +3,8 @@
 from torch import Tensor
 
 from models.ops.backends import module
+from models.ops.grid import GridSpec
+from models.ops.layers import RadianceHeads
 from models.ops.mirrors import MirrorSpec
 from models.ops.reference import shading as reference_shading
 from utils.rays import RaySamples
@@ -38,6 +40,28 @@ def density_alpha(density: Tensor, packed: RaySamples, *, backend: str = "auto")
     return module("shading", backend, density).density_alpha(density, packed)
 
 
+def encode_radiance(
+    points: Tensor,
+    table: Tensor,
+    spec: GridSpec,
+    heads: RadianceHeads,
+    harmonics: Tensor,
+    packed: RaySamples,
+    active_levels: int | None = None,
+    *,
+    backend: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Opacity (S,) in [0, 1] and colour (S, 3) of samples of a radiance field over a hash grid, at one go: what
+    `hash_features`, `mlp`, `density_from_raw`, `density_alpha`, `concat_columns` and `mlp` make of them.
+
+    points: (S, 3) in [0, 1]; table, spec and active_levels as in `hash_encode`; harmonics: (R, H) of the rays'
+    directions, which no gradient reaches. The opacity of padding is 0. With `allow_fp16` of both networks a backend may
+    keep features to 11 bits, as their products have them, and the gradients of features to 8.
+    Differentiable, once, in table and layers, through both outputs; not in the points."""
+    fields = module("fields", backend, table)
+    return fields.encode_radiance(points.detach(), table, spec, active_levels, heads, harmonics.detach(), packed)
+
+
 def spherical_harmonics(directions: Tensor, degree: int, *, backend: str = "auto") -> Tensor:
     """Real spherical harmonics of all orders below `degree`, orthonormal on the sphere.
 
@@ -63,6 +87,12 @@ def reflected_columns(
     directions: (R, 3), unit length, one for the samples of each ray; (S, 3) where packed is None. Returns
     (S, F + 4 + degree^2) float32, or one column less. Differentiable, once, in feature, normal and directions."""
     return module("reflection", backend, normal).reflected_columns(feature, normal, directions, packed, spec)
+
+
+def density_from_raw(raw: Tensor, activation: str) -> Tensor:
+    """Density (S,) >= 0 of what a network says of it (S,): by "trunc_exp", exp whose gradient is cut off at exp(15), or
+    "softplus". One implementation."""
+    return reference_shading.density_from_raw(raw, activation)
 
 
 def alpha_from_density(density: Tensor, dt: Tensor | float) -> Tensor:

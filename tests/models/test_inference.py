@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from models import inference
 from models.base import VolumeModel
-from models.inference import BatchSizes, edges_of, render_pixels, render_rays
+from models.inference import BatchSizes, edges_of, next_width, render_pixels, render_rays, sizes_on_gpu
 from utils.rays import Rays
 
 BACKGROUND = (0.2, 0.5, 0.9)
@@ -92,6 +92,34 @@ def test_a_gpu_marches_more_rays_at_once(monkeypatch, device, background) -> Non
     render_rays(model, rays, background)
     at_once = 3 * inference.ON_GPU.chunks  # 120
     assert sizes == ([3] * 83 + [1] if device.type == "cpu" else [at_once, at_once, 250 - 2 * at_once])
+
+
+def test_where_few_cells_are_occupied_a_gpu_marches_a_whole_view_at_once(device) -> None:
+    model = random_model("nerf", device)
+    model.occupancy.occupied.fill_(True)
+    dense = sizes_on_gpu(model)
+    model.occupancy.occupied[1:] = False
+    model.occupancy.occupied[:1, : model.occupancy.resolution // 2] = False
+    sparse = sizes_on_gpu(model)
+    assert sparse.chunks * 4096 >= 800 * 800
+    assert (dense, sparse) == (inference.ON_GPU, inference.ON_GPU_SPARSE)
+
+
+@pytest.mark.parametrize(
+    ("left", "budget", "few", "expected"),
+    [
+        ([100, 3, 0, -5], 1000, 0, (8, 11)),  # twice as wide
+        ([100, 3, 0, -5], 1000, 19, (16, 19)),  # four times, as few as they are
+        ([100, 100], 15, 0, (4, 8)),  # twice would be too many
+        ([100, 100], 7, 0, (3, 6)),  # as many are too many
+        ([100, 100], 1, 0, (1, 2)),  # no window holds less than a sample of each
+        ([0, -5], 1000, 0, (16, 0)),
+    ],
+)
+def test_windows_grow_within_the_budget(
+    left: list[int], budget: int, few: int, expected: tuple[int, int], device
+) -> None:
+    assert next_width(torch.tensor(left, device=device), 4, budget, few) == expected
 
 
 def test_rays_without_samples_show_the_background(name: str, device, background) -> None:

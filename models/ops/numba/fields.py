@@ -24,6 +24,7 @@ _E7, _E6, _E5, _E4, _E3, _E2 = (
 )
 _A3, _A5, _A7, _A9, _A11, _A13, _A15 = (np.float32(1.0 / n) for n in range(3, 16, 2))  # of artanh
 _BLOCK = 512  # samples of a parallel task; sums have one order, whatever the threads do
+encode_radiance = Parts("numba").encode_radiance  # no loop of its own
 
 
 def encode_sdf(

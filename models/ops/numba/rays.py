@@ -30,10 +30,10 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
     return packed
 
 
-def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples) -> tuple[Tensor, ...]:
+def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples, faint: float = 0.0) -> tuple[Tensor, ...]:
     """Weights, opacity, distance and sums as in `models.ops.composite`."""
     columns = [part[:, None] if part.ndim == 1 else part for part in (packed.t_mids, *values)]
-    weights, opacity, sums = _Composite.apply(alpha, torch.cat(columns, dim=1), packed)
+    weights, opacity, sums = _Composite.apply(alpha, torch.cat(columns, dim=1), packed, faint)
     distance, *parts = sums.split([column.shape[1] for column in columns], dim=1)
     parts = [part.view(-1, *value.shape[1:]) for part, value in zip(parts, values, strict=True)]
     return weights, opacity, distance[:, 0], *parts
@@ -41,13 +41,16 @@ def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples) -> 
 
 class _Composite(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, alpha: Tensor, values: Tensor, packed: RaySamples) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: FunctionCtx, alpha: Tensor, values: Tensor, packed: RaySamples, faint: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         R = packed.ray_start.shape[0]
         weights = torch.zeros_like(alpha, memory_format=torch.contiguous_format)
         opacity, accumulated = alpha.new_empty(R), values.new_zeros(R, values.shape[1])
         segments = _array(packed.ray_start), _array(packed.ray_count)
         _composite(_array(alpha), _array(values), *segments, *map(_array, (weights, opacity, accumulated)))
         ctx.save_for_backward(alpha, values, weights, packed.ray_start, packed.ray_count)
+        ctx.faint = faint
         return weights, opacity, accumulated
 
     @staticmethod
@@ -56,8 +59,8 @@ class _Composite(torch.autograd.Function):
         alpha, values = ctx.saved_tensors[:2]
         grad_alpha = torch.zeros_like(alpha, memory_format=torch.contiguous_format)
         grad_values = torch.zeros_like(values, memory_format=torch.contiguous_format)
-        _composite_backward(*map(_array, (*ctx.saved_tensors, *grad_outputs, grad_alpha, grad_values)))
-        return grad_alpha, grad_values, None
+        _composite_backward(*map(_array, (*ctx.saved_tensors, *grad_outputs, grad_alpha, grad_values)), ctx.faint)
+        return grad_alpha, grad_values, None, None
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -180,6 +183,7 @@ def _composite_backward(
     grad_accumulated,
     grad_alpha,
     grad_values,
+    faint,
 ):
     for ray in prange(ray_start.shape[0]):
         start, end = ray_start[ray], ray_start[ray] + ray_count[ray]
@@ -192,8 +196,9 @@ def _composite_backward(
         behind = 0.0
         for i in range(end - 1, start - 1, -1):
             gain = np.float64(grad_weights[i]) + grad_opacity[ray]
+            seen = 1.0 if grad_alpha[i] >= faint else 0.0
             for c in range(values.shape[1]):
                 gain += grad_accumulated[ray, c] * values[i, c]
-                grad_values[i, c] = weights[i] * grad_accumulated[ray, c]
-            grad_alpha[i] *= gain - behind
+                grad_values[i, c] = seen * weights[i] * grad_accumulated[ray, c]
+            grad_alpha[i] *= seen * (gain - behind)
             behind = alpha[i] * gain + (1.0 - alpha[i]) * behind

@@ -21,10 +21,14 @@ def march(rays: Rays, occupied: Tensor, radius: float, step: float, jitter: Tens
     return pack_kept(keep, starts, ends, capacity)
 
 
-def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples) -> tuple[Tensor, ...]:
+def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples, faint: float = 0.0) -> tuple[Tensor, ...]:
     """Weights, opacity, distance and sums as in `models.ops.composite`."""
     valid = packed.valid
     alpha = torch.where(valid, alpha, 0.0)
+    if faint > 0.0:
+        seen = _transmittance(alpha.detach(), packed) >= faint
+        alpha = torch.where(seen, alpha, alpha.detach())
+        values = tuple(torch.where(seen if v.ndim == 1 else seen[:, None], v, v.detach()) for v in values)
     weights = alpha * _transmittance(alpha, packed)
 
     def over_ray(part: Tensor) -> Tensor:

@@ -39,7 +39,8 @@ def sample_points(rays: Rays, packed: RaySamples) -> Tensor:
 
 def concat_columns(parts: tuple[Tensor, ...], per_ray: Tensor | None, packed: RaySamples | None) -> Tensor:
     """Columns as in `models.ops.concat_columns`."""
-    columns = [part.float() if part.ndim == 2 else part[:, None].float() for part in parts]
+    columns = [part if part.ndim == 2 else part[:, None] for part in parts]
     if per_ray is not None:
-        columns.append(per_ray.float() if packed is None else per_ray[packed.ray_indices].float())
+        columns.append(per_ray if packed is None else per_ray[packed.ray_indices])
+    columns = [column.to(torch.promote_types(column.dtype, torch.float32)) for column in columns]
     return torch.cat(columns, dim=-1)

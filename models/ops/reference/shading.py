@@ -43,6 +43,25 @@ def sharpness(raw: Tensor) -> Tensor:
     return torch.exp(raw * 10.0).clamp(*SHARPNESS)
 
 
+class _TruncatedExp(torch.autograd.Function):
+    """exp whose gradient is cut off at exp(15) (as in torch-ngp), so that one bad sample cannot blow up a step."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return torch.exp(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grad * torch.exp(x.clamp(max=15.0))
+
+
+def density_from_raw(raw: Tensor, activation: str) -> Tensor:
+    """Density as in `models.ops.density_from_raw`."""
+    return _TruncatedExp.apply(raw) if activation == "trunc_exp" else F.softplus(raw)
+
+
 def alpha_from_density(density: Tensor, dt: Tensor | float) -> Tensor:
     """Opacity as in `models.ops.alpha_from_density`."""
     return -torch.expm1(-density * dt)

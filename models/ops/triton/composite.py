@@ -13,14 +13,16 @@ from utils.rays import RaySamples
 COMPOSITE_BLOCK = 32  # samples of a ray at a time: most rays have no more
 
 
-def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples) -> tuple[Tensor, ...]:
+def composite(alpha: Tensor, values: tuple[Tensor, ...], packed: RaySamples, faint: float = 0.0) -> tuple[Tensor, ...]:
     """Weights, opacity, distance and sums as in `models.ops.composite`, all float32."""
-    return _Composite.apply(alpha.contiguous(), packed, *values)
+    return _Composite.apply(alpha.contiguous(), packed, faint, *values)
 
 
 class _Composite(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, alpha: Tensor, packed: RaySamples, *values: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: FunctionCtx, alpha: Tensor, packed: RaySamples, faint: float, *values: Tensor
+    ) -> tuple[Tensor, ...]:
         R, S = packed.ray_start.shape[0], alpha.shape[0]
         weights, transmittance = torch.empty(2, S, device=alpha.device)
         opacity, distance = weights.new_empty(2, R)
@@ -43,7 +45,7 @@ class _Composite(torch.autograd.Function):
             num_warps=1,
         )
         ctx.save_for_backward(alpha, transmittance, *values)
-        ctx.packed = packed
+        ctx.packed, ctx.faint = packed, faint
         ctx.set_materialize_grads(False)
         return weights, opacity, distance, *sums
 
@@ -57,7 +59,7 @@ class _Composite(torch.autograd.Function):
         )
         R, S = ctx.packed.ray_start.shape[0], alpha.shape[0]
         seen = [index for index, grad in enumerate(grad_sums) if grad is not None]
-        wanted = [index for index in seen if ctx.needs_input_grad[2 + index]]
+        wanted = [index for index in seen if ctx.needs_input_grad[3 + index]]
         grad_alpha = torch.empty_like(alpha)
         grad_values = {
             index: torch.empty_like(values[index], memory_format=torch.contiguous_format) for index in wanted
@@ -75,13 +77,14 @@ class _Composite(torch.autograd.Function):
             grad_sums=tuple(grad_sums[index] for index in seen),
             grad_alpha=grad_alpha,
             grad_values=tuple(grad_values.get(index) for index in seen),
+            faint=ctx.faint,
             widths=tuple(map(tl.constexpr, widths)),
             padded=tuple(tl.constexpr(triton.next_power_of_2(width)) for width in widths),
             BLOCK=COMPOSITE_BLOCK,
             CLEARED=CLEARED,
             num_warps=1,
         )
-        return grad_alpha, None, *(grad_values.get(index) for index in range(len(values)))
+        return grad_alpha, None, None, *(grad_values.get(index) for index in range(len(values)))
 
 
 def _of_samples(packed: RaySamples) -> dict[str, Tensor]:
@@ -169,11 +172,10 @@ def _after(scale_a, shift_a, front_scale_a, front_shift_a, scale_b, shift_b, fro
 
 
 @triton.jit
-def _through_values(
-    values, grad_sums, grad_values, widths: tl.constexpr, padded: tl.constexpr, ray, i, inside, weights
-):
-    """What samples of weights (BLOCK,) give by their values; the gradients of these are written, unless None."""
-    gain = tl.zeros_like(weights)
+def _through_values(values, grad_sums, grad_values, widths: tl.constexpr, padded: tl.constexpr, ray, i, inside, seen):
+    """What samples give by their values; the gradients of these are written, unless None. seen: (BLOCK,) the weights,
+    0 where samples get no gradient."""
+    gain = tl.zeros_like(seen)
     for index in tl.static_range(len(values)):
         pointer, row, column = values[index]
         channel = tl.arange(0, padded[index])
@@ -183,7 +185,7 @@ def _through_values(
         gain += tl.sum(value.to(tl.float32) * upstream[None, :], 1)
         if grad_values[index] is not None:
             entry = grad_values[index] + i[:, None] * widths[index] + channel[None, :]
-            tl.store(entry, weights[:, None] * upstream[None, :], mask=cell)
+            tl.store(entry, seen[:, None] * upstream[None, :], mask=cell)
     return gain
 
 
@@ -205,6 +207,7 @@ def _composite_backward(
     grad_sums,
     grad_alpha,
     grad_values,
+    faint,
     widths: tl.constexpr,
     padded: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -238,10 +241,12 @@ def _composite_backward(
             gain += tl.load(grad_opacity + ray)
         if grad_distance is not None:
             gain += tl.load(grad_distance + ray) * _middles(t_starts, t_ends, i, inside)
-        gain += _through_values(values, grad_sums, grad_values, widths, padded, ray, i, inside, reaching * own)
+        # what is cut off is cut off by multiplication: a NaN stays visible
+        seen = reaching * (reaching >= faint).to(tl.float32)
+        gain += _through_values(values, grad_sums, grad_values, widths, padded, ray, i, inside, seen * own)
         one, zero = tl.full((BLOCK,), 1.0, tl.float32), tl.zeros((BLOCK,), tl.float32)
         scale, shift, front_scale, front_shift = tl.associative_scan((1.0 - own, own * gain, one, zero), 0, _after)
         behind = front_scale * last_behind + front_shift
-        tl.store(grad_alpha + i, reaching * (gain - behind), mask=inside)
+        tl.store(grad_alpha + i, seen * (gain - behind), mask=inside)
         last_behind = tl.sum(tl.where(lane == BLOCK - 1, scale * last_behind + shift, 0.0), 0)
         first += BLOCK

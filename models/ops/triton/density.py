@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.ops.refusals import backward_of
+from models.ops.triton.networks.radiance_kernels import opacity
 from utils.rays import RaySamples
 
 BLOCK = 512  # samples of one program
-SERIES = tl.constexpr(0.1)  # below it 1 - exp(-x) is summed as a series, above it nothing is cancelled
 
 
 def density_alpha(density: Tensor, packed: RaySamples) -> Tensor:
@@ -69,9 +69,7 @@ def _samples(density, t_starts, t_ends, count, BLOCK: tl.constexpr):
 @triton.jit
 def _alpha(density, t_starts, t_ends, count, S, alpha, BLOCK: tl.constexpr):
     i, _, value, dt = _samples(density, t_starts, t_ends, count, BLOCK)
-    x = value * dt
-    series = x * (1.0 - x * (1.0 / 2 - x * (1.0 / 6 - x * (1.0 / 24 - x / 120))))
-    tl.store(alpha + i, tl.where(x < SERIES, series, 1.0 - tl.exp(-x)), mask=i < S)
+    tl.store(alpha + i, opacity(value * dt), mask=i < S)
 
 
 @triton.jit

@@ -1,4 +1,5 @@
-"""SDFs with their spatial gradient on a GPU: over encoded points, and together with the hash grid that encodes them."""
+"""SDFs with their spatial gradient on a GPU, over encoded points, and fields together with the hash grid that encodes
+these."""
 
 from typing import Any
 
@@ -9,12 +10,15 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from models.ops import fused
 from models.ops.backends import Parts
 from models.ops.grid import GridSpec
-from models.ops.layers import Layers
+from models.ops.layers import Layers, RadianceHeads
 from models.ops.reference import mlp as reference_mlp
 from models.ops.refusals import backward_of
 from models.ops.triton import hash as grids
+from models.ops.triton.networks import radiance
 from models.ops.triton.networks import sdf as networks
 from models.ops.triton.networks.tiles import OUTPUTS, is_supported, without_autocast
+from models.ops.triton.reached import reached
+from utils.rays import RaySamples
 
 
 def sdf_mlp_with_gradient(
@@ -119,3 +123,65 @@ class _EncodedSDF(torch.autograd.Function):
                 points, ctx.table_shape, ctx.spec, ctx.active, count, grad_features.t(), slope, direction
             )
         return grad_points, grad_table, None, None, None, None, *grad_layers
+
+
+def encode_radiance(
+    points: Tensor,
+    table: Tensor,
+    spec: GridSpec,
+    active_levels: int | None,
+    heads: RadianceHeads,
+    harmonics: Tensor,
+    packed: RaySamples,
+) -> tuple[Tensor, Tensor]:
+    """Opacity and colour as in `models.ops.encode_radiance`, float32."""
+    K, H = spec.output_dim, harmonics.shape[1]
+    far = max(K, OUTPUTS.value) * len(points) >= 2**31
+    if far or not len(points) or fused.grid_misfits(spec) or not radiance.fits(heads, K, H):
+        return Parts("triton").encode_radiance(points, table, spec, active_levels, heads, harmonics, packed)
+    settings, active = radiance.constants(heads, K, H), spec.clip_levels(active_levels)
+    weights = *heads.density.weights, *heads.color.weights
+    return _EncodedRadiance.apply(points, table, spec, active, settings, harmonics, packed, *weights)
+
+
+class _EncodedRadiance(torch.autograd.Function):
+    """First order in table and weights. Features and their gradients are kept as the network multiplies them.
+
+    The backward pass takes the samples that a gradient reaches, side by side: none reaches what compositing cuts off as
+    unseen, which is most of the samples behind a surface."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        points: Tensor,
+        table: Tensor,
+        spec: GridSpec,
+        active: int,
+        settings: dict[str, Any],
+        harmonics: Tensor,
+        packed: RaySamples,
+        *weights: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        kept = torch.float16 if settings["FORWARD"] == "fp16" else torch.float32
+        features, _ = grids.gather(points, table, spec, active, packed.num_samples, None, kept)
+        differentiated = any(ctx.needs_input_grad)
+        alpha, *found = radiance.evaluate(features.t(), harmonics, weights, packed, settings, differentiated)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(points, features, harmonics, *found, *weights)
+        ctx.spec, ctx.active, ctx.settings, ctx.packed, ctx.table_shape = spec, active, settings, packed, table.shape
+        return alpha, found[0]
+
+    @staticmethod
+    @once_differentiable
+    @backward_of("fields.encode_radiance")
+    def backward(ctx: FunctionCtx, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        points, features, harmonics, *found, w1, w2, v1, v2, v3 = ctx.saved_tensors
+        some, weights = reached(points, ctx.packed.num_samples, grads), (w1, w2, v1, v2, v3)
+        grad_features, grad_weights = radiance.differentiate(
+            features.t(), harmonics, weights, ctx.packed, ctx.settings, found, grads, (some.places, some.count)
+        )
+        grad_table = None
+        if ctx.needs_input_grad[1]:
+            shape = ctx.table_shape, ctx.spec, ctx.active
+            grad_table = grids.scatter(some.points, *shape, some.count, grad_features.t(), None)
+        return None, grad_table, None, None, None, None, None, *grad_weights

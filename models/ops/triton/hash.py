@@ -20,7 +20,9 @@ from models.ops.refusals import backward_of
 from models.ops.triton import hash_kernels as kernels
 
 FORWARD = {"BLOCK": 256, "num_warps": 4}
-BACKWARD = {"BLOCK": 64, "RUN": 8, "num_warps": 2}  # lanes, and points in a row that each of them takes
+# Pairs of lanes, and points in a row that each of them takes. Warps must not have more lanes: what a spare one repeats
+# would be added twice.
+BACKWARD = {"BLOCK": 64, "RUN": 8, "num_warps": 4}
 
 
 def hash_encode(
@@ -77,14 +79,21 @@ class _HashEncode(torch.autograd.Function):
 
 
 def gather(
-    points: Tensor, table: Tensor, spec: GridSpec, active: int, count: Tensor | None, slopes: torch.dtype | None
+    points: Tensor,
+    table: Tensor,
+    spec: GridSpec,
+    active: int,
+    count: Tensor | None,
+    slopes: torch.dtype | None,
+    kept: torch.dtype = torch.float32,
 ) -> tuple[Tensor, Tensor | None]:
-    """Features (L*F, S) and, in that type, Jacobian (3, L*F, S), or None; zero for points from `count` on."""
+    """Features (L*F, S), kept in that type, and, in that of slopes, Jacobian (3, L*F, S), or None; zero for points from
+    `count` on."""
     points = points.contiguous()
     words = table.detach().contiguous().view(torch.int64)
     S, LF = points.shape[0], spec.output_dim
     create = points.new_empty if active == spec.num_levels else points.new_zeros
-    features, jacobian = create(LF, S), None if slopes is None else create(3, LF, S, dtype=slopes)
+    features, jacobian = create(LF, S, dtype=kept), None if slopes is None else create(3, LF, S, dtype=slopes)
     if S and active:
         scales, layouts = _levels(spec, points.device)
         kernels.gather_kernel[(triton.cdiv(S, FORWARD["BLOCK"]), active)](

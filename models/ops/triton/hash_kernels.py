@@ -20,15 +20,6 @@ def _locate(x, scale):
 
 
 @triton.jit
-def _terms(x, y, z, resolution, dense):
-    """What the near and the far side of each axis add to an index, by sum or by exclusive or."""
-    y_stride = tl.where(dense, resolution, _PRIME_Y)
-    z_stride = tl.where(dense, resolution * resolution, _PRIME_Z)
-    y0, z0 = y * y_stride, z * z_stride
-    return x, x + 1, y0, y0 + y_stride, z0, z0 + z_stride
-
-
-@triton.jit
 def _row(x, y, z, offset, size, dense):
     """Row of the table for one corner; a dense level wraps at its end, as the reference does."""
     index = x + y + z
@@ -44,26 +35,33 @@ def _pair(words, index, mask):
 
 
 @triton.jit
-def _blend(a0, a1, a2, a3, a4, a5, a6, a7, fx, fy, fz):
-    """Trilinear value of 8 corners, x fastest, and its slopes per cell."""
-    d0, d1, d2, d3 = a1 - a0, a3 - a2, a5 - a4, a7 - a6
-    b0, b1, b2, b3 = a0 + fx * d0, a2 + fx * d1, a4 + fx * d2, a6 + fx * d3
-    e0, e1 = b1 - b0, b3 - b2
-    c0, c1 = b0 + fy * e0, b2 + fy * e1
-    h0, h1 = d0 + fy * (d1 - d0), d2 + fy * (d3 - d2)
-    return c0 + fz * (c1 - c0), h0 + fz * (h1 - h0), e0 + fz * (e1 - e0), c1 - c0
+def _blend(a0, a1, a2, a3, f, side):
+    """Trilinear value of 8 corners, of which a lane holds the 4 on its side along x, y fastest, and its slopes per
+    cell: all that both sides add to them."""
+    d0, d1 = a1 - a0, a3 - a2
+    b0, b1 = a0 + f[1] * d0, a2 + f[1] * d1
+    value, slope_y, slope_z = b0 + f[2] * (b1 - b0), d0 + f[2] * (d1 - d0), b1 - b0
+    weight = _weight(f[0], side)
+    return weight * value, tl.where(side == 0, -value, value), weight * slope_y, weight * slope_z
 
 
 @triton.jit
-def _spread(g, gx, gy, gz, fx, fy, fz):
-    """What 8 corners receive for gradients of the value and of its slopes: `_blend` read backwards."""
-    c1, e1, h1 = g * fz + gz, gy * fz, gx * fz
-    c0, e0, h0 = g - c1, gy - e1, gx - h1
-    b1, b3 = c0 * fy + e0, c1 * fy + e1
-    b0, b2 = c0 - b1, c1 - b3
-    d1, d3 = b1 * fx + h0 * fy, b3 * fx + h1 * fy
-    d0, d2 = b0 * fx + h0 - h0 * fy, b2 * fx + h1 - h1 * fy
-    return b0 - d0, d0, b1 - d1, d1, b2 - d2, d2, b3 - d3, d3
+def _weight(fx, side):
+    """That of a side along x."""
+    return tl.where(side == 0, 1.0 - fx, fx)
+
+
+@triton.jit
+def _spread(g, gx, gy, gz, f, side):
+    """What the 4 corners on a side along x receive for gradients of the value and of its slopes: `_blend` read
+    backwards."""
+    weight = _weight(f[0], side)
+    value, slope_y = g * weight + tl.where(side == 0, -gx, gx), gy * weight
+    b1 = value * f[2] + gz * weight
+    d1 = slope_y * f[2]
+    b0, d0 = value - b1, slope_y - d1
+    a1, a3 = b0 * f[1] + d0, b1 * f[1] + d1
+    return b0 - a1, a1, b1 - a3, a3
 
 
 @triton.jit
@@ -102,25 +100,31 @@ def _cell(points, s, valid, scale):
 
 
 @triton.jit
-def _rows(cell, layout):
-    """Rows of the table for the 8 corners of cells, x fastest."""
+def _rows(cell, layout, side):
+    """Rows of the table for the 4 corners of cells on a side along x, y fastest."""
     _, resolution, offset, size, dense = layout
-    x0, x1, y0, y1, z0, z1 = _terms(cell[0], cell[1], cell[2], resolution, dense)
+    y_stride = tl.where(dense, resolution, _PRIME_Y)
+    z_stride = tl.where(dense, resolution * resolution, _PRIME_Z)
+    x, y0, z0 = cell[0] + side.to(tl.uint32), cell[1] * y_stride, cell[2] * z_stride
     return (
-        _row(x0, y0, z0, offset, size, dense),
-        _row(x1, y0, z0, offset, size, dense),
-        _row(x0, y1, z0, offset, size, dense),
-        _row(x1, y1, z0, offset, size, dense),
-        _row(x0, y0, z1, offset, size, dense),
-        _row(x1, y0, z1, offset, size, dense),
-        _row(x0, y1, z1, offset, size, dense),
-        _row(x1, y1, z1, offset, size, dense),
+        _row(x, y0, z0, offset, size, dense),
+        _row(x, y0 + y_stride, z0, offset, size, dense),
+        _row(x, y0, z0 + z_stride, offset, size, dense),
+        _row(x, y0 + y_stride, z0 + z_stride, offset, size, dense),
     )
 
 
 @triton.jit
+def _of_both(value):
+    """The sums of what the two lanes of a point hold."""
+    return tl.sum(tl.reshape(value, (value.shape[0] // 2, 2)), 1)
+
+
+@triton.jit
 def _store_slope(target, value, mask):
-    """Writes a slope; where it is kept as float16, one that is larger than that holds is cut off. A NaN stays one."""
+    """Writes a slope, the sum of what both sides add to it; where it is kept as float16, one that is larger than that
+    holds is cut off. A NaN stays one."""
+    value = _of_both(value)
     if target.dtype.element_ty == tl.float16:
         value = tl.where(value > _MAX_FP16, _MAX_FP16, tl.where(value < -_MAX_FP16, -_MAX_FP16, value))
     tl.store(target, value, mask)
@@ -141,39 +145,37 @@ def gather_kernel(
     COUNTED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Two lanes for each point, one for either side of its cells along x: what they read of the table mostly lies side
+    by side, and so is read once."""
     level = tl.program_id(1)
     layout = _layout(scales, layouts, level)
-    s = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    first, lane = tl.program_id(0).to(tl.int64) * BLOCK, tl.arange(0, 2 * BLOCK)
+    both, side, s = first + lane // 2, lane % 2, first + tl.arange(0, BLOCK)
     inside = s < S
-    valid = inside
-    if COUNTED:
-        valid = inside & (s < tl.load(count))
-    cell, f, slope = _cell(points, s, valid, layout[0])
-    rows = _rows(cell, layout)
+    valid = both < (tl.minimum(S, tl.load(count)) if COUNTED else S)
+    cell, f, slope = _cell(points, both, valid, layout[0])
+    rows = _rows(cell, layout, side)
+    slope_x, slope_y, slope_z = slope
     for pair in tl.static_range(PAIRS):
         # Beyond `count` the words read as 0, and so do the features: padding holds no garbage.
         a0, b0 = _pair(words, rows[0] * PAIRS + pair, valid)
         a1, b1 = _pair(words, rows[1] * PAIRS + pair, valid)
         a2, b2 = _pair(words, rows[2] * PAIRS + pair, valid)
         a3, b3 = _pair(words, rows[3] * PAIRS + pair, valid)
-        a4, b4 = _pair(words, rows[4] * PAIRS + pair, valid)
-        a5, b5 = _pair(words, rows[5] * PAIRS + pair, valid)
-        a6, b6 = _pair(words, rows[6] * PAIRS + pair, valid)
-        a7, b7 = _pair(words, rows[7] * PAIRS + pair, valid)
-        low, low_x, low_y, low_z = _blend(a0, a1, a2, a3, a4, a5, a6, a7, f[0], f[1], f[2])
-        high, high_x, high_y, high_z = _blend(b0, b1, b2, b3, b4, b5, b6, b7, f[0], f[1], f[2])
+        low, low_x, low_y, low_z = _blend(a0, a1, a2, a3, f, side)
+        high, high_x, high_y, high_z = _blend(b0, b1, b2, b3, f, side)
         k = ((level * PAIRS + pair) * 2).to(tl.int64)
-        tl.store(features + k * S + s, low, inside)
-        tl.store(features + (k + 1) * S + s, high, inside)
+        tl.store(features + k * S + s, _of_both(low), inside)
+        tl.store(features + (k + 1) * S + s, _of_both(high), inside)
         if jacobian is not None:
             plane = LF.to(tl.int64) * S
             near = jacobian + k * S + s
-            _store_slope(near, low_x * slope[0], inside)
-            _store_slope(near + S, high_x * slope[0], inside)
-            _store_slope(near + plane, low_y * slope[1], inside)
-            _store_slope(near + plane + S, high_y * slope[1], inside)
-            _store_slope(near + 2 * plane, low_z * slope[2], inside)
-            _store_slope(near + 2 * plane + S, high_z * slope[2], inside)
+            _store_slope(near, low_x * slope_x, inside)
+            _store_slope(near + S, high_x * slope_x, inside)
+            _store_slope(near + plane, low_y * slope_y, inside)
+            _store_slope(near + plane + S, high_y * slope_y, inside)
+            _store_slope(near + 2 * plane, low_z * slope_z, inside)
+            _store_slope(near + 2 * plane + S, high_z * slope_z, inside)
 
 
 @triton.jit
@@ -195,8 +197,8 @@ def _upstream(value, slope, direction, k, s, factors, valid):
 
 
 @triton.jit
-def _received(points, value, slope, direction, k, s, end, scale):
-    """Cells of points, whether they count, and what the cells' 8 corners receive for two features."""
+def _received(points, value, slope, direction, k, s, side, end, scale):
+    """Cells of points, whether they count, and what the 4 corners on a side of them receive for two features."""
     valid = s < end
     cell, f, factors = _cell(points, s, valid, scale)
     if direction is not None:
@@ -207,31 +209,27 @@ def _received(points, value, slope, direction, k, s, end, scale):
             factors[2] * tl.load(toward + 2 * direction[1], valid, other=0.0),
         )
     g, gx, gy, gz = _upstream(value, slope, direction, k, s, factors, valid)
-    low = _spread(g, gx, gy, gz, f[0], f[1], f[2])
+    low = _spread(g, gx, gy, gz, f, side)
     g, gx, gy, gz = _upstream(value, slope, direction, k + 1, s, factors, valid)
-    return cell, valid, low, _spread(g, gx, gy, gz, f[0], f[1], f[2])
+    return cell, valid, low, _spread(g, gx, gy, gz, f, side)
 
 
 @triton.jit
-def _flush(grad_table, cell, layout, low, high, mask, pair, PAIRS: tl.constexpr, PACKED: tl.constexpr):
-    """Adds what was gathered for the 8 corners of cells."""
-    rows = _rows(cell, layout)
-    for corner in tl.static_range(8):
+def _flush(grad_table, cell, side, layout, low, high, mask, pair, PAIRS: tl.constexpr, PACKED: tl.constexpr):
+    """Adds what was gathered for the 4 corners on a side of cells."""
+    rows = _rows(cell, layout, side)
+    for corner in tl.static_range(4):
         _add_pair(grad_table, rows[corner] * PAIRS + pair, low[corner], high[corner], mask, PACKED)
 
 
 @triton.jit
 def _gathered(own, more, fresh):
-    """The sums of 8 corners: begun anew where `fresh`, otherwise continued."""
+    """The sums of 4 corners: begun anew where `fresh`, otherwise continued."""
     return (
         tl.where(fresh, 0.0, own[0]) + more[0],
         tl.where(fresh, 0.0, own[1]) + more[1],
         tl.where(fresh, 0.0, own[2]) + more[2],
         tl.where(fresh, 0.0, own[3]) + more[3],
-        tl.where(fresh, 0.0, own[4]) + more[4],
-        tl.where(fresh, 0.0, own[5]) + more[5],
-        tl.where(fresh, 0.0, own[6]) + more[6],
-        tl.where(fresh, 0.0, own[7]) + more[7],
     )
 
 
@@ -252,22 +250,24 @@ def scatter_kernel(
     RUN: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Each lane takes RUN points in a row. Neighbours along a ray mostly share a coarse cell: what they add to it is
-    summed in registers and leaves for memory when the cell changes.
+    """Two lanes take RUN points in a row, one lane the corners on either side of their cells along x: what the two add
+    to the table mostly lies side by side, and travels as one. Neighbours along a ray mostly share a coarse cell: what
+    they add to it is summed in registers and leaves for memory when the cell changes.
 
     value: (pointer, strides of features and points); slope: the same and the stride of axes; with a direction
     (pointer, strides of axes and points) the same without, and the slope along an axis is its product with that."""
     pair = tl.program_id(1) % PAIRS
     layout = _layout(scales, layouts, tl.program_id(1) // PAIRS)
-    first = tl.program_id(0).to(tl.int64) * BLOCK * RUN + tl.arange(0, BLOCK) * RUN
+    lane = tl.arange(0, 2 * BLOCK)
+    first, side = tl.program_id(0).to(tl.int64) * BLOCK * RUN + lane // 2 * RUN, lane % 2
     end = tl.minimum(S, tl.load(count)) if COUNTED else S
     k = (tl.program_id(1) * 2).to(tl.int64)
-    cell, pending, low, high = _received(points, value, slope, direction, k, first, end, layout[0])
+    cell, pending, low, high = _received(points, value, slope, direction, k, first, side, end, layout[0])
     for step in tl.static_range(1, RUN):
-        upstream = _received(points, value, slope, direction, k, first + step, end, layout[0])
+        upstream = _received(points, value, slope, direction, k, first + step, side, end, layout[0])
         own = upstream[0]
         moved = (own[0] != cell[0]) | (own[1] != cell[1]) | (own[2] != cell[2]) | ~upstream[1]
-        _flush(grad_table, cell, layout, low, high, moved & pending, pair, PAIRS, PACKED)
+        _flush(grad_table, cell, side, layout, low, high, moved & pending, pair, PAIRS, PACKED)
         cell, pending = own, upstream[1]
         low, high = _gathered(low, upstream[2], moved), _gathered(high, upstream[3], moved)
-    _flush(grad_table, cell, layout, low, high, pending, pair, PAIRS, PACKED)
+    _flush(grad_table, cell, side, layout, low, high, pending, pair, PAIRS, PACKED)

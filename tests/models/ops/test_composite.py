@@ -80,6 +80,30 @@ def test_each_output_alone_gives_its_gradients(backend, device, packed_from, use
         assert_close(a.double(), b, atol=3e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_faint_samples_get_no_gradient_and_change_no_other(backend, device, packed_from, dtype):
+    if dtype == torch.float64 and backend != "reference":
+        pytest.skip("the others compute in 32 bits")
+    packed, faint = packed_from(COUNTS, CAPACITY), 1e-3
+    inputs, upstream = random_inputs(device, dtype, False)
+
+    def cut(alpha, values, packed):
+        parts = values[:, :2], values[:, 2], values[:, 3:]
+        weights, opacity, _, first, second, third = composite(alpha, parts, packed, faint, backend=backend)
+        return weights, opacity, torch.cat([first, second[:, None], third], dim=1)
+
+    whole = gradients(lambda *args: blend(*args, backend=backend), inputs, packed, upstream)
+    result = gradients(cut, inputs, packed, upstream)
+    for a, b in zip(result[0], whole[0], strict=True):
+        assert torch.equal(a, b)
+    weights, alpha = naive_composite(*(x.detach() for x in inputs), packed)[0], inputs[0].detach()
+    seen = packed.valid & (weights / alpha >= faint)  # by more than rounding, in the samples that were drawn
+    assert 0.3 < seen[packed.valid].float().mean() < 0.8
+    for a, b in zip(result[1], whole[1], strict=True):
+        assert torch.equal(a[seen], b[seen])
+        assert not a[~seen].any()
+
+
 def test_the_distance_is_that_of_the_middles(backend, device, packed_from):
     packed = packed_from(COUNTS, CAPACITY)
     alpha = torch.where(packed.valid, 0.6 * torch.rand(CAPACITY, device=device), 0.0).requires_grad_()

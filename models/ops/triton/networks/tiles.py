@@ -76,11 +76,11 @@ def most_programs(card: Card) -> int:
     return PROGRAMS * card.multiprocessors
 
 
-def partial_gradients(num_samples: int, layers: Sequence[Tensor | None]) -> Tensor:
+def partial_gradients(num_samples: int, layers: Sequence[Tensor | None], fewer: int = 1) -> Tensor:
     """Uninitialised (P, total): each of P programs of a backward pass writes its sums there, the gradients of `layers`
-    one after the other."""
+    one after the other. fewer: so many times fewer programs than the card takes, at most."""
     card = card_of(layers[0].device)
-    num_programs = max(1, min(triton.cdiv(num_samples, card.tiles.backward[0]), most_programs(card)))
+    num_programs = max(1, min(triton.cdiv(num_samples, card.tiles.backward[0]), most_programs(card) // fewer))
     return layers[0].new_empty(num_programs, sum(tensor.numel() for tensor in layers if tensor is not None))
 
 

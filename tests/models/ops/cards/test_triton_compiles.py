@@ -26,6 +26,17 @@ SPILLS: dict[str, dict[str, int]] = {
         "gfx1100": 2160,
     },
     "mlp._forward": {"sm_75": 160, "gfx1030": 780, "gfx1100": 780},
+    "radiance_kernels.backward_color_kernel": {
+        "sm_75": 20,
+        "sm_80": 160,
+        "sm_86": 80,
+        "sm_89": 100,
+        "sm_120": 180,
+        "gfx1030": 860,
+        "gfx1100": 960,
+    },
+    "radiance_kernels.backward_density_kernel": {"gfx1030": 410, "gfx1100": 450},
+    "radiance_kernels.forward_kernel": {"sm_75": 160, "gfx1030": 230, "gfx1100": 210},
     "rays._fit": {"sm_90": 20},
     "sdf._backward": {
         "sm_75": 1620,

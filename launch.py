@@ -26,6 +26,7 @@ from utils.config import schema
 from utils.config.sources import Source
 from utils.config.text import as_yaml
 from utils.errors import ConfigError, InputError
+from utils.imports import import_lightning, libraries_ahead
 from utils.interrupts import Interrupts, Stopped
 from utils.packages import require
 from utils.platforms import print_utf8
@@ -81,8 +82,6 @@ def _check_region(scene: Scene, experiment: Experiment) -> None:
 
 def import_quietly(verbose: bool) -> None:
     """Imports Lightning, and torch with it; without `verbose` only errors of theirs are logged from then on."""
-    from utils.imports import import_lightning
-
     import_lightning()
     if not verbose:
         for name in ("pytorch_lightning", "lightning_fabric"):
@@ -256,7 +255,8 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         started, stages = time.perf_counter(), Stages()
         stages.end("config")
-        with warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:
+        loaded = libraries_ahead(args.gpu)
+        with loaded, warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:
             loader.refuse_early(_PATIENCE)
             log.info("%s: PyTorch is imported, which takes some seconds", experiment.name)
             report = execute(args, sources, experiment, warned, interrupts, loader, stages)

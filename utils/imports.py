@@ -1,15 +1,20 @@
-"""Imports Lightning without what it would bring along and we do not use."""
+"""Imports Lightning without what it would bring along and we do not use, and has libraries loaded before."""
 
+import ctypes
 import gc
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightning_utilities.core import imports
+if TYPE_CHECKING:
+    from lightning_utilities.core.imports import RequirementCache
 
 # torchmetrics, which Lightning imports, imports these where they are installed, for metrics of text, audio and images
 # that nothing here asks for: ten seconds on a machine that has them all. Lightning itself would have a progress bar of
@@ -21,6 +26,48 @@ _UNUSED |= {"torchvision", "transformers"}
 _COMPILER = "torch._dynamo"
 
 
+@contextmanager
+def libraries_ahead(gpu: str) -> Iterator[None]:
+    """Loads the libraries of torch, and makes the context of a GPU, in threads; the block has Python meanwhile.
+
+    Half of the import of torch is the loader of the system at work, which its import has Python wait for. Whatever
+    goes wrong here goes wrong again, and is told, where libraries or GPU are used. gpu: as in --gpu; one of several
+    processes makes no context, since its GPU is chosen later. On Linux alone; the end of the block waits for them."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see `import_lightning`
+    name = "0" if gpu == "auto" else gpu
+    works = [Thread(target=_load_torch, name="libraries")]
+    if name.isdecimal() and not {"LOCAL_RANK", "SLURM_LOCALID"} & os.environ.keys():
+        works.append(Thread(target=_make_context, args=(int(name),), name="context"))
+    works = works if sys.platform == "linux" and "torch" not in sys.modules else []
+    for work in works:
+        work.start()
+    try:
+        yield
+    finally:
+        for work in works:
+            work.join()  # a process that ended while libraries are loaded would crash
+
+
+def _load_torch() -> None:
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return
+    loader = ctypes.CDLL(None).dlopen  # called so, it does not hold the lock of the interpreter, as ctypes.CDLL does
+    loader.restype = ctypes.c_void_p
+    for name, mode in (("libtorch_global_deps.so", os.RTLD_GLOBAL), ("libtorch.so", os.RTLD_LOCAL)):  # torch's order
+        if not loader(os.fsencode(Path(found.origin).parent / "lib" / name), ctypes.c_int(os.RTLD_NOW | mode)):
+            return
+
+
+def _make_context(index: int) -> None:
+    """That of a GPU which the driver shares among all that a process does there."""
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    with suppress(OSError, AttributeError):  # no driver of NVIDIA's
+        driver = ctypes.CDLL("libcuda.so.1")
+        if driver.cuInit(0) == 0 and driver.cuDeviceGet(ctypes.byref(device), index) == 0:
+            driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
+
+
 def import_lightning() -> None:
     """Imports pytorch_lightning; torchmetrics takes the packages of `_UNUSED` for not installed while it does.
 
@@ -30,9 +77,11 @@ def import_lightning() -> None:
     Threads of OpenMP sleep while they have nothing to do, unless OMP_WAIT_POLICY says otherwise: torch and Numba have
     a pool each, and one that waited busily would take the cores from the other, and from whatever else runs."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch and Numba are imported
+    from lightning_utilities.core import imports  # most of a tenth of a second, in which libraries can be loaded
+
     check, is_installed = imports.RequirementCache.__bool__, imports.package_available
 
-    def is_wanted(cache: imports.RequirementCache) -> bool:
+    def is_wanted(cache: "RequirementCache") -> bool:
         name = (cache.requirement or cache.module).split(">")[0].split("[")[0]
         return name not in _UNUSED and check(cache)
 

@@ -12,7 +12,6 @@ from models.configs import VolumeModelConfig
 from models.network_configs import HashGridConfig
 from models.ops.grid import GridSpec
 from systems.configs import Experiment
-from systems.steps.graphs import MAX_GRAPHS
 
 PARAMETER_BYTES = 16  # value, gradient and two moments
 CELL_BYTES = 5  # of an occupancy grid: a value and a flag
@@ -37,8 +36,8 @@ class MemoryNeed:
 
     @property
     def training(self) -> int:
-        """With the recorded steps, each of which keeps its memory, and one that ran before it was recorded."""
-        return self.photographs + self.weights + (MAX_GRAPHS + 1) * self.step
+        """With the recorded steps, which share their memory, and one that ran before it was recorded."""
+        return self.photographs + self.weights + 2 * self.step
 
     @property
     def whole(self) -> int:

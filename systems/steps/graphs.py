@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import torch
 
 T = TypeVar("T")
-MAX_GRAPHS = 4  # each holds the memory of a step; levels that open one by one would otherwise add one graph each
+MAX_GRAPHS = 4  # levels that open one by one would otherwise add one graph each
 
 
 def is_capturable(device: torch.device, precision_plugin: Any) -> bool:
@@ -20,13 +20,15 @@ class StepGraphs:
     """Runs functions of the device alone: eagerly at first, from then on as a CUDA graph per key.
 
     A function must launch the same work for the same key: fixed shapes, no host reads, random numbers from `generator`
-    only. What it returns lies in the memory of its graph and is overwritten by the next replay. A replay draws what
-    an eager run with the same seed draws. On a CPU every run is eager."""
+    only. What it returns lies in memory that all graphs share, so that they hold no more than the largest of them, and
+    is overwritten by the next replay of any. A replay draws what an eager run with the same seed draws. On a CPU every
+    run is eager."""
 
     def __init__(self, generator: torch.Generator, eager_runs: int = 2) -> None:
         self.generator, self.eager_runs = generator, eager_runs
         self._runs: dict[Hashable, int] = {}
         self._graphs: dict[Hashable, tuple[torch.cuda.CUDAGraph, object]] = {}
+        self._pool = torch.cuda.graph_pool_handle() if generator.device.type == "cuda" else None
 
     def run(self, key: Hashable, function: Callable[[], T]) -> T:
         """The function's result; which function a key stands for must not change."""
@@ -50,5 +52,5 @@ class StepGraphs:
         graph.register_generator_state(self.generator)
         # A cast that autocast keeps for later would lie in the graph's memory.
         cast = torch.autocast("cuda", enabled=torch.is_autocast_enabled("cuda"), cache_enabled=False)
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"), cast:
+        with torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"), cast:
             return graph, function()

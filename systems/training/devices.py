@@ -1,6 +1,7 @@
 """Picks the devices of a training: one, or one for each of several processes, on one machine or several."""
 
 import contextlib
+import importlib
 import logging
 import os
 import threading
@@ -9,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from models.ops.backends import FAMILIES
 from systems.runs.command_line import check_gpu
 from systems.training.missing_gpu import look, reason
 from utils.errors import ConfigError
@@ -69,7 +71,7 @@ def pick_device(gpu: str) -> torch.device:
 
 
 def wake(device: torch.device) -> None:
-    """Has a GPU make its context, a third of a second, in a thread, while photographs are waited for."""
+    """Has a GPU make its context and load what a first step uses, in a thread, while photographs are waited for."""
     if device.type == "cuda":
         threading.Thread(target=_touch, args=(device,), name="wake", daemon=True).start()
 
@@ -77,6 +79,53 @@ def wake(device: torch.device) -> None:
 def _touch(device: torch.device) -> None:
     with contextlib.suppress(RuntimeError):  # whoever uses the device next meets the same error
         torch.zeros(1, device=device)
+        waking = threading.Thread(target=_wake_triton, name="wake", daemon=True)
+        waking.start()
+        use_once(device)
+        waking.join()
+
+
+def _wake_triton() -> None:
+    """Triton finds kernels that are compiled by a hash of all of itself, most of a second's work, which it remembers;
+    it hashes without the lock of the interpreter. Then its driver, and our kernels as far as Python knows them."""
+    for place in ("triton.runtime.cache", "triton.compiler.compiler"):  # by version
+        with contextlib.suppress(ImportError):
+            getattr(importlib.import_module(place), "triton_key", lambda: None)()
+    with contextlib.suppress(ImportError, AttributeError, RuntimeError):  # whoever launches one meets the same error
+        importlib.import_module("triton.runtime.driver").driver.default.get_current_target()
+        for family in FAMILIES["triton"]:
+            importlib.import_module(f"models.ops.triton.{family}")
+
+
+def use_once(device: torch.device) -> None:
+    """One of each operation of torch that a step, a view or a mesh uses, on few numbers: a GPU loads the kernels of
+    each when it is first used, some tens of milliseconds for some. The global random numbers stay as they are."""
+    generator = torch.Generator(device).manual_seed(0)
+    points = torch.rand(64, 3, generator=generator, device=device)
+    weight = torch.nn.Parameter(points.clone())
+    scale = torch.nn.Parameter(points[:, :1].clone())
+    index = torch.randint(64, (32,), generator=generator, device=device)
+    cells = torch.stack([index // 16, index // 4 % 4, index % 4], dim=-1)
+    values, near = points[:, 0].contiguous(), points[:, 1] < 0.5
+    # the occupancy grid
+    places = torch.cat([index, torch.searchsorted(near.cumsum(0), index + 1).clamp(max=63)])
+    visited = torch.zeros_like(near).index_fill_(0, places, True)
+    decayed = torch.where(visited, values * 0.95, values).scatter_reduce(0, places, values[places], "amax")
+    (decayed > decayed.mean().clamp(max=0.5)).logical_and(near).float().mean()
+    ((cells + points[:32]) * 2.0 - 1.0).abs().norm(dim=-1)
+    # rays and samples
+    counts = torch.where(near, index.repeat(2), 0).clamp(0, 8)
+    torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    near.nonzero()
+    # gradients and the optimiser
+    out = torch.sigmoid(points.half().float() @ torch._weight_norm(weight, scale, 0).T).exp()
+    loss = torch.stack([out.square().mean(), out.sum()]).mul(0.5).sum()
+    moved, gradients = [weight.detach(), scale.detach()], torch.autograd.grad(loss, (weight, scale))
+    moments, rate = [[torch.zeros_like(value) for value in moved] for _ in range(2)], torch.tensor(0.01, device=device)
+    steps = [torch.zeros((), device=device) for _ in moved]
+    torch._foreach_add_(steps, 1)
+    settings = {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "eps": 1e-8, "amsgrad": False, "maximize": False}
+    torch._fused_adamw_(moved, list(gradients), *moments, [], steps, lr=rate, **settings)
 
 
 def _no_gpu(gpu: str, why: str) -> ConfigError:

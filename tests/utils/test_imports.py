@@ -76,3 +76,20 @@ def test_photographs_are_opened_and_judged_without_torch() -> None:
     code = "import sys, launch, datasets.blender, datasets.mask_agreement; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
+
+
+def test_libraries_are_loaded_before_torch_is_imported() -> None:
+    """In a thread, which leaves nothing of torch in Python."""
+    code = """
+import sys
+from pathlib import Path
+from utils.imports import libraries_ahead
+with libraries_ahead("cpu"):
+    pass
+loaded = not Path("/proc/self/maps").exists() or "libtorch_cpu" in Path("/proc/self/maps").read_text()
+print(loaded, "torch" in sys.modules)
+import torch
+print(float(torch.ones(3).sum()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False", "3.0"]

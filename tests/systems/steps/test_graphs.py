@@ -64,3 +64,20 @@ def test_what_is_forgotten_is_recorded_again():
         graphs.clear()
         assert not graphs._graphs
     assert (len(calls), value.item()) == (2, 2.0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="records on a GPU only")
+def test_graphs_share_the_memory_of_what_they_make_on_the_way():
+    device, size = torch.device("cuda"), 2**26
+    graphs, total = StepGraphs(torch.Generator(device), eager_runs=0), torch.zeros((), device=device)
+
+    def add(key: int) -> torch.Tensor:
+        return total.add_(torch.full((size // 4,), float(key), device=device).mul(2.0).mean())
+
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved(device)
+    for key in (0, 1, 2, 3, 1, 3, 2, 0):
+        graphs.run(key, lambda key=key: add(key))
+    assert total.item() == 24.0
+    assert torch.cuda.memory_reserved(device) - before < 4 * size

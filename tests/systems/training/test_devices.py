@@ -1,11 +1,13 @@
 """What --gpu names, and which of them is this process's own."""
 
+import importlib
 import threading
 
 import pytest
 import torch
 
-from systems.training.devices import Devices, pick_devices, wake
+from systems.training import devices
+from systems.training.devices import Devices, pick_devices, use_once, wake
 from utils.errors import ConfigError
 
 
@@ -41,6 +43,21 @@ def test_a_gpu_is_woken_in_a_thread_which_keeps_its_troubles_to_itself(monkeypat
     for thread in [thread for thread in threading.enumerate() if thread.name == "wake"]:
         thread.join(5.0)
     assert asked == [(torch.device("cuda"), False)]
+
+
+def test_what_wakes_a_gpu_runs_and_draws_no_global_random_numbers(device: torch.device) -> None:
+    before = torch.get_rng_state()
+    use_once(device)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_triton_hashes_itself_before_it_is_asked_for_a_kernel(monkeypatch) -> None:
+    pytest.importorskip("triton")
+    places = [importlib.import_module(name) for name in ("triton.runtime.cache", "triton.compiler.compiler")]
+    place, hashed = next(place for place in places if hasattr(place, "triton_key")), []
+    monkeypatch.setattr(place, "triton_key", lambda: hashed.append(1))
+    devices._wake_triton()
+    assert hashed
 
 
 @pytest.mark.parametrize("place", [0, 1])

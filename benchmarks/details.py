@@ -40,6 +40,17 @@ def folded_sets(result: Json) -> Iterator[str]:
     yield table(["set", "photographs", "made", "folded, doubted", "true, doubted", "true, warned"], rows)
 
 
+def relit(result: Json) -> Iterator[str]:
+    sizes = result["sizes"]
+    yield (
+        f"Surfaces whose material was found from {sizes['photographs']} photographs of {sizes['pixels']}² pixels under "
+        "one light, shown under another one: dB within the object, beside the photographs as a texture."
+    )
+    names = ("relit_psnr", "unrelit_psnr", "gain", "roughness", "seconds")
+    rows = [[scene, *(number(found[name]) for name in names)] for scene, found in result["scenes"].items()]
+    yield table(["scene", "relit", "photographs", "gain", "roughness found", "s"], rows)
+
+
 def mine(result: Json) -> Iterator[str]:
     card, parts = result["card"], {name: result.get(name, {}) for name in ("neus", "nerf")}
     yield f"{card.get('capability', 'CPU')}, {number(card.get('memory_gib'))} GiB, {card['system']}."

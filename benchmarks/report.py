@@ -18,6 +18,7 @@ from benchmarks.details import (
     mine,
     operations,
     photographs_with_truth,
+    relit,
     run_of_launch,
     training,
 )
@@ -48,6 +49,7 @@ python -m benchmarks.processes --config configs/neus-blender.yaml dataset.scene=
 python -m benchmarks.folded_sets
 python -m benchmarks.captures SET ...
 python -m benchmarks.photographs_with_truth --work WORK SCENE ...
+python -m benchmarks.scenes.relit
 python -m benchmarks.report
 ```"""
 DETAILS_HEADER = """# All figures
@@ -181,6 +183,7 @@ DETAILED: Sequence[Section] = (
     ("captures", "Captures", captures),
     ("photographs_with_truth", "Levers on photographs with truth", photographs_with_truth),
     ("folded_sets", "Folded poses", folded_sets),
+    ("scenes.relit", "Materials under another light", relit),
     (None, "Runs of launch.py", run_of_launch),
 )
 

@@ -32,7 +32,7 @@ LENGTHS = {  # lines that a page may have, a fifth more or less
         "viewer-and-report": 90,
         "evaluation": 65,
         "sweeps": 65,
-        "benchmarks": 150,
+        "benchmarks": 180,
     },
     **{"dev/architecture": 150, "dev/extending": 120, "dev/kernels": 110, "dev/glossary": 60},
     **{f"experiments/2026-11-{topic}": 150 for topic in ("objects", "photographs", "small-runs")},

@@ -21,7 +21,7 @@ from systems.viewer.viewed import ViewedModel
 pytestmark = pytest.mark.browser
 SIZE = {"width": 900, "height": 800}
 LEFT = 560  # pixels of the scene beside the controls
-PATIENCE = 30.0  # seconds, on a machine that draws WebGL with its processor
+PATIENCE = 60.0  # seconds, on a machine that draws WebGL with its processor
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,7 @@ class Viewed:
 
     def __init__(self, subject: ViewedModel) -> None:
         self.steps, self.stop, self.saved = 0, threading.Event(), []
+        self.held = threading.Lock()  # who has it stops the session: nothing is rendered
         self.viewed, mailbox = replace(subject, step=lambda: self.steps), Mailbox()
         self.page = ViserPage(self.viewed, mailbox, find_address("127.0.0.1", 0), range(10_001), live=True)
         self.session = Session(self.viewed, mailbox, self.page, {"save": self._save})
@@ -47,12 +48,13 @@ class Viewed:
 
     def _train(self) -> None:
         while not self.stop.is_set():
-            if self.session.paused:
-                self.session.serve_idle()
-            else:
-                time.sleep(0.01)
-                self.steps += 1
-                self.session.serve_between_steps()
+            time.sleep(0.01)
+            with self.held:
+                if self.session.paused:
+                    self.session.serve_idle()
+                else:
+                    self.steps += 1
+                    self.session.serve_between_steps()
 
     def close(self) -> None:
         self.stop.set()
@@ -90,6 +92,18 @@ class Visit:
             assert time.perf_counter() < end, "did not come true"
             self.page.wait_for_timeout(100)
 
+    def settled(self) -> np.ndarray:
+        """The scene once the page draws the same twice; for a session that is held."""
+        shots = [self.scene()]
+
+        def is_still() -> bool:
+            self.page.wait_for_timeout(300)
+            shots.append(self.scene())
+            return differing(*shots[-2:]) == 0
+
+        self.until(is_still)
+        return shots[-1]
+
     def tick(self, name: str, on: bool) -> None:
         self.page.get_by_role("checkbox", name=name, exact=True).last.set_checked(on)
 
@@ -124,16 +138,17 @@ def blank(scene: np.ndarray) -> bool:
     return float((scene.min(axis=2) < 235).mean()) < 0.005
 
 
-def test_cameras_and_a_picture_are_drawn(visit: Visit) -> None:
+def test_cameras_and_a_picture_are_drawn(visit: Visit, viewed: Viewed) -> None:
     visit.until(lambda: not blank(visit.scene()))
-    visit.tick("cameras", False)
-    visit.page.wait_for_timeout(500)
-    visit.until(lambda: not blank(visit.scene()))  # the rendered picture is left
-    alone = visit.scene()
-    visit.tick("cameras", True)
-    visit.until(lambda: differing(alone, visit.scene()) > 500)
-    visit.tick("cameras", False)
-    visit.until(lambda: differing(alone, visit.scene()) < 500)
+    with viewed.held:  # else the picture becomes finer or coarser meanwhile
+        visit.tick("cameras", False)
+        visit.page.wait_for_timeout(500)
+        alone = visit.settled()
+        assert not blank(alone)  # the rendered picture is left
+        visit.tick("cameras", True)
+        visit.until(lambda: differing(alone, visit.scene()) > 500)
+        visit.tick("cameras", False)
+        visit.until(lambda: differing(alone, visit.scene()) < 50)
     visit.tick("cameras", True)
 
 

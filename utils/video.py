@@ -23,7 +23,8 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> N
     with replacing(path) as temporary:
         writer = imageio_ffmpeg.write_frames(
             temporary, (width + width % 2, height + height % 2), fps=fps, codec="libx264", quality=8,
-            macro_block_size=2, ffmpeg_log_level="error", output_params=["-movflags", "+faststart"],
+            macro_block_size=2, ffmpeg_log_level="error",
+            output_params=["-movflags", "+faststart", "-preset", "faster"],
         )  # fmt: skip
         try:
             writer.send(None)

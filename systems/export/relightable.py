@@ -9,7 +9,7 @@ import torch
 
 from systems.export.materials.baking import Toward, bake
 from systems.export.normal_map import normals_near, with_normal_map
-from systems.export.texturing import Colors, Photos, weighted_views
+from systems.export.texturing import Colors, Photos, add_view
 from utils.mesh import Mesh, Texture
 from utils.mesh.atlas import Texels, paint, texels_of, unwrap
 
@@ -49,7 +49,9 @@ def bake_relightable(
 def _of_photos(mesh: Mesh, texels: Texels, photos: Photos, colors: Colors) -> Iterator[tuple[Toward, np.ndarray]]:
     """What photographs show of texels, and from in front what the field has where none shows anything."""
     seen = np.zeros(len(texels.row), bool)
-    for camera, found in weighted_views(mesh, texels, photos):
+    for camera, image in photos:
+        found = np.zeros((len(texels.row), 4))
+        add_view(mesh, texels, camera, image, found)
         seen |= found[:, 3] > 0.0
         yield _toward(camera.c2w[:, 3].astype(np.float64)), found
     rest = np.flatnonzero(~seen)

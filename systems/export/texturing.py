@@ -1,7 +1,7 @@
 """Bakes textures of finished meshes, from the colours of the model or blended from the photographs."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import cv2
@@ -43,28 +43,25 @@ def blend_views(mesh: Mesh, texels: Texels, photos: Photos) -> tuple[np.ndarray,
 
     A photograph that sees the point straighter and from closer has more weight."""
     sums = np.zeros((len(texels.row), 4))
-    for _, found in weighted_views(mesh, texels, photos):
-        sums += found
+    for camera, image in photos:
+        add_view(mesh, texels, camera, image, sums)
     seen = sums[:, 3] > 0.0
     return sums[:, :3] / np.where(seen, sums[:, 3], 1.0)[:, None], seen
 
 
-def weighted_views(mesh: Mesh, texels: Texels, photos: Photos) -> Iterator[tuple[Camera, np.ndarray]]:
-    """For each photograph its camera, and (T', 4): weight times colour in [0, 1], and weight, 0 where it shows nothing.
+def add_view(mesh: Mesh, texels: Texels, camera: Camera, image: np.ndarray, sums: np.ndarray) -> None:
+    """Adds to sums (T', 4) what one photograph shows of the texels: weight times colour in [0, 1], and weight.
 
     It shows a point if no face hides it and its mask contains it, both by at least a pixel."""
-    for camera, image in photos:
-        depths = depth_map(camera, camera.project(mesh.vertices), mesh.faces).astype(np.float32)
-        nearest = cv2.erode(depths, np.ones((3, 3), np.uint8))  # widens what is nearer by a pixel
-        c2w, intrinsics = camera.c2w.astype(np.float64), camera.intrinsics.astype(np.float64)
-        found = np.zeros((len(texels.row), 4))
-        _weigh(texels.points, texels.normals, c2w, intrinsics, image, nearest, found)
-        yield camera, found
+    depths = depth_map(camera, camera.project(mesh.vertices), mesh.faces).astype(np.float32)
+    nearest = cv2.erode(depths, np.ones((3, 3), np.uint8))  # widens what is nearer by a pixel
+    c2w, intrinsics = camera.c2w.astype(np.float64), camera.intrinsics.astype(np.float64)
+    _add_view(texels.points, texels.normals, c2w, intrinsics, image, nearest, sums)
 
 
 @cached_njit(parallel=True, error_model="numpy")
-def _weigh(points, normals, c2w, intrinsics, image, depths, found):
-    """Writes colour times weight, and weight, of one view to `found` (P, 4), which is 0."""
+def _add_view(points, normals, c2w, intrinsics, image, depths, sums):
+    """Adds colour times weight, and weight, of one view to sums (P, 4)."""
     height, width = depths.shape
     focal = min(intrinsics[0], intrinsics[1])
     for p in prange(len(points)):
@@ -96,5 +93,5 @@ def _weigh(points, normals, c2w, intrinsics, image, depths, found):
             continue
         weight = cosine**SHARPNESS * (focal / distance) ** 2
         for channel in range(3):
-            found[p, channel] = weight * rgb[channel] / 255.0
-        found[p, 3] = weight
+            sums[p, channel] += weight * rgb[channel] / 255.0
+        sums[p, 3] += weight

@@ -25,7 +25,7 @@ def write_usdz(mesh: Mesh, path: Path) -> None:
     metersPerUnit is 1; where the length of the unit is not known, customLayerData says "scene units". Raises
     MissingPackageError."""
     require("pxr")
-    from pxr import Sdf, Usd, UsdGeom, UsdUtils
+    from pxr import Sdf, Usd, UsdGeom
 
     with tempfile.TemporaryDirectory() as folder:
         stage = Usd.Stage.CreateNew(str(Path(folder) / f"{MATERIAL}.usdc"))
@@ -42,7 +42,10 @@ def write_usdz(mesh: Mesh, path: Path) -> None:
             _add_material(stage, shape, list(pictures))
         stage.GetRootLayer().Save()
         packed = Path(folder) / "packed.usdz"
-        UsdUtils.CreateNewUsdzPackage(Sdf.AssetPath(str(Path(folder) / f"{MATERIAL}.usdc")), str(packed))
+        zipped = Sdf if hasattr(Sdf, "ZipFileWriter") else Usd  # by version
+        with zipped.ZipFileWriter.CreateNew(str(packed)) as archive:
+            for name in (f"{MATERIAL}.usdc", *pictures):  # the layer is first
+                archive.AddFile(str(Path(folder) / name), name)
         with replacing(path) as temporary:
             temporary.write_bytes(packed.read_bytes())
 
@@ -106,7 +109,7 @@ def _add_material(stage: Any, shape: Any, pictures: Sequence[str]) -> None:
         made, reader = shader(name, "UsdUVTexture"), shader("places", "UsdPrimvarReader_float2")
         reader.CreateInput("varname", types.String).Set("st")
         made.CreateInput("st", types.Float2).ConnectToSource(reader.CreateOutput("result", types.Float2))
-        made.CreateInput("file", types.Asset).Set(Sdf.AssetPath(file))
+        made.CreateInput("file", types.Asset).Set(Sdf.AssetPath(f"./{file}"))
         made.CreateInput("sourceColorSpace", types.Token).Set(space)
         for side in ("wrapS", "wrapT"):
             made.CreateInput(side, types.Token).Set("clamp")

@@ -1,18 +1,15 @@
 """A row shows the object as it was photographed and as it came out, from the same camera, with what is known of it."""
 
 import json
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
+from true_mesh_run import true_mesh_run
 
 from scripts import gallery
 from scripts.gallery import GAP, LINE, MAX_BYTES, SIDE, main
-from systems.configs import read_experiment
-from utils.config import schema
 from utils.images import read_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,12 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run on the bundled scene whose mesh is the true one."""
-    folder = tmp_path / "exp" / "spot" / "trial"
-    (folder / "config").mkdir(parents=True)
-    (folder / "save").mkdir()
-    experiment = read_experiment([str(ROOT / "configs" / "neus-demo.yaml")], [f"dataset.root_dir={ROOT / 'load/spot'}"])
-    (folder / "config" / "parsed.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(schema.to_dict(experiment))))
-    shutil.copy(ROOT / "load" / "spot" / "gt_mesh.ply", folder / "save" / "it1-mc8.ply")
+    folder = true_mesh_run(tmp_path)
     figures = {"train_views": 100, "train_seconds": 65.2, "psnr": 32.83, "environment": {"device": "a card"}}
     (folder / "save" / "metrics.json").write_text(json.dumps(figures))
     return folder

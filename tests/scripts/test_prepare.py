@@ -56,7 +56,7 @@ def test_cameras_are_those_that_the_clip_was_rendered_with(clip):
     assert len(numbers) >= 15
     found = agreement(np.stack([view.c2w for view in views]), CAMERAS[numbers])
     assert found.centre_errors.max() < 0.01
-    assert found.rotation_errors.max() < 1.0
+    assert found.rotation_errors.max() < 1.5
 
 
 def test_the_report_says_what_was_found(clip):

@@ -1,6 +1,5 @@
 """The command line writes the picture that was asked for, or says what is wrong in one line."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +8,11 @@ import numpy as np
 import pytest
 import trimesh
 from analytic_shapes import sphere_mesh
-from omegaconf import OmegaConf
+from true_mesh_run import true_mesh_run
 
 from scripts.render_mesh import main
-from systems.configs import read_experiment
 from systems.export.obj_ply import write_obj
 from systems.export.texturing import bake_texture
-from utils.config import schema
 from utils.images import read_image
 from utils.visualise import taken_apart
 
@@ -55,12 +52,7 @@ def test_a_texture_is_shown(tmp_path):
 
 
 def test_a_mesh_covers_the_object_of_the_photograph_beside_it(tmp_path):
-    run = tmp_path / "exp" / "spot" / "trial"
-    (run / "config").mkdir(parents=True)
-    (run / "save").mkdir()
-    experiment = read_experiment([str(ROOT / "configs" / "neus-demo.yaml")], [f"dataset.root_dir={ROOT / 'load/spot'}"])
-    (run / "config" / "parsed.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(schema.to_dict(experiment))))
-    shutil.copy(ROOT / "load" / "spot" / "gt_mesh.ply", run / "save" / "it1-mc8.ply")
+    run = true_mesh_run(tmp_path)
     picture = tmp_path / "a.png"
     assert main([str(run), str(picture), "--photo", "5", "--size", "256", "--color", "shaded", "normal"]) == 0
     photo, shaded, normal = taken_apart(read_image(picture), 3)

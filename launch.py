@@ -1,5 +1,8 @@
 """Trains, tests and exports: reads flags and YAML as an experiment, and leaves its results on disk."""
 
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 import argparse
 import logging
 import sys

@@ -9,10 +9,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 import numpy as np
 from PIL import Image, ImageDraw
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
 from scripts.command_line import exit_code_of, make_parser
 from systems.report.pictures import read_held_out

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
+import numpy as np
 
 from scripts.command_line import exit_code_of, make_parser
 from systems.runs import find_mesh

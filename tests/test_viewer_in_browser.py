@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import chromium, differing, picture
+from browser import chromium, differing, picture, until
 from patience import PATIENCE
 from viewed_scene import make_viewed_model
 
@@ -102,10 +102,7 @@ class Visit:
         return picture(self.page.screenshot())[250:, :LEFT]
 
     def until(self, true: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not true():
-            assert time.monotonic() < end, "did not come true"
-            self.page.wait_for_timeout(100)
+        until(self.page, true)
 
     def settled(self) -> np.ndarray:
         """The scene once the page has all that was sent and draws the same three times; for a session that is held."""

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
-from scripted_visitor import ScriptedVisitor, until
+from patience import PATIENCE, until
+from scripted_visitor import ScriptedVisitor
 from viewed_scene import FRONT
 from websockets.exceptions import ConnectionClosed
 
@@ -228,7 +229,7 @@ def test_files_beside_the_page_are_not_served(page):
     import http.client
 
     for path in ("/../../server.py", "/%2e%2e/%2e%2e/_viser.py", "/etc/passwd", "//etc/passwd"):
-        connection = http.client.HTTPConnection("127.0.0.1", page.address.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", page.address.port, timeout=PATIENCE)
         connection.request("GET", path)
         assert connection.getresponse().status == 404
         connection.close()

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from systems.viewer.address import find_address
 from systems.viewer.page import ViserPage
+from systems.viewer.pictures import RenderedPicture
 from systems.viewer.requests import Mailbox, MeshSettings
 from systems.viewer.server import is_own_page, is_valid_value
 from utils.mesh import Mesh
@@ -105,6 +106,15 @@ def test_a_second_visitor_has_a_camera_and_a_picture_of_its_own(visitor, page):
         visitor.set("iso level", 0.05)
         second.value("iso level", lambda value: value == pytest.approx(0.05))  # shared
     until(lambda: len(page.mailbox) == 1)
+
+
+def test_a_picture_for_a_visitor_who_is_just_leaving_comes_to_nothing(visitor, page, monkeypatch):
+    picture = RenderedPicture(np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.float32))
+    page._visits[0].client.gui.reset()  # viser takes their controls away before it says that they have left
+    with pytest.raises(RuntimeError, match="removed"):
+        page.show_picture(0, picture)
+    monkeypatch.setattr(page.server, "get_clients", dict)
+    page.show_picture(0, picture)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,9 @@ import logging
 import os
 from collections.abc import Iterator
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and Numba are imported: tests run side by side, and
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # threads that share a core with others' wait for each other
+
 import PIL.Image  # noqa: F401 before pycolmap, which corrupted the heap when it came first
 import pytest
 import torch

@@ -5,6 +5,9 @@ import logging
 import os
 from collections.abc import Iterator
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and Numba are imported: tests run side by side, and
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # threads that share a core with others' wait for each other
+
 import PIL.Image  # noqa: F401 before pycolmap, which corrupted the heap when it came first
 import pytest
 import torch
@@ -76,6 +79,15 @@ def little_code() -> Iterator[None]:
     """A run keeps a copy of launch.py alone: all files, in some hundred folders, take half a minute to write."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("systems.runs._CODE", ("launch.py",))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_stage_takes_long() -> Iterator[None]:
+    """A stage that a slow machine spends seconds in says nothing of it: other lines are what tests look at."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FIRST_SECONDS", "SILENT_SECONDS"):
+            patch.setattr(f"utils.terminal.at_work.{name}", 3600.0)
         yield
 
 

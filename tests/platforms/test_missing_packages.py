@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from utils.errors import MissingPackageError
 from utils.packages import _IN, _NEEDED, require
@@ -27,7 +28,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def run_without(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT, *argv], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", WITHOUT, *argv], cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
 
 

@@ -16,7 +16,8 @@ def require_source(source: Path) -> None:
     if not source.exists():
         raise CaptureError(f"{source}: no such file or folder.{nearby(source)} Give a video, or a folder of photos.")
     if source.is_file() and source.suffix.lower() in SUFFIXES:
-        raise CaptureError(f"{source}: expected a video or a folder of photos, got one photo. Give {source.parent}.")
+        told = "the folder that it is in" if source.parent == Path() else source.parent
+        raise CaptureError(f"{source}: expected a video or a folder of photos, got one photo. Give {told}.")
 
 
 def frames_of_videos(given: int | None, sources: Sequence[Path]) -> int:

@@ -63,7 +63,9 @@ def pick_device(gpu: str) -> torch.device:
         return torch.device("cpu")
     gpu = "0" if gpu == "auto" else gpu
     if int(gpu) >= torch.cuda.device_count():
-        raise ConfigError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0. Give one.")
+        count = torch.cuda.device_count()
+        there = "one GPU, with the number 0" if count == 1 else f"{count} GPUs, with the numbers 0 to {count - 1}"
+        raise ConfigError(f"--gpu {gpu}: this machine has {there}.")
     torch.set_float32_matmul_precision("high")
     return torch.device("cuda", int(gpu))
 
@@ -87,12 +89,10 @@ def pick_devices(gpu: str) -> Devices:
     """The devices for --gpu: `auto`, `cpu`, `0`, `0,1` for a process on each, or `cpu,cpu` to try that without GPUs.
 
     A process that torchrun or srun has started takes the device at its local rank. Raises ConfigError."""
+    check_gpu(gpu)
     names = [name.strip() for name in gpu.split(",")]
-    if len(names) > 1 and set(names) != {"cpu"}:
-        if len(set(names)) < len(names) or "cpu" in names:
-            raise ConfigError(f"--gpu {gpu}: expected each GPU once, and no cpu among them. Give indices such as 0,1.")
-        if not torch.cuda.is_available():
-            raise _no_gpu(gpu, reason(look()))
+    if len(names) > 1 and set(names) != {"cpu"} and not torch.cuda.is_available():
+        raise _no_gpu(gpu, reason(look()))
     layout = _process_layout(len(names))
     if layout.local_size != len(names):
         raise ConfigError(

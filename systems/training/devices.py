@@ -12,6 +12,7 @@ import torch
 from systems.runs.command_line import check_gpu
 from systems.training.missing_gpu import look, reason
 from utils.errors import ConfigError
+from utils.terminal.numbers import counted
 
 log = logging.getLogger(__name__)
 _COUNTS = {
@@ -58,7 +59,10 @@ def pick_device(gpu: str) -> torch.device:
             raise _no_gpu(gpu, why)
         level = logging.WARNING if why else logging.INFO
         log.log(
-            level, "no GPU found: running on the CPU with %d threads%s", torch.get_num_threads(), why and f"; {why}"
+            level,
+            "no GPU found: running on the CPU with %s%s",
+            counted(torch.get_num_threads(), "thread"),
+            why and f"; {why}",
         )
         return torch.device("cpu")
     gpu = "0" if gpu == "auto" else gpu

@@ -148,7 +148,8 @@ def require_folder(folder: Path, contents: str) -> None:
 
 def list_images(folder: Path, deep: bool = False) -> list[Path]:
     """The images of a folder in natural order, `deep`: with those of its sub-folders; raises DataError for no image."""
-    require_folder(folder, "images")
+    if not folder.is_dir():
+        require_folder(folder, "images")
     files = folder.rglob("*") if deep else folder.iterdir()
     paths = [p for p in files if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()]
     if not paths:

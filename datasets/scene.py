@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from datasets.files.other_formats import told
 from datasets.lighting import SceneLighting
 from utils.ahead import Ahead
+from utils.errors import DataError
 from utils.mesh.stand import Stand
-from utils.registry import build
+from utils.registry import build, find, names
 
 SPLITS = ("train", "val", "test")
 _BELOW = 0.5  # cosine between up and the normal of a plane from which on the object stands on the plane
@@ -88,6 +91,21 @@ class SceneLoader(Protocol):
         ...
 
 
+def load_split(loader: SceneLoader, config: Any, split: str) -> Scene:
+    """The scene of a split. Raises DataError; for a folder that another program wrote, or that another reader is for,
+    one that says so."""
+    try:
+        return loader.load(split)
+    except DataError as error:
+        name = next((name for name in names("dataset") if find("dataset", name).target is type(config)), None)
+        root = getattr(config, "root_dir", None)
+        files = [getattr(config, key) for key in ("file", "cameras_file") if hasattr(config, key)]
+        advice = None if name is None or root is None else told(Path(root), name, files)
+        if advice is None:
+            raise
+        raise DataError(advice) from error
+
+
 class EarlyScenes(Ahead):
     """A loader that begins to load splits before they are asked for: photographs are decoded while torch is imported.
 
@@ -95,7 +113,7 @@ class EarlyScenes(Ahead):
 
     def __init__(self, config: Any, splits: Sequence[str], judge: Callable[[Scene], None] | None = None) -> None:
         self.splits, self._loader, self._judge = tuple(splits), build(config), judge
-        super().__init__(*(partial(self._loader.load, split) for split in splits), self._judged)
+        super().__init__(*(partial(load_split, self._loader, config, split) for split in splits), self._judged)
 
     def _judged(self) -> None:
         if self._judge is not None:

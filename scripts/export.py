@@ -30,6 +30,7 @@ from utils.files import replace
 from utils.packages import require
 from utils.registry import names
 from utils.terminal.eta import format_duration
+from utils.terminal.numbers import counted
 
 
 def export_parser() -> argparse.ArgumentParser:
@@ -83,7 +84,7 @@ def export(args: argparse.Namespace) -> None:
     folder = run.save if args.out is None else args.out
     with EarlyScenes(experiment.dataset, ("test",)) as loader:  # photographs are decoded while torch is imported
         report = _export(args, experiment, run, checkpoint, loader, folder)
-    told = f"{report['vertices']} vertices, {report['faces']} faces, {report['components']} components"
+    told = f"{report['vertices']:,} vertices, {report['faces']:,} faces, {counted(report['components'], 'component')}"
     print(f"mesh: {', '.join(map(str, report['files']))}")
     print(f"done in {format_duration(time.perf_counter() - started)}: {told}")
 

@@ -22,7 +22,7 @@ from utils.interrupts import Stopped
 from utils.prompt_end import PromptEnd
 
 with imports_told():
-    from datasets.capture.given import check_options, check_stage, frames_of_videos, require_source
+    from datasets.capture.given import check_folders, check_options, check_stage, frames_of_videos, require_source
     from datasets.capture.options import CAMERA_MODELS, JOIN, SERIES_STAGES, CaptureOptions
     from datasets.capture.scale_sheet import RULER
     from datasets.capture.stage_runner import remove_unfinished
@@ -105,7 +105,11 @@ def _add_scale(parser: argparse.ArgumentParser) -> None:
         told = f"{end} of the known length, in two or more photographs of OUT/images, 0,0 the top left pixel"
         parser.add_argument(flag, dest=flag[2:] + "_", nargs="+", metavar="PHOTO:X,Y", help=told)
     parser.add_argument(
-        "--ruler", type=float, default=RULER, metavar="MM", help="what the ruler of the scale sheet measures (160 mm)"
+        "--ruler",
+        type=float,
+        default=RULER,
+        metavar="MM",
+        help="what the ruler of the scale sheet measures (default: 160)",
     )
 
 
@@ -144,7 +148,9 @@ def make_dataset(args: argparse.Namespace) -> None:
     )  # fmt: skip
     check_options(options, args.inputs)
     check_stage(args.only, [flag for flag in ("--neus", "--transforms") if getattr(args, flag[2:])])
-    log.info("%s: becomes a dataset in %s", ", ".join(map(str, args.inputs)), args.out)
+    check_folders(args.inputs, args.out)
+    verb = "becomes" if len(args.inputs) == 1 else "become"
+    log.info("%s: %s a dataset in %s", ", ".join(map(str, args.inputs)), verb, args.out)
     from datasets.capture.series_pipeline import prepare_capture  # only now: what it imports takes seconds
 
     prepare_capture(options, args.inputs, args.only, args.start)

@@ -267,9 +267,11 @@ def experiment_of(sources: Sequence[compose.Source]) -> Experiment:
 
 
 def _same_last_part(key: str, node: dict[str, Any]) -> str | None:
-    """The only dotted key of a tree with the same last part, such as trainer.max_steps for max_steps."""
-    found = [other for other in flatten(node) if other != key and other.split(".")[-1] == key.split(".")[-1]]
-    return found[0] if len(found) == 1 else None
+    """The key of a tree that was typed with slashes for dots, else the only one with the same last part, such as
+    trainer.max_steps for max_steps."""
+    dotted = key.replace("/", ".")
+    found = [other for other in flatten(node) if other != key and other.split(".")[-1] == dotted.split(".")[-1]]
+    return dotted if dotted in found else found[0] if len(found) == 1 else None
 
 
 def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:

@@ -108,7 +108,7 @@ def written_under(folder: Path, flag: str) -> Iterator[None]:
         yield
     except (OSError, shutil.Error) as error:
         number = error.errno if error.errno is not None else errno.EACCES  # shutil.Error has no number
-        hint = remedy(OSError(number, ""))
+        hint = remedy(OSError(number, "", error.filename))
         if hint is None:
             raise
         reason = error.strerror or "some files cannot be copied"

@@ -41,7 +41,7 @@ def test_the_files_are_those_of_a_test_pass(
         assert (tmp_path / "a" / name).read_bytes() == (run / "save" / name).read_bytes()
     mesh, done = capsys.readouterr().out.splitlines()
     assert mesh == f"mesh: {', '.join(str(tmp_path / 'a' / name) for name in names)}"
-    assert f"{len(read_mesh(tmp_path / 'a' / names[1]).faces)} faces" in done
+    assert f"{len(read_mesh(tmp_path / 'a' / names[1]).faces):,} faces" in done
     assert (run / "save/metrics.json").read_bytes() == before
 
 

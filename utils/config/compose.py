@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 from utils.config.resolvers import COMPUTES, say
-from utils.config.schema import is_number
+from utils.config.schema import is_number, shown
 from utils.config.sources import ABSENT, REFERENCE, Source, computed_from, lookup, origin, plain
 from utils.config.text_keys import IsText, IsTextAt, overrides_of, text_as_written
 from utils.errors import ConfigError
@@ -37,11 +37,14 @@ def read_yaml(path: Path, is_text: IsTextAt = lambda parts: False) -> DictConfig
         near = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")])
         raise ConfigError(f"{path}: no such config file.{near}") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path}: is a folder; --config takes a YAML file.") from None
+        raise ConfigError(f"{path}: is a folder. Give a YAML file.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is no text, so it cannot be read as YAML. Give a YAML file, in UTF-8.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         at = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        tab = " YAML is indented with spaces, not tabs." if re.search(r"\\t|\btab\b", str(error.problem)) else ""
+        wrong = path.read_text(encoding="utf-8").splitlines()[mark.line : mark.line + 1] if mark else []
+        tab = " YAML is indented with spaces, not tabs." if any("\t" in line for line in wrong) else ""
         raise ConfigError(f"{path}:{at} {error.problem}.{tab}") from None
     except ConfigError:
         raise
@@ -126,10 +129,15 @@ def _command_line(overrides: Sequence[str], is_text: IsText) -> Source:
     for item in overrides:
         if "=" not in item or item.startswith("="):
             raise ConfigError(f"command line: '{item}': expected key=value such as trainer.max_steps=5000.")
+        if item.partition("=")[0].endswith(" "):
+            raise ConfigError(f"command line: '{item}': key=value is one word: no spaces around the =.")
         if item.startswith("-"):
             raise ConfigError(f"command line: '{item}': unknown flag. Overrides are written key=value without dashes.")
     try:
         return Source("command line", overrides_of(list(overrides), is_text))
+    except yaml.MarkedYAMLError as error:
+        told = "Close what is open ([, {, quotes), and put a value with spaces into quotes"
+        raise ConfigError(f"command line: {' '.join(overrides)}: {error.problem}. {told}.") from None
     except Exception as error:  # likewise
         raise ConfigError(f"command line: {' '.join(overrides)}: {_first_line(error)}") from None
 
@@ -173,7 +181,7 @@ def resolve(sources: Sequence[Source]) -> dict[str, Any]:
         reason = f"cannot be resolved: {_first_line(error)}{computed_from(sources, key)}."
         at_fault = _no_number(plain(merged), key)
         if at_fault is not None:
-            key, reason = at_fault[0], f"expected a number, got {at_fault[1]!r}; {key} is computed from it."
+            key, reason = at_fault[0], f"expected a number, got {shown(at_fault[1])}; {key} is computed from it."
         raise ConfigError(f"{origin(sources, key)}{key or 'config'}: {reason}") from None
     except ConfigError:
         raise

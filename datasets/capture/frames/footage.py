@@ -135,7 +135,7 @@ def parse_footage(text: str) -> Footage:
     """The footage of what ffmpeg prints of a file and of the filter showinfo."""
     frame, tags = _FRAME.search(text), _TAGS.search(text)
     if frame is None:
-        return Footage()
+        return Footage(pixel_format="")  # no video: nothing is told of it
     pixel_format, across, down, width, height, field = frame.groups()
     aspect = int(across) / int(down) if int(across) and int(down) else 1.0
     value_range, matrix, primaries, transfer = tags.groups() if tags else ("unknown",) * 4

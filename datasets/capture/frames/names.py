@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from utils.terminal.numbers import counted
+
 log = logging.getLogger(__name__)
 
 
@@ -34,8 +36,8 @@ def frame_names(names: Sequence[str]) -> list[str]:
     numbered = [place for place, stem in enumerate(wanted) if found[place] != f"{stem}.jpg"]
     if numbered:
         log.info(
-            "  %d photos get a number, since others have their names but for spaces or case: %s is %s",
-            *(len(numbered), names[numbered[0]], found[numbered[0]]),
+            "  %s numbered, since others have the same name but for spaces or case: %s is %s",
+            *(counted(len(numbered), "photo"), names[numbered[0]], found[numbered[0]]),
         )
     return found
 

@@ -60,21 +60,21 @@ def _left_out(folder: Path, used: Collection[Path]) -> list[str]:
     found += [f"{_kinds(clips)}: give a video as an INPUT of its own"] if clips else []
     for path in entries:
         if path.is_dir() and path.resolve() not in used:
-            found += _of_folder(path)
+            found += _of_folder(path, bool(photos))
     return found
 
 
-def _of_folder(path: Path) -> list[str]:
-    """What a sub-folder that is not used holds."""
+def _of_folder(path: Path, has_photos: bool) -> list[str]:
+    """What a sub-folder that is not used holds; has_photos: whether there are photos beside it."""
     images = [file for file in path.rglob("*") if _is_of(file, {*SUFFIXES} | _PICTURES)]
     if not images:
         return []
     if "mask" in path.name.lower():
         return [f"the folder {path.name}: give --masks {path} if its {len(images)} images are the masks"]
-    return [
-        f"{_kinds(images)} in the folder {path.name}: put them beside the other photos if the object was not moved in "
-        f"between, or give {path} as INPUT"
-    ]
+    deepest = {file.parent for file in images}
+    given = next(iter(deepest)) if len(deepest) == 1 else path
+    beside = "put them beside the other photos if the object was not moved in between, or " if has_photos else ""
+    return [f"{_kinds(images)} in the folder {path.name}: {beside}give {given} as INPUT"]
 
 
 def _is_of(path: Path, suffixes: Collection[str]) -> bool:

@@ -26,6 +26,7 @@ from utils.errors import CaptureError
 from utils.images import SUFFIXES, read_image, resize_area, upright_exif, write_jpeg
 from utils.platforms import num_cores
 from utils.terminal.count_bar import CountBar
+from utils.terminal.numbers import counted
 
 log = logging.getLogger(__name__)
 _FEW = 24  # images: with fewer, neighbours are more than 15 degrees apart
@@ -50,7 +51,7 @@ def extract_frames(options: CaptureOptions, working: Path) -> dict[str, Any]:
         log.warning("%s: %d images are few, expect holes and bumps. Better 40 or more.", options.source, len(frames))
     cores, sizes = num_cores(), [frame.size for frame in frames]
     seconds = expected_seconds(sizes, options.is_video, cores)
-    log.info("  %d images: all other stages take %s on %d cores", len(frames), time_in_words(seconds), cores)
+    log.info("  %d images: all other stages take %s on %s", len(frames), time_in_words(seconds), counted(cores, "core"))
     return report | {"frames": len(frames), "sizes": sorted(set(sizes)), "expected_seconds": round(seconds)}
 
 
@@ -70,7 +71,7 @@ def _from_video(options: CaptureOptions, folder: Path) -> tuple[list[Frame], dic
     if len(selection.chosen) < MIN_IMAGES:
         raise CaptureError(
             f"{options.source}: expected at least {MIN_IMAGES} frames that show something new, got "
-            f"{len(selection.chosen)} among {num_frames} frames. Walk around the object while filming."
+            f"{len(selection.chosen)} among {counted(num_frames, 'frame')}. Walk around the object while filming."
         )
     frames, chosen = [], selection.chosen.tolist()
     progress = CountBar("frames written", len(chosen))
@@ -122,15 +123,15 @@ def _from_photos(options: CaptureOptions, folder: Path) -> tuple[list[Frame], di
                 optics.append(lens)
             progress(count)
     if len(frames) < MIN_IMAGES:
-        distinct = f", of which {len(frames)} are distinct" if duplicates else ""
+        distinct = f", only {len(frames)} of them distinct" if duplicates else ""
         raise CaptureError(
             f"{options.source}: expected at least {MIN_IMAGES} photos, better 40 from all around the object, got "
             f"{len(paths)}{distinct}. Take more photos."
         )
     if duplicates:
         log.warning(
-            "%s: left out %d photos that are copies of others, first %s",
-            *(options.source, len(duplicates), duplicates[0]),
+            "%s: left out %s of other photos, first %s",
+            *(options.source, counted(len(duplicates), "copy", "copies"), duplicates[0]),
         )
     sizes = sorted({frame.size for frame in frames})
     if len(sizes) > 1:

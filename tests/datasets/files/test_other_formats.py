@@ -57,7 +57,7 @@ def test_every_reader_and_prepare_name_the_program_and_the_way(tmp_path, name, f
             with pytest.raises(DataError, match=f"dataset.name={reader}, got those of {name}") as error:
                 load(tmp_path, reader)
             assert found.advice in str(error.value)
-    with pytest.raises(CaptureError, match=f"got cameras of {name}.*do without prepare.py.*find cameras anew"):
+    with pytest.raises(CaptureError, match=f"got cameras of {name}.*leave prepare.py out.*find cameras anew"):
         notice_cameras(tmp_path)
 
 

@@ -171,4 +171,5 @@ def test_what_cannot_be_undone_is_a_doubt():
     footage = parse_footage(text)
     assert (footage.sample_aspect, footage.dolby_profile) == (1.0, 5)
     assert [("log100" in doubt, "Dolby" in doubt) for doubt in footage.doubts()] == [(True, False), (False, True)]
-    assert parse_footage("no video") == Footage()
+    assert parse_footage("no video") == Footage(pixel_format="")
+    assert parse_footage("no video").unusual() == []

@@ -79,7 +79,8 @@ def test_a_raw_file_beside_its_photo_is_no_loss(tmp_path, caplog):
     [
         (["a.heic", "b.HEIC"], CaptureError, "got 2 .heic, which cannot be read: pip install pillow-heif"),
         (["a.cr3"], CaptureError, "got 1 .cr3, which cannot be read: convert them to JPEG"),
-        (["photos/a.jpg"], CaptureError, "got 1 .jpg in the folder photos: .* give .*photos as INPUT"),
+        (["photos/a.jpg"], CaptureError, "got 1 .jpg in the folder photos: give .*in/photos as INPUT"),
+        (["a/b/c.jpg"], CaptureError, "got 1 .jpg in the folder a: give .*in/a/b as INPUT"),
         (["a.txt"], DataError, "got none"),
     ],
 )

@@ -106,6 +106,8 @@ def test_a_phone_shows_all_of_it_and_a_finger_scrolls_past_the_mesh(browser: Any
         "[...document.querySelectorAll('td')].filter((cell) => cell.getBoundingClientRect().right > innerWidth).length"
     )
     assert page.evaluate(beyond) == 0
+    assert [page.locator(words).is_visible() for words in (".by-finger", ".by-mouse")] == [True, False]
+    assert min(button.bounding_box()["height"] for button in page.locator("button, .files a").all()) >= 44  # a thumb
     touch = "getComputedStyle(document.querySelector('canvas')).touchAction"
     opened.until(lambda: is_drawn(opened.canvas()))
     first = opened.canvas()
@@ -133,12 +135,14 @@ def test_meshes_of_a_comparison_turn_together(browser: Any, tmp_path: Path) -> N
     assert opened.said == []
 
 
-def test_a_phone_shows_the_first_values_of_a_comparison(browser: Any, tmp_path: Path) -> None:
+def test_a_phone_shows_two_meshes_at_once_and_the_values_of_both(browser: Any, tmp_path: Path) -> None:
     runs = [str(write_finished_run(tmp_path / "cow" / f"{name * 12}@1")) for name in "ab"]
     assert main([*runs, "--out", str(tmp_path / "both.html")]) == 0
     page = Opened(browser, tmp_path / "both.html", viewport={"width": 390, "height": 844}).page
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    cell = page.locator(".scroll tr td").first.bounding_box()
-    assert cell["x"] + cell["width"] < 390
+    for part, index in ((".scroll tr td", 0), (".scroll tr td", 1), ("canvas", 1)):
+        box = page.locator(part).nth(index).bounding_box()
+        assert box["x"] + box["width"] < 390
+    assert box["y"] + box["height"] < 844
     page.evaluate("document.querySelector('.scroll').scrollLeft = 200")
     assert page.locator(".scroll th[scope]").first.bounding_box()["x"] >= 0  # names stay

@@ -279,9 +279,12 @@ def test_a_visitor_flies_along_a_path_and_gets_a_video_of_it(visit: Visit, viewe
     visit.press("reset view")
 
 
-def test_on_a_phone_the_controls_are_folded_away(browser: Any, viewed: Viewed) -> None:
+def test_on_a_phone_the_object_fits_and_the_controls_are_folded_away(browser: Any, viewed: Viewed) -> None:
     phone = Visit(browser, viewed, {"width": 390, "height": 844})
     phone.until(lambda: not blank(picture(phone.page.screenshot())[180:600]))
+    whole = viewed.page._start.position(390 / 844)  # from here all of the object is in sight
+    places = lambda: [one.camera.c2w[:, 3] for one in viewed.page.mailbox.visitors().values() if one.camera]  # noqa: E731
+    phone.until(lambda: any(np.allclose(place, whole, atol=1e-3) for place in places()))
     covered = phone.page.get_by_text("PhotoSurf").last.bounding_box()["y"]
     assert covered > 0.7 * 844
     phone.page.get_by_text("View · Mesh · Path · Save").click()

@@ -1,6 +1,7 @@
 """What one visitor has alone: the start, the path, the looks of the page."""
 
 import numpy as np
+import pytest
 from patience import until
 from scripted_visitor import ScriptedVisitor
 
@@ -26,9 +27,11 @@ def test_a_visitor_goes_back_to_the_start(visitor, page):
     np.testing.assert_allclose(moved_to(visitor), page._start.position(640 / 480), atol=1e-6)
 
 
-def test_in_a_narrow_window_the_start_is_farther_off(page):
+@pytest.mark.parametrize("reported_before", [(), [(3.0, 3.0, 3.0)]])  # the second is what a browser does
+def test_in_a_narrow_window_the_start_is_farther_off(page, reported_before):
     with ScriptedVisitor(page.address.port) as phone:
-        phone.stand(tuple(page._start.position(1.0)), size=(390, 844))
+        for place in (*reported_before, tuple(page._start.position(1.0))):
+            phone.stand(place, size=(390, 844))
         np.testing.assert_allclose(moved_to(phone), page._start.position(390 / 844), atol=1e-6)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from datasets.assemble import require_folder
-from datasets.files.other_formats import told
+from datasets.files.other_formats import told, without_cameras
 from datasets.geometry.axes import level_up
 from datasets.masks import check_band
 from datasets.options import common_options
@@ -69,10 +69,13 @@ def _load(loader: SceneLoader, config: Any, split: str) -> Scene:
         name = next((name for name in names("dataset") if find("dataset", name).target is type(config)), None)
         root = getattr(config, "root_dir", None)
         files = [getattr(config, key) for key in ("file", "cameras_file") if hasattr(config, key)]
-        advice = None if name is None or root is None else told(Path(root), name, files)
-        if advice is None:
+        if name is None or root is None:
             raise
-        raise DataError(advice) from error
+        if advice := told(Path(root), name, files):
+            raise DataError(advice) from error
+        if advice := without_cameras(Path(root), name, files):
+            raise DataError(f"{error} {advice}") from error
+        raise
 
 
 class SceneData(pl.LightningDataModule):

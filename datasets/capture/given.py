@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import is_zipfile
 
 from datasets.capture.options import CaptureOptions
 from utils.errors import CaptureError, ConfigError
 from utils.images import SUFFIXES
 from utils.terminal.typed_paths import nearby
 
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".xz", ".bz2")
 _VIDEOS_GIVE = 120  # frames, where --frames does not say how many at most
 
 
@@ -17,6 +19,10 @@ def require_source(source: Path) -> None:
         raise CaptureError(f"{source}: no such file or folder.{nearby(source)} Give a video, or a folder of photos.")
     if source.is_file() and source.suffix.lower() in SUFFIXES:
         raise CaptureError(f"{source}: expected a video or a folder of photos, got one photo. Give {source.parent}.")
+    if source.is_file() and (source.suffix.lower() in _ARCHIVES or is_zipfile(source)):
+        raise CaptureError(
+            f"{source}: expected a video or a folder of photos, got an archive. Unpack it, and give its folder."
+        )
 
 
 def frames_of_videos(given: int | None, sources: Sequence[Path]) -> int:

@@ -64,14 +64,16 @@ def chosen_mode(args: argparse.Namespace) -> str:
 
 def scenes_of(args: argparse.Namespace, experiment: Experiment) -> EarlyScenes:
     """Loads the splits that the arguments ask for from the moment that it is entered; before a training, it looks
-    whether the masks contradict the cameras, and whether the region, if it is known, shows the scene."""
+    whether masks or photographs contradict the cameras, and whether the region, if it is known, shows the scene."""
 
     def judge(scene: Scene) -> None:
         from datasets.mask_agreement import check_agreement
+        from datasets.points.photo_agreement import check_photographs_and_cameras
 
         check_agreement(scene)
         if not asks_for_radius(experiment):
             _check_region(scene, experiment)
+        check_photographs_and_cameras(scene)
 
     return EarlyScenes(experiment.dataset, MODES[chosen_mode(args)], judge if args.train else None)
 

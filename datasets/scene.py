@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from datasets.files.other_formats import told
+from datasets.files.other_formats import told, without_cameras
 from datasets.lighting import SceneLighting
 from utils.ahead import Ahead
 from utils.errors import DataError
@@ -100,10 +100,13 @@ def load_split(loader: SceneLoader, config: Any, split: str) -> Scene:
         name = next((name for name in names("dataset") if find("dataset", name).target is type(config)), None)
         root = getattr(config, "root_dir", None)
         files = [getattr(config, key) for key in ("file", "cameras_file") if hasattr(config, key)]
-        advice = None if name is None or root is None else told(Path(root), name, files)
-        if advice is None:
+        if name is None or root is None:
             raise
-        raise DataError(advice) from error
+        if advice := told(Path(root), name, files):
+            raise DataError(advice) from error
+        if advice := without_cameras(Path(root), name, files):
+            raise DataError(f"{error} {advice}") from error
+        raise
 
 
 class EarlyScenes(Ahead):

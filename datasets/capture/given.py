@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import is_zipfile
 
 from datasets.capture.frames.photo_files import list_photos
 from datasets.capture.options import CaptureOptions
@@ -12,6 +13,7 @@ from utils.errors import CaptureError, ConfigError
 from utils.images import SUFFIXES
 from utils.terminal.typed_paths import nearby
 
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".xz", ".bz2")
 _VIDEOS_GIVE = 120  # frames, where --frames does not say how many at most
 
 
@@ -22,6 +24,10 @@ def require_source(source: Path) -> None:
     if source.is_file() and source.suffix.lower() in SUFFIXES:
         told = "the folder that it is in" if source.parent == Path() else source.parent
         raise CaptureError(f"{source}: expected a video or a folder of photos, got one photo. Give {told}.")
+    if source.is_file() and (source.suffix.lower() in _ARCHIVES or is_zipfile(source)):
+        raise CaptureError(
+            f"{source}: expected a video or a folder of photos, got an archive. Unpack it, and give its folder."
+        )
 
 
 def check_folders(sources: Sequence[Path], out: Path) -> None:

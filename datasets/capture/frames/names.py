@@ -17,6 +17,12 @@ def same_name(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def original_name(stem: str) -> str:
+    """The name that a photo may be a copy of: `img_1` for `IMG_1 (1)`, `IMG_1-edited` and `IMG_E1`."""
+    stem = re.sub(r"(\s*\(\d+\)|[ _-]+(edited|edit|copy|kopie|copie)( ?\d+)?)+$", "", stem.casefold())
+    return re.sub(r"^img_e(\d)", r"img_\1", stem)
+
+
 def frame_names(names: Sequence[str]) -> list[str]:
     """The name in frames/ of each of several photos in one folder, no two alike; photos keep theirs where they can.
 

@@ -77,7 +77,7 @@ class SceneData(pl.LightningDataModule):
         options = {"placement": common.pixels_on, "mask_band": common.mask_band}
         self._options = {"per_image": per_image, "backend": backend, **options}
         self.true_mesh = _read_true_mesh(common.gt_mesh, getattr(config, "root_dir", None))
-        self.scene = cache(partial(load_split, loader or build(config), config))
+        self.scene = cache(loader.load if loader else partial(load_split, build(config), config))
         self._samplers: dict[tuple[int, torch.device], RaySampler] = {}
         self.correct_cameras(None)
         self.orbit_path = cache(self._orbit_path)

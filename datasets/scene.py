@@ -115,8 +115,8 @@ class EarlyScenes(Ahead):
     judge: of the first split, once all are loaded; it raises DataError or warns."""
 
     def __init__(self, config: Any, splits: Sequence[str], judge: Callable[[Scene], None] | None = None) -> None:
-        self.splits, self._loader, self._judge = tuple(splits), build(config), judge
-        super().__init__(*(partial(load_split, self._loader, config, split) for split in splits), self._judged)
+        self.splits, self._load, self._judge = tuple(splits), partial(load_split, build(config), config), judge
+        super().__init__(*(partial(self._load, split) for split in splits), self._judged)
 
     def _judged(self) -> None:
         if self._judge is not None:
@@ -124,7 +124,7 @@ class EarlyScenes(Ahead):
 
     def load(self, split: str) -> Scene:
         """The scene of one split, see `SceneLoader`."""
-        return self.result(self.splits.index(split)) if split in self.splits else self._loader.load(split)
+        return self.result(self.splits.index(split)) if split in self.splits else self._load(split)
 
     def judge(self) -> None:
         """Raises what the judge raised, or says what it said."""

@@ -1,6 +1,7 @@
 """The flags of launch.py and its key=value overrides; free of torch."""
 
 import argparse
+from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
 
@@ -95,6 +96,8 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     for item in rest:
         if item not in args.overrides or item.startswith("="):
             raise _unknown(item, rest, [flag for action in parser._actions for flag in action.option_strings])
+    for item in args.overrides:
+        _refuse_flag(item, {flag.lstrip("-"): action for action in parser._actions for flag in action.option_strings})
     _check_flags(args)
     return args
 
@@ -148,6 +151,14 @@ def _unknown(item: str, words: list[str], flags: list[str]) -> ConfigError:
             near = f" Write dataset.root_dir={item}."
     near = near or " Settings are words such as trainer.max_steps=5000."
     return ConfigError(f"command line: '{item}': {kind}.{near} See python launch.py --help.")
+
+
+def _refuse_flag(item: str, flags: Mapping[str, argparse.Action]) -> None:
+    """Raises ConfigError for a flag that is written as a setting, such as gpu=0."""
+    name, _, value = item.partition("=")
+    if name in flags:
+        told = f"--{name}" if flags[name].nargs == 0 else f"--{name} {value}".rstrip()
+        raise ConfigError(f"command line: '{item}': {name} is a flag and no setting. Write {told}.")
 
 
 def check_gpu(gpu: str) -> None:

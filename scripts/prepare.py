@@ -22,7 +22,14 @@ from utils.interrupts import Stopped
 from utils.prompt_end import PromptEnd
 
 with imports_told():
-    from datasets.capture.given import check_folders, check_options, check_stage, frames_of_videos, require_source
+    from datasets.capture.given import (
+        check_options,
+        check_out,
+        check_stage,
+        frames_of_videos,
+        require_photos,
+        require_source,
+    )
     from datasets.capture.options import CAMERA_MODELS, JOIN, SERIES_STAGES, CaptureOptions
     from datasets.capture.scale_sheet import RULER
     from datasets.capture.stage_runner import remove_unfinished
@@ -136,6 +143,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def make_dataset(args: argparse.Namespace) -> None:
     """Runs the stages, and prints what to look at and the command that trains on the dataset. Raises InputError."""
+    check_out(args.out)
     for source in args.inputs:
         require_source(source)
     frames = frames_of_videos(args.frames, args.inputs)
@@ -148,7 +156,7 @@ def make_dataset(args: argparse.Namespace) -> None:
     )  # fmt: skip
     check_options(options, args.inputs)
     check_stage(args.only, [flag for flag in ("--neus", "--transforms") if getattr(args, flag[2:])])
-    check_folders(args.inputs, args.out)
+    require_photos(args.inputs, args.out)
     verb = "becomes" if len(args.inputs) == 1 else "become"
     log.info("%s: %s a dataset in %s", ", ".join(map(str, args.inputs)), verb, args.out)
     from datasets.capture.series_pipeline import prepare_capture  # only now: what it imports takes seconds

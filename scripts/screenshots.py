@@ -25,6 +25,8 @@ import utils.terminal.installed  # noqa: F401  first of all: it tells which pack
 # isort: split
 from scripts.command_line import exit_code_of, make_parser
 from scripts.compare import compare
+from systems.report.results import read_results
+from systems.runs import no_run
 from utils.errors import DataError
 from utils.registry import ROOT
 
@@ -55,9 +57,9 @@ def take_screenshots(run: Path, out: Path, beside: Path | None, with_viewer: boo
 
     Raises InputError if something is missing."""
     if not (run / "save" / "report.html").is_file():
-        raise DataError(
-            f"{run}: expected save/report.html in it, found none. Give a run that ended with its test pass."
-        )
+        raise no_run(run, "expected save/report.html in it, found none. Give a run that ended with its test pass.")
+    if beside is not None:
+        read_results(beside)  # refused before the viewer is started
     if find_spec("playwright") is None:
         raise DataError("screenshots.py: needs playwright, which is not installed: make browser")
     from playwright.sync_api import sync_playwright

@@ -56,11 +56,12 @@ def view_parser() -> argparse.ArgumentParser:
 
 def view(args: argparse.Namespace, stop: threading.Event) -> None:
     """Opens the page and answers visitors until `stop` is set. Raises InputError."""
+    check_gpu(args.gpu)
+    port = parse_port(args.port, "--port")
     checkpoint, run = trained_run(args.run)
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, args.overrides))
-    check_gpu(args.gpu)
-    address = find_address(args.host, parse_port(args.port, "--port"), ("--port", "--host"))
+    address = find_address(args.host, port, ("--port", "--host"))
     log.info("%s: %s is opened, which takes some seconds", run.path, checkpoint.name)
     from utils.imports import import_lightning
 

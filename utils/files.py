@@ -69,7 +69,11 @@ def remedy(error: OSError) -> str | None:
         return "A file stands where a folder is needed: give another folder."
     if error.errno == errno.EISDIR:
         return "A folder of that name is there: give the name of a file."
-    if error.errno == errno.ENOENT and isinstance(error.filename, str) and not Path(error.filename).parent.is_dir():
+    if (
+        error.errno == errno.ENOENT
+        and isinstance(error.filename, str | Path)
+        and not Path(error.filename).parent.is_dir()
+    ):
         return "No folder can be made there: give another one."
     return None
 

@@ -30,9 +30,8 @@ def require_source(source: Path) -> None:
         )
 
 
-def check_folders(sources: Sequence[Path], out: Path) -> None:
-    """Raises CaptureError or DataError for folders without photos and for an `out` that can be no folder, before
-    anything slow is imported."""
+def check_out(out: Path) -> None:
+    """Raises ConfigError for an `out` that was meant as a setting, and CaptureError for one that can be no folder."""
     if re.match(r"\w+(\.\w+)*=", out.name) and not out.exists():
         raise ConfigError(
             f"{out}: expected the folder OUT last. Settings of the training go to launch.py, or to capture.py, which "
@@ -40,6 +39,10 @@ def check_folders(sources: Sequence[Path], out: Path) -> None:
         )
     if file := next((path for path in (out, *out.parents) if path.is_file()), None):
         raise CaptureError(f"{file}: expected a folder, or nothing yet, got a file. Give another OUT.")
+
+
+def require_photos(sources: Sequence[Path], out: Path) -> None:
+    """Raises CaptureError or DataError for folders without photos, before anything slow is imported."""
     for source in sources:
         if source.is_dir() and not any(path.suffix.lower() in SUFFIXES for path in source.iterdir()):
             notice_cameras(source)

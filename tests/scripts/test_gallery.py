@@ -54,7 +54,7 @@ def test_wrong_input_is_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
         ([str(run), "--out", str(tmp_path / "a.png")], "expected the name of a JPEG"),
         (
             [str(run), "--photo", "1", "2", "--out", str(tmp_path / "a.jpg")],
-            "--photo: expected a number from 0 on, got 1 2.",
+            "expected a number from 0 on, got 1 2.",
         ),
         ([str(run), "--photo", "-1", "--out", str(tmp_path / "a.jpg")], "from 0 on, got -1."),
         ([str(run), "--photo", "500", "--out", str(tmp_path / "a.jpg")], "numbered from 0"),

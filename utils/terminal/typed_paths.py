@@ -78,7 +78,7 @@ class PathParser(argparse.ArgumentParser):
             told = {str(action.metavar or action.dest): action for action in positional if action.choices}
             names = [name for name in absent[1].split(", ") if name != "key=value"]  # which never is
             names = [f"one of {', '.join(told[name].choices)}" if name in told else name for name in names]
-            return f"command line: {', '.join(names)}: missing."
+            return f"command line: {' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing."
         for kind, words in (("int", "a whole number"), ("float", "a number")):
             message = message.replace(f"invalid {kind} value:", f"expected {words}, got")
         return f"{message}."

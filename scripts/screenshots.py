@@ -10,6 +10,7 @@ Such as <model-viewer>, licence Apache-2.0: npm pack @google/model-viewer, tar x
 Example: python scripts/screenshots.py exp/neus-demo/first@DATE --beside exp/neus-demo/second@DATE"""
 
 import io
+import logging
 import os
 import shutil
 import subprocess
@@ -35,6 +36,7 @@ from scripts.compare import compare
 from utils.errors import DataError, InputError
 from utils.registry import ROOT
 
+log = logging.getLogger(__name__)
 WINDOWS = {"": {"width": 1280, "height": 900}, "-phone": {"width": 390, "height": 844}}
 SCHEMES = {"": "light", "-dark": "dark"}
 VARIANTS = {size + scheme: (size, scheme) for size in WINDOWS for scheme in SCHEMES}
@@ -236,8 +238,9 @@ def _web_pictures(opened: Any, glb: Path, script: Path, folder: Path) -> dict[st
 class _Quiet(SimpleHTTPRequestHandler):
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {".glb": "model/gltf-binary"}
 
-    def log_message(self, *_: Any) -> None:
-        """Says nothing of requests."""
+    def log_message(self, words: str, *values: Any) -> None:
+        """Requests are no news."""
+        log.debug(words, *values)
 
 
 def _until(page: Any, what: str, holds: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from utils.errors import MissingPackageError
+from utils.packages import _NEEDED
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton and models.ops are imported
@@ -25,6 +26,34 @@ def pytest_collection_finish() -> None:
     """Garbage is sought only among what the tests make: what is imported by now is large and stays."""
     gc.collect()
     gc.freeze()
+
+
+_WITHOUT_WHEEL = (*_NEEDED, "triton")  # on some machines
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Files of tests, and folders by their fixtures, are skipped where they import a package that is not there."""
+    try:
+        report = yield
+    except SystemExit as error:  # of a script that does nothing without it
+        if (name := _missing_package(error)) is None:
+            raise
+        report = pytest.CollectReport(collector.nodeid, "skipped", None, [])
+    else:
+        name = _missing_package(report.call.excinfo.value) if report.failed else None
+    if name is not None:
+        report.outcome, report.longrepr = "skipped", (str(collector.path), 1, f"Skipped: {name} is not installed")
+    return report
+
+
+def _missing_package(error: BaseException | None) -> str | None:
+    """The package whose absence led to an error, if it is one that may be absent."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name in _WITHOUT_WHEEL:
+            return error.name
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @pytest.hookimpl(wrapper=True)

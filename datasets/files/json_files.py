@@ -18,6 +18,10 @@ def read_json(path: Path, expected: str, remedy: str = "") -> Any:
     file that is missing, is not UTF-8 or JSON, or is nested too deeply."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=partial(_without_twins, path))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: expected {expected} in UTF-8, got another coding. Save it as UTF-8.{remedy}"
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected {expected}, got a file that cannot be read ({error}).{remedy}") from error
 

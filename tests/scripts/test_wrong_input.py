@@ -33,7 +33,7 @@ TYPED = [  # what is typed, and what the one line has to hold
     (["launch.py", "--config", "none-like-it", "--train"], "Known names: nerf-blender, "),
     (["launch.py", "--config", "configs/neus-demo.yml", "--train"], "Did you mean 'neus-demo'?"),
     (["launch.py", "--config", "configs\\neus-demo.yaml", "--train"], "Did you mean 'neus-demo'?"),
-    (["launch.py", "--config", "load/spot/gt_mesh.ply", "--train"], "is no text, so it cannot be read as YAML"),
+    (["launch.py", "--config", "load/spot/gt_mesh.ply", "--train"], "is no text in UTF-8, so it is not read as YAML"),
     ([*DEMO, "trainer.max_steps = 5"], "one word: no spaces around the ="),
     ([*DEMO, "trainer/max_steps=5"], "Did you mean 'trainer.max_steps'?"),
     ([*DEMO, "trainer.max_steps="], "expected a number, got null"),

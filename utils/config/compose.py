@@ -14,6 +14,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
+from utils.config.odd_numbers import odd_numbers
 from utils.config.resolvers import COMPUTES, say
 from utils.config.schema import is_number, shown
 from utils.config.sources import ABSENT, REFERENCE, Source, computed_from, lookup, origin, plain
@@ -38,22 +39,26 @@ def read_yaml(path: Path, is_text: IsTextAt = lambda parts: False) -> DictConfig
         raise ConfigError(f"{path}: no such config file.{near}") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a folder. Give a YAML file.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is no text, so it cannot be read as YAML. Give a YAML file, in UTF-8.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
+        lines = path.read_text(encoding="utf-8").splitlines()
+        has_tab = mark is not None and any("\t" in line[: mark.column + 1] for line in lines[mark.line : mark.line + 1])
         at = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        wrong = path.read_text(encoding="utf-8").splitlines()[mark.line : mark.line + 1] if mark else []
-        tab = " YAML is indented with spaces, not tabs." if any("\t" in line for line in wrong) else ""
+        tab = " YAML is indented with spaces, not tabs." if has_tab else ""
         raise ConfigError(f"{path}:{at} {error.problem}.{tab}") from None
     except ConfigError:
         raise
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is no text in UTF-8, so it is not read as YAML. Save a YAML file as UTF-8.") from None
     except Exception as error:  # PyYAML and OmegaConf raise whatever they stumble over
         raise ConfigError(f"{path}: cannot be read as YAML: {_first_line(error)}.") from None
     if not isinstance(node, DictConfig):
         raise ConfigError(
             f"{path}: expected a block of keys at the top, got {type(OmegaConf.to_container(node)).__name__}."
         )
+    for parts, line, fault in odd_numbers(path.read_text(encoding="utf-8")):
+        if is_text(parts) is False:
+            raise ConfigError(f"{path}:{line}: {'.'.join(parts)}: {fault}.")
     return text_as_written(node, path, is_text)
 
 
@@ -84,6 +89,12 @@ def _expand(path: Path, keys: Keys | None, is_text: IsText, stack: tuple[Path, .
     if path in stack:
         raise ConfigError(f"{path}: its defaults lead back to itself ({' -> '.join(p.name for p in (*stack, path))}).")
     tree = read_yaml(path, lambda parts: is_text(".".join(parts)))
+    if dotted := next((name for name in plain(tree) if "." in str(name)), None):
+        block, _, key = str(dotted).partition(".")
+        raise ConfigError(
+            f"{path}: '{dotted}': keys with points are for the command line; in a file they are blocks: `{block}:`, "
+            f"and `{key}: ...` indented in the line below."
+        )
     sources: list[Source] = []
     names = plain(tree).get("defaults", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -205,13 +216,26 @@ def _no_number(tree: dict[str, Any], key: str) -> tuple[str, Any] | None:
 def _merge(sources: Sequence[Source]) -> DictConfig:
     merged = OmegaConf.create()
     for source in sources:
-        clash = _clash(plain(merged), plain(source.tree))
+        before, added = plain(merged), plain(source.tree)
+        if name := next(
+            (name for name in added if isinstance(before.get(name), dict) and _is_value(added[name])), None
+        ):
+            raise ConfigError(
+                f"{origin([source], name)}{name}: expected a block of keys, got {added[name]!r}. In a file, indent its "
+                f"keys with spaces and write a space behind each colon."
+            )
+        clash = _clash(before, added)
         if clash is not None:
             raise ConfigError(
                 f"{origin([source], clash)}{clash}: a list and a block of keys cannot be merged. Give the whole list."
             )
         merged.merge_with(source.tree)
     return merged
+
+
+def _is_value(value: Any) -> bool:
+    """Whether a value is none that keys can be in."""
+    return not isinstance(value, dict | list) and "${" not in str(value)
 
 
 def _clash(one: dict[str, Any], other: dict[str, Any]) -> str | None:

@@ -244,3 +244,12 @@ def test_the_same_photo_in_two_formats_is_used_once(views, tmp_path, caplog):
     assert (len(found), report["copies"]) == (6, 1)
     assert {frame.source for frame in found} >= {"IMG_3.jpg", "IMG_3.png"}
     assert "left out 1 copy of other photos, first" in caplog.text
+
+
+def test_black_images_do_not_end_a_way(views):
+    """A video that fades in, and one whose lens was covered for a moment."""
+    grays = [cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in views[:8]]
+    black = np.zeros_like(grays[0])
+    way = np.ptp(measure_frames(grays).position)
+    assert np.ptp(measure_frames([black, black, *grays]).position) == pytest.approx(way, rel=1e-6)
+    assert np.ptp(measure_frames([*grays[:4], black, *grays[4:]]).position) == pytest.approx(way, rel=0.5)

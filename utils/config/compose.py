@@ -49,7 +49,7 @@ def read_yaml(path: Path, is_text: IsTextAt = lambda parts: False) -> DictConfig
     except ConfigError:
         raise
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is no text in UTF-8, so it is not read as YAML. Save a YAML file as UTF-8.") from None
+        raise ConfigError(f"{path}: is no text in UTF-8, so it is not read as YAML. Save it as UTF-8.") from None
     except Exception as error:  # PyYAML and OmegaConf raise whatever they stumble over
         raise ConfigError(f"{path}: cannot be read as YAML: {_first_line(error)}.") from None
     if not isinstance(node, DictConfig):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
 from models.configs import is_sdf
 from systems.loss_config import LossConfig, Weight
-from systems.precedence import check_optimizer_args
+from systems.precedence import check_optimizer_args, tell_unused_scene
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import registry
 from utils.config import compose, schema, switches
@@ -256,6 +256,7 @@ def experiment_of(sources: Sequence[compose.Source]) -> Experiment:
     try:
         experiment = schema.parse(Experiment, node)
         check_optimizer_args(sources, experiment)
+        tell_unused_scene(sources)
         return experiment
     except ConfigError as error:
         key, text = str(error).split(":")[0], str(error).removesuffix(".")

@@ -32,8 +32,8 @@ class Visit:
         self._add_choices()
         with tabs["View"]:
             self._add_view_controls()
-        client.camera.on_update(self._on_camera)
         self._has_begun = False
+        client.camera.on_update(self._on_camera)
         self._begin_at_start()
         with tabs["Path"]:
             self._path = PathControls(client, mailbox, lambda: self._camera, lambda: self._kind.value, fps)

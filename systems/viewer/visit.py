@@ -138,3 +138,4 @@ class Visit:
         @dark.on_update
         async def _(event: Any) -> None:
             configure_theme(gui, bool(dark.value))
+            self._mailbox.set_view(number, dark=bool(dark.value))

@@ -75,10 +75,11 @@ def test_a_path_takes_what_its_controls_allow_and_no_more(visitor, page):
     assert (len(found[-1].cameras), found[-1].size) == (1800, (1280, 720))
 
 
-def test_the_page_is_dark_for_whoever_wants_it_so(visitor):
+def test_the_page_is_dark_for_whoever_wants_it_so(visitor, page):
     visitor.set("dark page", True)
     theme = visitor.wait_for(lambda message: message["type"] == "ThemeConfigurationMessage" and message["dark_mode"])
     assert not theme["show_share_button"]
+    until(lambda: page.mailbox.visitors()[0].dark)
 
 
 def test_only_one_flight_is_under_way_and_it_can_be_stopped(visitor):

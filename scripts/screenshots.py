@@ -1,7 +1,7 @@
-"""Takes screenshots of what a run shows: its report, its viewer, with --beside the page that compares it with another
-run, with --web-viewer its .glb in a viewer of web pages.
+"""Takes screenshots of what a run shows: report, viewer, a comparison and its .glb in a viewer of web pages.
 
-Each is taken wide and on a phone, light and dark. screens.jpg and phones.jpg put them together.
+The comparison needs --beside, the .glb --web-viewer. Each is taken wide and on a phone, light and dark;
+screens.jpg and phones.jpg put them together.
 
 Needs Playwright and Chromium: make browser. A viewer of web pages is a script of your own choice; nothing is fetched.
 Such as <model-viewer>, licence Apache-2.0: npm pack @google/model-viewer, tar xf google-model-viewer-*.tgz, and then

@@ -179,7 +179,7 @@ def _check_flags(args: argparse.Namespace) -> None:
     for flag in ("exp_dir", "runs_dir"):
         folder = getattr(args, flag)
         if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
-            raise ConfigError(f"--{flag} {folder}: {file} is a file, and results need a folder. Give another folder.")
+            raise ConfigError(f"--{flag} {folder}: {'' if file == folder else f'{file} '}is a file, and results need a folder. Give another.")
     if args.resume_weights_only and args.resume is None:
         raise ConfigError("command line: --resume_weights_only needs --resume RUN.")
     if args.resume is None and (args.validate or args.test or args.predict):

@@ -79,8 +79,8 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
     ([*DEMO, "dataset.root_dir=load\\spot"], "Did you mean 'load/spot'?"),
     ([*DEMO, 'dataset.root_dir="load/spot'], "Did you mean 'load/spot'?"),
     ([*DEMO, "dataset.root_dir={}/my"], 'Put a path with spaces into quotes: "{}/my scans".'),
-    ([*DEMO, "--exp_dir", "LICENSE"], "LICENSE: is a file, and results need a folder"),
-    ([*DEMO, "--runs_dir", "LICENSE/a"], "LICENSE: is a file, and results need a folder"),
+    ([*DEMO, "--exp_dir", "LICENSE"], "is a file, and results need a folder"),
+    ([*DEMO, "--runs_dir", "LICENSE/a"], "is a file, and results need a folder"),
     (["launch.py", "--config", "neus-colmap", "--train", "dataset.root_dir=load/spot"], "Set dataset.name=blender."),
     (
         ["launch.py", "--config", "neus-colmap", "--train", "dataset.root_dir=load/spot/val"],

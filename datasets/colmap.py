@@ -1,6 +1,7 @@
 """Loads COLMAP folders: images/, sparse/ with a text or binary model, and masks/ if there are any."""
 
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,10 +38,10 @@ class ColmapLoader(PosedLoader):
 
     def read(self) -> PosedPhotos:
         """See PosedLoader.read."""
-        require_folder(self.root, "images/ and sparse/")
+        require_folder(self.root, "images/ and sparse/, as scripts/prepare.py makes them of photos or a video")
         folder = self.root / self.config.images_dir
-        _require_images_dir(self.root, folder)
         model = self._largest_model()
+        _require_images_dir(self.root, folder)
         files = {path.relative_to(folder).as_posix(): path for path in list_images(folder, deep=True)}
         images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(image.name))
         _refuse_twice(images, folder)
@@ -89,9 +90,12 @@ class ColmapLoader(PosedLoader):
         below = sorted(path for path in sparse.iterdir() if path.is_dir()) if sparse.is_dir() else []
         folders = [path for path in (*below, sparse, self.root) if any((path / name).is_file() for name in MODEL_FILES)]
         if not folders:
+            remedy = "Run COLMAP's mapper, or set dataset.root_dir to the folder that contains sparse/"
+            if any(path.suffix.lower() in SUFFIXES for path in self.root.iterdir()):
+                remedy = f"Photos become a dataset with: python scripts/prepare.py {shlex.quote(str(self.root))} OUT"
             raise DataError(
                 f"{sparse}: expected a COLMAP model there or in sparse/0 (cameras, images and points3D as .bin or "
-                f".txt), got none. Run COLMAP's mapper, or set dataset.root_dir to the folder that contains sparse/."
+                f".txt), got none. {remedy}."
             )
         require_inside(self.root, [file for path in folders for file in path.iterdir()], self.config.follow_links)
         models = {path: _read_model(path) for path in folders}
@@ -102,6 +106,10 @@ class ColmapLoader(PosedLoader):
             self._warn_once(
                 f"{len(folders)} models; using {largest.relative_to(self.root)}, the largest, with "
                 f"{len(models[largest].reg_image_ids())} images"
+            )
+        if all((largest / name).is_file() for name in MODEL_FILES):
+            self._warn_once(
+                f"{largest.relative_to(self.root)} has the model as .bin and as .txt; the .bin is read", logging.INFO
             )
         return models[largest]
 
@@ -140,6 +148,8 @@ def _read_model(path: Path) -> "pycolmap.Reconstruction":
             f"{path}: expected a COLMAP model (cameras, images and points3D), got files that cannot be read ({error}). "
             f"Copy it again, or run COLMAP's mapper again."
         ) from error
+    if not model.images:
+        raise DataError(f"{path}: expected registered images, got none. Run COLMAP's mapper again.")
     for number, name in read_names(path).items():
         if model.exists_image(number):
             model.images[number].name = name

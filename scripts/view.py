@@ -19,6 +19,7 @@ from systems.runs import checkpoints_beside, trained_run
 from systems.runs.command_line import check_gpu
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
+from systems.viewer.address import find_address, parse_port
 
 log = logging.getLogger("photosurf")
 
@@ -55,10 +56,12 @@ def view_parser() -> argparse.ArgumentParser:
 
 def view(args: argparse.Namespace, stop: threading.Event) -> None:
     """Opens the page and answers visitors until `stop` is set. Raises InputError."""
+    check_gpu(args.gpu)
+    port = parse_port(args.port, "--port")
     checkpoint, run = trained_run(args.run)
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, args.overrides))
-    check_gpu(args.gpu)
+    address = find_address(args.host, port, ("--port", "--host"))
     log.info("%s: %s is opened, which takes some seconds", run.path, checkpoint.name)
     from utils.imports import import_lightning
 
@@ -67,10 +70,8 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     from datasets.datamodule import SceneData
     from systems.training.devices import Devices, pick_device
     from systems.training.trainer import check_backend, make_trainer
-    from systems.viewer.address import find_address, parse_port
     from utils.interrupts import Interrupts
 
-    address = find_address(args.host, parse_port(args.port))
     device = pick_device(args.gpu)
     check_backend(experiment.model.backend, device)
     model, views = experiment.model, experiment.trainer.limit_val_batches

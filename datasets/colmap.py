@@ -1,7 +1,6 @@
 """Loads COLMAP folders: images/, sparse/ with a text or binary model, and masks/ if there are any."""
 
 import logging
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,12 +89,9 @@ class ColmapLoader(PosedLoader):
         below = sorted(path for path in sparse.iterdir() if path.is_dir()) if sparse.is_dir() else []
         folders = [path for path in (*below, sparse, self.root) if any((path / name).is_file() for name in MODEL_FILES)]
         if not folders:
-            remedy = "Run COLMAP's mapper, or set dataset.root_dir to the folder that contains sparse/"
-            if any(path.suffix.lower() in SUFFIXES for path in self.root.iterdir()):
-                remedy = f"Photos become a dataset with: python scripts/prepare.py {shlex.quote(str(self.root))} OUT"
             raise DataError(
                 f"{sparse}: expected a COLMAP model there or in sparse/0 (cameras, images and points3D as .bin or "
-                f".txt), got none. {remedy}."
+                f".txt), got none. Run COLMAP's mapper, or set dataset.root_dir to the folder that contains sparse/."
             )
         require_inside(self.root, [file for path in folders for file in path.iterdir()], self.config.follow_links)
         models = {path: _read_model(path) for path in folders}

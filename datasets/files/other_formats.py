@@ -1,5 +1,6 @@
 """Recognises what other programs leave in a folder, and says in a sentence which reader takes what of it."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,7 @@ OTHERS = (
         "pair.txt tells neighbours only: add cams/ with a *_cam.txt for each image, and set dataset.name=mvsnet",
     ),
 )  # fmt: skip
-NO_CAMERAS = (
+NO_CAMERAS = (  # {folder} and {file}: those of the file that tells it, as a command line takes them
     Format(
         "a COLMAP database without a model",
         (("*.db::SQLite format 3",),),
@@ -149,12 +150,12 @@ NO_CAMERAS = (
         "a set of photographs without cameras",
         tuple((f"{folder}*.{kind}",) for folder in ("", "images/", "input/", "rgb/")
               for kind in ("jpg", "JPG", "jpeg", "png", "heic", "HEIC")),
-        f"Find their cameras with `python scripts/prepare.py FOLDER_OF_PHOTOS OUT`, {_FIND}",
+        f"Find their cameras with `python scripts/prepare.py {{folder}} OUT`, {_FIND}",
     ),
     Format(
         "a video without cameras",
         tuple((f"*.{kind}",) for kind in ("mp4", "MP4", "mov", "MOV")),
-        f"Find its cameras with `python scripts/prepare.py VIDEO OUT`, {_FIND}",
+        f"Find its cameras with `python scripts/prepare.py {{file}} OUT`, {_FIND}",
     ),
     Format("an archive", (("*.zip",), ("*.tar*",), ("*.7z",)), "Unpack it, and give its folder as dataset.root_dir"),
 )  # fmt: skip
@@ -215,7 +216,9 @@ def without_cameras(folder: Path, reader: str, files: Sequence[str] = ()) -> str
     if _is_of(folder, reader, files) or (found := recognise(folder, NO_CAMERAS)) is None:
         return None
     form, file = found
-    return f"There is {form.name} ({file}). {form.advice}."
+    path = folder / file
+    advice = form.advice.format(folder=shlex.quote(str(path.parent)), file=shlex.quote(str(path)))
+    return f"There is {form.name} ({file}). {advice}."
 
 
 def _is_of(folder: Path, reader: str, files: Sequence[str]) -> bool:

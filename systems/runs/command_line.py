@@ -93,11 +93,12 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     args.config = [str(_config_file(item)) for item in args.config if item not in args.overrides]
     if args.view and "=" in args.view:  # an override after --view, which takes the next word for a port
         args.overrides, args.view = [args.view, *args.overrides], ""
+    flags = {flag: action for action in parser._actions for flag in action.option_strings}
     for item in rest:
         if item not in args.overrides or item.startswith("="):
-            raise _unknown(item, rest, [flag for action in parser._actions for flag in action.option_strings])
+            raise _unknown(item, rest, list(flags))
     for item in args.overrides:
-        _refuse_flag(item, {flag.lstrip("-"): action for action in parser._actions for flag in action.option_strings})
+        _refuse_flag(item, flags)
     _check_flags(args)
     return args
 
@@ -156,8 +157,8 @@ def _unknown(item: str, words: list[str], flags: list[str]) -> ConfigError:
 def _refuse_flag(item: str, flags: Mapping[str, argparse.Action]) -> None:
     """Raises ConfigError for a flag that is written as a setting, such as gpu=0."""
     name, _, value = item.partition("=")
-    if name in flags:
-        told = f"--{name}" if flags[name].nargs == 0 else f"--{name} {value}".rstrip()
+    if (action := flags.get(f"--{name}")) is not None:
+        told = f"--{name}" if action.nargs == 0 else f"--{name} {value}".rstrip()
         raise ConfigError(f"command line: '{item}': {name} is a flag and no setting. Write {told}.")
 
 

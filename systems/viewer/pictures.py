@@ -78,11 +78,8 @@ def render_picture(
     forward = torch.as_tensor(camera.c2w[:, 2], dtype=torch.float32, device=background.device)
     axial = (rays.directions @ forward).view(height, width).cpu().numpy()
     depth = np.where(solid, images["depth"] * axial, EMPTY_DEPTH).astype(np.float32)
-    if picture == "normal" and "normal" in images:
-        image = normal_to_rgb(images["normal"], images["opacity"])
-        return RenderedPicture(_darkened(image, images["opacity"]) if dark else image, depth)
-    if picture == "depth":
-        image = depth_to_rgb(images["depth"], images["opacity"])
+    if picture == "depth" or (picture == "normal" and "normal" in images):
+        image = (depth_to_rgb if picture == "depth" else normal_to_rgb)(images[picture], images["opacity"])
         return RenderedPicture(_darkened(image, images["opacity"]) if dark else image, depth)
     rgb = to_uint8(images["rgb"])
     if picture != "error":

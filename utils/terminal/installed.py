@@ -59,14 +59,13 @@ def versions() -> "dict[str, str]":
     files of `importlib.metadata` takes a twentieth of a second."""
     found = {}
     for place in reversed(sys.path):  # the first one counts
-        names = (
-            os.listdir(place or os.curdir)
-            if os.access(place or os.curdir, os.R_OK) and os.path.isdir(place or os.curdir)
-            else []
-        )
-        stems = [os.path.splitext(name)[0] for name in names if name.endswith((".dist-info", ".egg-info"))]
-        for package, _, version in (stem.partition("-") for stem in stems):
-            found[package.lower().replace("_", "-")] = version.partition("-")[0]
+        folder = place or os.curdir
+        names = os.listdir(folder) if os.path.isdir(folder) and os.access(folder, os.R_OK) else []
+        for name in names:
+            stem, suffix = os.path.splitext(name)
+            if suffix in (".dist-info", ".egg-info"):
+                package, _, version = stem.partition("-")
+                found[package.lower().replace("_", "-")] = version.partition("-")[0]
     return found
 
 

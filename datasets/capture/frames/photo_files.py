@@ -64,7 +64,7 @@ def _left_out(folder: Path, used: Collection[Path]) -> list[str]:
     unloaded = [path for path in folder.iterdir() if path.suffix.lower() in _UNLOADED]
     found += [f"{_kinds(unloaded)}: load these files, of which only the names are there, first"] if unloaded else []
     gone = [path for path in entries if path.suffix.lower() in SUFFIXES and not path.exists()]
-    found += [f"{gone[0].name} and others: links to files that are not there ({len(gone)})"] if gone else []
+    found += [f"{_kinds(gone)}: links to files that are not there, first {gone[0].name}"] if gone else []
     for path in entries:
         if path.is_dir() and path.resolve() not in used and not path.name.startswith(_NO_PHOTOS):
             found += _of_folder(path, bool(photos))

@@ -89,15 +89,16 @@ def test_a_folder_too_high_leads_to_the_right_one(depth, tmp_path):
 @pytest.mark.parametrize(
     ("file", "advice"),
     [
-        ("images/a.jpg", "python scripts/prepare.py FOLDER_OF_PHOTOS OUT"),
-        ("clip.mp4", "python scripts/prepare.py VIDEO OUT"),
+        ("images/a.jpg", "python scripts/prepare.py {}/images OUT"),
+        ("a.jpg", "python scripts/prepare.py {} OUT"),
+        ("clip.mp4", "python scripts/prepare.py {}/clip.mp4 OUT"),
         ("scan.zip", "Unpack it"),
         ("database.db", "colmap mapper"),
     ],
 )
 def test_what_has_no_cameras_leads_to_finding_them(file, advice, tmp_path):
     write(tmp_path, {file: "SQLite format 3"})
-    with pytest.raises(DataError, match=f"expected a COLMAP model.*There is.*{advice}"):
+    with pytest.raises(DataError, match=f"expected a COLMAP model.*There is.*{advice.format(tmp_path)}"):
         load(tmp_path, "colmap")
     if not file.endswith(".zip"):
         notice_cameras(tmp_path)  # prepare.py takes them

@@ -110,7 +110,7 @@ def test_files_that_are_not_there_yet_are_named_and_those_of_other_programs_not(
     (tmp_path / "6.jpg").symlink_to(tmp_path / "gone.jpg")
     tell_left_out(tmp_path, [])
     assert "1 .crdownload and 1 .icloud: load these files" in caplog.text
-    assert "6.jpg and others: links to files that are not there (1)" in caplog.text
+    assert "1 .jpg: links to files that are not there, first 6.jpg" in caplog.text
     assert "eaDir" not in caplog.text
     assert "MACOSX" not in caplog.text
 

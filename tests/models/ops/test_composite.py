@@ -94,13 +94,15 @@ def test_faint_samples_get_no_gradient_and_change_no_other(backend, device, pack
 
     whole = gradients(lambda *args: blend(*args, backend=backend), inputs, packed, upstream)
     result = gradients(cut, inputs, packed, upstream)
+    in_any_order = device.type == "cuda" and backend == "reference"  # PyTorch sums by atomic additions there
+    near = {"atol": 1e-5, "rtol": 1e-5} if in_any_order else {"atol": 0.0, "rtol": 0.0}
     for a, b in zip(result[0], whole[0], strict=True):
-        assert torch.equal(a, b)
+        assert_close(a, b, **near)
     weights, alpha = naive_composite(*(x.detach() for x in inputs), packed)[0], inputs[0].detach()
     seen = packed.valid & (weights / alpha >= faint)  # by more than rounding, in the samples that were drawn
     assert 0.3 < seen[packed.valid].float().mean() < 0.8
     for a, b in zip(result[1], whole[1], strict=True):
-        assert torch.equal(a[seen], b[seen])
+        assert_close(a[seen], b[seen], **near)
         assert not a[~seen].any()
 
 

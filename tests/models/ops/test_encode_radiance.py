@@ -188,7 +188,8 @@ def test_what_the_kernels_do_not_fit_is_computed_by_parts(
     found = encode_radiance(points, table, SPEC, heads, harmonics, packed, backend="triton")
     expected = encode_radiance(points, table, SPEC, heads, harmonics, packed, backend="reference")
     for a, b in zip(found, expected, strict=True):
-        assert_close(a[:used], b[:used], atol=1e-4, rtol=1e-4)
+        near = 3e-3 if device.type == "cuda" else 1e-4  # a GPU multiplies float32 as tf32, with 10 bits
+        assert_close(a[:used], b[:used], atol=near, rtol=near)
 
 
 @pytest.mark.parametrize("kernel", ["forward_kernel", "backward_color_kernel", "backward_density_kernel"])

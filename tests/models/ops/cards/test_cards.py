@@ -160,4 +160,4 @@ def test_networks_are_the_same_with_the_tiles_and_types_of_any_card(device, on, 
     for found, expected in zip(run("triton"), run("reference"), strict=True):
         assert (found - expected).norm() < (0.1 if few_bits else 0.001) * expected.norm()
         if not allow_fp16:
-            assert (found - expected).abs().median() < 0.005 * expected.abs().median()
+            assert (found - expected).abs().median() < (0.02 if few_bits else 0.005) * expected.abs().median()

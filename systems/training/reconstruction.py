@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from systems.steps.divergence import CHECKED_EVERY, DivergenceMonitor
 from systems.steps.error_map import ErrorMap
 from systems.steps.graphs import is_capturable
 from systems.steps.optim import build_optimizer, check_parts, restore_settings
+from systems.steps.overhead import LightModule
 from systems.steps.readout import Readout
 from systems.steps.step import Figures, TrainingStep
 from systems.training import photographs
@@ -39,7 +39,7 @@ from utils.video import write_video
 log = logging.getLogger(__name__)
 
 
-class ReconstructionSystem(pl.LightningModule):
+class ReconstructionSystem(LightModule):
     """Trains a volume model on posed photographs."""
 
     def __init__(self, config: Any, experiment: Experiment, model: VolumeModel, save_dir: Path) -> None:
@@ -128,8 +128,9 @@ class ReconstructionSystem(pl.LightningModule):
         if self._is_logged(self.global_step) or (self.global_step + 1) % CHECKED_EVERY == 0:
             self._log_arrived(wait=True)
             self._send_metrics(figures)
-        # For callbacks. As CPU tensors, since Lightning would copy plain numbers to the GPU and wait for it.
-        self.log_dict({name: torch.tensor(value) for name, value in self._log_arrived().items()}, logger=False)
+        if arrived := self._log_arrived():
+            # For callbacks. As CPU tensors, since Lightning would copy plain numbers to the GPU and wait for it.
+            self.log_dict({name: torch.tensor(value) for name, value in arrived.items()}, logger=False)
         return figures.loss
 
     def _is_logged(self, step: int) -> bool:

@@ -17,6 +17,7 @@ from systems.runs import RunFolder, read_figures
 from systems.runs.loggers import Curves, Table
 from systems.runs.saving import ChecksummedCheckpointIO, DeferSignals, Saver
 from systems.runs.verdict import judge
+from systems.steps.overhead import Unmeasured
 from systems.steps.ranks import SplitRays, environment_of
 from systems.training.callbacks import RandomState, TrainingClock
 from systems.training.devices import Devices
@@ -70,6 +71,7 @@ def make_trainer(
         enable_checkpointing=False,  # Lightning's; `Saver` writes checkpoints
         enable_progress_bar=False,  # Lightning's, which shows each validation pass; `ProgressDisplay` replaces it
         enable_model_summary=False,
+        profiler=Unmeasured(),
         default_root_dir=run.path,
     )
 

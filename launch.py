@@ -65,18 +65,23 @@ def chosen_mode(args: argparse.Namespace) -> str:
 
 def scenes_of(args: argparse.Namespace, experiment: Experiment) -> EarlyScenes:
     """Loads the splits that the arguments ask for from the moment that it is entered; before a training, it looks
-    whether masks or photographs contradict the cameras, and whether the region, if it is known, shows the scene."""
+    whether masks contradict the cameras, whether the region, if it is known, shows the scene, and while the training
+    begins, whether photographs contradict the cameras."""
 
     def judge(scene: Scene) -> None:
         from datasets.mask_agreement import check_agreement
-        from datasets.points.photo_agreement import check_photographs_and_cameras
 
         check_agreement(scene)
         if not asks_for_radius(experiment):
             _check_region(scene, experiment)
+
+    def doubt(scene: Scene) -> None:
+        from datasets.points.photo_agreement import check_photographs_and_cameras
+
         check_photographs_and_cameras(scene)
 
-    return EarlyScenes(experiment.dataset, MODES[chosen_mode(args)], judge if args.train else None)
+    checks = (judge, doubt) if args.train else ()
+    return EarlyScenes(experiment.dataset, MODES[chosen_mode(args)], *checks)
 
 
 def _check_region(scene: Scene, experiment: Experiment) -> None:
@@ -110,7 +115,7 @@ def execute(
     import_quietly(args.verbose)  # before all that imports Lightning
     from datasets.datamodule import SceneData
     from systems.training.attempts import Job, help_to_train
-    from systems.training.callbacks import ConfigKeeper
+    from systems.training.callbacks import ConfigKeeper, Doubt
     from systems.training.compiling_ahead import compiling_ahead
     from systems.training.devices import pick_devices, wake
     from systems.training.finishing_ahead import finishing_ahead
@@ -127,7 +132,7 @@ def execute(
     address = find_address(args.view_host, parse_port(args.view)) if seen else None
     check_means(args, experiment, devices)
     ahead = (compiling_ahead, finishing_ahead) if args.train else ()  # before photographs are read
-    callbacks = tuple(callback for begin in ahead for callback in begin(experiment, devices))
+    callbacks = (*(callback for begin in ahead for callback in begin(experiment, devices)), Doubt(loader.doubt))
     model, views = experiment.model, experiment.trainer.limit_val_batches
     data = SceneData(experiment.dataset, not model.batch_image_sampling, views, model.backend, loader)
     stages.end("device")

@@ -112,15 +112,23 @@ def load_split(loader: SceneLoader, config: Any, split: str) -> Scene:
 class EarlyScenes(Ahead):
     """A loader that begins to load splits before they are asked for: photographs are decoded while torch is imported.
 
-    judge: of the first split, once all are loaded; it raises DataError or warns."""
+    judge: of the first split, once all are loaded; it raises DataError or warns. doubt: of the same, after that, for
+    what takes longer, which nobody has to wait for; it warns."""
 
-    def __init__(self, config: Any, splits: Sequence[str], judge: Callable[[Scene], None] | None = None) -> None:
-        self.splits, self._load, self._judge = tuple(splits), partial(load_split, build(config), config), judge
-        super().__init__(*(partial(self._load, split) for split in splits), self._judged)
+    def __init__(
+        self,
+        config: Any,
+        splits: Sequence[str],
+        judge: Callable[[Scene], None] | None = None,
+        doubt: Callable[[Scene], None] | None = None,
+    ) -> None:
+        self.splits, self._load = tuple(splits), partial(load_split, build(config), config)
+        said = (partial(self._say, by) for by in (judge, doubt))
+        super().__init__(*(partial(self._load, split) for split in splits), *said)
 
-    def _judged(self) -> None:
-        if self._judge is not None:
-            self._judge(self._results[0])  # not `result`, which says what was logged
+    def _say(self, by: Callable[[Scene], None] | None) -> None:
+        if by is not None:
+            by(self._results[0])  # not `result`, which says what was logged
 
     def load(self, split: str) -> Scene:
         """The scene of one split, see `SceneLoader`."""
@@ -129,3 +137,10 @@ class EarlyScenes(Ahead):
     def judge(self) -> None:
         """Raises what the judge raised, or says what it said."""
         self.result(len(self.splits))
+
+    def doubt(self, wait: bool) -> bool:
+        """Says what was said as a doubt, and returns True; without `wait`, only if that is known already."""
+        is_known = wait or self.is_done(len(self.splits) + 1)
+        if is_known:
+            self.result(len(self.splits) + 1)
+        return is_known

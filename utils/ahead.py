@@ -56,6 +56,10 @@ class Ahead:
         if self._done[0].wait(seconds) and self._error is not None:
             self.result(0)
 
+    def is_done(self, step: int) -> bool:
+        """Whether `result` need not wait."""
+        return self._done[step].is_set()
+
     def result(self, step: int) -> Any:
         """What a step returned, once it is done. Raises what it, or one before it, raised."""
         self._done[step].wait()

@@ -1,4 +1,4 @@
-"""Whether the photographs of a scene and its cameras can be true together, before any training, by features alone.
+"""Whether the photographs of a scene and its cameras can be true together, before it is trained, by features alone.
 
 Cameras that are turned about their axis by half a turn fit masks nearly as well as the right ones, and scenes without
 masks or points have nothing else to tell. Matches of photographs obey one epipolar geometry (Hartley & Zisserman 2003,
@@ -14,6 +14,7 @@ import numpy as np
 
 from datasets.geometry.neighbours import nearest_views
 from datasets.scene import Scene
+from utils.ahead import go_on
 
 log = logging.getLogger(__name__)
 _SIDE = 480  # pixels of the photographs that are compared
@@ -89,6 +90,7 @@ def _gather(scene: Scene) -> _Evidence:
     features: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     evidence = _Evidence()
     for pair in _pairs(scene):
+        go_on()
         for view in pair:
             if view not in features:
                 features[view] = _features(scene, view)

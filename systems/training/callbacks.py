@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,22 @@ class TrainingClock(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continues from the seconds in a checkpoint."""
         self.seconds = state_dict["seconds"]
+
+
+class Doubt(Callback):
+    """Has said what is doubtful about the photographs of a training as soon as that is known, and once."""
+
+    def __init__(self, say: Callable[[bool], bool]) -> None:
+        """say: whether it has been said; it waits until it is known if the argument says so."""
+        self._say, self._is_said = say, False
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Says it if it is known."""
+        self._is_said = self._is_said or self._say(False)
+
+    def on_train_end(self, *args: Any) -> None:
+        """Says it after a training that was faster."""
+        self._is_said = self._is_said or self._say(True)
 
 
 class RandomState(Callback):

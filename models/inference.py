@@ -14,7 +14,7 @@ from models import ops
 from models.base import MIN_OPACITY, RenderOutput, VolumeModel
 from models.marching import MIN_TRANSMITTANCE
 from utils.cameras import spread_in_pixel
-from utils.memory import HalvingChunks
+from utils.memory import HalvingChunks, in_rows
 from utils.rays import Rays, RaySamples
 
 # The rays (R,) of pixels (R,), counted row by row, at shifts (R, 2) or (2,) from their centres, in pixels.
@@ -49,12 +49,15 @@ def render_pixels(model: VolumeModel, rays_at: RaysAt, background: Tensor, size:
     steps make up for few rays in each, and a view has one chance. With model.view_rays=edges that is so where the view
     through the centres of the pixels has edges, see `edges_of`; other pixels keep that one ray."""
     device, each = background.device, model.config.rays_per_pixel
-    places, images = torch.arange(size[0] * size[1], device=device), {}
+    num, images = size[0] * size[1], {}
+    places = torch.arange(num, device=device)
     if each == 1 or model.config.view_rays == "edges":
-        images = render_rays(model, rays_at(places, torch.zeros(2, device=device)), background)
+        rays = rays_at(_in_rows(places), torch.zeros(2, device=device))
+        images = {name: x[:num] for name, x in render_rays(model, rays, background).items()}
         places = places[:0] if each == 1 else edges_of(images, size).flatten().nonzero()[:, 0]
         if not len(places):
             return images
+    num, places = len(places), _in_rows(places)
     shifts = spread_in_pixel(max(MIN_RAYS_PER_PIXEL, each), device)
     sums: dict[str, Tensor] = {}
     for some in shifts.split(max(1, RAYS_AT_ONCE // len(places))):
@@ -63,8 +66,13 @@ def render_pixels(model: VolumeModel, rays_at: RaysAt, background: Tensor, size:
             name: x.unflatten(0, (len(some), -1)).sum(0) for name, x in render_rays(model, rays, background).items()
         }
         sums = {name: x + sums[name] if sums else x for name, x in more.items()}
-    means = {name: x / len(shifts) for name, x in sums.items()}
-    return {name: images[name].index_copy(0, places, x) for name, x in means.items()} if images else means
+    means = {name: x[:num] / len(shifts) for name, x in sums.items()}
+    return {name: images[name].index_copy(0, places[:num], x) for name, x in means.items()} if images else means
+
+
+def _in_rows(places: Tensor) -> Tensor:
+    """(R,) with the last one again and again behind them, as `in_rows` has it."""
+    return torch.cat([places, places[-1:].expand(in_rows(len(places), places.device) - len(places))])
 
 
 def edges_of(images: dict[str, Tensor], size: tuple[int, int]) -> Tensor:
@@ -170,12 +178,12 @@ def next_width(left: Tensor, width: int, budget: int, few: int) -> tuple[int, in
 
 
 def _window(packed: RaySamples, offset: int, ray_count: Tensor, num: int) -> RaySamples:
-    """The next ray_count (R,) samples of each ray from sample `offset` on, `num` in all."""
+    """The next ray_count (R,) samples of each ray from sample `offset` on, `num` in all, and padding behind them."""
     end = ray_count.cumsum(0)
     ray_start = end - ray_count
-    ray_indices = torch.repeat_interleave(ray_count, output_size=num)
-    index = torch.arange(num, device=ray_indices.device)
-    source = index + (packed.ray_start + offset - ray_start)[ray_indices]
+    ray_indices = F.pad(torch.repeat_interleave(ray_count, output_size=num), (0, in_rows(num, ray_count.device) - num))
+    index = torch.arange(len(ray_indices), device=ray_indices.device)
+    source = (index + (packed.ray_start + offset - ray_start)[ray_indices]).clamp(max=len(packed.t_starts) - 1)
     return RaySamples(
         ray_indices,
         packed.t_starts[source],

@@ -1,4 +1,4 @@
-"""Running out of memory: recognising it, and doing the same work in smaller pieces."""
+"""Sizes of pieces of work: what kernels are compiled for, and smaller ones where memory runs out."""
 
 import gc
 import logging
@@ -9,6 +9,13 @@ import torch
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+ROW = 16  # Triton compiles a kernel for sizes that are multiples of this, and again for others
+
+
+def in_rows(num: int, device: torch.device) -> int:
+    """How many points, rays or samples an inference computes for `num`: on a GPU the least multiple of ROW that is no
+    smaller, so that its kernels are those that were compiled ahead, whatever the size of a view or a mesh."""
+    return -(-num // ROW) * ROW if device.type == "cuda" else num
 
 
 def is_out_of_memory(error: BaseException) -> bool:

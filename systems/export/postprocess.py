@@ -11,7 +11,7 @@ from models.base import VolumeModel
 from systems.configs import ExportConfig
 from utils.cameras import Camera
 from utils.errors import ReconstructionError
-from utils.memory import HalvingChunks
+from utils.memory import HalvingChunks, in_rows
 from utils.mesh import Mesh, submesh
 from utils.mesh.cropping import crop_to_frames, crop_to_visible
 from utils.mesh.decimation import decimate
@@ -99,7 +99,11 @@ def evaluate_points(points: np.ndarray, function: PointMap, device: torch.device
     """(N, K) float32 values of a function at points (N, C), computed on a device, `chunk` points at a time."""
     whole = torch.from_numpy(points.astype(np.float32))
 
+    def of_part(part: torch.Tensor) -> torch.Tensor:
+        more = part[-1:].expand(in_rows(len(part), device) - len(part), -1)
+        return function(torch.cat([part, more]).to(device))[: len(part)].float().cpu()
+
     def evaluate(size: int) -> torch.Tensor:
-        return torch.cat([function(part.to(device)).float().cpu() for part in whole.split(size)])
+        return torch.cat([of_part(part) for part in whole.split(size)])
 
     return HalvingChunks("the points at a time", chunk, MIN_CHUNK).run(evaluate).numpy()

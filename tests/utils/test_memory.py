@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from utils.memory import HalvingChunks, is_out_of_memory
+from utils.memory import ROW, HalvingChunks, in_rows, is_out_of_memory
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,9 @@ def test_torch_on_a_cpu_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(("num", "rows"), [(0, 0), (1, ROW), (ROW, ROW), (ROW + 1, 2 * ROW)])
+def test_a_gpu_computes_whole_rows(num: int, rows: int) -> None:
+    assert in_rows(num, torch.device("cuda")) == rows
+    assert in_rows(num, torch.device("cpu")) == num

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from utils.errors import ReconstructionError
+from utils.memory import in_rows
 from utils.mesh import Mesh
 from utils.mesh.marching_cubes import triangles
 
@@ -111,7 +112,8 @@ class _Sampler:
         (B, X), Y, Z = x.shape, y.shape[1], z.shape[1]
         out = torch.empty(B * X * Y * Z, device=x.device)
         for start in range(0, len(out), self.chunk):
-            part = torch.arange(start, min(start + self.chunk, len(out)), device=x.device)
+            num = min(self.chunk, len(out) - start)
+            part = torch.arange(start, start + in_rows(num, x.device), device=x.device).clamp(max=len(out) - 1)
             rest, k = part // Z, part % Z
             rest, j = rest // Y, rest % Y
             box, i = rest // X, rest % X
@@ -119,7 +121,7 @@ class _Sampler:
             points = (index.double() * self.lattice.spacing - self.lattice.radius).float()
             values = self.field(points).float().reshape(len(points))
             self._check(values, points)
-            out[start : start + len(values)] = self.sign * (values - self.level)
+            out[start : start + num] = self.sign * (values[:num] - self.level)
         return out.view(B, X, Y, Z)
 
     def _check(self, values: Tensor, points: Tensor) -> None:

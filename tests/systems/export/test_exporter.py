@@ -17,6 +17,7 @@ from systems.export.floaters import drop_small_components
 from systems.export.materials import baking, occlusion, separation
 from utils import registry
 from utils.errors import ConfigError, ReconstructionError
+from utils.memory import in_rows
 from utils.mesh import Mesh, submesh
 from utils.mesh.files import read_mesh
 from utils.mesh.holes import boundary_loops
@@ -167,6 +168,19 @@ def test_vertices_lie_on_the_zero_set(model, experiment):
     assert after < 2e-6
     assert after < 0.05 * before
     np.testing.assert_array_equal(moved.faces, mesh.faces)
+
+
+def test_points_are_evaluated_in_whole_rows_on_a_gpu(monkeypatch):
+    points, sizes = np.arange(75.0).reshape(25, 3), []
+    monkeypatch.setattr(postprocess, "in_rows", lambda num, device: in_rows(num, torch.device("cuda")))
+
+    def doubled(part):
+        sizes.append(len(part))
+        return 2.0 * part
+
+    found = postprocess.evaluate_points(points, doubled, torch.device("cpu"), 20)
+    assert sizes == [32, 16]
+    assert np.array_equal(found, 2.0 * points)
 
 
 def test_a_mesh_that_no_camera_sees_is_said(model, experiment, tmp_path):

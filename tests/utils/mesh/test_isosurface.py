@@ -6,6 +6,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from utils.errors import ReconstructionError
+from utils.memory import in_rows
 from utils.mesh import Mesh, isosurface
 from utils.mesh.marching_cubes import MARGIN
 from utils.mesh.measures import signed_volume
@@ -155,6 +156,23 @@ def test_evaluations_are_few_and_chunked():
     assert counted.largest <= 30_000
     assert extract_isosurface(narrow, 1.0, 257, 0.0, "below", safety=0.0).faces.shape == mesh.faces.shape
     assert narrow.count < 257**3 / 4
+
+
+def test_a_lattice_is_evaluated_in_whole_rows_on_a_gpu(monkeypatch):
+    sizes = []
+
+    def field(points):
+        sizes.append(len(points))
+        return sphere(points)
+
+    plain = extract_isosurface(field, 1.0, 50, 0.0, "below", chunk=999)
+    assert any(size % 16 for size in sizes)
+    sizes.clear()
+    monkeypatch.setattr(isosurface, "in_rows", lambda num, device: in_rows(num, torch.device("cuda")))
+    padded = extract_isosurface(field, 1.0, 50, 0.0, "below", chunk=999)
+    assert not any(size % 16 for size in sizes)
+    assert np.array_equal(plain.vertices, padded.vertices)
+    assert np.array_equal(plain.faces, padded.faces)
 
 
 def test_empty_sdf_says_what_it_found_and_what_to_do():

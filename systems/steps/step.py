@@ -89,7 +89,6 @@ class TrainingStep:
         self.generator = torch.Generator(device)
         self._graphs = StepGraphs(self.generator)
         self._weights: dict[tuple[str, ...], tuple[list[float], Tensor]] = {}  # (n,) on the device
-        self._one = torch.ones((), device=device)
 
     def run(self, step: int) -> Figures:
         """The figures of a step; where it is not captured, their loss carries the gradient."""
@@ -182,7 +181,8 @@ class TrainingStep:
         """Loss, gradients and the step of the optimiser."""
         figures = self._loss(names)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        gradients = torch.autograd.grad(figures.loss, parameters, self._one, allow_unused=True)
+        # of a scalar: with a gradient of it given, torch imports its symbolic shapes, which takes seconds
+        gradients = torch.autograd.grad(figures.loss, parameters, allow_unused=True)
         self.ranks.average([gradient for gradient in gradients if gradient is not None])
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient

@@ -277,7 +277,7 @@ class ReconstructionSystem(LightModule):
         video = {"video": clip, "held_out_video": clip, "up": self.renderer.world_up}
         plan = plan_orbit(self.data.orbit_views, self.renderer.size, self.device.type == "cuda")
         write = plan and self._write_video("orbit", plan.frames)
-        with frames.finishing():  # beside the orbit
+        with frames.finishing(), self.trainer.precision_plugin.forward_context():  # beside the orbit, as the views
             if plan and write_orbit(write, plan, self.renderer, self.mesh.surface):
                 video["video"] = self._video("orbit").name
         self.report = self._mean_metrics("test") | video | frames.figures(self.save_dir)

@@ -95,6 +95,7 @@ def rehearse(experiment: Experiment, trained: Callable[[], None] = lambda: None)
         with torch.no_grad():
             batch = views.draw(64, torch.zeros(3), torch.Generator())
             render_rays(model, batch.rays, batch.background)
+            views.draw(16, batch.background, torch.Generator(), per_pixel=4)  # as several rays of an edge are
             model.color(torch.zeros(64, 3), torch.ones(64, 3))
             model.field_value(torch.zeros(64, 3))
 
@@ -119,6 +120,7 @@ def _train(experiment: Experiment, model: VolumeModel, views: Pixels) -> None:
     step = TrainingStep(model, experiment, views, optimizer, torch.device("cpu"), False, poses=poses)
     for number in (0, experiment.trainer.max_steps // 2 + 1):
         step.run(number).loss.backward()
+    optimizer.step()
     model.update_occupancy(step.generator, True)
 
 

@@ -173,12 +173,9 @@ def test_vertices_lie_on_the_zero_set(model, experiment):
 def test_points_are_evaluated_in_whole_rows_on_a_gpu(monkeypatch):
     points, sizes = np.arange(75.0).reshape(25, 3), []
     monkeypatch.setattr(postprocess, "in_rows", lambda num, device: in_rows(num, torch.device("cuda")))
-
-    def doubled(part):
-        sizes.append(len(part))
-        return 2.0 * part
-
-    found = postprocess.evaluate_points(points, doubled, torch.device("cpu"), 20)
+    found = postprocess.evaluate_points(
+        points, lambda part: sizes.append(len(part)) or 2.0 * part, torch.device("cpu"), 20
+    )
     assert sizes == [32, 16]
     assert np.array_equal(found, 2.0 * points)
 

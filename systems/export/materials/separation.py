@@ -39,7 +39,25 @@ class Separation:
     roughness: float  # of the coat, in (0, 1], one for all of the surface
 
 
-def separate(white: Paper, neighbours: Tensor, looks: Looks) -> Separation:
+GROUPS, AGAIN, APART = 24, 0.5, 0.3
+
+
+def groups_of(places: Tensor, colors: Tensor) -> Tensor:
+    """(P,) int64: k-means of places (P, 3), whose spread is 1, and logarithms of colours (P, 3)."""
+    features = torch.cat([places * GROUP_NEAR, colors * GROUP_LIKE], dim=1)
+    centres = features[torch.randperm(len(features), generator=torch.Generator().manual_seed(1))[:GROUPS].to(features.device)]
+    for _ in range(12):
+        group = torch.cdist(features, centres).argmin(dim=1)
+        count = torch.bincount(group, minlength=len(centres))[:, None]
+        sums = torch.zeros_like(centres).index_add(0, group, features)
+        centres = torch.where(count > 0, sums / count.clamp(min=1), centres)
+    return torch.cdist(features, centres).argmin(dim=1)
+
+
+GROUP_NEAR, GROUP_LIKE = 2.0, 1.5
+
+
+def separate(white: Paper, neighbours: Tensor, looks: Looks, places: Tensor | None = None) -> Separation:
     """Finds the light, the albedos of P points and their roughness that explain their looks, by Adam.
 
     neighbours: (P, N) int64, the nearest points of each.
@@ -52,7 +70,9 @@ def separate(white: Paper, neighbours: Tensor, looks: Looks) -> Separation:
     with torch.enable_grad():
         glow = torch.zeros(2 * ROWS**2, 3, device=device).requires_grad_()
         matt = first.clamp(min=1e-3).log().requires_grad_()  # rather than albedo: looks tell it, whatever the light
-        polish = torch.zeros(len(ROUGHNESSES), device=device).requires_grad_()
+        polish = torch.zeros(GROUPS, len(ROUGHNESSES), device=device).requires_grad_()
+        group = groups_of(places, matt.detach())
+        size = torch.bincount(group, minlength=GROUPS) / count
         optimizer = torch.optim.Adam([glow, matt, polish], lr=RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS, 0.05 * RATE)
         bounce, row = first.mean(dim=0), looks.seen.row
@@ -60,17 +80,25 @@ def separate(white: Paper, neighbours: Tensor, looks: Looks) -> Separation:
             optimizer.zero_grad()
             light = glow.exp()
             albedo = matt - white.shows(light, bounce).clamp(min=1e-3).log()
-            shares = polish.softmax(dim=0)
-            shown = F.embedding(row, matt.exp()) + mirrored(light, looks.seen, shares, bounce)
+            if step == int(AGAIN * STEPS):
+                with torch.no_grad():
+                    told = polish[group]
+                    group = groups_of(places, albedo.detach())
+                    size = torch.bincount(group, minlength=GROUPS) / count
+                    polish.copy_(torch.zeros_like(polish).index_add(0, group, told) / (count * size[:, None]).clamp(min=1))
+            shares = polish.softmax(dim=1)
+            usual = (size[:, None] * polish).sum(dim=0)
+            shown = F.embedding(row, matt.exp()) + mirrored(light, looks.seen, F.embedding(group[row], shares), bounce)
             drawn = torch.randperm(count, generator=generator)[:DRAWN].to(device)
             loss = _misfit(shown, looks) + _of_albedo(albedo, neighbours, drawn) + _of_light(glow)
             # Two roughnesses in bright light look like one in dim light: at first all are tried, in the end one wins.
-            loss = loss - PURE * step / STEPS * (shares * shares.clamp(min=1e-6).log()).sum()
+            loss = loss - PURE * step / STEPS * (size @ (shares * shares.clamp(min=1e-6).log())).sum()
+            loss = loss + APART * (size @ (polish - usual).square()).mean()
             loss.backward()
             optimizer.step()
             schedule.step()
             bounce = matt.detach().exp().mean(dim=0)
-    roughness = float((3.0 * polish.detach()).softmax(dim=0) @ torch.tensor(ROUGHNESSES, device=device))
+    roughness = ((3.0 * polish.detach()).softmax(dim=1) @ torch.tensor(ROUGHNESSES, device=device))[group]
     return Separation(glow.exp().detach(), bounce, albedo.exp().detach(), roughness)
 
 

@@ -65,6 +65,21 @@ def noon_sky(directions: np.ndarray) -> np.ndarray:
     return sky + np.exp(150.0 * (cosine[..., None] - 1.0)) * np.array([55.0, 52.0, 46.0])
 
 
+def lamps_from_afar(light: Light, directions: np.ndarray) -> np.ndarray:
+    """(..., 3) radiance of the lamps of a light in unit directions (..., 3), as the origin sees them."""
+    found = np.zeros_like(directions)
+    for place, half, radiance in light.lamps:
+        centre = np.array(place)
+        away = centre / np.linalg.norm(centre)
+        aside = np.cross([0.1, 0.2, 1.0], -away)
+        aside /= np.linalg.norm(aside)
+        facing = directions @ away
+        across = directions * (np.linalg.norm(centre) / np.maximum(facing, 0.1))[..., None] - centre
+        reach = np.maximum(np.abs(across @ aside), np.abs(across @ np.cross(away, aside)))
+        found += ((facing > 0.1) & (reach <= half))[..., None] * np.array(radiance)
+    return found
+
+
 LIGHTS = {
     "day": Light(
         striped_sky,

@@ -51,7 +51,9 @@ def distance_to_cage(points: Tensor) -> Tensor:
 
 def knot(resolution: int) -> Mesh:
     """A thick trefoil, whose parts hide and light one another; resolution: as for `cage`."""
-    return extract_isosurface(lambda points: _tube(points / 2.1, _knot(), 0.065) * 2.1, REGION, resolution, 0.0, "below")
+    return extract_isosurface(
+        lambda points: _tube(points / 2.1, _knot(), 0.065) * 2.1, REGION, resolution, 0.0, "below"
+    )
 
 
 def cup(resolution: int) -> Mesh:

@@ -4,7 +4,7 @@ BIN := .venv/bin
 OUT ?= load/$(shell basename "$(INPUT)" | sed 's/\.[^.]*$$//')
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 # what is compiled is kept: several processes import it
-PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help install test soak nightly scenes test-wheels test-browser browser lint demo capture clean

@@ -1,5 +1,8 @@
 """Trains, tests and exports: reads flags and YAML as an experiment, and leaves its results on disk."""
 
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 import argparse
 import logging
 import sys
@@ -21,6 +24,7 @@ from systems.runs.moved_data import with_moved_paths
 from systems.runs.new_folder import own_folder
 from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
 from systems.runs.resuming import Start, check_steps_left, config_paths, find_start, going_on_told, place_run
+from systems.viewer.address import find_address, parse_port
 from utils import registry
 from utils.config import schema
 from utils.config.sources import Source
@@ -60,14 +64,16 @@ def chosen_mode(args: argparse.Namespace) -> str:
 
 def scenes_of(args: argparse.Namespace, experiment: Experiment) -> EarlyScenes:
     """Loads the splits that the arguments ask for from the moment that it is entered; before a training, it looks
-    whether the masks contradict the cameras, and whether the region, if it is known, shows the scene."""
+    whether masks or photographs contradict the cameras, and whether the region, if it is known, shows the scene."""
 
     def judge(scene: Scene) -> None:
         from datasets.mask_agreement import check_agreement
+        from datasets.points.photo_agreement import check_photographs_and_cameras
 
         check_agreement(scene)
         if not asks_for_radius(experiment):
             _check_region(scene, experiment)
+        check_photographs_and_cameras(scene)
 
     return EarlyScenes(experiment.dataset, MODES[chosen_mode(args)], judge if args.train else None)
 
@@ -109,7 +115,6 @@ def execute(
     from systems.training.compiling_ahead import compiling_ahead
     from systems.training.devices import pick_devices, wake
     from systems.training.finishing_ahead import finishing_ahead
-    from systems.viewer.address import find_address, parse_port
 
     stages.end("imports")
     start = find_start(args.resume, args.train, args.resume_weights_only)
@@ -156,7 +161,7 @@ def check_means(args: argparse.Namespace, experiment: Experiment, devices: "Devi
     from systems.training.trainer import check_backend
 
     if devices.size > 1 and not args.train:
-        raise ConfigError(f"--gpu {args.gpu}: several processes only --train. Name one GPU, such as --gpu 0.")
+        raise ConfigError(f"--gpu {args.gpu}: several devices serve --train only. Name one, such as --gpu 0.")
     check_backend(experiment.model.backend, devices.own)
     if args.train or args.test:
         if experiment.export.texture != "none":
@@ -254,6 +259,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.dump:
             print(as_yaml(schema.to_dict(experiment)), end="")
             return 0
+        if args.view is not None:
+            parse_port(args.view)  # refused before anything slow
         started, stages = time.perf_counter(), Stages()
         stages.end("config")
         with warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:

@@ -52,8 +52,7 @@ def train(experiment: Experiment, device: torch.device, callbacks: Sequence[Call
 
     The callbacks come before those of the trainer, so that they see a step before its checkpoint is written. The
     validation passes are left out: a benchmark evaluates on its own, with its clock stopped."""
-    never = replace(experiment.trainer, val_check_interval=experiment.trainer.max_steps + 1, save_every_minutes=0.0)
-    experiment = replace(experiment, trainer=never)
+    experiment = replace(experiment, trainer=replace(experiment.trainer, save_every_minutes=0.0))
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim")
     model, views = experiment.model, experiment.trainer.limit_val_batches
@@ -66,6 +65,7 @@ def train(experiment: Experiment, device: torch.device, callbacks: Sequence[Call
         system = registry.build(experiment.system, experiment, registry.build(experiment.model), run.save)
         run.create("", schema.to_dict(experiment))
         trainer = make_trainer(experiment, run, Path(folder) / "runs", Devices.single(device), Interrupts())
+        trainer.limit_val_batches = 0
         trainer.callbacks[:0] = callbacks
         system.to(device)
         trainer.fit(system, datamodule=data)

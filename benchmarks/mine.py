@@ -98,7 +98,7 @@ class Watch(Callback):
             progress(f"  step {step} after {self._compiled:.1f} s")
         late = time.perf_counter() - self._begun - self._compiled > self.size.seconds
         if step >= self.size.steps or (late and step > self.size.warm + self.size.window):
-            trainer.should_stop, trainer.limit_val_batches = True, 0  # without the views that end a training
+            trainer.should_stop = True
             self.model = system.model
 
     def figures(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from utils.images import SUFFIXES, resize_area
 from utils.terminal.typed_paths import nearby
 
 log = logging.getLogger(__name__)
-_DARK = 40  # level that some pixel of photographs reaches
+DARK = 40  # level that some pixel of photographs reaches
 BLOCK = 2**26  # bytes of images per block: the C library returns blocks of this size to the system when they are freed,
 # but keeps images of a megabyte, so that the whole set would be in memory twice
 
@@ -66,8 +66,8 @@ def load_photos(paths: Sequence[Path], read: Callable[[Path], np.ndarray], resol
                 masks, num_bytes = False, 0
     pixels = _concatenate(blocks, max(block.shape[1] for block in blocks))
     some = pixels[:: len(pixels) // 10**6 + 1, :3]  # quick, and bright in nearly all sets
-    if int(some.max()) < _DARK and int(pixels[:, :3].max()) < _DARK:
-        _tell_dark(paths[0].parent)
+    if int(some.max()) < DARK and int(pixels[:, :3].max()) < DARK:
+        tell_dark(paths[0].parent)
     return Photos(pixels, np.array(sizes, dtype=np.int64), np.array(disk_sizes, dtype=np.int64))
 
 
@@ -88,12 +88,12 @@ def _in_order(pool: ThreadPoolExecutor, load: Callable[[Path], Any], paths: Sequ
 
 
 @cache
-def _tell_dark(folder: Path) -> None:
+def tell_dark(folder: Path) -> None:
     """Warns, once for a folder, that its images are nearly black."""
     log.warning(
         "%s: all pixels of all images are darker than %d of 255. If these are 10 or 12 bits in files of 16, scale them "
         "to the whole range of 16 bits",
-        *(folder, _DARK),
+        *(folder, DARK),
     )
 
 
@@ -148,7 +148,8 @@ def require_folder(folder: Path, contents: str) -> None:
 
 def list_images(folder: Path, deep: bool = False) -> list[Path]:
     """The images of a folder in natural order, `deep`: with those of its sub-folders; raises DataError for no image."""
-    require_folder(folder, "images")
+    if not folder.is_dir():
+        require_folder(folder, "images")
     files = folder.rglob("*") if deep else folder.iterdir()
     paths = [p for p in files if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()]
     if not paths:

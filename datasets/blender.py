@@ -16,7 +16,7 @@ from datasets.files.orientation import orientation_of, say_orientations
 from datasets.files.transforms_json import read_frames, read_intrinsics, read_pose, read_shape
 from datasets.files.unused import Unused
 from datasets.geometry.axes import likely_up
-from datasets.geometry.inverse import INVERSE, is_inverse
+from datasets.geometry.inverse import doubt_of_poses
 from datasets.geometry.lens import doubt_of_pixels
 from datasets.options import FolderConfig
 from datasets.scene import Scene
@@ -81,8 +81,8 @@ class BlenderLoader:
         require_inside(self.root, paths, config.follow_links)
         c2w = np.stack([read_pose(frame, where) for frame, where in zip(frames, wheres, strict=True)])
         _refuse_far(c2w, file)
-        if is_inverse(c2w):
-            self._warn_once(INVERSE)
+        if doubt := doubt_of_poses(c2w):
+            self._warn_once(doubt)
         shapes = [read_shape(meta, frame, where) for frame, where in zip(frames, wheres, strict=True)]
         orientations = {path: orientation_of(path, shape) for path, shape in zip(paths, shapes, strict=True)}
         say_orientations(orientations, self._warn_once)

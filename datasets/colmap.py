@@ -37,10 +37,10 @@ class ColmapLoader(PosedLoader):
 
     def read(self) -> PosedPhotos:
         """See PosedLoader.read."""
-        require_folder(self.root, "images/ and sparse/")
+        require_folder(self.root, "images/ and sparse/, as scripts/prepare.py makes them of photos or a video")
         folder = self.root / self.config.images_dir
-        _require_images_dir(self.root, folder)
         model = self._largest_model()
+        _require_images_dir(self.root, folder)
         files = {path.relative_to(folder).as_posix(): path for path in list_images(folder, deep=True)}
         images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: natural_key(image.name))
         _refuse_twice(images, folder)
@@ -103,6 +103,10 @@ class ColmapLoader(PosedLoader):
                 f"{len(folders)} models; using {largest.relative_to(self.root)}, the largest, with "
                 f"{len(models[largest].reg_image_ids())} images"
             )
+        if all((largest / name).is_file() for name in MODEL_FILES):
+            self._warn_once(
+                f"{largest.relative_to(self.root)} has the model as .bin and as .txt; the .bin is read", logging.INFO
+            )
         return models[largest]
 
 
@@ -140,6 +144,8 @@ def _read_model(path: Path) -> "pycolmap.Reconstruction":
             f"{path}: expected a COLMAP model (cameras, images and points3D), got files that cannot be read ({error}). "
             f"Copy it again, or run COLMAP's mapper again."
         ) from error
+    if not model.images:
+        raise DataError(f"{path}: expected registered images, got none. Run COLMAP's mapper again.")
     for number, name in read_names(path).items():
         if model.exists_image(number):
             model.images[number].name = name

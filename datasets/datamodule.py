@@ -12,19 +12,18 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from datasets.assemble import require_folder
-from datasets.files.other_formats import told
 from datasets.geometry.axes import level_up
 from datasets.masks import check_band
 from datasets.options import common_options
 from datasets.points.known_points import known_points, remember
 from datasets.poses import orbit
 from datasets.sampler import RaySampler
-from datasets.scene import Scene, SceneLoader
+from datasets.scene import Scene, SceneLoader, load_split
 from utils.cameras import Camera, fit_whole
 from utils.errors import DataError
 from utils.mesh import Mesh
 from utils.rays import Corrections, Rays
-from utils.registry import build, find, names
+from utils.registry import build
 
 DEFAULT_ORBIT = 60  # frames of --predict, where the dataset sets none
 
@@ -60,21 +59,6 @@ def _read_true_mesh(paths: str | tuple[str, ...] | None, root: str | None) -> Me
         raise DataError(f"dataset.gt_mesh: {error}") from None
 
 
-def _load(loader: SceneLoader, config: Any, split: str) -> Scene:
-    """The scene of a split. Raises DataError; for a folder that another program wrote, or that another reader is for,
-    one that says so."""
-    try:
-        return loader.load(split)
-    except DataError as error:
-        name = next((name for name in names("dataset") if find("dataset", name).target is type(config)), None)
-        root = getattr(config, "root_dir", None)
-        files = [getattr(config, key) for key in ("file", "cameras_file") if hasattr(config, key)]
-        advice = None if name is None or root is None else told(Path(root), name, files)
-        if advice is None:
-            raise
-        raise DataError(advice) from error
-
-
 class SceneData(pl.LightningDataModule):
     """The scenes of an experiment. Loads each split once, and puts it on each device once."""
 
@@ -93,7 +77,7 @@ class SceneData(pl.LightningDataModule):
         options = {"placement": common.pixels_on, "mask_band": common.mask_band}
         self._options = {"per_image": per_image, "backend": backend, **options}
         self.true_mesh = _read_true_mesh(common.gt_mesh, getattr(config, "root_dir", None))
-        self.scene = cache(partial(_load, loader or build(config), config))
+        self.scene = cache(loader.load if loader else partial(load_split, build(config), config))
         self._samplers: dict[tuple[int, torch.device], RaySampler] = {}
         self.correct_cameras(None)
         self.orbit_path = cache(self._orbit_path)

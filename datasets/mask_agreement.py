@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from datasets.geometry.axes import nearest_point
+from datasets.geometry.silhouettes import ball_points, show_points
 from datasets.region_fit import Seen
 from datasets.scene import Scene
 from utils.errors import DataError
@@ -106,19 +108,14 @@ def _ball(seen: Seen) -> tuple[np.ndarray, float] | None:
         return None
     positions, axes = (np.stack(part) for part in zip(*rays, strict=True))
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
-    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    middle = positions.mean(axis=0)
-    target = np.einsum("nij,nj->i", across, positions - middle)
-    centre = middle + np.linalg.solve(across.sum(axis=0) + 1e-9 * len(rays) * np.eye(3), target)
+    centre = nearest_point(positions, axes, positions.mean(axis=0), 1e-9)
     passing = [np.linalg.norm(np.cross(ray, centre - position), axis=1) for position, ray in seen.rays if len(ray)]
     return centre, float(np.quantile([np.quantile(distances, 0.995) for distances in passing], 0.9))
 
 
 def _hull(scene: Scene, centre: np.ndarray, radius: float) -> np.ndarray:
     """(K, 3) points in a ball that the masks of nearly all of the views that have them in frame show."""
-    axis = np.linspace(-radius, radius, _SIDE)
-    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
-    grid = centre + grid[np.linalg.norm(grid, axis=1) <= radius]
+    grid = centre + ball_points(radius, _SIDE)
     chosen = sorted({round(i) for i in np.linspace(0, len(scene) - 1, min(len(scene), _HULL_VIEWS))})
     seen, missed = np.zeros(len(grid), int), np.zeros(len(grid), int)
     for i in chosen:
@@ -130,17 +127,11 @@ def _hull(scene: Scene, centre: np.ndarray, radius: float) -> np.ndarray:
 
 def _view(scene: Scene, index: int, points: np.ndarray, spacing: float) -> _View:
     """A view of points (K, 3) that are `spacing` apart."""
-    c2w, (fx, fy, cx, cy) = scene.c2w[index].astype(np.float64), scene.intrinsics[index].astype(np.float64)
-    width, height = scene.sizes[index].tolist()
-    x, y, z = c2w[:, :3].T @ points.T - (c2w[:, 3] @ c2w[:, :3])[:, None]
-    ahead = z > 1e-9 * spacing
-    z = np.where(ahead, z, 1.0)
-    column, row = fx * x / z + cx, fy * y / z + cy
-    inside = ahead & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    depth = float(np.median(z[inside])) if inside.any() else 1.0
-    cell = int(np.clip(np.ceil(_SPACING * max(fx, fy) * spacing / depth), 1, max(width, height)))
+    camera, (width, height) = scene.intrinsics[index].astype(np.float64), scene.sizes[index].tolist()
+    shown = show_points(points, scene.c2w[index].astype(np.float64), camera, (width, height))
+    depth = float(np.median(shown.depth[shown.inside])) if shown.inside.any() else 1.0
+    cell = int(np.clip(np.ceil(_SPACING * camera[:2].max() * spacing / depth), 1, max(width, height)))
     opaque = (scene.image(index)[..., 3] >= _OPAQUE).astype(np.uint8)
     padded = np.pad(opaque, ((0, -height % cell), (0, -width % cell)))
     mask = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell).max(axis=(1, 3))
-    row, column = (np.where(inside, place, 0).astype(np.int64) // cell for place in (row, column))
-    return _View(inside, row, column, mask > 0, cv2.dilate(mask, _KERNEL) > 0)
+    return _View(shown.inside, shown.row // cell, shown.column // cell, mask > 0, cv2.dilate(mask, _KERNEL) > 0)

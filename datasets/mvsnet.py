@@ -12,6 +12,7 @@ from datasets.geometry.lens import Lens
 from datasets.posed import PosedConfig, PosedLoader, PosedPhotos, View
 from utils.errors import DataError
 from utils.registry import register
+from utils.terminal.numbers import counted
 
 log = logging.getLogger(__name__)
 FOLDERS = ("blended_images", "images", "image")
@@ -44,7 +45,8 @@ class MvsnetLoader(PosedLoader):
             )
         if len(used) < len(images):
             lonely = next(path.name for path in images if path not in set(used))
-            self._warn_once(f"leaving out {len(images) - len(used)} images, which have no *_cam.txt, first {lonely}")
+            left = counted(len(images) - len(used), "image")
+            self._warn_once(f"leaving out {left} without a *_cam.txt, first {lonely}")
         require_inside(self.root, [cameras[path] for path in used], self.config.follow_links)
         unused = ["depth ranges", *(name for name in _UNUSED if (self.root / name).exists())]
         log.info("%s: not used: %s", self.root, ", ".join(unused))

@@ -14,7 +14,7 @@ from datasets.files.inside import require_inside
 from datasets.files.orientation import CameraShape, orientation_of, say_orientations
 from datasets.files.unused import Unused
 from datasets.geometry.axes import likely_up
-from datasets.geometry.inverse import INVERSE, is_inverse
+from datasets.geometry.inverse import doubt_of_poses
 from datasets.geometry.lens import Lens, doubt_of_pixels
 from datasets.geometry.normalise import (
     OBJECT_RADIUS,
@@ -131,8 +131,8 @@ class PosedLoader:
     def posed(self) -> PosedPhotos:
         """The result of `read`, which is called once."""
         posed = self.read()
-        if posed.views and is_inverse(np.stack([view.c2w for view in posed.views])):
-            self._warn_once(INVERSE)
+        if posed.views and (doubt := doubt_of_poses(np.stack([view.c2w for view in posed.views]))):
+            self._warn_once(doubt)
         return posed
 
     @cached_property

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from datasets.files.other_formats import told, without_cameras
 from datasets.lighting import SceneLighting
 from utils.ahead import Ahead
+from utils.errors import DataError
 from utils.mesh.stand import Stand
-from utils.registry import build
+from utils.registry import build, find, names
 
 SPLITS = ("train", "val", "test")
 _BELOW = 0.5  # cosine between up and the normal of a plane from which on the object stands on the plane
@@ -88,14 +91,32 @@ class SceneLoader(Protocol):
         ...
 
 
+def load_split(loader: SceneLoader, config: Any, split: str) -> Scene:
+    """The scene of a split. Raises DataError; for a folder that another program wrote, or that another reader is for,
+    one that says so."""
+    try:
+        return loader.load(split)
+    except DataError as error:
+        name = next((name for name in names("dataset") if find("dataset", name).target is type(config)), None)
+        root = getattr(config, "root_dir", None)
+        files = [getattr(config, key) for key in ("file", "cameras_file") if hasattr(config, key)]
+        if name is None or root is None:
+            raise
+        if advice := told(Path(root), name, files):
+            raise DataError(advice) from error
+        if advice := without_cameras(Path(root), name, files):
+            raise DataError(f"{error} {advice}") from error
+        raise
+
+
 class EarlyScenes(Ahead):
     """A loader that begins to load splits before they are asked for: photographs are decoded while torch is imported.
 
     judge: of the first split, once all are loaded; it raises DataError or warns."""
 
     def __init__(self, config: Any, splits: Sequence[str], judge: Callable[[Scene], None] | None = None) -> None:
-        self.splits, self._loader, self._judge = tuple(splits), build(config), judge
-        super().__init__(*(partial(self._loader.load, split) for split in splits), self._judged)
+        self.splits, self._load, self._judge = tuple(splits), partial(load_split, build(config), config), judge
+        super().__init__(*(partial(self._load, split) for split in splits), self._judged)
 
     def _judged(self) -> None:
         if self._judge is not None:
@@ -103,7 +124,7 @@ class EarlyScenes(Ahead):
 
     def load(self, split: str) -> Scene:
         """The scene of one split, see `SceneLoader`."""
-        return self.result(self.splits.index(split)) if split in self.splits else self._loader.load(split)
+        return self.result(self.splits.index(split)) if split in self.splits else self._load(split)
 
     def judge(self) -> None:
         """Raises what the judge raised, or says what it said."""

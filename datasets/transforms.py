@@ -163,12 +163,12 @@ def _sphere(meta: dict[str, Any], path: Path) -> tuple[np.ndarray, float] | None
 
 def _user_from_file(meta: dict[str, Any], path: Path) -> np.ndarray | None:
     """(4, 4) that reverts nerfstudio's applied_transform and applied_scale, or None without them."""
-    if "applied_transform" not in meta and "applied_scale" not in meta:
+    if meta.get("applied_transform") is None and meta.get("applied_scale") is None:
         return None
     applied = np.eye(4)
-    if "applied_transform" in meta:
+    if meta.get("applied_transform") is not None:
         applied[:3] = read_matrix(meta["applied_transform"], ((3, 4), (4, 4)), "applied_transform", str(path))[:3]
-    scale = meta.get("applied_scale", 1.0)
+    scale = 1.0 if meta.get("applied_scale") is None else meta["applied_scale"]
     if not is_number(scale) or scale <= 0.0:
         raise DataError(f"{path}: expected applied_scale to be a number above 0, got {scale!r}.")
     if np.linalg.cond(applied[:3, :3]) > 1e6:  # whatever its scale

@@ -14,8 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 from scripts import prepare
-from scripts.command_line import make_parser
+from scripts.command_line import exit_code_of, make_parser
+from systems.configs import read_experiment
+from systems.runs.command_line import parse_args
 from utils.platforms import on_windows
 from utils.registry import ROOT
 
@@ -26,7 +31,10 @@ def capture_parser() -> argparse.ArgumentParser:
     parser = make_parser(__doc__, usage=usage, allow_abbrev=False)
     parser.add_argument("--out", type=Path, help="folder for the dataset (default: load/, the name of INPUT)")
     parser.add_argument(
-        "--config", default="neus-capture", metavar="YAML", help="what to train (default: neus-capture; see also -cpu)"
+        "--config",
+        default="neus-capture",
+        metavar="YAML",
+        help="what to train (default: neus-capture; neus-capture-cpu suits a machine without a GPU)",
     )
     parser.add_argument("--gpu", default="auto", help="index of the GPU, cpu, or auto (default): the first, else CPU")
     return parser
@@ -37,13 +45,23 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     overrides = [word for word in words if "=" in word and not word.startswith("-") and not Path(word).exists()]
     args, given = capture_parser().parse_known_args([word for word in words if word not in overrides])
-    first = prepare.prepare_parser().parse_intermixed_args([*given, "--", "OUT"]).inputs[0]
+    parser = prepare.prepare_parser()
+    parser.error = lambda message: type(parser).error(parser, message.replace("required: OUT", "required: INPUT"))
+    first = parser.parse_intermixed_args([*given, "--", "OUT"]).inputs[0]
     out = args.out or Path("load") / first.resolve().stem
+    words = ["--config", args.config, "--train", "--gpu", args.gpu, f"dataset.root_dir={out}", *overrides]
+    if code := exit_code_of(lambda: check_training(words)):
+        return code
     if code := prepare.main([*given, "--", str(out)]):
         return code
     print(f"dataset: {out}; results go below exp/")
-    launch = [sys.executable, str(ROOT / "launch.py"), "--config", args.config, "--train", "--gpu", args.gpu]
-    return become([*launch, f"dataset.root_dir={out}", *overrides])
+    return become([sys.executable, str(ROOT / "launch.py"), *words])
+
+
+def check_training(words: Sequence[str]) -> None:
+    """Raises ConfigError for words that launch.py would refuse, before the dataset, which may take an hour."""
+    args = parse_args(list(words))
+    read_experiment(args.config, args.overrides)
 
 
 def become(command: Sequence[str]) -> int:

@@ -30,7 +30,7 @@ def exit_code_of(work: Callable[[], int | None], verbose: bool = False) -> int:
         if isinstance(error, OSError):
             if (hint := remedy(error)) is None:
                 raise
-            message = f"{error.filename}: {error.strerror}. {hint}"
+            message = f"{error.filename2 or error.filename}: {error.strerror}. {hint}"  # not the one that is renamed
         if verbose:
             traceback.print_exc()
     _print_error(message)

@@ -6,9 +6,12 @@ Example: python scripts/compare_cameras.py scans/cup scans/cup-truth"""
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
+import numpy as np
 
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.geometry.agreement import agreement

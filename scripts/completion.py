@@ -11,6 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 from scripts.command_line import exit_code_of, make_parser
 from scripts.photosurf import COMMANDS
 from utils.registry import ROOT

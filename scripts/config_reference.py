@@ -16,9 +16,12 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from omegaconf import OmegaConf
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
+from omegaconf import OmegaConf
 
 from scripts.command_line import exit_code_of, make_parser
 from systems import schedules

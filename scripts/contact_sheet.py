@@ -9,10 +9,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 import numpy as np
 from PIL import Image, ImageDraw
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
 from scripts.command_line import exit_code_of, make_parser
 from systems.report.pictures import read_held_out
@@ -20,6 +23,7 @@ from systems.report.results import RunResults, read_results
 from utils.errors import DataError, InputError
 from utils.files import replacing
 from utils.images import resize_area
+from utils.terminal.numbers import counted
 
 MARGIN, LINE = 6, 14  # pixels: around each cell, and of its title
 SUFFIXES = (".png", ".jpg")
@@ -83,7 +87,7 @@ def write_sheet(args: argparse.Namespace) -> None:
     cells = [make_cell(read_results(run), args.view, args.show, args.width) for run in args.runs]
     with replacing(args.out) as temporary:
         make_sheet(cells, args.columns).save(temporary, "PNG" if args.out.suffix == ".png" else "JPEG", quality=88)
-    print(f"{args.out}: {len(cells)} runs")
+    print(f"{args.out}: {counted(len(cells), 'run')}")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
+import numpy as np
 
 from scripts.command_line import exit_code_of, make_parser
 from systems.runs import find_mesh
@@ -92,16 +95,21 @@ def mesh_table(figures: dict[str, Any]) -> str:
 
 def read_similarity(path: Path) -> np.ndarray:
     """(4, 4) similarity of a .json or .npy file, or the scale_mat_0 of NeuS cameras. Raises DataError."""
+    require_files(path, hint="Give a file with a 4x4 matrix.")
     try:
         if path.suffix == ".json":
             found = json.loads(path.read_text(encoding="utf-8"))
             found = found.get("transform_matrix", found.get("matrix")) if isinstance(found, dict) else found
         else:
+            if path.suffix not in (".npy", ".npz"):
+                raise ValueError(f"a file named {path.suffix or 'without an ending'}")
             found = np.load(path, allow_pickle=False)
             found = found if isinstance(found, np.ndarray) else found["scale_mat_0"]
         matrix = np.array(found, np.float64)
     except (OSError, ValueError, TypeError, KeyError, EOFError) as error:
-        raise DataError(f"{path}: expected a 4x4 matrix as .json or .npy, or scale_mat_0 in .npz ({error}).") from error
+        raise DataError(
+            f"{path}: expected a 4x4 matrix as .json or .npy, or scale_mat_0 in .npz, got {error}."
+        ) from error
     scales = np.linalg.svd(matrix[:3, :3], compute_uv=False) if matrix.shape == (4, 4) else np.zeros(3)
     if not np.isfinite(matrix).all() or not 0.0 < scales[0] <= 1.0001 * scales[-1]:
         raise DataError(f"{path}: expected a 4x4 similarity: rotation, one scale, translation; got {matrix.tolist()}.")
@@ -256,6 +264,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Measures, and prints or writes the metrics. Raises InputError."""
+    if args.out is not None and typed_path(args.out).is_dir():
+        raise InputError(f"--out {args.out}: is a folder. Give the name of a file, such as {args.out}/metrics.json.")
     report, text = args.evaluate(args)
     content = json.dumps(_finite(report), indent=2, allow_nan=False)
     print(content if args.out == "-" else text)

@@ -16,17 +16,22 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 from datasets.scene import EarlyScenes
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import Experiment, read_experiment
 from systems.runs import RunFolder, trained_run
+from systems.runs.command_line import check_gpu
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import check_start_values, config_files
-from utils.errors import OutputError
+from utils.errors import ConfigError, OutputError
 from utils.files import replace
 from utils.packages import require
 from utils.registry import names
 from utils.terminal.eta import format_duration
+from utils.terminal.numbers import counted
 
 
 def export_parser() -> argparse.ArgumentParser:
@@ -61,6 +66,8 @@ def main(argv: list[str] | None = None) -> int:
 def overrides_of(args: argparse.Namespace) -> list[str]:
     """What the flags ask for as key=value, behind what was given so, over which they prevail."""
     found = list(args.overrides)
+    if named := [word for word in found if word in names("exporter")]:
+        raise ConfigError(f"command line: '{named[0]}': expected key=value. Did you mean '--{named[0]}'?")
     if args.formats:
         found.append(f"export.formats=[{','.join(args.formats)}]")
     if args.texture is not None:
@@ -73,6 +80,7 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 def export(args: argparse.Namespace) -> None:
     """Extracts the mesh, writes its files, and prints what was written. Raises InputError."""
     started = time.perf_counter()
+    check_gpu(args.gpu)
     checkpoint, run = trained_run(args.run)
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, overrides_of(args)))
@@ -80,7 +88,7 @@ def export(args: argparse.Namespace) -> None:
     folder = run.save if args.out is None else args.out
     with EarlyScenes(experiment.dataset, ("test",)) as loader:  # photographs are decoded while torch is imported
         report = _export(args, experiment, run, checkpoint, loader, folder)
-    told = f"{report['vertices']} vertices, {report['faces']} faces, {report['components']} components"
+    told = f"{report['vertices']:,} vertices, {report['faces']:,} faces, {counted(report['components'], 'component')}"
     print(f"mesh: {', '.join(map(str, report['files']))}")
     print(f"done in {format_duration(time.perf_counter() - started)}: {told}")
 

@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
 from scripts.command_line import exit_code_of, make_parser
 from scripts.render_mesh import beside_photograph
@@ -27,6 +30,7 @@ from utils.errors import InputError
 from utils.files import replacing
 from utils.images import resize_area
 from utils.mesh.files import read_mesh
+from utils.terminal.numbers import counted
 
 SIDE, LINE, GAP = 232, 22, 4  # pixels: of a picture, of the text above a row, between pictures
 MARGIN = 0.06  # around the object, as a share of its larger side
@@ -57,7 +61,8 @@ def write_gallery(runs: Sequence[str], photos: Sequence[int], out: Path) -> None
     if out.suffix != ".jpg":
         raise InputError(f"--out {out}: expected the name of a JPEG, such as gallery.jpg.")
     if len(photos) not in (1, len(runs)) or min(photos) < 0:
-        raise InputError(f"--photo: expected one number from 0 on, or {len(runs)} for as many runs, got {len(photos)}.")
+        each = "" if len(runs) == 1 else f", or {len(runs)} of them for {len(runs)} runs"
+        raise InputError(f"--photo: expected a number from 0 on{each}, got {' '.join(map(str, photos))}.")
     photos = list(photos) * (len(runs) if len(photos) == 1 else 1)
     rows = [_row(run, view) for run, view in zip(runs, photos, strict=True)]
     sheet = Image.fromarray(np.concatenate(rows))
@@ -67,7 +72,7 @@ def write_gallery(runs: Sequence[str], photos: Sequence[int], out: Path) -> None
             break
     with replacing(out) as temporary:
         temporary.write_bytes(content.getvalue())
-    print(f"{out}: {len(rows)} runs, {content.tell() / 1e3:.0f} kB")
+    print(f"{out}: {counted(len(rows), 'run')}, {content.tell() / 1e3:.0f} kB")
 
 
 def _row(run: str, view: int) -> np.ndarray:
@@ -97,11 +102,12 @@ def _figures(metrics: dict[str, Any]) -> list[str]:
     """What a caption says of a run, as far as it is known."""
     device = metrics.get("environment", {}).get("device")
     told = [
-        ("train_views", "{0} photographs"),
+        ("train_views", "{0}"),
         ("train_seconds", "{0:.0f} s of training" + (f" on {device}" if device else "")),
         ("psnr", "PSNR {0:.1f} dB"),
     ]
-    return [text.format(metrics[key]) for key, text in told if key in metrics]
+    known = {**metrics, "train_views": counted(metrics.get("train_views", 0), "photograph")}
+    return [text.format(known[key]) for key, text in told if key in metrics]
 
 
 def _object_of(picture: np.ndarray, drawn: np.ndarray) -> np.ndarray:

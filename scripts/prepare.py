@@ -14,12 +14,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 from scripts.command_line import exit_code_of, imports_told, make_parser
 from utils.interrupts import Stopped
 from utils.prompt_end import PromptEnd
 
 with imports_told():
-    from datasets.capture.given import check_options, check_stage, frames_of_videos, require_source
+    from datasets.capture.given import (
+        check_options,
+        check_out,
+        check_stage,
+        frames_of_videos,
+        require_photos,
+        require_source,
+    )
     from datasets.capture.options import CAMERA_MODELS, JOIN, SERIES_STAGES, CaptureOptions
     from datasets.capture.scale_sheet import RULER
     from datasets.capture.stage_runner import remove_unfinished
@@ -102,7 +112,11 @@ def _add_scale(parser: argparse.ArgumentParser) -> None:
         told = f"{end} of the known length, in two or more photographs of OUT/images, 0,0 the top left pixel"
         parser.add_argument(flag, dest=flag[2:] + "_", nargs="+", metavar="PHOTO:X,Y", help=told)
     parser.add_argument(
-        "--ruler", type=float, default=RULER, metavar="MM", help="what the ruler of the scale sheet measures (160 mm)"
+        "--ruler",
+        type=float,
+        default=RULER,
+        metavar="MM",
+        help="what the ruler of the scale sheet measures (default: 160)",
     )
 
 
@@ -129,6 +143,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def make_dataset(args: argparse.Namespace) -> None:
     """Runs the stages, and prints what to look at and the command that trains on the dataset. Raises InputError."""
+    check_out(args.out)
     for source in args.inputs:
         require_source(source)
     frames = frames_of_videos(args.frames, args.inputs)
@@ -141,7 +156,9 @@ def make_dataset(args: argparse.Namespace) -> None:
     )  # fmt: skip
     check_options(options, args.inputs)
     check_stage(args.only, [flag for flag in ("--neus", "--transforms") if getattr(args, flag[2:])])
-    log.info("%s: becomes a dataset in %s", ", ".join(map(str, args.inputs)), args.out)
+    require_photos(args.inputs, args.out)
+    verb = "becomes" if len(args.inputs) == 1 else "become"
+    log.info("%s: %s a dataset in %s", ", ".join(map(str, args.inputs)), verb, args.out)
     from datasets.capture.series_pipeline import prepare_capture  # only now: what it imports takes seconds
 
     prepare_capture(options, args.inputs, args.only, args.start)

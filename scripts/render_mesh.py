@@ -7,37 +7,45 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
+import numpy as np
+from PIL import Image
 
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import find_mesh, run_of
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
-from utils.cameras import Camera
 from utils.errors import InputError
 from utils.files import replacing
 from utils.images import resize_area
 from utils.mesh import Mesh, transform
 from utils.mesh.files import read_mesh
-from utils.mesh.rasterise import Coloring, camera_views, orbit_views
 from utils.registry import build
-from utils.visualise import side_by_side
+from utils.terminal.numbers import counted
+
+if TYPE_CHECKING:
+    from utils.mesh.rasterise import Coloring
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG"}
 
 
 def beside_photograph(
-    path: Path, mesh: Mesh, view: int, coloring: Sequence[Coloring], smooth: bool, overrides: Sequence[str]
+    path: Path, mesh: Mesh, view: int, coloring: Sequence["Coloring"], smooth: bool, overrides: Sequence[str]
 ) -> list[np.ndarray]:
     """A held-out photograph of the run that the mesh belongs to, then the mesh from the same camera in each colouring.
 
     path: of the mesh, in the run's folder; view: counted from 0. Raises InputError if there is no such run or
     photograph."""
+    from utils.cameras import Camera  # only now: it imports torch
+    from utils.mesh.rasterise import camera_views
+
     run = run_of(path)  # save/ and ckpt/ lie side by side
     if run is None:
         raise InputError(f"--photo {view}: {path} is not in a run's folder. Give a mesh in exp/NAME/TRIAL/save.")
@@ -92,6 +100,9 @@ def render(args: argparse.Namespace) -> None:
         raise InputError(f"{args.out}: expected the name of a picture, such as mesh.png or mesh.jpg.")
     path = find_mesh(args.mesh)
     mesh = read_mesh(path, upright=args.photo is None)
+    from utils.mesh.rasterise import orbit_views  # only now: what it imports takes seconds
+    from utils.visualise import side_by_side
+
     if "vertex" in args.color and mesh.colors is None:
         raise InputError(f"{path}: has no vertex colours to show. Use --color shaded or --color normal.")
     if "texture" in args.color and mesh.texture is None:
@@ -105,7 +116,7 @@ def render(args: argparse.Namespace) -> None:
         pictures = [view for color in args.color for view in orbit_views(mesh, args.views, args.size, color, *options)]
     with replacing(args.out) as temporary:
         Image.fromarray(side_by_side(pictures)).save(temporary, FORMATS[args.out.suffix], quality=88)
-    print(f"{args.out}: {len(pictures)} pictures of {len(mesh.faces)} faces")
+    print(f"{args.out}: {counted(len(pictures), 'picture')} of {counted(len(mesh.faces), 'face')}")
 
 
 if __name__ == "__main__":

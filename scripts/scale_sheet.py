@@ -6,9 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from PIL import Image
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
+
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
+from PIL import Image
 
 from datasets.capture.scale_sheet import DPI, PAPERS, RULER, draw_sheet
 from scripts.command_line import exit_code_of, make_parser

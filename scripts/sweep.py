@@ -12,6 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 from scripts.command_line import exit_code_of, make_parser
 from systems.runs import written_under
 from systems.sweep.execution import run_tasks
@@ -21,6 +24,7 @@ from systems.sweep.results import TaskResult, result_of, results_table, write_re
 from systems.sweep.status import TaskState, TaskStatus, commands, status_of
 from utils.errors import InputError
 from utils.interrupts import exit_code_of as exit_code_of_signal
+from utils.terminal.numbers import counted
 from utils.terminal.text_table import format_table
 
 log = logging.getLogger("photosurf")
@@ -63,7 +67,7 @@ def run_sweep(sweep: Sweep, tasks: Sequence[Task], args: argparse.Namespace) -> 
         return 0
     left = [task for task in tasks if statuses[task.name].is_open(args.retry)]
     done = sum(status.state is TaskState.DONE for status in statuses.values())
-    log.info("%s: %d tasks, %d done, %d to run", sweep.name, len(tasks), done, len(left))
+    log.info("%s: %s, %d done, %d to run", sweep.name, counted(len(tasks), "task"), done, len(left))
     for task in tasks:
         if task not in left and (reason := statuses[task.name].reason):
             log.info("%s %s: %s", statuses[task.name].state, task.name, reason)

@@ -10,12 +10,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, Python looks in scripts/ only
 
+import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
+
+# isort: split
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import checkpoints_beside, trained_run
 from systems.runs.command_line import check_gpu
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
+from systems.viewer.address import find_address, parse_port
 
 log = logging.getLogger("photosurf")
 
@@ -52,10 +56,12 @@ def view_parser() -> argparse.ArgumentParser:
 
 def view(args: argparse.Namespace, stop: threading.Event) -> None:
     """Opens the page and answers visitors until `stop` is set. Raises InputError."""
+    check_gpu(args.gpu)
+    port = parse_port(args.port, "--port")
     checkpoint, run = trained_run(args.run)
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, args.overrides))
-    check_gpu(args.gpu)
+    address = find_address(args.host, port, ("--port", "--host"))
     log.info("%s: %s is opened, which takes some seconds", run.path, checkpoint.name)
     from utils.imports import import_lightning
 
@@ -64,10 +70,8 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     from datasets.datamodule import SceneData
     from systems.training.devices import Devices, pick_device
     from systems.training.trainer import check_backend, make_trainer
-    from systems.viewer.address import find_address, parse_port
     from utils.interrupts import Interrupts
 
-    address = find_address(args.host, parse_port(args.port))
     device = pick_device(args.gpu)
     check_backend(experiment.model.backend, device)
     model, views = experiment.model, experiment.trainer.limit_val_batches

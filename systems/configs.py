@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from models.background_configs import ColorBackgroundConfig, NoBackgroundConfig
 from models.configs import is_sdf
 from systems.loss_config import LossConfig, Weight
-from systems.precedence import check_optimizer_args
+from systems.precedence import check_optimizer_args, tell_unused_scene
 from systems.schedules import ConstantLR, SchedulerConfig
 from utils import registry
 from utils.config import compose, schema, switches
@@ -256,6 +256,7 @@ def experiment_of(sources: Sequence[compose.Source]) -> Experiment:
     try:
         experiment = schema.parse(Experiment, node)
         check_optimizer_args(sources, experiment)
+        tell_unused_scene(sources)
         return experiment
     except ConfigError as error:
         key, text = str(error).split(":")[0], str(error).removesuffix(".")
@@ -267,9 +268,11 @@ def experiment_of(sources: Sequence[compose.Source]) -> Experiment:
 
 
 def _same_last_part(key: str, node: dict[str, Any]) -> str | None:
-    """The only dotted key of a tree with the same last part, such as trainer.max_steps for max_steps."""
-    found = [other for other in flatten(node) if other != key and other.split(".")[-1] == key.split(".")[-1]]
-    return found[0] if len(found) == 1 else None
+    """The key of a tree that was typed with slashes for dots, else the only one with the same last part, such as
+    trainer.max_steps for max_steps."""
+    dotted = key.replace("/", ".")
+    found = [other for other in flatten(node) if other != key and other.split(".")[-1] == dotted.split(".")[-1]]
+    return dotted if dotted in found else found[0] if len(found) == 1 else None
 
 
 def read_experiment(paths: Sequence[str | Path], overrides: Sequence[str]) -> Experiment:

@@ -1,4 +1,4 @@
-"""Refuses an optimiser setting for all parts of the model where every part sets its own."""
+"""Settings that others leave without effect: refused or told."""
 
 import logging
 from collections.abc import Sequence
@@ -30,6 +30,16 @@ def check_optimizer_args(sources: Sequence[Source], experiment: Any) -> None:
         if len(own) == len(parts):
             raise ConfigError(f"{key}: has no effect, since each part of the model sets its own. Set {told} instead.")
         log.warning("%s=%s has no effect on the parts that set their own: %s", key, merged[key], told)
+
+
+def tell_unused_scene(sources: Sequence[Source]) -> None:
+    """Warns where a scene is named after the folder of the data was set, which does not follow it."""
+    trees = [flatten(plain(source.tree)) for source in sources]
+    merged = {key: value for tree in trees for key, value in tree.items()}
+    scene, root = merged.get("dataset.scene"), merged.get("dataset.root_dir")
+    is_later = _last(trees, "dataset.scene") > _last(trees, "dataset.root_dir") >= 0
+    if scene is not None and is_later and _is_own(root, "dataset.scene"):
+        log.warning("dataset.scene=%s is a name alone here: the data are those of dataset.root_dir=%s", scene, root)
 
 
 def _parts(experiment: Any) -> list[str]:

@@ -5,11 +5,15 @@ import logging
 import os
 from collections.abc import Iterator
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch and Numba are imported: tests run side by side, and
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # threads that share a core with others' wait for each other
+
 import PIL.Image  # noqa: F401 before pycolmap, which corrupted the heap when it came first
 import pytest
 import torch
 
 from utils.errors import MissingPackageError
+from utils.packages import _NEEDED
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton and models.ops are imported
@@ -22,6 +26,34 @@ def pytest_collection_finish() -> None:
     """Garbage is sought only among what the tests make: what is imported by now is large and stays."""
     gc.collect()
     gc.freeze()
+
+
+_WITHOUT_WHEEL = (*_NEEDED, "triton")  # on some machines
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Files of tests, and folders by their fixtures, are skipped where they import a package that is not there."""
+    try:
+        report = yield
+    except SystemExit as error:  # of a script that does nothing without it
+        if (name := _missing_package(error)) is None:
+            raise
+        report = pytest.CollectReport(collector.nodeid, "skipped", None, [])
+    else:
+        name = _missing_package(report.call.excinfo.value) if report.failed else None
+    if name is not None:
+        report.outcome, report.longrepr = "skipped", (str(collector.path), 1, f"Skipped: {name} is not installed")
+    return report
+
+
+def _missing_package(error: BaseException | None) -> str | None:
+    """The package whose absence led to an error, if it is one that may be absent."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name in _WITHOUT_WHEEL:
+            return error.name
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -76,6 +108,15 @@ def little_code() -> Iterator[None]:
     """A run keeps a copy of launch.py alone: all files, in some hundred folders, take half a minute to write."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("systems.runs._CODE", ("launch.py",))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_stage_takes_long() -> Iterator[None]:
+    """A stage that a slow machine spends seconds in says nothing of it: other lines are what tests look at."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("FIRST_SECONDS", "SILENT_SECONDS"):
+            patch.setattr(f"utils.terminal.at_work.{name}", 3600.0)
         yield
 
 

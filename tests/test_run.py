@@ -110,7 +110,7 @@ def test_resume_exports_again_and_keeps_what_was_there(trained: Path, scene: Pat
     assert run(scene, tmp_path, *test, "export.report=false") == 0
     assert not (trained / "save/report.html").exists()
     assert run(scene, tmp_path, *test, "export.video_fps=17") == 0
-    assert "export.video_fps</th><td>17</td>" in (trained / "save/report.html").read_text(encoding="utf-8")
+    assert "<wbr>video_<wbr>fps</th><td>17</td>" in (trained / "save/report.html").read_text(encoding="utf-8")
 
 
 def test_the_mesh_is_compared_with_the_true_one(

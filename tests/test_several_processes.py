@@ -2,15 +2,16 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from patience import PATIENCE, until
 from sphere_scene import write_sphere_scene
 from struck_processes import others_of
 from struck_runs import STEPS, TINY, run_in, weights
@@ -70,7 +71,7 @@ def pair(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, s
     """The folder of a run of two processes, and what it said."""
     out = tmp_path_factory.mktemp("pair")
     process = launched(command(scene, out, "cpu,cpu"))
-    told = process.communicate(timeout=240)
+    told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, told
     return out, "".join(told)
 
@@ -87,7 +88,7 @@ def test_replicas_are_equal_to_the_bit(pair: tuple[Path, str]) -> None:
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 def test_two_gpus_come_to_an_end(scene: Path, tmp_path: Path) -> None:
     process = launched(command(scene, tmp_path, "0,1"))  # NCCL parts only where no graph holds its reductions
-    told = process.communicate(timeout=240)
+    told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, told
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
@@ -102,7 +103,7 @@ def test_the_first_one_writes_and_speaks(pair: tuple[Path, str]) -> None:
     metrics = json.loads((run_in(out) / "save/metrics.json").read_text())
     assert (metrics["processes"], metrics["steps"]) == (2, STEPS)
     assert metrics["train_seconds"] > 0.0
-    assert told.count("experiment:") == told.count("done in") == 1
+    assert told.count("experiment:") == len(re.findall("^done in", told, re.MULTILINE)) == 1  # stages may be done too
     assert len(list((out / "exp/neus-demo").iterdir())) == 1
 
 
@@ -125,7 +126,7 @@ def test_a_signal_saves_and_ends_both(scene: Path, tmp_path: Path) -> None:
     process = launched(command(scene, tmp_path, "cpu,cpu", "trainer.max_steps=100000"))
     wait_for_checkpoint(tmp_path)
     os.kill(process.pid, signal.SIGTERM)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143, told
     assert "--resume" in told
     assert_nobody_left(process.pid)
@@ -138,7 +139,7 @@ def test_the_loss_of_a_process_ends_the_others(scene: Path, tmp_path: Path) -> N
     wait_for_checkpoint(tmp_path)
     (child,) = others_of(process.pid)
     os.kill(child, signal.SIGKILL)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode in (2, 128 + signal.SIGKILL, -signal.SIGKILL)
     assert "Traceback" not in told
     assert list(run_in(tmp_path).glob("ckpt/*.ckpt"))
@@ -151,7 +152,7 @@ def test_eight_lose_one_and_seven_go_on(scene: Path, tmp_path: Path) -> None:
     process = launched(command(scene, tmp_path, ",".join(["cpu"] * 8), "trainer.max_steps=100000"))
     wait_for_checkpoint(tmp_path)
     os.kill(max(others_of(process.pid)), signal.SIGKILL)
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, told
     assert "a process that trained along has ended with code -9" in told
     assert_nobody_left(process.pid)
@@ -159,7 +160,7 @@ def test_eight_lose_one_and_seven_go_on(scene: Path, tmp_path: Path) -> None:
     saved = max(int(path.stem.rpartition("=")[2]) for path in run.glob("ckpt/*.ckpt"))
     more = ["--resume", str(run), "--train", "--gpu", ",".join(["cpu"] * 7), "--runs_dir", str(tmp_path / "runs")]
     seven = launched([sys.executable, str(ROOT / "launch.py"), *more, f"trainer.max_steps={saved + 16}"])
-    told = seven.communicate(timeout=240)
+    told = seven.communicate(timeout=PATIENCE)
     assert seven.returncode == 0, told
     metrics = json.loads((run / "save/metrics.json").read_text())
     assert (metrics["processes"], metrics["steps"]) == (7, saved + 16)
@@ -171,16 +172,8 @@ def test_only_training_is_shared(tmp_path: Path, capsys: pytest.CaptureFixture) 
 
 
 def wait_for_checkpoint(out: Path) -> None:
-    for _ in range(600):
-        if list(out.glob("exp/*/*/ckpt/*.ckpt")):
-            return
-        time.sleep(0.2)
-    raise AssertionError("no checkpoint within two minutes")
+    until(lambda: list(out.glob("exp/*/*/ckpt/*.ckpt")), lambda: "no checkpoint")
 
 
 def assert_nobody_left(leader: int) -> None:
-    for _ in range(100):
-        if not others_of(leader):
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"still running: {others_of(leader)}")
+    until(lambda: not others_of(leader), lambda: f"still running: {others_of(leader)}")

@@ -212,7 +212,8 @@ def test_a_place_for_results_that_is_none_is_told_before_the_training(
     assert seen == []
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: ")
-    assert "cannot be written" in line
+    assert f"--{place}_dir" in line
+    assert "is a file" in line
 
 
 def test_a_disk_without_room_for_a_checkpoint_is_told_before_the_training(

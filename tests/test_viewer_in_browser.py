@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import chromium, differing, picture
+from browser import chromium, differing, picture, until
+from patience import PATIENCE
 from viewed_scene import make_viewed_model
 
 from systems.viewer.address import find_address
 from systems.viewer.page import ViserPage
-from systems.viewer.requests import Mailbox
+from systems.viewer.requests import Mailbox, Visitor
 from systems.viewer.session import Session
 from systems.viewer.viewed import ViewedModel
 
 pytestmark = pytest.mark.browser
 SIZE = {"width": 900, "height": 800}
 LEFT = 560  # pixels of the scene beside the controls
-PATIENCE = 60.0  # seconds, on a machine that draws WebGL with its processor
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,19 @@ class Viewed:
                     self.steps += 1
                     self.session.serve_between_steps()
 
+    def newest(self) -> tuple[int, Visitor]:
+        """The number of the visitor who came last, and what they look at."""
+        return next(reversed(self.session.mailbox.visitors().items()))
+
+    def has_answered(self) -> bool:
+        """Whether the visitor who came last was sent what was asked for last."""
+        number, visitor = self.newest()
+        last = self.session._last.get(number)
+        is_mesh_sent = (
+            visitor.show == "picture" or self.session._seen_meshes.get(number) == self.session._meshes.version
+        )
+        return last is not None and last.version == visitor.version and is_mesh_sent
+
     def close(self) -> None:
         self.stop.set()
         self._thread.join()
@@ -73,8 +86,10 @@ class Visit:
     """A page of the viewer, and all that went wrong on it."""
 
     def __init__(self, browser: Any, viewed: Viewed, size: dict[str, int] = SIZE) -> None:
-        self.page = browser.new_context(viewport=size).new_page()
+        self.viewed, self.page = viewed, browser.new_context(viewport=size).new_page()
+        self.page.set_default_timeout(1e3 * PATIENCE)
         self.wrong: list[str] = []
+        self.arrived = 0  # messages that `settled` has sent
         self.asked: set[str] = set()
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", lambda message: self.wrong.append(message.text) if message.type == "error" else None)
@@ -87,22 +102,28 @@ class Visit:
         return picture(self.page.screenshot())[250:, :LEFT]
 
     def until(self, true: Callable[[], bool]) -> None:
-        end = time.perf_counter() + PATIENCE
-        while not true():
-            assert time.perf_counter() < end, "did not come true"
-            self.page.wait_for_timeout(100)
+        until(self.page, true)
 
     def settled(self) -> np.ndarray:
-        """The scene once the page draws the same twice; for a session that is held."""
+        """The scene once the page has all that was sent and draws the same three times; for a session that is held."""
+        self.arrived += 1
+        self.viewed.page.show_message(f"arrived {self.arrived}")
+        self.until(lambda: self.said() == f"arrived {self.arrived}")
         shots = [self.scene()]
 
         def is_still() -> bool:
-            self.page.wait_for_timeout(300)
+            self.page.wait_for_timeout(200)
             shots.append(self.scene())
-            return differing(*shots[-2:]) == 0
+            return len(shots) > 2 and differing(*shots[-3:-1]) == differing(*shots[-2:]) == 0
 
         self.until(is_still)
         return shots[-1]
+
+    def answer(self) -> np.ndarray:
+        """The scene with what was asked for last; it may still become finer."""
+        self.until(self.viewed.has_answered)
+        with self.viewed.held:
+            return self.settled()
 
     def tick(self, name: str, on: bool) -> None:
         self.page.get_by_role("checkbox", name=name, exact=True).last.set_checked(on)
@@ -118,7 +139,12 @@ class Visit:
         self.page.get_by_role("button", name=button, exact=True).click()
 
     def said(self) -> str:
-        return self.page.locator("xpath=//label[text()='last']/following::textarea[1]").input_value()
+        return self.read("last")
+
+    def read(self, label: str) -> str:
+        return self.page.locator(
+            f"xpath=//label[text()='{label}']/following::*[self::textarea or self::input][1]"
+        ).input_value()
 
     def slide_to_end(self, name: str) -> None:
         self.page.locator(f"xpath=(//label[text()='{name}']/following::*[@role='slider'])[1]").press("End")
@@ -140,9 +166,11 @@ def blank(scene: np.ndarray) -> bool:
 
 def test_cameras_and_a_picture_are_drawn(visit: Visit, viewed: Viewed) -> None:
     visit.until(lambda: not blank(visit.scene()))
+    visit.until(viewed.has_answered)
     with viewed.held:  # else the picture becomes finer or coarser meanwhile
+        both = visit.settled()
         visit.tick("cameras", False)
-        visit.page.wait_for_timeout(500)
+        visit.until(lambda: differing(both, visit.scene()) > 500)
         alone = visit.settled()
         assert not blank(alone)  # the rendered picture is left
         visit.tick("cameras", True)
@@ -152,25 +180,25 @@ def test_cameras_and_a_picture_are_drawn(visit: Visit, viewed: Viewed) -> None:
     visit.tick("cameras", True)
 
 
-def test_pictures_of_all_kinds_differ(visit: Visit) -> None:
+def test_pictures_of_all_kinds_differ(visit: Visit, viewed: Viewed) -> None:
     visit.tick("cameras", False)
     seen = []
-    for kind in ("rgb", "normal", "depth", "error"):
+    for kind in ("normal", "depth", "error", "rgb"):
         visit.choose("picture", kind)
-        visit.until(lambda: not blank(visit.scene()) and all(differing(visit.scene(), old) > 1000 for old in seen))
-        visit.page.wait_for_timeout(1500)  # until it is fine
-        seen.append(visit.scene())
+        visit.until(lambda kind=kind: viewed.newest()[1].picture == kind)
+        seen.append(visit.answer())
+        assert not blank(seen[-1])
     assert all(differing(one, other) > 1000 for one, other in combinations(seen, 2))
     visit.tick("cameras", True)
 
 
-def test_a_slider_changes_the_mesh(visit: Visit) -> None:
+def test_a_slider_changes_the_mesh(visit: Visit, viewed: Viewed) -> None:
     visit.tick("cameras", False)
     visit.choose("show", "mesh")
     visit.open("Mesh")
-    visit.until(lambda: not blank(visit.scene()))
-    visit.page.wait_for_timeout(1500)
-    before = visit.scene()
+    visit.until(lambda: viewed.newest()[1].show == "mesh")
+    before = visit.answer()
+    assert not blank(before)
     covered = (before.min(axis=2) < 235).sum()
     visit.slide_to_end("iso level")
     visit.until(lambda: (visit.scene().min(axis=2) < 235).sum() > 1.05 * covered)
@@ -215,23 +243,33 @@ def test_a_second_visitor_sees_it_too(visit: Visit, browser: Any, viewed: Viewed
 
 
 def test_a_visitor_flies_along_a_path_and_gets_a_video_of_it(visit: Visit, viewed: Viewed) -> None:
+    def place() -> np.ndarray:
+        return viewed.newest()[1].camera.c2w
+
+    def differs(before: np.ndarray) -> bool:
+        return not np.allclose(before, place(), atol=1e-3)
+
     visit.tick("cameras", False)
     visit.open("Path")
-    for _ in range(2):
+    for number in (1, 2):
         visit.press("add")
+        visit.until(lambda number=number: visit.read("path").startswith(f"{number} keyframe"))
+        before = place()
         visit.page.mouse.move(200, 400)
         visit.page.mouse.down()
         visit.page.mouse.move(350, 420, steps=5)
         visit.page.mouse.up()
-        visit.page.wait_for_timeout(800)
+        visit.until(lambda before=before: differs(before))
+    before = place()
     visit.press("reset view")
-    visit.page.wait_for_timeout(1000)
+    visit.until(lambda: differs(before))
     visit.page.locator("xpath=(//label[text()='seconds']/following::*[@role='slider'])[1]").press("Home")
-    before = visit.scene()
+    start, alone = place(), visit.answer()
     visit.press("play")
-    visit.until(lambda: differing(before, visit.scene()) > 1000)
+    visit.until(lambda: differs(start) and differing(alone, visit.scene()) > 1000)
     visit.choose("video size", "640 × 360")
     visit.press("pause")
+    visit.page.get_by_role("button", name="resume").wait_for()
     visit.press("render")
     visit.until(lambda: "render video: frame" in visit.said() or "rendered" in visit.said())
     visit.press("cancel")
@@ -241,9 +279,12 @@ def test_a_visitor_flies_along_a_path_and_gets_a_video_of_it(visit: Visit, viewe
     visit.press("reset view")
 
 
-def test_on_a_phone_the_controls_are_folded_away(browser: Any, viewed: Viewed) -> None:
+def test_on_a_phone_the_object_fits_and_the_controls_are_folded_away(browser: Any, viewed: Viewed) -> None:
     phone = Visit(browser, viewed, {"width": 390, "height": 844})
     phone.until(lambda: not blank(picture(phone.page.screenshot())[180:600]))
+    whole = viewed.page._start.position(390 / 844)  # from here all of the object is in sight
+    places = lambda: [one.camera.c2w[:, 3] for one in viewed.page.mailbox.visitors().values() if one.camera]  # noqa: E731
+    phone.until(lambda: any(np.allclose(place, whole, atol=1e-3) for place in places()))
     covered = phone.page.get_by_text("PhotoSurf").last.bounding_box()["y"]
     assert covered > 0.7 * 844
     phone.page.get_by_text("View · Mesh · Path · Save").click()

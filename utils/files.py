@@ -59,7 +59,7 @@ def flush_to_disk(path: Path) -> None:
 
 
 def remedy(error: OSError) -> str | None:
-    """What to do about an error of writing; None where neither a full disk nor a closed folder is behind it."""
+    """What to do about an error of writing; None where no full disk, closed folder or wrong path is behind it."""
     if error.errno in _FULL:
         return "The disk is full, or a quota is reached: free some space."
     if error.errno in _CLOSED:
@@ -67,6 +67,14 @@ def remedy(error: OSError) -> str | None:
         return f"Give a folder that you may write to{held}."
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return "A file stands where a folder is needed: give another folder."
+    if error.errno == errno.EISDIR:
+        return "A folder of that name is there: give the name of a file."
+    if (
+        error.errno == errno.ENOENT
+        and isinstance(error.filename, str | Path)
+        and not Path(error.filename).parent.is_dir()
+    ):
+        return "No folder can be made there: give another one."
     return None
 
 

@@ -4,6 +4,7 @@ Pillow reads every format: it refuses truncated files instead of returning what 
 orientation of all formats, palettes and grey + alpha, and lets go of the interpreter lock while it decodes."""
 
 import importlib.util
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from utils.colour_profiles import is_srgb, set_srgb, to_srgb
 from utils.errors import DataError
 
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _HAS_HEIF = importlib.util.find_spec("pillow_heif") is not None  # an extra
 _HAS_AVIF = features.check("avif")  # not in every build of Pillow
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
@@ -32,7 +34,8 @@ _TURNS = {  # what makes pixels upright, by the value of the tag
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # what a file is read as, whatever its name says
 _FORMATS += (("AVIF",) if _HAS_AVIF else ()) + (("HEIF",) if _HAS_HEIF else ())
 MAX_PIXELS = 2**27  # of an image, 134 million: a file of few bytes may announce any number
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own bound, of which it warns
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own bound, of which it warns, and refuses twice as many
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `read_image` refuses these
 
 
 def read_image(path: Path | str, orientation: int | None = None) -> np.ndarray:
@@ -46,13 +49,22 @@ def read_image(path: Path | str, orientation: int | None = None) -> np.ndarray:
     try:
         with _open(path) as file:
             if file.width * file.height > MAX_PIXELS:
-                raise ValueError(f"{file.width}x{file.height} pixels are more than {MAX_PIXELS}")
+                raise Image.DecompressionBombError(f"{file.width}x{file.height}")
             if orientation is None:
                 return _to_uint8(ImageOps.exif_transpose(file), path)
             return _to_uint8(_turn(_as_stored(file), orientation), path)
     except DataError:
         raise
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            f"{path}: expected an image of at most {MAX_PIXELS // 10**6} million pixels, got more ({error}). Make it "
+            f"smaller, and all others of its camera by the same factor."
+        ) from error
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
+        if _is_heif(path) and not _HAS_HEIF:
+            raise DataError(
+                f"{path}: is HEIC, whatever its name says, and cannot be read: pip install pillow-heif, or convert it."
+            ) from error
         raise DataError(
             f"{path}: expected a complete image file, got one that cannot be decoded ({error}). "
             f"Copy the file again, or convert it to PNG."
@@ -121,11 +133,20 @@ def inverse_orientation(orientation: int) -> int:
 
 def _open(path: Path | str) -> Image.Image:
     """The image of a file, not yet decoded; raises what Pillow does."""
-    if Path(path).suffix.lower() in HEIF_SUFFIXES and _HAS_HEIF:
+    if _HAS_HEIF and "HEIF" not in Image.OPEN and _is_heif(path):
         import pillow_heif  # slow to import, and few folders need it
 
         pillow_heif.register_heif_opener()
     return Image.open(path, formats=_FORMATS if "HEIF" in Image.OPEN else [f for f in _FORMATS if f != "HEIF"])
+
+
+def _is_heif(path: Path | str) -> bool:
+    """Whether a file is HEIC by its name, or by its first bytes (ISO 23008-12) whatever its name says."""
+    if Path(path).suffix.lower() in HEIF_SUFFIXES:
+        return True
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
 
 
 def _to_uint8(image: Image.Image, path: Path | str) -> np.ndarray:

@@ -1,13 +1,19 @@
 """What prepare.py was given: refused before anything slow is imported where it is not there, or has no effect."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import is_zipfile
 
+from datasets.capture.frames.photo_files import list_photos
 from datasets.capture.options import CaptureOptions
+from datasets.capture.other_cameras import notice_cameras
+from datasets.capture.series.splits import series_folders
 from utils.errors import CaptureError, ConfigError
 from utils.images import SUFFIXES
 from utils.terminal.typed_paths import nearby
 
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".xz", ".bz2")
 _VIDEOS_GIVE = 120  # frames, where --frames does not say how many at most
 
 
@@ -16,7 +22,32 @@ def require_source(source: Path) -> None:
     if not source.exists():
         raise CaptureError(f"{source}: no such file or folder.{nearby(source)} Give a video, or a folder of photos.")
     if source.is_file() and source.suffix.lower() in SUFFIXES:
-        raise CaptureError(f"{source}: expected a video or a folder of photos, got one photo. Give {source.parent}.")
+        told = "the folder that it is in" if source.parent == Path() else source.parent
+        raise CaptureError(f"{source}: expected a video or a folder of photos, got one photo. Give {told}.")
+    if source.is_file() and (source.suffix.lower() in _ARCHIVES or is_zipfile(source)):
+        raise CaptureError(
+            f"{source}: expected a video or a folder of photos, got an archive. Unpack it, and give its folder."
+        )
+
+
+def check_out(out: Path) -> None:
+    """Raises ConfigError for an `out` that was meant as a setting, and CaptureError for one that can be no folder."""
+    if re.match(r"\w+(\.\w+)*=", out.name) and not out.exists():
+        raise ConfigError(
+            f"{out}: expected the folder OUT last. Settings of the training go to launch.py, or to capture.py, which "
+            f"does both."
+        )
+    if file := next((path for path in (out, *out.parents) if path.is_file()), None):
+        raise CaptureError(f"{file}: expected a folder, or nothing yet, got a file. Give another OUT.")
+
+
+def require_photos(sources: Sequence[Path], out: Path) -> None:
+    """Raises CaptureError or DataError for folders without photos, before anything slow is imported."""
+    for source in sources:
+        if source.is_dir() and not any(path.suffix.lower() in SUFFIXES for path in source.iterdir()):
+            notice_cameras(source)
+            if len(sources) > 1 or not series_folders(source, out):
+                list_photos(source)
 
 
 def frames_of_videos(given: int | None, sources: Sequence[Path]) -> int:

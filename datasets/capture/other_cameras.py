@@ -25,5 +25,6 @@ def notice_cameras(source: Path) -> None:
         return
     raise CaptureError(
         f"{source}: expected a video or a folder of photos, got cameras of {form.name} ({file}). To use these cameras, "
-        f"do without prepare.py: {form.advice}. To find cameras anew, give the folder of the photos themselves."
+        f"leave prepare.py out and train on the folder with launch.py. {form.advice}. To find cameras anew, give the "
+        f"folder of the photos themselves."
     )

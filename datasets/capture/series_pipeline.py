@@ -235,7 +235,9 @@ def _check(options: CaptureOptions, origins: Sequence[Origin]) -> None:
     if len({(origin.source.resolve(), origin.photos) for origin in origins}) < len(origins):
         raise ConfigError("expected different series, got the same video or folder twice. Name each of them once.")
     if options.keep_scene:
-        raise ConfigError("--keep-scene: several series are joined by the object alone, so each needs masks. Leave it.")
+        raise ConfigError(
+            "--keep-scene: several series are joined by the object alone, so each needs masks. Leave it out."
+        )
     if options.roi is not None:
         raise ConfigError(
             f"--roi: each series has its own coordinates. Save the points of the object as sparse_points_interest.ply "

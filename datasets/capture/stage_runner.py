@@ -241,6 +241,8 @@ def _explain_disk_errors(root: Path) -> Iterator[None]:
             ) from error
         if number in (errno.ENOTDIR, errno.EEXIST):
             raise CaptureError(f"{root}: expected a folder, or nothing yet, got a file. Give another OUT.") from error
+        if number == errno.ENOENT and not root.is_dir():
+            raise CaptureError(f"{root}: no folder can be made there. Give another OUT.") from error
         raise
 
 

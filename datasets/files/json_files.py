@@ -1,6 +1,7 @@
 """Reads JSON files that people or other programs wrote."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,25 @@ def read_json(path: Path, expected: str, remedy: str = "") -> Any:
     expected: what the file should contain; remedy: what to do otherwise; both for the message. Raises DataError for a
     file that is missing, is not UTF-8 or JSON, or is nested too deeply."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=partial(_without_twins, path))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: expected {expected} in UTF-8, got another coding. Save it as UTF-8.{remedy}"
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected {expected}, got a file that cannot be read ({error}).{remedy}") from error
+
+
+def _without_twins(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises DataError for a key that it has twice with different values: only one can be meant."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if found.setdefault(key, value) != value:
+            raise DataError(
+                f"{path}: expected each key once, got {key} twice, as {str(found[key])[:80]} and {str(value)[:80]}. "
+                f"Remove the one that is wrong."
+            )
+    return found
 
 
 def to_number(value: Any, key: str, where: str) -> float:

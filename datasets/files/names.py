@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from utils.images import SUFFIXES
@@ -35,8 +35,9 @@ def files_below(root: Path) -> list[str]:
 def match_names(names: Sequence[str], files: Iterable[str], by_tail: bool = False) -> dict[str, str]:
     """The file of each name that has one, among `files`, relative paths with `/`; no two names share a file.
 
-    A name is found as it is; else without regard to case and Unicode form, where one file alone is meant; else by its
-    tail, if it is absolute: the folder of another machine that stands before most names is replaced by one here.
+    A name is found as it is; else without regard to case and Unicode form, or with another suffix of images, where one
+    file alone is meant; else by its tail, if it is absolute: the folder of another machine that stands before most
+    names is replaced by one here.
 
     by_tail: relative names may match by their tails too, where none of them was found otherwise."""
     files = sorted(set(files))
@@ -44,7 +45,7 @@ def match_names(names: Sequence[str], files: Iterable[str], by_tail: bool = Fals
     found = {name: name for name in names if name in exact}
     keys = _by_key(file for file in files if file not in found)
     for name in names:
-        if name not in found and len(same := keys.get(comparable(name), ())) == 1:
+        if name not in found and len(same := _same(keys, name)) == 1:
             found[name] = same[0]
     left = [name for name in names if name not in found and ".." not in comparable(name)]
     if not (by_tail and not found):
@@ -60,6 +61,14 @@ def _by_key(files: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
         for key in (comparable(file), comparable(os.path.splitext(file)[0])):
             keys[key].append(file)
     return keys
+
+
+def _same(keys: Mapping[tuple[str, ...], list[str]], name: str) -> Sequence[str]:
+    """The files that a name means, as it is or, where there is none, with another suffix of images."""
+    stem, suffix = os.path.splitext(name.strip())
+    if found := keys.get(comparable(name), ()):
+        return found
+    return keys.get(comparable(stem), ()) if suffix.lower() in SUFFIXES else ()
 
 
 def _by_tails(names: Sequence[str], files: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.errors import DataError
+from utils.terminal.numbers import counted
 
 log = logging.getLogger(__name__)
 _RENAME = "Name each image like the number of its camera (007.png is world_mat_7)"
@@ -42,7 +43,8 @@ def pair_cameras(images: Sequence[Path], numbers: Sequence[int], where: Path) ->
         *(where, len(numbers), numbers[0], numbers[-1], len(images)),
     )
     if lonely:
-        log.warning("%s: leaving out %d images, which have no camera, first %s", where, len(lonely), lonely[0])
+        left = counted(len(lonely), "image")
+        log.warning("%s: leaving out %s without a camera, first %s", where, left, lonely[0])
     return found
 
 

@@ -1,11 +1,17 @@
 """Recognises what other programs leave in a folder, and says in a sentence which reader takes what of it."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _COLMAP = "read that with dataset.name=colmap"
 _NERFSTUDIO = "read its transforms.json with dataset.name=transforms"
+_WRITE = (
+    "Write its poses into a transforms.json (docs/data.md has the keys and axes) and read that with "
+    "dataset.name=transforms; depth is not read"
+)
+_FIND = "then set dataset.name=colmap dataset.root_dir=OUT"
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,63 @@ OTHERS = (
         (("*.out::# Bundle file",), ("bundle/*.out",)),
         f"Export a COLMAP model with undistorted images from the program that wrote it, and {_COLMAP}",
     ),
+    Format(
+        "OpenMVS",
+        (("*.mvs",),),
+        f"Give the folder of the COLMAP model that it was made from, or write one with `InterfaceCOLMAP -i scene.mvs "
+        f"-o FOLDER`, and {_COLMAP}",
+    ),
+    Format(
+        "BlocksExchange",
+        (("*.xml::<BlocksExchange",),),
+        f"Export a COLMAP model with undistorted images from the program that wrote it, and {_COLMAP}",
+    ),
+    Format(
+        "LLFF",
+        (("poses_bounds.npy",),),
+        f"Its poses come from COLMAP: put that model into sparse/0 beside images/, and {_COLMAP}; or find cameras anew "
+        f"with `python scripts/prepare.py FOLDER/images OUT`, {_FIND}",
+    ),
+    Format(
+        "RGB-D frames",
+        (
+            *(("pose/*.txt", "intrinsic*"), ("traj.txt",), ("*.pose.txt",), ("rgb.txt", "groundtruth.txt")),
+            *(("*.traj",), ("*.png.camera",), ("*/pose/*.txt", "*/intrinsics/*.txt")),
+        ),
+        _WRITE,
+    ),
+    Format("Nerfies", (("camera/*.json", "dataset.json"),), f"Only scenes at rest can be read. {_WRITE}"),
+    Format(
+        "a trained splatting",
+        (("point_cloud/iteration_*/point_cloud.ply",), ("cfg_args", "cameras.json")),
+        f"Give the folder that it was trained on (cfg_args has it as source_path), and {_COLMAP}",
+    ),
     Format("VisualSFM", (("*.nvm",),), f"Export a COLMAP model in its place, and {_COLMAP}"),
     Format(
         "MVSNet without cams/",
         (("pair.txt",),),
         "pair.txt tells neighbours only: add cams/ with a *_cam.txt for each image, and set dataset.name=mvsnet",
     ),
+)  # fmt: skip
+NO_CAMERAS = (  # {folder} and {file}: those of the file that tells it, as a command line takes them
+    Format(
+        "a COLMAP database without a model",
+        (("*.db::SQLite format 3",),),
+        f"Make a model of it with `colmap mapper`, in sparse/, or one with `python scripts/prepare.py FOLDER_OF_PHOTOS "
+        f"OUT`, {_FIND}",
+    ),
+    Format(
+        "a set of photographs without cameras",
+        tuple((f"{folder}*.{kind}",) for folder in ("", "images/", "input/", "rgb/")
+              for kind in ("jpg", "JPG", "jpeg", "png", "heic", "HEIC")),
+        f"Find their cameras with `python scripts/prepare.py {{folder}} OUT`, {_FIND}",
+    ),
+    Format(
+        "a video without cameras",
+        tuple((f"*.{kind}",) for kind in ("mp4", "MP4", "mov", "MOV")),
+        f"Find its cameras with `python scripts/prepare.py {{file}} OUT`, {_FIND}",
+    ),
+    Format("an archive", (("*.zip",), ("*.tar*",), ("*.7z",)), "Unpack it, and give its folder as dataset.root_dir"),
 )  # fmt: skip
 
 
@@ -134,13 +191,37 @@ def _beginning(path: Path) -> str:
 
 
 def told(folder: Path, reader: str, files: Sequence[str] = ()) -> str | None:
-    """What to say to a person who reads a folder with the dataset.name `reader`, if its files are of another format.
+    """What to say to a person who reads a folder with the dataset.name `reader`, if its files are of another format, or
+    those of a folder within it.
 
     None where they have the signs of that reader, or none that are known, or where one of `files`, below the folder,
     which the reader was told to read, is there."""
-    same = {"bmvs": "dtu"}.get(reader, reader)
-    is_own = recognise(folder, tuple(one for one in OWN if one.reader == same)) is not None
-    if is_own or any((folder / name).is_file() for name in files) or (found := recognise(folder)) is None:
+    if _is_of(folder, reader, files):
+        return None
+    start = f"{folder}: expected files for dataset.name={reader}, got"
+    if found := recognise(folder):
+        form, file = found
+        return f"{start} those of {form.name} ({file}). {form.advice}."
+    within = (path for pattern in ("*", "*/*") for path in sorted(folder.glob(pattern)) if path.is_dir())
+    for path in within:
+        if found := recognise(path, OWN):
+            name = f" and dataset.name={found[0].reader}"
+            return f"{start} those of {found[0].name} in a folder within it. Set dataset.root_dir={path}{name}."
+    return None
+
+
+def without_cameras(folder: Path, reader: str, files: Sequence[str] = ()) -> str | None:
+    """A sentence on photographs, a video, or an archive, in a folder that nothing can read without cameras; see
+    `told`."""
+    if _is_of(folder, reader, files) or (found := recognise(folder, NO_CAMERAS)) is None:
         return None
     form, file = found
-    return f"{folder}: expected files for dataset.name={reader}, got those of {form.name} ({file}). {form.advice}."
+    path = folder / file
+    advice = form.advice.format(folder=shlex.quote(str(path.parent)), file=shlex.quote(str(path)))
+    return f"There is {form.name} ({file}). {advice}."
+
+
+def _is_of(folder: Path, reader: str, files: Sequence[str]) -> bool:
+    same = {"bmvs": "dtu"}.get(reader, reader)
+    is_own = recognise(folder, tuple(one for one in OWN if one.reader == same)) is not None
+    return is_own or any((folder / name).is_file() for name in files)

@@ -75,9 +75,13 @@ def read_matrix(value: Any, shapes: tuple[tuple[int, int], ...], key: str, where
         matrix = np.array(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         matrix = np.empty(0)
+    if value is None:
+        raise DataError(f"{where}: expected {key}, a matrix, got none. Export the cameras again, or write it.")
     if matrix.shape not in shapes:
         expected = " or ".join(f"{rows}x{columns}" for rows, columns in shapes)
-        raise DataError(f"{where}: expected {key} to be {expected} numbers, got shape {matrix.shape}.")
+        raise DataError(
+            f"{where}: expected {key} to be {expected} numbers, as a list of rows, got shape {matrix.shape}."
+        )
     if not np.isfinite(matrix).all():
         raise DataError(f"{where}: {key} holds NaN or infinity. Export it again, or remove the frame.")
     return matrix
@@ -86,8 +90,10 @@ def read_matrix(value: Any, shapes: tuple[tuple[int, int], ...], key: str, where
 def read_pose(frame: dict[str, Any], where: str) -> np.ndarray:
     """(3, 4) float64 camera-to-world of a frame, in OpenCV axes, rotation orthonormal.
 
-    The file holds a 4x4 OpenGL matrix (x right, y up, z backwards). A uniform scale of the rotation is removed."""
-    matrix = read_matrix(frame.get("transform_matrix"), ((4, 4),), "transform_matrix", where)
+    The file holds a 4x4 or 3x4 matrix in OpenGL axes (x right, y up, z backwards). A uniform scale of the rotation is
+    removed."""
+    matrix = read_matrix(frame.get("transform_matrix"), ((4, 4), (3, 4)), "transform_matrix", where)
+    matrix = matrix if len(matrix) == 4 else np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]])
     if np.abs(matrix[3] - [0.0, 0.0, 0.0, 1.0]).max() > 1e-6:
         raise DataError(
             f"{where}: expected 0, 0, 0, 1 as the last row of transform_matrix, got {matrix[3].tolist()}. Write the "

@@ -15,15 +15,19 @@ def focus_point(c2w: np.ndarray) -> np.ndarray:
     FAR times their spread, nearest to the point that lies their spread ahead of them."""
     axes, positions = c2w[:, :, 2].astype(np.float64), c2w[:, :, 3].astype(np.float64)
     mean = positions.mean(axis=0)
-    offsets = positions - mean
-    spread = float(np.sqrt(np.square(offsets).sum(axis=1).mean()))
-    expected = -mean
+    spread = float(np.sqrt(np.square(positions - mean).sum(axis=1).mean()))
+    expected = np.zeros(3)
     if spread > 0.0 and np.linalg.norm(mean) > FAR * spread:
-        expected = spread * axes.mean(axis=0)
-    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    pull = 1e-6 * len(c2w)
-    target = np.einsum("nij,nj->i", across, offsets) + pull * expected
-    return mean + np.linalg.solve(across.sum(axis=0) + pull * np.eye(3), target)
+        expected = mean + spread * axes.mean(axis=0)
+    return nearest_point(positions, axes, expected, 1e-6)
+
+
+def nearest_point(positions: np.ndarray, axes: np.ndarray, expected: np.ndarray, pull: float) -> np.ndarray:
+    """(3,) float64 the point nearest, in the least-squares sense, to the lines through positions (N, 3) along unit axes
+    (N, 3); `pull`, a share of their weight, draws it to what is expected (3,) where they do not determine it."""
+    mean, across = positions.mean(axis=0), np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    target = np.einsum("nij,nj->i", across, positions - mean) + pull * len(axes) * (expected - mean)
+    return mean + np.linalg.solve(across.sum(axis=0) + pull * len(axes) * np.eye(3), target)
 
 
 def mean_up(c2w: np.ndarray) -> np.ndarray:

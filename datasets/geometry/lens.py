@@ -92,11 +92,12 @@ def check_in_pixels(intrinsics: np.ndarray, size: tuple[float, float], where: st
     it, millimetres, or of no camera at all."""
     focal_x, focal_y, centre_x, centre_y = intrinsics
     is_short = min(focal_x, focal_y) < SHORTEST * max(size)
-    if is_short or (0.0 < centre_x <= 1.0 and 0.0 < centre_y <= 1.0 and min(size) > 8):
+    if is_short or (0.0 <= centre_x <= 1.0 and 0.0 <= centre_y <= 1.0 and min(size) > 8):
         raise DataError(
             f"{where}: expected focal lengths and the principal point in pixels of {size[0]:g}x{size[1]:g} images, got "
             f"fx {focal_x:.4g}, fy {focal_y:.4g}, cx {centre_x:.4g}, cy {centre_y:.4g}. Multiply shares of the width "
-            f"and the height by these, and millimetres by the pixels that one has on the sensor."
+            f"and the height by these, and millimetres by the pixels that one has on the sensor; 0, 0 is the corner "
+            f"of the first pixel, the middle of the image is {size[0] / 2:g}, {size[1] / 2:g}."
         )
 
 

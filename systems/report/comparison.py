@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from systems.report.metric_labels import best_of, label_of, numbers, text_of
+from systems.report.metric_labels import best_of, figure_text, label_of, numbers, text_of
 from systems.report.page import MAX_FACES, packed_mesh, training_plots, write_page
 from systems.report.pictures import choose_views, picture_uri, read_held_out
 from systems.report.results import RunResults
@@ -16,6 +16,7 @@ from utils.config.schema import REQUIRED
 from utils.images import resize_area
 
 _VIEWS = 4
+_DIGITS = 5  # of a figure, so that small differences show
 _WIDTH = 400  # pixels of a picture
 _COARSE, _MAX_DIFFERENCE = 32, 3.0  # same pictures: mean difference of bytes at this side length in pixels
 _UNIQUE = "trial_name"  # always differs between runs, so it is not listed
@@ -41,7 +42,8 @@ class SharedView:
 
 def write_comparison(runs: Sequence[RunResults], path: Path) -> Path:
     """Writes the page to `path`. Raises DataError if files of a run are damaged."""
-    named = dict(zip(_names(runs), runs, strict=True))
+    shared, names = _names(runs)
+    named = dict(zip(names, runs, strict=True))
     meshes = []
     for name, results in named.items():
         packed, caption = packed_mesh(results, MAX_FACES // len(runs)) or (None, "")
@@ -54,13 +56,16 @@ def write_comparison(runs: Sequence[RunResults], path: Path) -> Path:
         "views": shared_views(named),
         "settings": setting_rows(runs),
     }
-    return write_page(path, "compare.html", f"{len(runs)} runs", **content)
+    return write_page(path, "compare.html", f"{shared}{len(runs)} runs", **content)
 
 
-def _names(runs: Sequence[RunResults]) -> list[str]:
-    """The names of the runs, with a number if two have the same name."""
-    names = [results.name for results in runs]
-    return [name if names.count(name) == 1 else f"{name} ({index + 1})" for index, name in enumerate(names)]
+def _names(runs: Sequence[RunResults]) -> tuple[str, list[str]]:
+    """What all names begin with, as "NAME: ", and the rest of each; with a number if two runs have the same name."""
+    experiments = {results.name.partition("/")[0] for results in runs}
+    shared = experiments.pop() if len(experiments) == 1 else ""
+    names = [results.name.removeprefix(f"{shared}/") for results in runs]
+    counted = [name if names.count(name) == 1 else f"{name} ({index + 1})" for index, name in enumerate(names)]
+    return shared and f"{shared}: ", counted
 
 
 def metric_rows(metrics: Sequence[dict[str, Any]]) -> list[TableRow]:
@@ -70,7 +75,8 @@ def metric_rows(metrics: Sequence[dict[str, Any]]) -> list[TableRow]:
     for key in dict.fromkeys(key for run in runs for key in run):
         values = [run.get(key, REQUIRED) for run in runs]
         differs = any(value != values[0] for value in values)
-        rows.append(TableRow(label_of(key), [text_of(value) for value in values], differs, best_of(key, values)))
+        cells = [figure_text(value, _DIGITS) for value in values]
+        rows.append(TableRow(label_of(key), cells, differs, best_of(key, values)))
     return rows
 
 
@@ -97,7 +103,7 @@ def shared_views(runs: dict[str, RunResults], most: int = _VIEWS) -> list[Shared
             continue
         pictures = [("truth", picture_uri(truths[0], _WIDTH))]
         for name, view in views.items():
-            psnr = text_of(view.figures.get("psnr", REQUIRED))
+            psnr = figure_text(view.figures.get("psnr", REQUIRED))
             pictures.append((f"{name}: PSNR {psnr}", picture_uri(view.pictures["rgb"], _WIDTH)))
             pictures.append((f"{name}: error", picture_uri(view.pictures["error"], _WIDTH)))
         shared.append(SharedView(next(iter(views.values())).name, pictures))

@@ -68,7 +68,8 @@ def plot(title: str, curves: Mapping[str, Curve], logarithmic: bool = False) -> 
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
         lines.append(PlotLine(name, color, points, float(curve.values[-1])))
     x_ticks = [Tick(float(_x_pixels(value, span[0])), f"{value:g}") for value in _ticks(*span[0], 8)]
-    y_labels = [(value, f"{10.0**value if logarithmic else value:.3g}") for value in _ticks(*span[1], 6)]
+    marks = (_logarithmic_ticks if logarithmic else _ticks)(*span[1], 6)
+    y_labels = [(value, f"{10.0**value if logarithmic else value:.3g}") for value in marks]
     return Plot(title, lines, x_ticks, [Tick(float(_y_pixels(value, span[1])), label) for value, label in y_labels])
 
 
@@ -103,3 +104,17 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= raw * (1.0 - 1e-9))
     return [step * k for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def _logarithmic_ticks(low: float, high: float, most: int) -> list[float]:
+    """Logarithms of at most `most` round numbers from 10^low to 10^high, as many for each power of ten as there is room
+    for; evenly spaced numbers where the bounds are close."""
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        exponents = range(math.floor(low), math.floor(high) + 1)
+        marks = [exponent + math.log10(factor) for exponent in exponents for factor in factors]
+        marks = [mark for mark in marks if low - 1e-9 <= mark <= high + 1e-9]
+        if len(marks) <= most:
+            break
+    else:
+        return _ticks(low, high, most)
+    return marks if len(marks) > 1 else [math.log10(value) for value in _ticks(10.0**low, 10.0**high, most)]

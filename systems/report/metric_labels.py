@@ -21,6 +21,8 @@ HEADLINE = {
     "mesh_against_gt.fscore_0.5pct": "F-score at 0.5 %",
     "mesh_against_gt.fscore_1pct": "F-score at 1 %",
 }
+_SPELLED = {"psnr": "PSNR", "ssim": "SSIM", "fscore": "F-score", "gpu": "GPU", "mib": "MiB", "permille": "in ‰"}
+_SPELLED |= {"0.5pct": "at 0.5 %", "1pct": "at 1 %"}
 # Keys within their blocks for which a higher, or a lower, value is better.
 _HIGHER = "psnr", "psnr_inside", "ssim", "fscore_0.5pct", "fscore_1pct", "normal_consistency"
 _LOWER = "chamfer", "chamfer_permille", "accuracy", "completeness", "train_seconds", "seconds", "extraction_seconds"
@@ -36,16 +38,16 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def figure_text(value: Any) -> str:
-    """A measured value as text for people: three digits, or a whole number in groups of three; yes or no."""
+def figure_text(value: Any, digits: int = 3) -> str:
+    """A measured value as text for people: so many digits, or a whole number in groups of three; yes or no."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, int | float):
         return text_of(value)
-    value = value if isinstance(value, int) else float(f"{value:.3g}")
+    value = value if isinstance(value, int) else float(f"{value:.{digits}g}")
     if isinstance(value, int) or value.is_integer():
         return f"{value:,.0f}".replace(",", "\u202f")  # a narrow space that does not break
-    return f"{value:.3g}"
+    return f"{value:.{digits}g}"
 
 
 def size_text(count: int) -> str:
@@ -80,7 +82,13 @@ def label_of(key: str) -> str:
     """The label of a dotted key of metrics.json."""
     block, _, name = key.partition(".")
     block = "mesh against the truth" if block == "mesh_against_gt" else block
-    return (f"{block}: {name}" if name else block).replace("_", " ")
+    words = (f"{block}: {name}" if name else block).replace("_", " ").split(" ")
+    return " ".join(_SPELLED.get(word, word) for word in words)
+
+
+def shown_name(picture: str) -> str:
+    """What people call a picture of a held-out view."""
+    return {"truth": "photograph", "rgb": "rendering"}.get(picture, picture)
 
 
 def is_cost(key: str) -> bool:

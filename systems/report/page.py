@@ -1,6 +1,7 @@
 """Writes save/report.html of a run: its results on one page, in a single file that opens without a network."""
 
 import logging
+import re
 import time
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from systems.configs import Experiment
 from systems.report.curves import Curve, Plot, plot
 from systems.report.mesh_packing import pack_mesh
-from systems.report.metric_labels import figure_text, headline, is_cost, label_of, numbers, size_text, text_of
+from systems.report.metric_labels import (
+    figure_text,
+    headline,
+    is_cost,
+    label_of,
+    numbers,
+    shown_name,
+    size_text,
+    text_of,
+)
 from systems.report.pictures import HeldOut, choose_views, picture_uri, read_held_out, video_uri
 from systems.report.results import RunResults, read_results
 from systems.runs import MESH_SUFFIXES, quickest
@@ -109,7 +119,7 @@ def packed_mesh(results: RunResults, max_faces: int) -> tuple[dict[str, Any], st
 
 def _shown_by_video(metrics: dict[str, Any]) -> str:
     if metrics["video"] == metrics.get("held_out_video", metrics["video"]) if "video" in metrics else True:
-        return "held-out views, " + ", ".join(metrics.get("held_out", {}).get("panel", ()))
+        return "held-out views, " + ", ".join(map(shown_name, metrics.get("held_out", {}).get("panel", ())))
     return "once around the object, colours and the directions of the surface"
 
 
@@ -142,7 +152,8 @@ def _tables(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     values = numbers(metrics).items()
     quality = [(label_of(key), figure_text(value)) for key, value in values if not is_cost(key)]
     cost = [(label_of(key), figure_text(value)) for key, value in values if is_cost(key)]
-    environment = [(key.replace("_", " "), text_of(value)) for key, value in metrics.get("environment", {}).items()]
+    known = {key: value for key, value in metrics.get("environment", {}).items() if value is not None}
+    environment = [(label_of(key), text_of(value)) for key, value in known.items()]
     return [("Metrics", quality), ("Time and memory", cost), ("Environment", environment)]
 
 
@@ -164,8 +175,13 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["figures"] = figure_text
+    environment.filters |= {"figures": figure_text, "label": label_of, "shown": shown_name, "breakable": _breakable}
     return environment
+
+
+def _breakable(text: str) -> Markup:
+    """A name that a narrow page breaks behind its dots and underscores, rather than within a word."""
+    return Markup(re.sub("[._](?=.)", lambda found: f"{found[0]}<wbr>", str(escape(text))))
 
 
 def _source_of(text: str) -> str:

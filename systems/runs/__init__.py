@@ -108,7 +108,7 @@ def written_under(folder: Path, flag: str) -> Iterator[None]:
         yield
     except (OSError, shutil.Error) as error:
         number = error.errno if error.errno is not None else errno.EACCES  # shutil.Error has no number
-        hint = remedy(OSError(number, ""))
+        hint = remedy(OSError(number, "", error.filename))
         if hint is None:
             raise
         reason = error.strerror or "some files cannot be copied"
@@ -131,7 +131,7 @@ def new_trial(tag: str) -> str:
 def find_checkpoint(path: Path) -> Path:
     """The checkpoint at a path, or the newest one in a run's folder. Raises CheckpointError if there is none."""
     if path.is_file():
-        if path.suffix in (*MESH_SUFFIXES, ".yaml", ".json", ".html", ".mp4", ".png"):
+        if path.suffix not in (".ckpt", ".pt", ".pth", ""):
             raise CheckpointError(f"{path}: is no checkpoint. Give a .ckpt file or a run's folder under exp/.")
         return path
     checkpoints = checkpoints_in(path)
@@ -154,7 +154,7 @@ def no_run(path: Path, lacks: str) -> CheckpointError:
     if not newest or RunFolder(path).parsed_config.is_file():
         return CheckpointError(f"{path}: {lacks}")
     told = [f"{run} ({_steps_told(run)})" for run in newest[:_MOST_TOLD]]
-    told += [f"and {len(newest) - _MOST_TOLD} older ones"] if len(newest) > _MOST_TOLD else []
+    told += [f"and {len(newest) - _MOST_TOLD} older"] if len(newest) > _MOST_TOLD else []
     runs = "a run, is" if len(newest) == 1 else f"{len(newest)} runs, is"
     return CheckpointError(f"{path}: holds {runs} none itself. Give one of them: {', '.join(told)}.")
 

@@ -1,6 +1,8 @@
 """The flags of launch.py and its key=value overrides; free of torch."""
 
 import argparse
+from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
 from utils import registry
@@ -21,7 +23,9 @@ Examples:
 
 class _Parser(PathParser):
     def error(self, message: str) -> None:
-        raise ConfigError(f"command line: {message}. See python launch.py --help.")
+        told = self.in_words(message)
+        where = "" if told.startswith("command line:") else "command line: "
+        raise ConfigError(f"{where}{told} See python launch.py --help.")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -89,9 +93,12 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     args.config = [str(_config_file(item)) for item in args.config if item not in args.overrides]
     if args.view and "=" in args.view:  # an override after --view, which takes the next word for a port
         args.overrides, args.view = [args.view, *args.overrides], ""
+    flags = {flag: action for action in parser._actions for flag in action.option_strings}
     for item in rest:
         if item not in args.overrides or item.startswith("="):
-            raise _unknown(item, rest, [flag for action in parser._actions for flag in action.option_strings])
+            raise _unknown(item, rest, list(flags))
+    for item in args.overrides:
+        _refuse_flag(item, flags)
     _check_flags(args)
     return args
 
@@ -106,11 +113,15 @@ def _find_config(typed: str) -> Path:
 
 def _config_file(typed: str) -> Path:
     """The file that --config names. Raises ConfigError for a folder, and for a name that no config has."""
+    if not typed:
+        raise ConfigError("--config: expected a YAML file, such as configs/neus-demo.yaml, got nothing.")
     found = _find_config(typed)
-    if not found.exists() and found.name == typed and found.suffix != ".yaml":
+    if not found.exists() and (found.suffix != ".yaml" or "\\" in typed):
         known = [file.stem for file in (registry.ROOT / "configs").glob("*.yaml")]
-        modes = [f"--{mode}" for mode in MODES]
-        raise ConfigError(f"--config {typed}: no such config file.{registry.nearest(typed, [*known, *modes])}")
+        name = typed.replace("\\", "/").rstrip("/").split("/")[-1]
+        near = registry.nearest(name.rpartition(".")[0] or name, [*known, *(f"--{mode}" for mode in MODES)])
+        hint = near or f" Known names: {', '.join(sorted(known))}."
+        raise ConfigError(f"--config {typed}: no such config file.{hint}")
     if found.is_dir():
         hint = "--config takes a YAML file, such as configs/neus-demo.yaml."
         if (found / "config/parsed.yaml").is_file():
@@ -131,21 +142,45 @@ def _unknown(item: str, words: list[str], flags: list[str]) -> ConfigError:
     if not item.startswith("-") and _find_config(item).is_file():
         return ConfigError(f"command line: '{item}': write --config {item}.")
     kind = "unknown flag" if item.startswith("-") else "expected key=value"
-    near = registry.nearest(item, flags) or " Settings are words such as trainer.max_steps=5000."
+    near = registry.nearest(item, flags)
+    if not near and not item.startswith("-"):
+        before = words[: words.index(item)][-1:]
+        if before and "=" in before[0]:
+            value = takewhile(lambda word: "=" not in word and not word.startswith("-"), [item, *after])
+            near = f" If it belongs to the word before it, use quotes: \"{' '.join([*before, *value])}\"."
+        elif typed_path(item).is_dir():
+            near = f" Write dataset.root_dir={item}."
+    near = near or " Settings are words such as trainer.max_steps=5000."
     return ConfigError(f"command line: '{item}': {kind}.{near} See python launch.py --help.")
+
+
+def _refuse_flag(item: str, flags: Mapping[str, argparse.Action]) -> None:
+    """Raises ConfigError for a flag that is written as a setting, such as gpu=0."""
+    name, _, value = item.partition("=")
+    if (action := flags.get(f"--{name}")) is not None:
+        told = f"--{name}" if action.nargs == 0 else f"--{name} {value}".rstrip()
+        raise ConfigError(f"command line: '{item}': {name} is a flag and no setting. Write {told}.")
 
 
 def check_gpu(gpu: str) -> None:
     """Raises ConfigError for what can be no --gpu, on any machine."""
-    if not all(name in ("auto", "cpu") or name.isdigit() for name in map(str.strip, gpu.split(","))):
+    names = [name.strip() for name in gpu.split(",")]
+    if not all(name in ("auto", "cpu") or name.isdigit() for name in names):
         raise ConfigError(f"--gpu {gpu}: expected auto, cpu, the index of a GPU such as 0, or several such as 0,1.")
+    if len(names) > 1 and set(names) != {"cpu"} and (len(set(names)) < len(names) or {"cpu", "auto"} & set(names)):
+        raise ConfigError(f"--gpu {gpu}: expected each GPU once, and no cpu among them. Give indices such as 0,1.")
 
 
 def _check_flags(args: argparse.Namespace) -> None:
-    """Raises ConfigError for flags that do not go together."""
+    """Raises ConfigError for flags that do not go together, or that cannot be what they name."""
     if not any(getattr(args, name) for name in (*MODES, "list", "dump")):
-        raise ConfigError("command line: say what to do: --train, --validate, --test, --predict, --list or --dump.")
+        told = ", ".join(f"--{mode}" for mode in MODES)
+        raise ConfigError(f"command line: say what to do: {told}, --list or --dump. See python launch.py --help.")
     check_gpu(args.gpu)
+    for flag in ("exp_dir", "runs_dir"):
+        folder = getattr(args, flag)
+        if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
+            raise ConfigError(f"--{flag} {folder}: {'' if file == folder else f'{file} '}is a file, and results need a folder. Give another.")
     if args.resume_weights_only and args.resume is None:
         raise ConfigError("command line: --resume_weights_only needs --resume RUN.")
     if args.resume is None and (args.validate or args.test or args.predict):

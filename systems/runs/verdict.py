@@ -4,6 +4,7 @@ docs/viewer-and-report.md."""
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+from utils.terminal.numbers import counted
 
 Grade = Literal["good", "fair", "poor"]
 _WORST = ("good", "fair", "poor")  # a run is as good as its worst reason
@@ -16,8 +17,9 @@ class Limit:
     key: str  # dotted
     fair: float
     poor: float | None  # None: never
-    says: str  # with {0} for the value
+    says: str  # with {0} for the value, {1} for the value with its noun
     advice: str
+    noun: str = ""
 
     def grade(self, value: float) -> Grade:
         """Where the value lies; a higher value is worse if `poor`, or `fair` alone, is above `fair`."""
@@ -36,9 +38,9 @@ LIMITS = (
           "report: its photograph may be blurred or its camera wrong, or a side of the object was hardly photographed"),
     Limit("sharpness", 0.6, 0.3, "renderings have {0:.0%} of the photographs' detail: blurred",
           "train longer, try configs/quality/high.yaml, or check the camera positions"),
-    Limit("train_views", 24.0, 8.0, "learned from {0:.0f} photographs only", _MORE),
-    Limit("mesh.holes", 1.0, 50.0, "{0:.0f} holes in the mesh",
-          "photograph what is open, or close them: export.close_holes=1, export.bottom=closed for the underside"),
+    Limit("train_views", 24.0, 8.0, "learned from {1} only", _MORE, "photograph"),
+    Limit("mesh.holes", 1.0, 50.0, "{1} in the mesh",
+          "photograph what is open, or close it: export.close_holes=1, export.bottom=closed for the underside", "hole"),
     Limit("mesh.unseen_area_share", 0.1, 0.3, "no photograph shows {0:.0%} of the surface: it is made up",
           "photograph those places (red in the report's views mode), or cut them off: export.crop=visible"),
     Limit("mesh.floaters_dropped", 20.0, None, "{0:.0f} loose pieces were dropped",
@@ -73,7 +75,7 @@ def _reasons(metrics: dict[str, Any]) -> Iterator[Reason]:
     for limit in LIMITS:
         value = _value(metrics, limit.key)
         if value is not None and (grade := limit.grade(value)) != "good":
-            yield Reason(grade, limit.says.format(value), limit.advice)
+            yield Reason(grade, limit.says.format(value, counted(round(value), limit.noun)), limit.advice)
 
 
 def _value(metrics: dict[str, Any], key: str) -> float | None:

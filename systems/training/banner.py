@@ -16,6 +16,7 @@ from systems.training.duration import describe_duration
 from systems.training.reconstruction import ReconstructionSystem
 from utils import registry
 from utils.environment import device_name
+from utils.terminal.numbers import counted
 
 log = logging.getLogger(__name__)
 _USES = {"train": "to train on", "val": "to validate", "test": "to test"}
@@ -47,7 +48,7 @@ def announce(
     run."""
     model, dataset = registry.name_of(experiment.model), registry.name_of(experiment.dataset)
     size = sum(parameter.numel() for parameter in system.model.parameters())
-    threads = "" if system.device.type == "cuda" else f", {torch.get_num_threads()} threads"
+    threads = "" if system.device.type == "cuda" else f", {counted(torch.get_num_threads(), 'thread')}"
     log.info("experiment: %s, %s on %s", experiment.name, model, dataset)
     log.info("dataset:    %s; %s", describe_photographs(scenes), describe_extent(scenes))
     if num := system.model.num_lightings:

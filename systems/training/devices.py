@@ -12,6 +12,7 @@ import torch
 from systems.runs.command_line import check_gpu
 from systems.training.missing_gpu import look, reason
 from utils.errors import ConfigError
+from utils.terminal.numbers import counted
 
 log = logging.getLogger(__name__)
 _COUNTS = {
@@ -58,12 +59,17 @@ def pick_device(gpu: str) -> torch.device:
             raise _no_gpu(gpu, why)
         level = logging.WARNING if why else logging.INFO
         log.log(
-            level, "no GPU found: running on the CPU with %d threads%s", torch.get_num_threads(), why and f"; {why}"
+            level,
+            "no GPU found: running on the CPU with %s%s",
+            counted(torch.get_num_threads(), "thread"),
+            why and f"; {why}",
         )
         return torch.device("cpu")
     gpu = "0" if gpu == "auto" else gpu
     if int(gpu) >= torch.cuda.device_count():
-        raise ConfigError(f"--gpu {gpu}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0. Give one.")
+        count = torch.cuda.device_count()
+        there = "one GPU, with the number 0" if count == 1 else f"{count} GPUs, with the numbers 0 to {count - 1}"
+        raise ConfigError(f"--gpu {gpu}: this machine has {there}.")
     torch.set_float32_matmul_precision("high")
     return torch.device("cuda", int(gpu))
 
@@ -87,12 +93,10 @@ def pick_devices(gpu: str) -> Devices:
     """The devices for --gpu: `auto`, `cpu`, `0`, `0,1` for a process on each, or `cpu,cpu` to try that without GPUs.
 
     A process that torchrun or srun has started takes the device at its local rank. Raises ConfigError."""
+    check_gpu(gpu)
     names = [name.strip() for name in gpu.split(",")]
-    if len(names) > 1 and set(names) != {"cpu"}:
-        if len(set(names)) < len(names) or "cpu" in names:
-            raise ConfigError(f"--gpu {gpu}: expected each GPU once, and no cpu among them. Give indices such as 0,1.")
-        if not torch.cuda.is_available():
-            raise _no_gpu(gpu, reason(look()))
+    if len(names) > 1 and set(names) != {"cpu"} and not torch.cuda.is_available():
+        raise _no_gpu(gpu, reason(look()))
     layout = _process_layout(len(names))
     if layout.local_size != len(names):
         raise ConfigError(

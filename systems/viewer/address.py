@@ -41,21 +41,22 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def parse_port(text: str) -> int:
-    """The port given to --view, PORT if none is given; 0 stands for any free port. Raises ConfigError."""
+def parse_port(text: str, flag: str = "--view") -> int:
+    """The port given to a flag, PORT if none is given; 0 stands for any free port. Raises ConfigError."""
     if not text:
         return PORT
     if not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise ConfigError(f"--view {text}: expected a port from 0 to 65535, such as {PORT}.")
+        raise ConfigError(f"{flag} {text}: expected a port from 0 to 65535, such as {PORT}.")
     return int(text)
 
 
-def find_address(host: str, port: int) -> Address:
+def find_address(host: str, port: int, flags: tuple[str, str] = ("--view", "--view_host")) -> Address:
     """The first free port from the requested one on, with a warning if that is another one; 0 takes any free port.
 
+    flags: which ones of the command line the port and the host were given to.
     Raises ConfigError if the host is no address of this machine, no port is free or allowed, or viser is missing."""
     if find_spec("viser") is None:
-        raise ConfigError("--view: the viewer needs the package viser, which is not installed: pip install viser")
+        raise ConfigError("the viewer needs the package viser, which is not installed: pip install viser")
     for tried in range(port, min(port + NUM_TRIED, 65536)) if port else [0]:
         try:
             family, *_, endpoint = socket.getaddrinfo(host, tried, type=socket.SOCK_STREAM)[0]
@@ -67,12 +68,12 @@ def find_address(host: str, port: int) -> Address:
             if error.errno == errno.EADDRINUSE:
                 continue
             raise ConfigError(
-                f"--view {port} --view_host {host}: cannot listen there: {error.strerror}. Give an address of this "
+                f"{flags[0]} {port} {flags[1]} {host}: cannot listen there: {error.strerror}. Give an address of this "
                 f"machine, such as 127.0.0.1, and a port from 1024 on."
             ) from None
         if port and free_port != port:
             log.warning("viewer: port %d is in use, so the page is at port %d", port, free_port)
         return Address(host, free_port)
     raise ConfigError(
-        f"--view {port}: the {NUM_TRIED} ports from {port} on are in use. Give another port, or 0 for any free one."
+        f"{flags[0]} {port}: the {NUM_TRIED} ports from {port} on are in use. Give another port, or 0 for any free one."
     )

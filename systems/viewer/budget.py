@@ -54,6 +54,8 @@ class PictureSizer:
         rate = self._seconds_per_pixel
         pixels = MIN_PIXELS if rate is None else min(max(seconds / rate, MIN_PIXELS), MAX_PIXELS)
         scale = min(1.0, math.sqrt(pixels / (window[0] * window[1])))
+        if scale == 1.0:
+            return window
         width = min(window[0], max(WIDTH_STEP, round(scale * window[0] / WIDTH_STEP) * WIDTH_STEP))
         return width, max(1, round(window[1] * width / window[0]))
 

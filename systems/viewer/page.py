@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -101,7 +102,8 @@ class ViserPage:
     def show_picture(self, visitor: int, picture: RenderedPicture | None) -> None:
         """Sets the background picture of one visitor; None removes it."""
         if (visit := self._visits.get(visitor)) is not None:
-            visit.show_picture(picture)
+            with self._unless_left(visitor):
+                visit.show_picture(picture)
 
     def show_mesh(self, visitor: int, mesh: Mesh | None) -> None:
         """Replaces the mesh of one visitor; None removes it."""
@@ -149,6 +151,15 @@ class ViserPage:
         if len(self.mailbox):
             time.sleep(0.1)
         self.server.stop()
+
+    @contextmanager
+    def _unless_left(self, visitor: int) -> Iterator[None]:
+        """Whoever is just leaving has no controls any more: viser raises what is none of the session's business."""
+        try:
+            yield
+        except RuntimeError:
+            if visitor in self.server.get_clients():
+                raise
 
     def _add_checkpoint_slider(self, steps: Sequence[int]) -> None:
         """A slider with which visitors choose a checkpoint."""

@@ -18,6 +18,7 @@ from utils.rays import Rays
 from utils.visualise import depth_to_rgb, normal_to_rgb, to_uint8
 
 RAYS_PER_PART = {"cpu": 4096, "cuda": 2**18}  # rendered before `keep_going` is asked again
+DARK_PAGE = 20  # of 255, grey: what viser shows behind a scene on a dark page
 EMPTY_DEPTH = 1e4  # depth of a mostly transparent pixel: behind all that the page draws
 
 
@@ -53,14 +54,19 @@ def render_picture(
     box: CropBox | None = None,
     keep_going: Callable[[], bool] = lambda: True,
     shown: Shown = as_rendered,
+    dark: bool = False,
 ) -> RenderedPicture | None:
     """A picture of any kind, size = (width, height) in pixels, that fills a visitor's window.
 
     background: (3,) on the model's device; box: only what lies inside is rendered; keep_going: called several times a
     second, once it returns False the result is None; shown: makes of the model's colours those of the picture, except
-    for the error, which is that of the mean exposure as in the report. A density has no normals, so its colours are
-    shown instead. Draws no random numbers and does not change the model."""
+    for the error, which is that of the mean exposure as in the report; dark: what is empty is as dark as a dark page,
+    except in the error. A density has no normals, so its colours are shown instead. Draws no random numbers and does
+    not change the model."""
     width, height = size
+    dark = dark and picture != "error"
+    if dark:
+        background = torch.full_like(background, DARK_PAGE / 255.0)
     rays = camera_rays(camera, size, scene.far, background)
     images = _render(model, clip_to_box(rays, box) if box else rays, background, keep_going)
     if images is None:
@@ -72,10 +78,9 @@ def render_picture(
     forward = torch.as_tensor(camera.c2w[:, 2], dtype=torch.float32, device=background.device)
     axial = (rays.directions @ forward).view(height, width).cpu().numpy()
     depth = np.where(solid, images["depth"] * axial, EMPTY_DEPTH).astype(np.float32)
-    if picture == "normal" and "normal" in images:
-        return RenderedPicture(normal_to_rgb(images["normal"], images["opacity"]), depth)
-    if picture == "depth":
-        return RenderedPicture(depth_to_rgb(images["depth"], images["opacity"]), depth)
+    if picture == "depth" or (picture == "normal" and "normal" in images):
+        image = (depth_to_rgb if picture == "depth" else normal_to_rgb)(images[picture], images["opacity"])
+        return RenderedPicture(_darkened(image, images["opacity"]) if dark else image, depth)
     rgb = to_uint8(images["rgb"])
     if picture != "error":
         return RenderedPicture(rgb, depth)
@@ -86,6 +91,12 @@ def render_picture(
     return RenderedPicture(
         np.where(known[..., None], error_image(photo.reshape(rgb.shape), rgb), 255).astype(np.uint8), depth, index
     )
+
+
+def _darkened(image: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: a picture over white, over a dark page instead; opacity: (H, W) in [0, 1]."""
+    white = (1.0 - opacity[..., None]) * (255.0 - DARK_PAGE)
+    return (image - white).round().clip(0.0, 255.0).astype(np.uint8)
 
 
 def camera_rays(camera: CameraState, size: tuple[int, int], far: float, like: Tensor) -> Rays:

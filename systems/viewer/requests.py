@@ -91,6 +91,7 @@ class Visitor:
     camera: CameraState | None = None  # None until the page has reported its camera
     picture: PictureKind = "rgb"
     show: Show = "picture"
+    dark: bool = False  # nothing behind the object is as dark as the page
     version: int = 0  # grows with each change
     changed: float = 0.0  # time of the last change, on the clock of the mailbox
 
@@ -140,11 +141,17 @@ class Mailbox:
         camera: CameraState | None = None,
         picture: PictureKind | None = None,
         show: Show | None = None,
+        dark: bool | None = None,
     ) -> None:
-        """Changes a visitor's camera, kind of picture or what is shown; does nothing if the visitor has left."""
+        """Changes a visitor's camera, kind of picture, what is shown or the page; nothing if the visitor has left."""
         with self._condition:
             if (old := self._visitors.get(visitor)) is not None:
-                chosen = camera or old.camera, picture or old.picture, show or old.show
+                chosen = (
+                    camera or old.camera,
+                    picture or old.picture,
+                    show or old.show,
+                    old.dark if dark is None else dark,
+                )
                 self._visitors[visitor] = Visitor(*chosen, old.version + 1, self.now())
                 self._changed()
 

@@ -235,7 +235,7 @@ class Session:
             with torch.no_grad(), viewed.precision():
                 args = viewed.scene, visitor.camera, visitor.picture, size, self.mailbox.box
                 args += (lambda: not can_abort or self._is_undisturbed(changes),)
-                picture = render_picture(viewed.model, self._background, *args, shown=viewed.shown())
+                picture = render_picture(viewed.model, self._background, *args, shown=viewed.shown(), dark=visitor.dark)
             if picture is None:
                 return
             self._picture_sizer.record(size, self.now() - begun)

@@ -32,9 +32,9 @@ class Visit:
         self._add_choices()
         with tabs["View"]:
             self._add_view_controls()
+        self._has_begun = False
         client.camera.on_update(self._on_camera)
-        if np.allclose(client.camera.position, start.position(1.0), atol=1e-3):  # not one who comes back
-            self.reset_view()
+        self._begin_at_start()
         with tabs["Path"]:
             self._path = PathControls(client, mailbox, lambda: self._camera, lambda: self._kind.value, fps)
 
@@ -73,7 +73,15 @@ class Visit:
         camera = self.client.camera
         return parse_camera(camera.wxyz, camera.position, camera.fov, camera.image_width, camera.image_height)
 
+    def _begin_at_start(self) -> None:
+        """Steps back, once, for a narrow window. Pages stand at the start of a square one, but not from their first
+        report on; those who come back stand elsewhere."""
+        if not self._has_begun and np.allclose(self.client.camera.position, self._start.position(1.0), atol=1e-3):
+            self._has_begun = True
+            self.reset_view()
+
     async def _on_camera(self, handle: viser.CameraHandle) -> None:
+        self._begin_at_start()
         if (camera := self._camera) is not None:
             self._mailbox.set_view(self.client.client_id, camera=camera)
 
@@ -130,3 +138,4 @@ class Visit:
         @dark.on_update
         async def _(event: Any) -> None:
             configure_theme(gui, bool(dark.value))
+            self._mailbox.set_view(number, dark=bool(dark.value))

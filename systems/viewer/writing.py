@@ -39,7 +39,7 @@ def export(viewed: ViewedModel, mailbox: Mailbox) -> str:
     experiment = with_level(replace(viewed.experiment, export=config), level)
     write = partial(export_mesh, crop=partial(crop_to_box, box=mailbox.box), shown=viewed.shown())
     report = write(viewed.model, experiment, stem, viewed.world_from_scene, viewed.views)
-    return f"exported {', '.join(report['files'])}: {report['faces']} faces, in {stem.parent}"
+    return f"exported {', '.join(report['files'])}: {report['faces']:,} faces, in {stem.parent}"
 
 
 def free_stem(folder: Path, stem: str, rest: str) -> Path:

@@ -53,7 +53,7 @@ def test_views_and_meshes_are_timed(run_folder: Path, tmp_path: Path, capsys: py
         ([], "required: --resume"),
         (["--resume", "nowhere"], "no such file or folder"),
         (["--resume", "nowhere", "--resolutions", "1"], "from 2 on"),
-        (["--resume", "README.md"], "no config/parsed.yaml beside it"),
+        (["--resume", "README.md"], "README.md: is no checkpoint"),
     ],
 )
 def test_bad_arguments_are_one_line(argv: list[str], said: str, refused: Callable[..., str]) -> None:

@@ -214,3 +214,17 @@ def test_a_camera_without_a_size_is_refused(tmp_path):
     path.write_text(path.read_text().replace(f"{WIDTH} {HEIGHT}", "0 0"))
     with pytest.raises(DataError, match="camera 1: expected the width and height of its images, got 0x0"):
         load(tmp_path)
+
+
+def test_a_model_without_images_is_refused_and_one_of_two_kinds_told(tmp_path, caplog):
+    cameras, images = ring_of_cameras(4), [random_image(i, 3) for i in range(4)]
+    write_colmap(tmp_path, cameras, images)
+    write_colmap(tmp_path, cameras, images, text=True)
+    with caplog.at_level("INFO"):
+        load(tmp_path)
+    assert "has the model as .bin and as .txt; the .bin is read" in caplog.text
+    for file in (tmp_path / "sparse/0").glob("*.bin"):
+        file.unlink()
+    (tmp_path / "sparse/0/images.txt").write_text("# none\n")
+    with pytest.raises(DataError, match="expected registered images, got none"):
+        load(tmp_path)

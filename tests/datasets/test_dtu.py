@@ -256,7 +256,7 @@ def test_without_a_folder_of_masks_the_images_are_used_whole_and_that_is_said_on
     loader.load("test")
     assert caplog.text.count("no mask/") == 1
     (dtu_root / "mask").mkdir()
-    with pytest.raises(DataError, match="empty"):
+    with pytest.raises(DataError, match=r"mask: expected images .* got none"):
         load(dtu_root)
 
 

@@ -45,7 +45,7 @@ def test_images_whose_camera_was_taken_out_are_left_out(dtu_root, caplog):
     cameras = load(dtu_root, holdout=0).c2w
     renumber(dtu_root, [0, 1, 2, None, 4, 5, 6, 7, 8])
     np.testing.assert_array_equal(load(dtu_root, holdout=0).c2w, np.delete(cameras, 3, axis=0))
-    assert "leaving out 1 images, which have no camera, first 000003.png" in caplog.text
+    assert "leaving out 1 image without a camera, first 000003.png" in caplog.text
 
 
 def test_numbers_may_stand_in_longer_names_and_begin_anywhere(dtu_root):

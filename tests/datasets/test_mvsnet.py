@@ -70,7 +70,7 @@ def test_masks_and_other_folders(root):
 def test_images_without_a_camera_are_left_out_and_that_is_said(root, caplog):
     (root / "cams/00000002_cam.txt").unlink()
     assert len(load(root)) == 5
-    assert "leaving out 1 images, which have no *_cam.txt, first 00000002.png" in caplog.text
+    assert "leaving out 1 image without a *_cam.txt, first 00000002.png" in caplog.text
     shutil.rmtree(root / "cams")
     (root / "cams").mkdir()
     (root / "cams/pair.txt").write_text("6")

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from datasets import assemble
 from datasets.assemble import load_photos
@@ -58,7 +59,7 @@ def test_the_first_broken_photograph_is_told_and_few_behind_it_are_opened() -> N
     def read(path: Path) -> np.ndarray:
         opened.append(int(path.name))
         if path.name == "3":
-            wait.wait(5.0)  # until a later one has failed
+            wait.wait(PATIENCE)  # until a later one has failed
             raise DataError("the first")
         if path.name == "5":
             wait.set()

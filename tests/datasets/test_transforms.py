@@ -158,6 +158,35 @@ def test_poses_the_wrong_way_round_are_told(root, caplog):
     assert caplog.text.count("invert them: COLMAP") == 1
 
 
+def test_a_matrix_of_three_rows_is_one_and_null_counts_as_missing(root):
+    before = load(root)
+    edit(root, lambda meta: [frame["transform_matrix"].pop() for frame in meta["frames"]])
+    edit(root, lambda meta: meta.update(applied_transform=None, applied_scale=None))
+    np.testing.assert_array_equal(load(root).c2w, before.c2w)
+
+
+def test_a_key_that_is_there_twice_is_refused_unless_it_says_the_same(root):
+    path = root / "transforms.json"
+    path.write_text(path.read_text().replace("{", f'{{"fl_x": {FOCAL}, ', 1))
+    assert len(load(root)) == 7
+    path.write_text(path.read_text().replace("{", '{"fl_x": 5.0, ', 1))
+    with pytest.raises(DataError, match=r"got fl_x twice, as 5\.0 and"):
+        load(root)
+
+
+def test_a_principal_point_in_the_corner_is_not_taken_for_the_middle(root):
+    edit(root, lambda meta: meta.update(cx=0.0, cy=0.0))
+    with pytest.raises(DataError, match="0, 0 is the corner of the first pixel"):
+        load(root)
+
+
+def test_images_that_were_converted_are_found(root, caplog):
+    edit(root, lambda meta: [f.update(file_path=f["file_path"].replace(".png", ".jpg")) for f in meta["frames"]])
+    with caplog.at_level("INFO"):
+        assert len(load(root)) == 7
+    assert "such as 'images/000.jpg'; read as images/000.png" in caplog.text
+
+
 def test_pixels_that_are_far_from_square_are_told_once(root, caplog):
     edit(root, lambda meta: meta.update(fl_y=1.1 * FOCAL))
     load(root)

@@ -14,7 +14,7 @@ from datasets.geometry.agreement import fit_similarity
 from models.photographs.poses import CameraCorrections
 from utils.rays import Photographs
 
-STEPS = 400
+STEPS = 200
 
 
 def disturbed(path: Path, degrees: float, share: float) -> np.ndarray:

@@ -219,7 +219,8 @@ def fit(seen: Photometry, loss_of: Callable[[], Tensor], extra: list[Tensor], ro
         return loss
 
     for _ in range(rounds):
-        optimizer.step(closure)
+        if optimizer.step(closure).item() < 1e-8:
+            break
 
 
 def test_exposures_vignettes_and_responses_are_found_together_with_the_colours_of_the_scene() -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from utils.errors import MissingPackageError
 from utils.packages import _IN, _NEEDED, require
@@ -27,7 +28,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def run_without(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT, *argv], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", WITHOUT, *argv], cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
 
 
@@ -68,3 +69,19 @@ def test_a_command_that_needs_one_ends_with_one_line(argv: list[str], name: str,
     assert found.returncode == 2
     assert found.stderr.splitlines()[-1].startswith(f"error: {name} is not installed.")
     assert len(found.stderr.splitlines()) <= 2  # what is begun may be said before
+
+
+def test_files_of_tests_are_skipped_where_a_package_is_missing() -> None:
+    code = WITHOUT.replace("sys.argv = sys.argv[1:]", "import os").split("sys.path.insert")[0]
+    code += "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    files = [
+        "tests/datasets/test_colmap.py",
+        "tests/scripts/test_prepare.py",
+        "tests/datasets/geometry/test_inverse.py",
+    ]
+    found = subprocess.run(
+        [sys.executable, "-c", code, "-p", "no:cacheprovider", *files],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "2 skipped" in found.stdout

@@ -11,6 +11,8 @@ import pytest
 from sphere_scene import write_sphere_scene
 from textured_scene import orbit_of_cameras, render_all
 
+import launch
+from scripts.prepare import main as prepare
 from utils.registry import ROOT
 from utils.video import write_video
 
@@ -27,12 +29,11 @@ pytestmark = [
 ]
 
 
-def run(folder: Path, *argv: str, simulated: bool) -> str:
-    """Runs a command, and its children, in `folder`; returns what it printed."""
+def run(folder: Path, *argv: str) -> str:
+    """Runs a command, and its children, in `folder` on a simulated Windows; returns what it printed."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [str(SUPPORT / "ray_stand_in"), *([str(SUPPORT / "windows")] if simulated else [])]
-    own = {"PYTHONPATH": os.pathsep.join(paths), "SIMULATED_ROOT": str(ROOT), "TMPDIR": str(folder)}
-    own |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    paths = os.pathsep.join([str(SUPPORT / "ray_stand_in"), str(SUPPORT / "windows")])
+    own = {"PYTHONPATH": paths, "SIMULATED_ROOT": str(ROOT), "TMPDIR": str(folder)}
     command = [sys.executable, str(ROOT / argv[0]), *argv[1:]]
     ended = subprocess.run(
         command, cwd=ROOT, env=os.environ | own, capture_output=True, text=True, encoding="utf-8", check=False
@@ -44,13 +45,16 @@ def run(folder: Path, *argv: str, simulated: bool) -> str:
 def train(folder: Path, scene: Path, simulated: bool) -> None:
     folders = ["--exp_dir", str(folder / "exp"), "--runs_dir", str(folder / "runs"), "name=one", "trial_name=a"]
     own = ["--config", "configs/neus-demo.yaml", "--train", *folders, f"dataset.root_dir={scene}", *TINY]
-    assert "it6-mc24.obj" in run(folder, "launch.py", *own, simulated=simulated)
+    if simulated:
+        assert "it6-mc24.obj" in run(folder, "launch.py", *own)
+    else:
+        assert launch.main(own) == 0
 
 
 def sweep(folder: Path, scene: Path) -> None:
     (folder / "sweep.yaml").write_text(SWEEP.replace("ROOT", str(scene.parent)), encoding="utf-8")
     folders = ["--exp_dir", str(folder / "exp"), "--runs_dir", str(folder / "runs"), "--gpus", "0"]
-    said = run(folder, "scripts/sweep.py", str(folder / "sweep.yaml"), *folders, *TINY, simulated=True)
+    said = run(folder, "scripts/sweep.py", str(folder / "sweep.yaml"), *folders, *TINY)
     assert "results: " in said
 
 
@@ -75,9 +79,9 @@ def test_a_training_and_a_sweep_of_one_leave_the_same(tmp_path: Path) -> None:
 
 def test_a_capture_leaves_the_same(tmp_path: Path) -> None:
     write_video(tmp_path / "box.mp4", render_all(orbit_of_cameras(10)), fps=10)
-    outs = {simulated: tmp_path / str(simulated) for simulated in (False, True)}
-    for simulated, out in outs.items():
-        own = [str(tmp_path / "box.mp4"), str(out / "scene"), "--keep-scene", "--transforms"]
-        assert "train with: " in run(out, "scripts/prepare.py", *own, simulated=simulated)
-    assert files(outs[True] / "scene") == files(outs[False] / "scene")
-    assert len(files(outs[True] / "scene")) > 20
+    clip, linux, windows = (str(tmp_path / name) for name in ("box.mp4", "linux", "windows"))
+    flags = ["--keep-scene", "--transforms"]
+    assert prepare([clip, linux, *flags]) == 0
+    assert "train with: " in run(tmp_path / "temporary", "scripts/prepare.py", clip, windows, *flags)
+    assert files(Path(windows)) == files(Path(linux))
+    assert len(files(Path(windows))) > 20

@@ -7,6 +7,7 @@ import pytest
 
 from scripts.command_line import exit_code_of
 from utils.errors import InputError
+from utils.files import replacing
 
 SCRIPTS = sorted(
     path.stem
@@ -47,6 +48,36 @@ def test_an_unknown_flag_ends_with_exit_code_two(name: str) -> None:
     assert ended.value.code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("photosurf", "command line: one of capture, demo, train, "),
+        ("photosurf trian", "got 'trian'. Did you mean 'train'? See photosurf --help."),
+        ("prepare", "command line: INPUT and OUT are missing. See "),
+        ("capture", "command line: INPUT is missing. See "),
+        ("view", "command line: RUN is missing. See "),
+        (
+            "prepare a b --setup turntabel",
+            "expected one of auto, handheld, turntable, got 'turntabel'. Did you",
+        ),
+        ("prepare a b --max_side 9", "'--max_side': unknown flag. Did you mean '--max-side'?"),
+        ("prepare a b --frames many", "--frames: expected a whole number, got 'many'."),
+        ("prepare a b --scale 12cm", "--scale: expected a number, got '12cm'."),
+        ("evaluate", "command line: one of mesh, dtu, images is missing."),
+        ("evaluate mesh --pred a --gt b --box 1", "'--box': unknown flag. Did you mean '--bbox'?"),
+        ("scale_sheet a.pdf b.pdf", "'b.pdf': one word too many."),
+    ],
+)
+def test_a_wrong_word_is_told_in_one_line(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    name, *rest = words.split()
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"scripts.{name}").main(rest)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+
+
 def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> None:
         raise InputError("a.ply: no such file.\n  Give another.")
@@ -64,7 +95,19 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytes
     assert line.startswith(f"error: {tmp_path}/file/folder: Not a directory. ")
 
 
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with replacing(tmp_path / "made") as temporary:
+            temporary.touch()
+
+    (tmp_path / "made").mkdir()
+    assert exit_code_of(work) == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}/made: Is a directory. A folder of that name is there")
+
+
 def test_other_errors_are_not_hidden() -> None:
+    with pytest.raises(FileNotFoundError):
+        exit_code_of(lambda: Path("none.txt").read_bytes())
     with pytest.raises(ZeroDivisionError):
         exit_code_of(lambda: 1 // 0)
     assert exit_code_of(lambda: None) == 0

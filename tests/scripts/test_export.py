@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -42,7 +41,7 @@ def test_the_files_are_those_of_a_test_pass(
         assert (tmp_path / "a" / name).read_bytes() == (run / "save" / name).read_bytes()
     mesh, done = capsys.readouterr().out.splitlines()
     assert mesh == f"mesh: {', '.join(str(tmp_path / 'a' / name) for name in names)}"
-    assert f"{len(read_mesh(tmp_path / 'a' / names[1]).faces)} faces" in done
+    assert f"{len(read_mesh(tmp_path / 'a' / names[1]).faces):,} faces" in done
     assert (run / "save/metrics.json").read_bytes() == before
 
 
@@ -82,20 +81,18 @@ def test_nothing_is_replaced_unasked(run: Path, tmp_path: Path, capsys: pytest.C
         (["{run}", "export.min_shown_component=0", "--gpu", "9"], "--gpu 9"),
     ],
 )
-def test_bad_input_is_one_line_at_once(run: Path, args: list[str], told: str, capsys: pytest.CaptureFixture) -> None:
-    started = time.perf_counter()
+def test_bad_input_is_one_line_before_anything_is_extracted(
+    run: Path, args: list[str], told: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("systems.training.attempts.Job.prepare", lambda job: pytest.fail("the model was built"))
     assert main([arg.format(run=run) for arg in args]) == 2
-    assert time.perf_counter() - started < 1.0
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
 
 
 def test_an_unknown_folder_is_told_before_anything_is_loaded() -> None:
-    started = time.perf_counter()
     command = [sys.executable, "-X", "importtime", "scripts/export.py", "nowhere"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    seconds = time.perf_counter() - started
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith("error: nowhere: no such file or folder.")
     assert "torch" not in {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
-    assert seconds < 5.0  # one where nothing else runs

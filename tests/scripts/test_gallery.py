@@ -52,7 +52,11 @@ def test_rows_show_photograph_and_mesh_alike(run: Path, tmp_path: Path, monkeypa
 def test_wrong_input_is_told(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     for words, told in (
         ([str(run), "--out", str(tmp_path / "a.png")], "expected the name of a JPEG"),
-        ([str(run), "--photo", "1", "2", "--out", str(tmp_path / "a.jpg")], "or 1 for as many runs, got 2"),
+        (
+            [str(run), "--photo", "1", "2", "--out", str(tmp_path / "a.jpg")],
+            "expected a number from 0 on, got 1 2.",
+        ),
+        ([str(run), "--photo", "-1", "--out", str(tmp_path / "a.jpg")], "from 0 on, got -1."),
         ([str(run), "--photo", "500", "--out", str(tmp_path / "a.jpg")], "numbered from 0"),
         ([str(tmp_path / "none"), "--out", str(tmp_path / "a.jpg")], "none"),
     ):

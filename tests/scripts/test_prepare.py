@@ -11,6 +11,7 @@ import pytest
 from textured_scene import HEIGHT, WIDTH, orbit_of_cameras, render, render_all, texture
 
 import launch
+from datasets.capture.masks import carving
 from datasets.colmap import ColmapConfig, ColmapLoader
 from datasets.geometry.agreement import agreement
 from datasets.lighting import read_lightings
@@ -28,6 +29,15 @@ TINY = [
     *("trainer.max_steps=6", "trainer.log_every_n_steps=2", "trainer.val_check_interval=6", "system.warmup_steps=2"),
     *("dataset.n_test_traj_steps=0", "dataset.holdout=15"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse_voxels():
+    """Masks are carved from voxels of two pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(carving, "_COARSE", 32)
+        patch.setattr(carving, "_FINE", 72)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE, until
 from shapes import ball
 from small_sweep import finish, tasks_of, write_sweep
 from sphere_scene import write_sphere_scene
@@ -88,19 +88,12 @@ def sweep(path, *more, wait=True):
     """Runs the script in a process of its own, as a user does."""
     command = [sys.executable, str(ROOT / "scripts" / "sweep.py"), *argv(path, *TINY, *more)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return (*process.communicate(timeout=300), process.returncode) if wait else process
+    return (*process.communicate(timeout=PATIENCE), process.returncode) if wait else process
 
 
 def states(path):
     found = json.loads((path.parent / "exp/one/sweep.json").read_text(encoding="utf-8"))
     return {row["task"]: row["state"] for row in found["tasks"]}
-
-
-def wait_until(holds, seconds=120):
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.1)
 
 
 def processes_of(path):
@@ -155,11 +148,11 @@ def test_one_that_is_killed_and_one_that_is_told_to_end_go_on(tmp_path):
         write_sphere_scene(tmp_path / "data" / name)
     long = ["trainer.max_steps=3000", "trainer.val_check_interval=3000"]
     process = sweep(path, *long, wait=False)
-    wait_until(lambda: list(tmp_path.glob("exp/one/a/ckpt/*.ckpt")))
+    until(lambda: list(tmp_path.glob("exp/one/a/ckpt/*.ckpt")))
     os.kill(*processes_of(path), signal.SIGKILL)
-    wait_until(lambda: list(tmp_path.glob("exp/one/b/ckpt/*.ckpt")))
+    until(lambda: list(tmp_path.glob("exp/one/b/ckpt/*.ckpt")))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "interrupted a after " in err
     assert "ended by SIGKILL" in err

@@ -2,13 +2,13 @@
 
 import socket
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from patience import PATIENCE, until
 from scripted_visitor import ScriptedVisitor
 from viewed_scene import make_viewed_model
 from websockets.exceptions import ConnectionClosed
@@ -51,21 +51,24 @@ class Viewing:
 
     def __enter__(self) -> ScriptedVisitor:
         """A visitor who comes again as a browser does: whoever comes before the server is guarded is sent away."""
-        end = time.perf_counter() + 30.0
-        while True:
+        found = []
+
+        def is_heard() -> bool:
             try:
-                visitor = ScriptedVisitor(self.port)
-                visitor.stand((3.0, 0.0, 1.0))
-                visitor.control("state")
-                visitor.wait_for_picture()  # whoever sees one is not sent away any more
-                return visitor
+                found.append(ScriptedVisitor(self.port))
+                found[-1].stand((3.0, 0.0, 1.0))
+                found[-1].control("state")
+                found[-1].wait_for_picture()  # whoever sees one is not sent away any more
             except (OSError, ConnectionClosed):
-                assert time.perf_counter() < end
-                time.sleep(0.05)
+                return False
+            return True
+
+        until(is_heard)
+        return found[-1]
 
     def __exit__(self, *args: object) -> None:
         self.stop.set()
-        self._thread.join(30.0)
+        self._thread.join(PATIENCE)
         assert self.code == 0
 
 
@@ -109,7 +112,7 @@ def test_a_visitor_is_told_when_it_ends(run: Path) -> None:
     with viewing as visitor:
         visitor.wait_for_picture()
     with pytest.raises(ConnectionClosed):
-        list(visitor.listen(10.0))
+        list(visitor.listen(PATIENCE))
 
 
 @pytest.mark.parametrize(

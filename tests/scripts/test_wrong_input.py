@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+COLMAP = ["launch.py", "--config", "neus-colmap", "--train"]
 DEMO = ["launch.py", "--config", "neus-demo", "--train"]
 TYPED = [  # what is typed, and what the one line has to hold
     ([*DEMO[:-1], "--tran"], "Did you mean '--train'?"),
@@ -25,6 +26,27 @@ TYPED = [  # what is typed, and what the one line has to hold
     ([*DEMO, "trainer.max_step=5"], "Did you mean 'max_steps'?"),
     ([*DEMO, "model.name=nues"], "Did you mean 'neus'?"),
     ([*DEMO, "--gpu", "cuda"], "expected auto, cpu, the index of a GPU"),
+    ([*DEMO, "--gpu", "0,0"], "--gpu 0,0: expected each GPU once"),
+    ([*DEMO, "--gpu", "0,cpu"], "and no cpu among them"),
+    ([*DEMO, "--view", "99999"], "--view 99999: expected a port from 0 to 65535"),
+    (["launch.py", "--config", "", "--train"], "--config: expected a YAML file"),
+    (["launch.py", "--config", "none-like-it", "--train"], "Known names: nerf-blender, "),
+    (["launch.py", "--config", "configs/neus-demo.yml", "--train"], "Did you mean 'neus-demo'?"),
+    (["launch.py", "--config", "configs\\neus-demo.yaml", "--train"], "Did you mean 'neus-demo'?"),
+    (["launch.py", "--config", "load/spot/gt_mesh.ply", "--train"], "is no text in UTF-8, so it is not read as YAML"),
+    ([*DEMO, "trainer.max_steps = 5"], "one word: no spaces around the ="),
+    ([*DEMO, "trainer/max_steps=5"], "Did you mean 'trainer.max_steps'?"),
+    ([*DEMO, "trainer.max_steps="], "expected a number, got null"),
+    ([*DEMO, "model.radius=1,5"], "at most 1e6 or auto, got '1,5'. Write numbers with a point, and without commas."),
+    ([*DEMO, "export.formats=glb"], "Write export.formats=[glb]."),
+    ([*DEMO, "export.formats=[glb"], "Close what is open ([, {{, quotes)"),
+    ([*DEMO, "export.formats=[glb,", "obj]"], 'use quotes: "export.formats=[glb, obj]"'),
+    ([*DEMO, "dataset.root_dir=my", "scans/a", "b"], 'use quotes: "dataset.root_dir=my scans/a b"'),
+    ([*DEMO, "load/spot"], "Write dataset.root_dir=load/spot."),
+    ([*DEMO, "export.texture=yes"], "got true"),
+    (["scripts/capture.py", "load/spot/train", "--config", "neus-captur"], "Did you mean 'neus-capture'?"),
+    (["scripts/capture.py", "load/spot/train", "trainer.max_step=5"], "Did you mean 'max_steps'?"),
+    (["scripts/capture.py", "load/spot/train", "--gpu", "x"], "--gpu x: expected auto, cpu"),
 ]
 FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b@2
     ([*DEMO, "dataset.root_dir=load/spt"], "Did you mean 'load/spot'?"),
@@ -52,6 +74,40 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
     (["scripts/prepare.py", "{}/clip.mp4", "{}/out", "--series", "b_"], "is a video, which is one series"),
     (["scripts/prepare.py", "docs", "{}/out", "--only", "poses", "--neus"], "--neus: is written by the stage dataset"),
     (["scripts/prepare.py", "docs", "docs"], "are the same folder"),
+    ([*DEMO, "dataset.root_dir=load/spot/gt_mesh.ply"], "no such folder. That is a file."),
+    ([*DEMO, "dataset.root_dir={}/lost"], "no such folder. That is a link to nothing."),
+    ([*DEMO, "dataset.root_dir=load\\spot"], "Did you mean 'load/spot'?"),
+    ([*DEMO, 'dataset.root_dir="load/spot'], "Did you mean 'load/spot'?"),
+    ([*DEMO, "dataset.root_dir={}/my"], 'Put a path with spaces into quotes: "{}/my scans".'),
+    ([*DEMO, "--exp_dir", "LICENSE"], "is a file, and results need a folder"),
+    ([*DEMO, "--runs_dir", "LICENSE/a"], "is a file, and results need a folder"),
+    (["launch.py", "--config", "neus-colmap", "--train", "dataset.root_dir=load/spot"], "Set dataset.name=blender."),
+    (
+        ["launch.py", "--config", "neus-colmap", "--train", "dataset.root_dir=load/spot/val"],
+        "prepare.py load/spot/val OUT",
+    ),
+    (
+        ["launch.py", "--resume", "LICENSE.txt", "--train"],
+        "no such file or folder. Did you mean 'LICENSE'?",
+    ),
+    (["launch.py", "--resume", "requirements.txt", "--train"], "requirements.txt: is no checkpoint"),
+    (["scripts/view.py", "{}/exp/demo/a@1", "--port", "abc"], "--port abc: expected a port"),
+    (["scripts/export.py", "{}/exp/demo/a@1", "--gpu", "x"], "--gpu x: expected auto, cpu"),
+    (["scripts/export.py", "{}/exp/demo/a@1", "glb"], "Did you mean '--glb'?"),
+    (["scripts/compare.py", "LICENSE", "{}/exp/demo/a@1"], "LICENSE: no such folder. That is a file."),
+    (["scripts/screenshots.py", "{}/exp/dmo"], "Did you mean '{}/exp/demo'?"),
+    (["scripts/screenshots.py", "{}/exp/demo"], "holds 2 runs"),
+    (["scripts/gallery.py", "{}/exp/dem", "--out", "a.jpg"], "Did you mean '{}/exp/demo'?"),
+    (["scripts/render_mesh.py", "load/spot/gt_msh.ply", "a.png"], "Did you mean 'load/spot/gt_mesh.ply'?"),
+    (
+        ["scripts/evaluate.py", "mesh", "--pred", "load/spot/gt_mesh.ply", "--gt", "x.ply", "--out", "docs"],
+        "is a folder",
+    ),
+    (["scripts/prepare.py", "{}/empty", "{}/out"], "got none. Put the images there"),
+    (["scripts/prepare.py", "load/spot", "{}/out"], "leave prepare.py out and train on the folder with launch.py"),
+    (["scripts/prepare.py", "load/spot/train", "LICENSE"], "LICENSE: expected a folder, or nothing yet, got a file"),
+    (["scripts/prepare.py", "load/spot/train", "out", "seed=3"], "seed=3: expected the folder OUT last"),
+    (["scripts/sweep.py", "configs/sweeps"], "configs/sweeps: is a folder. Give a YAML file."),
     (["scripts/sweep.py", "configs/sweeps/nerf.yaml"], "no such config file"),
     (["scripts/sweep.py", "configs/sweeps/trut.yaml"], "Did you mean 'truth.yaml'?"),
 ]
@@ -79,6 +135,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tupl
         (root / "exp/demo/a@1" / name).parent.mkdir()
         (root / "exp/demo/a@1" / name).touch()
     (root / "empty").mkdir()
+    (root / "my scans").mkdir()
+    (root / "lost").symlink_to("nowhere")
     (root / "clip.mp4").touch()
     typed = [[word.format(root) for word in words] for words, _ in TYPED + FOLDERS]
     command = [sys.executable, "-c", _RUNNER, json.dumps(typed)]

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
 
@@ -25,6 +27,14 @@ def chromium() -> Iterator[Any]:
         found = session.chromium.launch(executable_path=path, args=FLAGS)
         yield found
         found.close()
+
+
+def until(page: Any, true: Callable[[], object]) -> None:
+    """Waits until something is true of a page."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, "did not come true"
+        page.wait_for_timeout(100)
 
 
 def picture(shot: bytes) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""An optimiser setting for all parts of the model reaches them, or is refused with the keys that do."""
+"""A setting reaches what it names, or is refused or told: optimiser settings of all parts, names of scenes."""
 
 from pathlib import Path
 
@@ -81,3 +81,21 @@ def test_files_of_the_predecessor_set_both_and_are_taken(tmp_path: Path, name: s
     path.write_text(text(name))
     given = [f"dataset.root_dir={tmp_path}", *(GIVEN[:1] if "blender" in name else [])]
     assert read_experiment([path], given).system.optimizer.args.lr == 0.01
+
+
+@pytest.mark.parametrize(
+    ("config", "typed", "told"),
+    [
+        ("neus-demo", ["dataset.scene=lego"], "dataset.scene=lego is a name alone here"),
+        ("neus-demo", ["dataset.scene=lego", "dataset.root_dir=lego"], ""),
+        ("neus-demo", ["dataset.scene=lego", "dataset.root_dir=load/${dataset.scene}"], ""),
+        ("neus-blender", ["dataset.scene=lego"], ""),
+        ("neus-demo", [], ""),
+    ],
+)
+def test_a_scene_that_the_folder_does_not_follow_is_told(
+    config: str, typed: list[str], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    read_experiment([ROOT / "configs" / f"{config}.yaml"], typed)
+    assert bool(told) == bool(caplog.messages)
+    assert told in caplog.text

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from patience import PATIENCE
 
 from utils.ahead import Ahead, go_on
 
@@ -29,7 +30,7 @@ def fail() -> None:
 def test_results_and_lines_come_in_the_order_in_which_they_are_asked_for(caplog):
     done = threading.Event()
     with Ahead(lambda: say("one"), lambda: say_elsewhere("two"), done.set) as ahead:
-        assert done.wait(5.0)
+        assert done.wait(PATIENCE)
         say("zero")
         assert (ahead.result(0), ahead.result(1), ahead.result(0)) == ("one", "two", "one")
     assert caplog.messages == ["zero", "one", "two"]
@@ -52,13 +53,13 @@ def test_what_nobody_asks_for_ends_in_silence(caplog):
 
     def long() -> None:
         begun.set()
-        left.wait(5.0)
+        left.wait(PATIENCE)
         while True:
             say("nobody hears")
             go_on()
 
     with Ahead(long, lambda: steps.append(1)):
-        assert begun.wait(5.0)
+        assert begun.wait(PATIENCE)
         threading.Timer(0.05, left.set).start()
     assert (caplog.messages, steps) == ([], [])
     go_on()  # nothing here

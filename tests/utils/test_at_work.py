@@ -1,48 +1,70 @@
-"""A long stage is heard of, a short one is not."""
+"""A long stage is heard of, a short one is not; by a clock that tests move."""
 
 import logging
-import time
+import threading
+from types import SimpleNamespace
 
 import pytest
+from patience import until
 
 from utils.terminal import at_work as module
 from utils.terminal.at_work import at_work, heard
 
-NAME = "utils.terminal.at_work"
+
+class Clock:
+    """Seconds that tests let pass, and how often the thread that speaks has looked at them."""
+
+    def __init__(self) -> None:
+        self.seconds, self.looks = 0.0, 0
+
+    def __call__(self) -> float:
+        self.looks += threading.current_thread().name == "at work"
+        return self.seconds
+
+    def is_looked_at(self, times: int = 4) -> None:
+        """Waits until that thread has looked so many times more."""
+        least = self.looks + times
+        until(lambda: self.looks >= least)
 
 
 @pytest.fixture(autouse=True)
-def _quicker(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(module, "FIRST_SECONDS", 0.1)
-    monkeypatch.setattr(module, "SILENT_SECONDS", 0.3)
+def clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=found))
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(module, "SILENT_SECONDS", 0.1)
     caplog.set_level(logging.INFO)
+    return found
 
 
-def test_a_short_stage_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_short_stage_says_nothing(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_SECONDS", 3600.0)
     with at_work("mesh"):
         pass
     assert not caplog.messages
 
 
-def test_a_long_stage_is_named_goes_on_and_ends(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_stage_is_named_goes_on_and_ends(caplog: pytest.LogCaptureFixture, clock: Clock) -> None:
     with at_work("mesh"):
-        time.sleep(1.0)
-    first, *going_on, last = caplog.messages
-    assert first == "mesh ..."
-    assert 1 <= len(going_on) <= 3
-    assert {line.partition(":")[2] for line in going_on} <= {" 0 s so far", " 1 s so far"}
-    assert last.startswith("mesh: done in 1.")
+        for number in range(1, 4):
+            until(lambda number=number: len(caplog.messages) == number)
+            clock.seconds += 12.0
+    told = ["mesh ...", "mesh: 12 s so far", "mesh: 24 s so far", "mesh: done in 36.0 s"]
+    assert [line for line in caplog.messages if line != "mesh: 36 s so far"] == told
 
 
-def test_whoever_else_speaks_is_enough(caplog: pytest.LogCaptureFixture) -> None:
+def test_whoever_else_speaks_is_enough(caplog: pytest.LogCaptureFixture, clock: Clock) -> None:
     with at_work("poses", named=True):
-        for number in range(8):
-            time.sleep(0.1)
+        for number in range(4):
+            clock.seconds += 0.09
             if number % 2:
                 heard()
             else:
                 logging.getLogger("utils").warning("image %d", number)
-    assert not [line for line in caplog.messages if "poses" in line]
+            clock.is_looked_at()
+        assert caplog.messages == ["image 0", "image 2"]
+        clock.seconds += 0.11
+        until(lambda: "poses: 0 s so far" in caplog.messages)
 
 
 def test_a_stage_that_fails_has_no_end(caplog: pytest.LogCaptureFixture) -> None:
@@ -50,7 +72,7 @@ def test_a_stage_that_fails_has_no_end(caplog: pytest.LogCaptureFixture) -> None
 
     def fail() -> None:
         with at_work("mesh"):
-            time.sleep(0.2)
+            until(lambda: caplog.messages)
             raise ValueError("no surface")
 
     with pytest.raises(ValueError, match="no surface"):

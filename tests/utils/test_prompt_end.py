@@ -3,47 +3,48 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 SCRIPT = """
-import hashlib, sys, time
+import collections, hashlib, itertools, os, sys, time
 sys.path.insert(0, {root!r})
 {imports}
 from pathlib import Path
 from utils.interrupts import Stopped
 from utils.prompt_end import PromptEnd
 try:
-    with PromptEnd("ended early", lambda: Path({mark!r}).write_text("cleaned"), grace=0.2):
-        print("ready", flush=True)
+    with PromptEnd("ended early", lambda: Path({mark!r}).write_text("cleaned"), grace={grace}):
         {work}
 except Stopped as stopped:
     print("by itself")
     sys.exit(stopped.exit_code)
 """
-PYTHON, LIBRARY = "time.sleep(60)", "hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)"
+READY = "map(os.write, [1], [b'ready\\n'])"
+PYTHON = f"list({READY}); time.sleep(3600)"
+HASH = "map(hashlib.pbkdf2_hmac, ['sha256'], [b''], [b''], [2**31 - 1])"
+LIBRARY = f"collections.deque(itertools.chain({READY}, {HASH}), maxlen=0)"  # no Python code runs once it has said ready
 
 
 @pytest.mark.parametrize(
-    ("imports", "work", "signum", "out", "err"),
+    ("imports", "work", "grace", "signum", "out", "err"),
     [
-        ("", PYTHON, signal.SIGTERM, "by itself", "ended early"),
-        ("", PYTHON, signal.SIGINT, "by itself", "ended early"),
-        ("from datasets.files import quiet_colmap", LIBRARY, signal.SIGTERM, "", "ended early"),
+        ("", PYTHON, 3600, signal.SIGTERM, "by itself", "ended early"),
+        ("", PYTHON, 3600, signal.SIGINT, "by itself", "ended early"),
+        ("from datasets.files import quiet_colmap", LIBRARY, 0.2, signal.SIGTERM, "", "ended early"),
     ],
 )
-def test_a_signal_ends_it(imports, work, signum, out, err, tmp_path):
+def test_a_signal_ends_it(imports, work, grace, signum, out, err, tmp_path):
     root = str(Path(__file__).resolve().parents[2])
-    script = SCRIPT.format(root=root, imports=imports, work=work, mark=str(tmp_path / "mark"))
+    script = SCRIPT.format(root=root, imports=imports, work=work, grace=grace, mark=str(tmp_path / "mark"))
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     process.stdout.readline()
-    time.sleep(0.05)
     process.send_signal(signum)
-    said = process.communicate(timeout=20)
+    said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said[0].strip(), said[1].strip()) == (128 + signum, out, err)
     assert (tmp_path / "mark").exists() == (not out)
 

@@ -14,8 +14,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
+from utils.config.odd_numbers import odd_numbers
 from utils.config.resolvers import COMPUTES, say
-from utils.config.schema import is_number
+from utils.config.schema import is_number, shown
 from utils.config.sources import ABSENT, REFERENCE, Source, computed_from, lookup, origin, plain
 from utils.config.text_keys import IsText, IsTextAt, overrides_of, text_as_written
 from utils.errors import ConfigError
@@ -37,20 +38,27 @@ def read_yaml(path: Path, is_text: IsTextAt = lambda parts: False) -> DictConfig
         near = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")])
         raise ConfigError(f"{path}: no such config file.{near}") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path}: is a folder; --config takes a YAML file.") from None
+        raise ConfigError(f"{path}: is a folder. Give a YAML file.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
+        lines = path.read_text(encoding="utf-8").splitlines()
+        has_tab = mark is not None and any("\t" in line[: mark.column + 1] for line in lines[mark.line : mark.line + 1])
         at = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        tab = " YAML is indented with spaces, not tabs." if re.search(r"\\t|\btab\b", str(error.problem)) else ""
+        tab = " YAML is indented with spaces, not tabs." if has_tab else ""
         raise ConfigError(f"{path}:{at} {error.problem}.{tab}") from None
     except ConfigError:
         raise
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is no text in UTF-8, so it is not read as YAML. Save it as UTF-8.") from None
     except Exception as error:  # PyYAML and OmegaConf raise whatever they stumble over
         raise ConfigError(f"{path}: cannot be read as YAML: {_first_line(error)}.") from None
     if not isinstance(node, DictConfig):
         raise ConfigError(
             f"{path}: expected a block of keys at the top, got {type(OmegaConf.to_container(node)).__name__}."
         )
+    for parts, line, fault in odd_numbers(path.read_text(encoding="utf-8")):
+        if is_text(parts) is False:
+            raise ConfigError(f"{path}:{line}: {'.'.join(parts)}: {fault}.")
     return text_as_written(node, path, is_text)
 
 
@@ -81,6 +89,12 @@ def _expand(path: Path, keys: Keys | None, is_text: IsText, stack: tuple[Path, .
     if path in stack:
         raise ConfigError(f"{path}: its defaults lead back to itself ({' -> '.join(p.name for p in (*stack, path))}).")
     tree = read_yaml(path, lambda parts: is_text(".".join(parts)))
+    if dotted := next((name for name in plain(tree) if "." in str(name)), None):
+        block, _, key = str(dotted).partition(".")
+        raise ConfigError(
+            f"{path}: '{dotted}': keys with points are for the command line; in a file they are blocks: `{block}:`, "
+            f"and `{key}: ...` indented in the line below."
+        )
     sources: list[Source] = []
     names = plain(tree).get("defaults", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -126,10 +140,15 @@ def _command_line(overrides: Sequence[str], is_text: IsText) -> Source:
     for item in overrides:
         if "=" not in item or item.startswith("="):
             raise ConfigError(f"command line: '{item}': expected key=value such as trainer.max_steps=5000.")
+        if item.partition("=")[0].endswith(" "):
+            raise ConfigError(f"command line: '{item}': key=value is one word: no spaces around the =.")
         if item.startswith("-"):
             raise ConfigError(f"command line: '{item}': unknown flag. Overrides are written key=value without dashes.")
     try:
         return Source("command line", overrides_of(list(overrides), is_text))
+    except yaml.MarkedYAMLError as error:
+        told = "Close what is open ([, {, quotes), and put a value with spaces into quotes"
+        raise ConfigError(f"command line: {' '.join(overrides)}: {error.problem}. {told}.") from None
     except Exception as error:  # likewise
         raise ConfigError(f"command line: {' '.join(overrides)}: {_first_line(error)}") from None
 
@@ -173,7 +192,7 @@ def resolve(sources: Sequence[Source]) -> dict[str, Any]:
         reason = f"cannot be resolved: {_first_line(error)}{computed_from(sources, key)}."
         at_fault = _no_number(plain(merged), key)
         if at_fault is not None:
-            key, reason = at_fault[0], f"expected a number, got {at_fault[1]!r}; {key} is computed from it."
+            key, reason = at_fault[0], f"expected a number, got {shown(at_fault[1])}; {key} is computed from it."
         raise ConfigError(f"{origin(sources, key)}{key or 'config'}: {reason}") from None
     except ConfigError:
         raise
@@ -197,13 +216,26 @@ def _no_number(tree: dict[str, Any], key: str) -> tuple[str, Any] | None:
 def _merge(sources: Sequence[Source]) -> DictConfig:
     merged = OmegaConf.create()
     for source in sources:
-        clash = _clash(plain(merged), plain(source.tree))
+        before, added = plain(merged), plain(source.tree)
+        if name := next(
+            (name for name in added if isinstance(before.get(name), dict) and _is_value(added[name])), None
+        ):
+            raise ConfigError(
+                f"{origin([source], name)}{name}: expected a block of keys, got {added[name]!r}. In a file, indent its "
+                f"keys with spaces and write a space behind each colon."
+            )
+        clash = _clash(before, added)
         if clash is not None:
             raise ConfigError(
                 f"{origin([source], clash)}{clash}: a list and a block of keys cannot be merged. Give the whole list."
             )
         merged.merge_with(source.tree)
     return merged
+
+
+def _is_value(value: Any) -> bool:
+    """Whether a value is none that keys can be in."""
+    return not isinstance(value, dict | list) and "${" not in str(value)
 
 
 def _clash(one: dict[str, Any], other: dict[str, Any]) -> str | None:

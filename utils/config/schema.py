@@ -8,7 +8,9 @@ block in front. A Config may list keys of older files that have no effect here i
 each with the reason, and removed keys in `RETIRED: ClassVar[dict[str, RetiredKey]]`."""
 
 import dataclasses
+import json
 import logging
+import re
 import sys
 import types
 import unicodedata
@@ -143,7 +145,16 @@ def convert(kind: Any, value: Any, where: str) -> Any:
         return _checked_text(str(value), where)
     if is_number(value) and (kind is float or (kind is int and value == int(value))):
         return kind(value)  # 2e4 is a whole number too
-    raise ConfigError(f"{where}: expected {describe(kind)}, got {shown(value)}.")
+    raise ConfigError(f"{where}: expected {describe(kind)}, got {shown(value)}.{_hint(kind, value, where)}")
+
+
+def _hint(kind: Any, value: Any, where: str) -> str:
+    """How a value has to be written that is right but for its form, or an empty string."""
+    if get_origin(kind) is tuple and isinstance(value, str | int | float):
+        return f" Write {where}=[{value}]." if get_args(kind)[-1] is Ellipsis else " Write a list in brackets."
+    if isinstance(value, str) and re.fullmatch(r"-?\d+,\d+", value):
+        return " Write numbers with a point, and without commas."
+    return ""
 
 
 def describe(kind: Any) -> str:
@@ -154,7 +165,8 @@ def describe(kind: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join("null" if option is type(None) else describe(option) for option in inner)
     if origin is Literal:
-        return f"one of {', '.join('null' if option is None else str(option).lower() for option in inner)}"
+        names = ["null" if option is None else str(option).lower() for option in inner]
+        return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
     if origin is tuple:
         return "a list"
     return _WORDS.get(kind) or getattr(kind, "WORDS", "a block of keys")
@@ -162,7 +174,7 @@ def describe(kind: Any) -> str:
 
 def shown(value: Any) -> str:
     """A refused value as a message shows it, cut where it is long."""
-    text = repr(value)
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)  # as YAML has them
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
@@ -173,7 +185,8 @@ def _convert_limited(kind: Any, value: Any, where: str) -> Any:
         result = convert(plain, value, where)
     except ConfigError:
         if plain in _WORDS:
-            raise ConfigError(f"{where}: expected {describe(kind)}, got {shown(value)}.") from None
+            told = f"{describe(kind)}, got {shown(value)}.{_hint(plain, value, where)}"
+            raise ConfigError(f"{where}: expected {told}") from None
         raise
     for limit in limits_of(kind):
         for part in getattr(result, "values", (result,)):  # of a schedule
@@ -207,7 +220,7 @@ def _convert_union(options: tuple, value: Any, where: str) -> Any:
         if len(refusals) == 1 or (isinstance(value, list) and get_origin(option) is tuple):
             raise refusal
     names = [str(name) for option in choices if get_origin(option) is Literal for name in get_args(option)]
-    hint = registry.nearest(str(value), names)
+    hint = registry.nearest(str(value), names) or _hint(choices[0], value, where)
     raise ConfigError(f"{where}: expected {' or '.join(map(describe, choices))}, got {shown(value)}.{hint}")
 
 

@@ -13,7 +13,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from utils import registry
+from utils.config.odd_numbers import odd_numbers
 from utils.config.sources import ABSENT, plain
+from utils.errors import ConfigError
 
 IsText = Callable[[str], "bool | None"]  # of a dotted key: whether it takes text; None: text, or null for nothing
 IsTextAt = Callable[[tuple[str, ...]], "bool | None"]  # the same of the names that lead to a key
@@ -122,6 +124,8 @@ def overrides_of(items: list[str], is_text: IsText) -> DictConfig:
     for item in items:
         key, _, text = item.partition("=")
         taken = is_text(key)
+        if taken is False and (odd := next(odd_numbers(text), None)):
+            raise ConfigError(f"{key}: {odd[2]}.")
         value = ABSENT if taken is False else typed_value(text, taken is None)
         if value is ABSENT:
             tree.merge_with_dotlist([item])

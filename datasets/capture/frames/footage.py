@@ -42,6 +42,7 @@ class Footage:
     interlaced: bool = False
     turned: float = 0.0  # degrees, which ffmpeg undoes
     white: float = 203.0  # cd/m² of HLG and PQ that become white
+    streams: int = 1  # of video, of which the first is used
     dolby_profile: int = 0  # above 0: Dolby Vision whose pictures are of no use without its metadata
 
     @property
@@ -87,6 +88,10 @@ class Footage:
         """What differs from upright, progressive, limited-range BT.709 or BT.601 with square pixels, and what is done
         about it."""
         found = []
+        if self.size == (0, 0):  # no video, as its decoder will say
+            return found
+        if self.streams > 1:
+            found.append(f"{self.streams} videos in one file, of which the first is used")
         if self.is_hdr:
             found.append(f"HDR ({HDR[self.transfer]}), tone-mapped to sRGB with white at {self.white:.0f} cd/m²")
         elif self.primaries in WIDE or self.transfer == "linear":
@@ -135,7 +140,7 @@ def parse_footage(text: str) -> Footage:
     """The footage of what ffmpeg prints of a file and of the filter showinfo."""
     frame, tags = _FRAME.search(text), _TAGS.search(text)
     if frame is None:
-        return Footage()
+        return Footage(pixel_format="")  # no video: nothing is told of it
     pixel_format, across, down, width, height, field = frame.groups()
     aspect = int(across) / int(down) if int(across) and int(down) else 1.0
     value_range, matrix, primaries, transfer = tags.groups() if tags else ("unknown",) * 4
@@ -151,5 +156,6 @@ def parse_footage(text: str) -> Footage:
         size=(int(width), int(height)),
         interlaced=field in "TB",
         turned=float(turn.group(1)) if turn else 0.0,
+        streams=max(1, len(streams)),
         dolby_profile=int(dolby.group(1)) if dolby and dolby.group(2) == "0" else 0,
     )  # fmt: skip

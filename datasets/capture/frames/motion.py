@@ -10,6 +10,7 @@ SIDE = 640  # pixels; of the frames that are measured
 BLURRED = 0.8  # share of the gradient that is left after blurring; sharp photographs have 0.45 to 0.7
 _FLOW_SIDE = 320
 _MIN_MOTION = 0.004  # of the diagonal: a reference frame is kept until the image has moved this far
+_BLANK = 2.0  # grey levels that the pixels of an image deviate by at least, if it shows something
 _MAX_SLOPE = 8.0  # grey levels per pixel: steeper slopes weigh no more than this one
 
 
@@ -33,9 +34,10 @@ def measure_frames(frames: Iterable[np.ndarray]) -> FrameMeasures:
     for frame in frames:
         scale = _FLOW_SIDE / max(frame.shape)
         small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        if reference is None or small.shape != reference.shape:
+        if reference is None or small.shape != reference.shape or reference.std() < _BLANK:
             reference = small
-        motion = _mean_motion(flow.calc(reference, small, None), reference)
+        is_blank = small.std() < _BLANK  # what moved before a covered lens, or while the image was black, is not known
+        motion = 0.0 if is_blank else _mean_motion(flow.calc(reference, small, None), reference)
         position.append(travelled + motion)
         sharpness.append(gradient_energy(frame))
         blurs.append(blur(frame))

@@ -7,12 +7,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from utils.terminal.numbers import counted
+
 log = logging.getLogger(__name__)
 
 
 def same_name(name: str) -> str:
     """What two names have in common that some file system or other takes for one: case, and how accents are coded."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def original_name(stem: str) -> str:
+    """The name that a photo may be a copy of: `img_1` for `IMG_1 (1)`, `IMG_1-edited` and `IMG_E1`."""
+    stem = re.sub(r"(\s*\(\d+\)|[ _-]+(edited|edit|copy|kopie|copie)( ?\d+)?)+$", "", stem.casefold())
+    return re.sub(r"^img_e(\d)", r"img_\1", stem)
 
 
 def frame_names(names: Sequence[str]) -> list[str]:
@@ -34,8 +42,8 @@ def frame_names(names: Sequence[str]) -> list[str]:
     numbered = [place for place, stem in enumerate(wanted) if found[place] != f"{stem}.jpg"]
     if numbered:
         log.info(
-            "  %d photos get a number, since others have their names but for spaces or case: %s is %s",
-            *(len(numbered), names[numbered[0]], found[numbered[0]]),
+            "  %s numbered, since others have the same name but for spaces or case: %s is %s",
+            *(counted(len(numbered), "photo"), names[numbered[0]], found[numbered[0]]),
         )
     return found
 

@@ -19,6 +19,8 @@ _HEIF_REMEDY = (
     "pip install pillow-heif, or convert them to JPEG (on a Mac: sips -s format jpeg *.HEIC --out DIR; elsewhere: "
     "magick mogrify -format jpg *.HEIC)"
 )
+_UNLOADED = (".icloud", ".crdownload", ".part", ".partial", ".download")  # what stands behind names meanwhile
+_NO_PHOTOS = ("@", "__MACOSX", "#recycle")  # how folders begin that other programs keep beside photos
 _REMEDY = "convert them to JPEG, with the settings of the other photos"
 
 
@@ -42,8 +44,9 @@ def tell_left_out(source: Path, used: Collection[Path]) -> None:
     if left := _left_out(source, [path.resolve() for path in used]):
         log.warning("%s: left out: %s.", source, "; ".join(left))
     doubles = [path for path in source.iterdir() if _is_of(path, _PICTURES) and path.stem.casefold() in photos]
+    doubles += [path for path in source.iterdir() if _is_of(path, _VIDEOS) and path.stem.casefold() in photos]
     if doubles:
-        log.info("%s: %s, beside photos of the same names, which are used", source, _kinds(doubles))
+        log.info("%s: not used: %s, beside photos of the same names, which are used", source, _kinds(doubles))
 
 
 def _left_out(folder: Path, used: Collection[Path]) -> list[str]:
@@ -58,23 +61,27 @@ def _left_out(folder: Path, used: Collection[Path]) -> list[str]:
     found = [f"{_kinds(heif)}, which cannot be read: {_HEIF_REMEDY}"] if heif else []
     found += [f"{_kinds(others)}, which cannot be read: {_REMEDY}"] if others else []
     found += [f"{_kinds(clips)}: give a video as an INPUT of its own"] if clips else []
+    unloaded = [path for path in folder.iterdir() if path.suffix.lower() in _UNLOADED]
+    found += [f"{_kinds(unloaded)}: load these files, of which only the names are there, first"] if unloaded else []
+    gone = [path for path in entries if path.suffix.lower() in SUFFIXES and not path.exists()]
+    found += [f"{_kinds(gone)}: links to files that are not there, first {gone[0].name}"] if gone else []
     for path in entries:
-        if path.is_dir() and path.resolve() not in used:
-            found += _of_folder(path)
+        if path.is_dir() and path.resolve() not in used and not path.name.startswith(_NO_PHOTOS):
+            found += _of_folder(path, bool(photos))
     return found
 
 
-def _of_folder(path: Path) -> list[str]:
-    """What a sub-folder that is not used holds."""
+def _of_folder(path: Path, has_photos: bool) -> list[str]:
+    """What a sub-folder that is not used holds; has_photos: whether there are photos beside it."""
     images = [file for file in path.rglob("*") if _is_of(file, {*SUFFIXES} | _PICTURES)]
     if not images:
         return []
     if "mask" in path.name.lower():
         return [f"the folder {path.name}: give --masks {path} if its {len(images)} images are the masks"]
-    return [
-        f"{_kinds(images)} in the folder {path.name}: put them beside the other photos if the object was not moved in "
-        f"between, or give {path} as INPUT"
-    ]
+    deepest = {file.parent for file in images}
+    given = next(iter(deepest)) if len(deepest) == 1 else path
+    beside = "put them beside the other photos if the object was not moved in between, or " if has_photos else ""
+    return [f"{_kinds(images)} in the folder {path.name}: {beside}give {given} as INPUT"]
 
 
 def _is_of(path: Path, suffixes: Collection[str]) -> bool:

@@ -4,20 +4,21 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from datasets.assemble import DARK, tell_dark
 from datasets.capture.expected_time import expected_seconds, time_in_words
 from datasets.capture.frames.frame_list import Frame, write_frame_list
 from datasets.capture.frames.lenses import Optics, group_lenses, read_optics, tell_lenses
 from datasets.capture.frames.motion import BLURRED, SIDE, blur, gradient_energy, measure_frames
-from datasets.capture.frames.names import frame_names
+from datasets.capture.frames.names import frame_names, original_name
 from datasets.capture.frames.photo_files import list_photos
 from datasets.capture.frames.selection import select_frames
 from datasets.capture.frames.video import read_footage, read_video
@@ -26,11 +27,25 @@ from utils.errors import CaptureError
 from utils.images import SUFFIXES, read_image, resize_area, upright_exif, write_jpeg
 from utils.platforms import num_cores
 from utils.terminal.count_bar import CountBar
+from utils.terminal.numbers import counted
 
 log = logging.getLogger(__name__)
 _FEW = 24  # images: with fewer, neighbours are more than 15 degrees apart
 _SAME_LOOK = 2.0  # mean difference, of 255 levels, of IMG_1.jpg and IMG_1.png where one was made from the other
+_SMALLEST = 32  # pixels of the shorter side of a photo that features can be found in
 _MAX_BLURRED_SHARE = 0.3  # of the images, before a warning
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """What was read of a photo."""
+
+    frame: Frame
+    optics: Optics
+    digest: str  # of its pixels
+    look: np.ndarray  # (32, 32) float32 levels of grey
+    brightest: int  # level of grey
+    has_alpha: bool  # below 255 somewhere
 
 
 def extract_frames(options: CaptureOptions, working: Path) -> dict[str, Any]:
@@ -50,7 +65,7 @@ def extract_frames(options: CaptureOptions, working: Path) -> dict[str, Any]:
         log.warning("%s: %d images are few, expect holes and bumps. Better 40 or more.", options.source, len(frames))
     cores, sizes = num_cores(), [frame.size for frame in frames]
     seconds = expected_seconds(sizes, options.is_video, cores)
-    log.info("  %d images: all other stages take %s on %d cores", len(frames), time_in_words(seconds), cores)
+    log.info("  %d images: all other stages take %s on %s", len(frames), time_in_words(seconds), counted(cores, "core"))
     return report | {"frames": len(frames), "sizes": sorted(set(sizes)), "expected_seconds": round(seconds)}
 
 
@@ -70,7 +85,7 @@ def _from_video(options: CaptureOptions, folder: Path) -> tuple[list[Frame], dic
     if len(selection.chosen) < MIN_IMAGES:
         raise CaptureError(
             f"{options.source}: expected at least {MIN_IMAGES} frames that show something new, got "
-            f"{len(selection.chosen)} among {num_frames} frames. Walk around the object while filming."
+            f"{len(selection.chosen)} among {counted(num_frames, 'frame')}. Walk around the object while filming."
         )
     frames, chosen = [], selection.chosen.tolist()
     progress = CountBar("frames written", len(chosen))
@@ -104,48 +119,69 @@ def _from_photos(options: CaptureOptions, folder: Path) -> tuple[list[Frame], di
     if options.photos is not None:
         paths = [path for path in paths if path.name in set(options.photos)]
     progress = CountBar("photos read", len(paths))
-    looks: dict[str, list[np.ndarray]] = {}  # of photos, by their names without suffix
+    looks: dict[str, list[np.ndarray]] = {}  # of photos, by their names without suffix, and without that of a copy
     first_of: dict[str, str] = {}
-    frames, optics, duplicates = [], [], []
+    photos, duplicates = [], []
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # each thread holds one photo at its full size
         targets = [folder / name for name in frame_names([path.name for path in paths])]
         written = pool.map(lambda path, target: _write_photo(path, target, options.max_side), paths, targets)
-        for count, (frame, lens, digest, look) in enumerate(written, start=1):
-            same_name = looks.setdefault(Path(frame.source).stem.casefold(), [])
-            if digest in first_of or any(np.abs(look - other).mean() < _SAME_LOOK for other in same_name):
-                duplicates.append(frame.source)
-                (folder / frame.name).unlink()
+        for count, photo in enumerate(written, start=1):
+            source = photo.frame.source
+            same_name = looks.setdefault(original_name(Path(source).stem), [])
+            if photo.digest in first_of or any(np.abs(photo.look - other).mean() < _SAME_LOOK for other in same_name):
+                duplicates.append(source)
+                (folder / photo.frame.name).unlink()
             else:
-                first_of[digest] = frame.source
-                same_name.append(look)
-                frames.append(frame)
-                optics.append(lens)
+                first_of[photo.digest] = source
+                same_name.append(photo.look)
+                photos.append(photo)
             progress(count)
+    frames = [photo.frame for photo in photos]
     if len(frames) < MIN_IMAGES:
-        distinct = f", of which {len(frames)} are distinct" if duplicates else ""
+        distinct = f", only {len(frames)} of them distinct" if duplicates else ""
         raise CaptureError(
             f"{options.source}: expected at least {MIN_IMAGES} photos, better 40 from all around the object, got "
             f"{len(paths)}{distinct}. Take more photos."
         )
     if duplicates:
         log.warning(
-            "%s: left out %d photos that are copies of others, first %s",
-            *(options.source, len(duplicates), duplicates[0]),
+            "%s: left out %s of other photos, first %s",
+            *(options.source, counted(len(duplicates), "copy", "copies"), duplicates[0]),
         )
+    _tell_doubts(options.source, photos)
     sizes = sorted({frame.size for frame in frames})
     if len(sizes) > 1:
         listed = ", ".join(f"{width}x{height}" for width, height in sizes)
         log.info("  photos of %d sizes (%s): each size has a camera of its own", len(sizes), listed)
-    lenses = group_lenses(optics)
+    lenses = group_lenses([photo.optics for photo in photos])
     tell_lenses(lenses, options.camera == "shared", options.source)
     frames = [replace(frame, lens=lens) for frame, lens in zip(frames, lenses, strict=True)]
     return frames, {"photos": len(paths), "copies": len(duplicates)}
 
 
-def _write_photo(path: Path, target: Path, max_side: int) -> tuple[Frame, Optics, str, np.ndarray]:
-    """Writes a photo to `target`, without recompression where possible; returns the frame, how the photo was taken, a
-    hash of its pixels, and the photo as 32x32 levels of grey."""
-    image = np.ascontiguousarray(read_image(path)[..., :3])
+def _tell_doubts(source: Path, photos: Sequence[_Photo]) -> None:
+    """Warns of photos that are nearly black, and of alpha, which is not used. Raises CaptureError for tiny photos."""
+    tiny = [photo.frame for photo in photos if min(photo.frame.size) < _SMALLEST]
+    if tiny:
+        raise CaptureError(
+            f"{source}: expected photos of at least {_SMALLEST} pixels a side, better 1000, got {len(tiny)} smaller "
+            f"ones, first {tiny[0].source} of {tiny[0].size[0]}x{tiny[0].size[1]}. Are they thumbnails? Give the "
+            f"photos themselves."
+        )
+    if max(photo.brightest for photo in photos) < DARK:
+        tell_dark(source)
+    if clear := [photo for photo in photos if photo.has_alpha]:
+        log.warning(
+            "%s: %d of %d photos have alpha, which is not used. If it shows the object: --masks %s",
+            *(source, len(clear), len(photos), source),
+        )
+
+
+def _write_photo(path: Path, target: Path, max_side: int) -> _Photo:
+    """Writes a photo to `target`, without recompression where possible."""
+    image = read_image(path)
+    has_alpha = image.shape[2] == 4 and int(image[..., 3].min()) < 255
+    image = np.ascontiguousarray(image[..., :3])
     digest = hashlib.sha256(image.tobytes()).hexdigest()
     exif, unchanged = upright_exif(path)
     scale = max_side / max(image.shape[:2])
@@ -160,4 +196,5 @@ def _write_photo(path: Path, target: Path, max_side: int) -> tuple[Frame, Optics
     gray = cv2.resize(gray, None, fx=small, fy=small, interpolation=cv2.INTER_AREA)
     size = image.shape[1], image.shape[0]
     look = cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    return Frame(target.name, path.name, size, gradient_energy(gray), blur(gray)), read_optics(exif), digest, look
+    frame = Frame(target.name, path.name, size, gradient_energy(gray), blur(gray))
+    return _Photo(frame, read_optics(exif), digest, look, int(gray.max()), has_alpha)

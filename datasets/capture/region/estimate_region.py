@@ -23,6 +23,10 @@ _CELL = 0.04  # gaps in an object
 # shares of the near points
 _MIN_OBJECT_SHARE = 0.02  # above it: with less, the plane is the object
 _PLATE_RADII = 1.2  # a plane that ends within this many radii of the object is a part of it
+_REMEDY = (
+    "Give the sphere around the object with --roi x,y,z,radius, or film it again so that it stays in the middle of the "
+    "picture."
+)
 
 
 def estimate_region(model: SparseModel, on_disc: bool = False) -> Region:
@@ -66,8 +70,7 @@ def _near_points(model: SparseModel, focus: np.ndarray, distance: float) -> np.n
     if len(near) < 10:
         raise DataError(
             f"sparse model: expected at least 10 points where the {len(model.c2w)} cameras look, got {len(near)} of "
-            f"{len(model.points)}. Give the sphere around the object with --roi x,y,z,radius, or film it again so that "
-            f"it stays in the middle of the picture."
+            f"{len(model.points)}. {_REMEDY}"
         )
     return near
 
@@ -107,13 +110,17 @@ def up_direction(c2w: np.ndarray, ground: Plane | None) -> np.ndarray:
 def main_cluster(points: np.ndarray, focus: np.ndarray, distance: float) -> np.ndarray:
     """(k, 3) the cluster of points (K, 3) around what the cameras look at, and the clusters within its ball.
 
-    focus: (3,) that point; distance: of the cameras from it."""
+    focus: (3,) that point; distance: of the cameras from it. Raises DataError where that is a single point."""
     label = label_clusters(points, _CELL * distance)
     if label.max() < 0:
         return points
     weight = np.exp(-((points - focus) ** 2).sum(axis=1) / (0.25 * distance) ** 2)
     main = points[label == np.bincount(label[label >= 0], weight[label >= 0]).argmax()]
     center, radius = trimmed_ball(main)
+    if radius == 0.0:
+        raise DataError(
+            f"sparse model: expected a cluster of points where the cameras look, got single ones. {_REMEDY}"
+        )
     inside = np.linalg.norm(points - center, axis=1) < 1.2 * radius
     included = [number for number in range(label.max() + 1) if inside[label == number].mean() > 0.5]
     return points[np.isin(label, included)]

@@ -11,11 +11,8 @@ import pycolmap
 from datasets.capture.masks.mask_files import MASK_FOLDER, masks_in
 from datasets.capture.poses.features import read_descriptors
 from datasets.capture.series.object_features import ObjectFeatures, read_features
-from datasets.files.quiet_colmap import seeded_options
-from datasets.geometry.neighbours import nearest_views
-from datasets.points.sift import LOW_PEAK_THRESHOLD, match_pairs, sift_options
-
-_NEIGHBOURS = 8  # views that each view is matched with, those with the most similar direction
+from datasets.points.known_cameras import triangulate_posed, write_posed
+from datasets.points.sift import LOW_PEAK_THRESHOLD, sift_options
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,8 @@ def find_finer_features(root: Path, model: pycolmap.Reconstruction, label: str) 
     names = sorted(masks)
     with tempfile.TemporaryDirectory(prefix="series-") as folder:
         database = Path(folder) / "finer.db"
-        posed = _write_database(database, model, names)
+        cameras = [model.cameras[images[name].camera_id] for name in names]
+        posed = write_posed(database, names, cameras, [images[name].cam_from_world() for name in names])
         (mask_folder := Path(folder) / "masks").mkdir()
         for name, path in masks.items():
             shutil.copyfile(path, mask_folder / f"{name}.png")  # the name that COLMAP wants
@@ -48,37 +46,12 @@ def find_finer_features(root: Path, model: pycolmap.Reconstruction, label: str) 
             sift_options(side, LOW_PEAK_THRESHOLD), pycolmap.Device.cpu,
         )  # fmt: skip
         c2w = np.stack([images[name].cam_from_world().inverse().matrix() for name in names])
-        near = nearest_views(c2w, _NEIGHBOURS).tolist()
-        match_pairs(database, sorted({(min(i, j), max(i, j)) for i, own in enumerate(near) for j in own}), names)
-        (out := Path(folder) / "model").mkdir()
-        found = pycolmap.triangulate_points(posed, database, root / "images", out, options=seeded_options())
+        found = triangulate_posed(database, root / "images", names, posed, c2w)
         finer = dict(zip(names, read_descriptors(database, names), strict=True))
     first = dict(zip(names, read_descriptors(root / "poses" / "database.db", names), strict=True))
     descriptors = {name: np.concatenate([first[name], finer[name]]) for name in names}
     combined = _combine(model, found)
     return FinerSeries(combined, read_features(root, combined, label, descriptors=descriptors))
-
-
-def _write_database(database: Path, model: pycolmap.Reconstruction, names: list[str]) -> pycolmap.Reconstruction:
-    """Writes the cameras and images of a model; returns a model of them without features and points."""
-    images = {model.images[i].name: model.images[i] for i in model.reg_image_ids()}
-    posed = pycolmap.Reconstruction()
-    with pycolmap.Database.open(database) as opened:
-        for number, name in enumerate(names, start=1):
-            source = model.cameras[images[name].camera_id]
-            camera = pycolmap.Camera(
-                model=source.model_name, width=source.width, height=source.height, params=source.params,
-                camera_id=number,
-            )  # fmt: skip
-            camera.has_prior_focal_length = True
-            posed.add_camera_with_trivial_rig(camera)
-            image = pycolmap.Image(name=name, camera_id=number, image_id=number)
-            posed.add_image_with_trivial_frame(image, images[name].cam_from_world())
-            opened.write_camera(camera, use_camera_id=True)
-            opened.write_rig(posed.rigs[number], use_rig_id=True)
-            opened.write_frame(posed.frames[number], use_frame_id=True)
-            opened.write_image(posed.images[number], use_image_id=True)
-    return posed
 
 
 def _combine(model: pycolmap.Reconstruction, finer: pycolmap.Reconstruction) -> pycolmap.Reconstruction:

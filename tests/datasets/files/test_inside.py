@@ -97,7 +97,7 @@ def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
     side = int(MAX_PIXELS**0.5) + 1
     Image.new("1", (side, side)).save(tmp_path / "large.png")
     assert (tmp_path / "large.png").stat().st_size < 100_000
-    with pytest.raises(DataError, match="pixels are more than"):
+    with pytest.raises(DataError, match="million pixels, got more"):
         read_image(tmp_path / "large.png")
 
 

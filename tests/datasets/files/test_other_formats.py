@@ -27,6 +27,16 @@ FOLDERS = {  # files with what they begin with -> the name of the format
     "OpenDroneMap": [{"opensfm/reconstruction.json": "[]", "images/a.jpg": ""}],
     "OpenSfM": [{"reconstruction.json": '[{"cameras": {}}]'}],
     "Bundler": [{"bundle.out": "# Bundle file v0.3\n24 400"}],
+    "OpenMVS": [{"scene.mvs": "", "images/a.jpg": ""}],
+    "BlocksExchange": [{"block.xml": '<?xml version="1.0"?>\n<BlocksExchange version="3.2">'}],
+    "LLFF": [{"poses_bounds.npy": "", "images_4/a.jpg": ""}],
+    "RGB-D frames": [
+        {"color/0.jpg": "", "pose/0.txt": "", "intrinsic/a.txt": ""}, {"results/0.jpg": "", "traj.txt": ""},
+        {"frame-0.pose.txt": ""}, {"rgb.txt": "", "groundtruth.txt": ""}, {"wide.traj": ""},
+        {"0.png.camera": ""}, {"train/pose/0.txt": "", "train/intrinsics/0.txt": ""},
+    ],
+    "Nerfies": [{"camera/0.json": "{}", "dataset.json": "{}"}],
+    "a trained splatting": [{"point_cloud/iteration_7/point_cloud.ply": ""}, {"cfg_args": "", "cameras.json": "[]"}],
     "VisualSFM": [{"cup.nvm": "NVM_V3"}],
     "MVSNet without cams/": [{"pair.txt": "24"}],
     "BlendedMVS or MVSNet": [{"cams/00000000_cam.txt": "", "pair.txt": "24"}],
@@ -57,7 +67,7 @@ def test_every_reader_and_prepare_name_the_program_and_the_way(tmp_path, name, f
             with pytest.raises(DataError, match=f"dataset.name={reader}, got those of {name}") as error:
                 load(tmp_path, reader)
             assert found.advice in str(error.value)
-    with pytest.raises(CaptureError, match=f"got cameras of {name}.*do without prepare.py.*find cameras anew"):
+    with pytest.raises(CaptureError, match=f"got cameras of {name}.*leave prepare.py out.*find cameras anew"):
         notice_cameras(tmp_path)
 
 
@@ -67,6 +77,38 @@ def test_every_format_of_others_has_a_case():
     for form in (*OWN, *OTHERS):
         assert "dataset.name=" in form.advice
         assert not form.advice.endswith(".")
+
+
+@pytest.mark.parametrize("depth", ["scan", "dense/0"])
+def test_a_folder_too_high_leads_to_the_right_one(depth, tmp_path):
+    write_colmap(tmp_path / depth, CAMERAS, IMAGES)
+    with pytest.raises(DataError, match=f"Set dataset.root_dir={tmp_path / depth} and dataset.name=colmap"):
+        load(tmp_path, "colmap")
+
+
+@pytest.mark.parametrize(
+    ("file", "advice"),
+    [
+        ("images/a.jpg", "python scripts/prepare.py {}/images OUT"),
+        ("a.jpg", "python scripts/prepare.py {} OUT"),
+        ("clip.mp4", "python scripts/prepare.py {}/clip.mp4 OUT"),
+        ("scan.zip", "Unpack it"),
+        ("database.db", "colmap mapper"),
+    ],
+)
+def test_what_has_no_cameras_leads_to_finding_them(file, advice, tmp_path):
+    write(tmp_path, {file: "SQLite format 3"})
+    with pytest.raises(DataError, match=f"expected a COLMAP model.*There is.*{advice.format(tmp_path)}"):
+        load(tmp_path, "colmap")
+    if not file.endswith(".zip"):
+        notice_cameras(tmp_path)  # prepare.py takes them
+
+
+def test_rgb_folders_without_a_model_are_not_called_those_of_colmap(tmp_path):
+    write(tmp_path, {"rgb/a.jpg": ""})
+    with pytest.raises(DataError, match=r"expected a COLMAP model") as error:
+        load(tmp_path, "colmap")
+    assert "images_dir" not in str(error.value)
 
 
 def test_our_own_layouts_lead_to_their_reader(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.geometry.inverse import is_inverse
+from datasets.geometry.inverse import doubt_of_poses, is_inverse
 from datasets.poses import look_at
 
 RANDOM = np.random.default_rng(0)
@@ -44,3 +44,11 @@ def test_other_ways_to_hold_a_camera():
             (10.0 * places * [1.0, 1.0, 0.1], 10.0 * places * [1.0, 1.0, 0.1] + [0.01, 0.0, -5.0]),  # from above
         ):
             assert not is_inverse(looking(positions, targets))
+
+
+def test_cameras_at_one_place_are_told():
+    places = RANDOM.normal(size=(9, 3))
+    stands = looking(np.tile([4e5, 2.0, 1.0], (9, 1)), [4e5, 2.0, 1.0] + places * [3.0, 0.1, 3.0])
+    assert "stand at one place" in doubt_of_poses(stands)
+    assert doubt_of_poses(looking(3.0 * places, np.zeros((9, 3)))) is None
+    assert doubt_of_poses(stands[:1]) is None

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import viser
 import zstandard
+from patience import PATIENCE
 from viser.transforms import SO3
 from websockets.sync.client import connect
 
@@ -25,6 +26,7 @@ class ScriptedVisitor:
         self._waiting: deque[dict[str, Any]] = deque()  # those that `listen` has not returned yet
         protocols = [f"viser-v{viser.__version__}"]
         options = {"origin": origin, "subprotocols": protocols, "compression": None, "max_size": None}
+        options |= {"open_timeout": PATIENCE, "ping_interval": None}
         self.socket = connect(f"ws://{host}:{port}", **options)
 
     def __enter__(self) -> "ScriptedVisitor":
@@ -70,20 +72,20 @@ class ScriptedVisitor:
             self._waiting.extend(arrived)
             self.messages.extend(arrived)
 
-    def wait_for(self, accepted: Callable[[dict[str, Any]], bool], seconds: float = 20.0) -> dict[str, Any]:
+    def wait_for(self, accepted: Callable[[dict[str, Any]], bool], seconds: float = PATIENCE) -> dict[str, Any]:
         """The next message that is accepted. Raises TimeoutError."""
         for message in self.listen(seconds):
             if accepted(message):
                 return message
         raise TimeoutError(f"no message was accepted within {seconds:g} s")
 
-    def wait_for_picture(self, seconds: float = 20.0) -> None:
+    def wait_for_picture(self, seconds: float = PATIENCE) -> None:
         """Waits for another rendered picture. Raises TimeoutError."""
         self.wait_for(
             lambda message: message["type"] == "BackgroundImageMessage" and bool(message["rgb_data"]), seconds
         )
 
-    def control(self, label: str, seconds: float = 20.0) -> str:
+    def control(self, label: str, seconds: float = PATIENCE) -> str:
         """The number of a button, box or slider. Raises TimeoutError."""
 
         def is_it(message: dict[str, Any]) -> bool:
@@ -91,7 +93,7 @@ class ScriptedVisitor:
 
         return (next(filter(is_it, self.messages), None) or self.wait_for(is_it, seconds))["uuid"]
 
-    def value(self, label: str, accepted: Callable[[Any], bool], seconds: float = 20.0) -> Any:
+    def value(self, label: str, accepted: Callable[[Any], bool], seconds: float = PATIENCE) -> Any:
         """The value of a control, as soon as `accepted` is true of it. Raises TimeoutError."""
         uuid = self.control(label)
 
@@ -115,11 +117,3 @@ def unpacked(data: bytes) -> list[dict[str, Any]]:
     """The messages of a packet as viser sends it; pictures in them stay references."""
     size = int.from_bytes(data[8:16], "little")
     return msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(data[16 : 16 + size]))["messages"]
-
-
-def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Waits until something is true."""
-    end = time.perf_counter() + seconds
-    while not true():
-        assert time.perf_counter() < end, "did not come true"
-        time.sleep(0.01)

@@ -26,6 +26,7 @@ TINY = [
     "model.geometry.xyz_encoding_config.log2_hashmap_size=10",
     "model.geometry.isosurface.resolution=32",
     "dataset.img_wh=[16,16]",
+    "dataset.n_test_traj_steps=3",
     "export.report=false",
 ]
 

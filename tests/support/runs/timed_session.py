@@ -39,7 +39,7 @@ class TimedSession:
         monkeypatch.setattr(sessions, "render_picture", self._render)
         monkeypatch.setattr(meshes, "coarse_mesh", self._extract)
 
-    def _render(self, model, background, scene, camera, picture, size, box, keep_going, shown) -> RenderedPicture:
+    def _render(self, model, background, scene, camera, picture, size, box, keep_going, **looks) -> RenderedPicture:
         self.clock.seconds += PIXEL * size[0] * size[1]
         self.sizes.append(size)
         return RenderedPicture(np.zeros((size[1], size[0], 3), np.uint8), np.zeros(size[::-1], np.float32))

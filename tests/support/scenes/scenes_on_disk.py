@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pycolmap
 from scipy.io import savemat
 
 from datasets.poses import look_at
@@ -12,6 +12,10 @@ from datasets.scene import Scene
 from utils.images import write_png
 from utils.mesh.ply import write_points
 from utils.metrics.dtu import DTUScan
+from utils.packages import require
+
+if TYPE_CHECKING:
+    import pycolmap
 
 WIDTH, HEIGHT, FOCAL = 32, 24, 40.0
 
@@ -90,12 +94,13 @@ def write_colmap(
     *,
     points: np.ndarray | None = None,
     names: list[str] | None = None,
-    camera: pycolmap.Camera | None = None,
+    camera: "pycolmap.Camera | None" = None,
     model: str = "sparse/0",
     text: bool = False,
 ) -> None:
     """Writes images/ and a model of one camera whose images all see all points (K, 3)."""
     names = names or [f"{i:03d}.png" for i in range(len(images))]
+    pycolmap = require("pycolmap")
     found = pycolmap.Reconstruction()
     camera = camera or pycolmap.Camera(
         model="PINHOLE", width=WIDTH, height=HEIGHT, params=[FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2], camera_id=1

@@ -14,7 +14,7 @@ from systems.configs import Experiment, ExportConfig, read_experiment
 from systems.export import postprocess
 from systems.export.exporter import export_mesh, extract_surface
 from systems.export.floaters import drop_small_components
-from systems.export.materials import baking, separation
+from systems.export.materials import baking, occlusion, separation
 from utils import registry
 from utils.errors import ConfigError, ReconstructionError
 from utils.mesh import Mesh, submesh
@@ -276,6 +276,7 @@ def test_a_material_takes_the_place_of_colours_with_their_light(
     monkeypatch.setattr(baking, "SOLVED", 60)
     monkeypatch.setattr(baking, "LIT", 100)
     monkeypatch.setattr(separation, "STEPS", 2)
+    monkeypatch.setattr(occlusion, "PICTURE", 64)
     settings = {"formats": ("glb",), "lods": (800,), "texture_size": 64, "material": "pbr"}
     for texture in ("field", "views"):
         report, found = export(model, experiment, tmp_path, texture=texture, **settings)

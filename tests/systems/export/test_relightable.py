@@ -11,7 +11,7 @@ from analytic_shapes import cameras_around, joined, photograph, sphere_mesh
 
 from systems.configs import read_experiment
 from systems.export.glb import write_glb
-from systems.export.materials import baking, separation
+from systems.export.materials import baking, occlusion, separation
 from systems.export.materials.directions import directions, lobe, mirrored_share, shrink, solid_angles, taps
 from systems.export.materials.occlusion import open_directions
 from systems.export.normal_map import vertex_of_places, vertex_tangents
@@ -32,6 +32,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baking, "SOLVED", 300)
     monkeypatch.setattr(baking, "LIT", 1500)
     monkeypatch.setattr(separation, "STEPS", 100)
+    monkeypatch.setattr(occlusion, "PICTURE", 64)
 
 
 def albedo_of(points: np.ndarray) -> np.ndarray:
@@ -89,7 +90,7 @@ def unlike(mesh: Mesh) -> float:
 
 
 def test_two_colours_come_back_without_their_light_and_gloss_is_told_from_matt(shots: dict[bool, list]) -> None:
-    ball, roughness = sphere_mesh(4), {}
+    ball, roughness = sphere_mesh(3), {}
     for gloss in (False, True):
         made = bake_relightable(ball, 128, grey, lambda gloss=gloss: shots[gloss])
         baked = bake_texture(ball, 128, grey, shots[gloss])
@@ -119,6 +120,7 @@ def made(shots: dict[bool, list]) -> Mesh:
         patch.setattr(baking, "SOLVED", 60)
         patch.setattr(baking, "LIT", 100)
         patch.setattr(separation, "STEPS", 3)
+        patch.setattr(occlusion, "PICTURE", 64)
         return bake_relightable(sphere_mesh(3), 128, grey, lambda: shots[False][:4], bumpy(5))
 
 

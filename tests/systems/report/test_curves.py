@@ -35,6 +35,19 @@ def test_logarithms_are_even_and_leave_out_what_has_none():
     assert {"0.01", "0.1", "1"} <= {tick.label for tick in found.y_ticks}
 
 
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([0.03, 0.3], ["0.05", "0.1", "0.2"]),
+        ([0.0015, 0.4], ["0.003", "0.01", "0.03", "0.1", "0.3"]),
+        ([1e-9, 1.0], ["1e-08", "1e-06", "0.0001", "0.01", "1"]),
+        ([0.31, 0.33], ["0.31", "0.315", "0.32", "0.325", "0.33"]),
+    ],
+)
+def test_logarithms_have_round_labels(values, labels):
+    assert [tick.label for tick in plot("loss", {"a": curve(values)}, logarithmic=True).y_ticks] == labels
+
+
 @pytest.mark.parametrize("values", [[5.0], [5.0] * 7, [0.0, 0.0], [1e9, 1e9 + 1], [-1e-9, 1e-9]])
 def test_whatever_comes_stays_in_the_frame(values):
     found = plot("any", {"a": curve(values)})

@@ -41,7 +41,12 @@ def test_each_figure_has_its_limits(limit) -> None:
         (reason,) = found["reasons"]
         assert (found["grade"], reason["grade"]) == (grade, grade)
         assert reason["advice"] == limit.advice
-        assert reason["says"].split()[0] == limit.says.format(value).split()[0]
+        assert reason["says"].split()[0] == limit.says.format(value, round(value)).split()[0]
+
+
+def test_one_hole_is_not_many() -> None:
+    assert in_one_line(judge(with_value("mesh.holes", 1))).startswith("fair: 1 hole in the mesh. To do: ")
+    assert in_one_line(judge(with_value("mesh.holes", 1200))).startswith("poor: 1,200 holes in the mesh. ")
 
 
 def test_a_run_without_a_mesh_is_poor() -> None:

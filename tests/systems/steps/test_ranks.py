@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from patience import PATIENCE
 
 from systems.steps.ranks import Ranks, leave_with_parent
 
@@ -57,5 +58,5 @@ def test_leaves_when_the_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None
     codes, parents = [], iter([10, 10, 1])
     monkeypatch.setattr("systems.steps.ranks.os.getppid", lambda: next(parents))
     monkeypatch.setattr("systems.steps.ranks.WATCHED_EVERY", 0.01)
-    leave_with_parent(codes.append).join(5.0)
+    leave_with_parent(codes.append).join(PATIENCE)
     assert codes == [1]

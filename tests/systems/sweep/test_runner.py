@@ -2,13 +2,13 @@
 
 import sys
 import threading
-import time
 
 import pytest
+from patience import PATIENCE, until
 
 from systems.sweep.runner import ENDED, Runner
 
-WAIT = "import time; print('here', flush=True); time.sleep(60)"
+WAIT = "import time; print('here', flush=True); time.sleep(3600)"
 
 
 def python(code: str) -> list[str]:
@@ -18,15 +18,6 @@ def python(code: str) -> list[str]:
 def run(runner, tmp_path, *codes, env=(), side_by_side=1):
     commands = [python(code) for code in codes]
     return runner.run(commands, str(tmp_path), str(tmp_path / "run" / "log"), side_by_side, dict(env))
-
-
-def wait_for(tmp_path, word):
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        if (tmp_path / "run" / "log").is_file() and f"\n{word}" in (tmp_path / "run" / "log").read_text():
-            return
-        time.sleep(0.02)
-    pytest.fail(f"{word} did not come")
 
 
 def test_commands_run_one_after_the_other_until_one_fails(tmp_path):
@@ -56,10 +47,11 @@ def test_stop_ends_the_process_and_starts_no_other(tmp_path):
     runner, codes = Runner(), []
     thread = threading.Thread(target=lambda: codes.append(run(runner, tmp_path, WAIT, "print('next')")))
     thread.start()
-    wait_for(tmp_path, "here")
+    log = tmp_path / "run" / "log"
+    until(lambda: log.is_file() and "\nhere" in log.read_text())
     assert run(Runner(), tmp_path, "print('second writer')") is None
     runner.stop()
-    thread.join(30)
+    thread.join(PATIENCE)
     assert codes == [-15]
     assert "\nnext" not in (tmp_path / "run" / "log").read_text()
     assert run(runner, tmp_path, "print('next')") == -15

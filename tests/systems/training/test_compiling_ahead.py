@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from patience import PATIENCE
 
 from models.ops import cards
 from systems.configs import Experiment, read_experiment
@@ -45,7 +45,7 @@ class Fake:
     may_go: threading.Event = field(default_factory=threading.Event)
 
     def compiled(self) -> Any:
-        self.may_go.wait(5.0)
+        self.may_go.wait(PATIENCE)
         if self.error is not None:
             raise self.error
         return SimpleNamespace(metadata_group={"a": f"/cache/{self.kernel}/a.cubin"})
@@ -58,7 +58,7 @@ def start(fakes: list[Fake], num_first: int, threads: int = 2, **more: Any) -> t
 
 def finish(ahead: CompilingAhead) -> None:
     for thread in ahead._threads:
-        thread.join(5.0)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
 
 
@@ -66,11 +66,14 @@ def test_the_first_step_waits_for_its_own_kernels_alone(caplog: pytest.LogCaptur
     fakes = [Fake("a:a"), Fake("b:b"), Fake("c:c")]
     fakes[0].may_go.set()
     ahead, taken = start(fakes, 2)
-    threading.Timer(0.2, fakes[1].may_go.set).start()
-    begun = time.perf_counter()
+    step = threading.Thread(target=ahead.on_fit_start, args=(None, None))
     with caplog.at_level(logging.INFO):
-        ahead.on_fit_start(None, None)
-    assert 0.1 < time.perf_counter() - begun < 4.0
+        step.start()
+        step.join(0.2)
+        assert step.is_alive()
+        fakes[1].may_go.set()
+        step.join(PATIENCE)
+    assert not step.is_alive()
     assert not taken
     assert "the first step waited" in caplog.text
     fakes[2].may_go.set()

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from patience import PATIENCE
 
 from systems.steps.ranks import SplitRays
 from systems.training.attempts import train
@@ -37,11 +38,11 @@ def test_a_process_that_was_killed_is_told_and_the_others_are_ended() -> None:
     dead.wait()
     with pytest.raises(ReconstructionError, match=f"has ended with code {dead.returncode}, .*--resume exp/a --train"):
         fail_with(RuntimeError("Connection closed by peer"), [alive, dead])
-    assert alive.wait(timeout=10.0) != 0
+    assert alive.wait(timeout=PATIENCE) != 0
 
 
 def test_where_all_live_the_error_is_the_own_one_and_the_others_are_ended_too() -> None:
     alive = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     with pytest.raises(RuntimeError, match="a step of its own"):
         fail_with(RuntimeError("a step of its own"), [alive])
-    assert alive.wait(timeout=10.0) != 0
+    assert alive.wait(timeout=PATIENCE) != 0

@@ -1,7 +1,8 @@
 """A page of a small model, and somebody who visits it."""
 
 import pytest
-from scripted_visitor import ScriptedVisitor, until
+from patience import until
+from scripted_visitor import ScriptedVisitor
 from timed_session import TimedSession
 from viewed_scene import make_viewed_model
 

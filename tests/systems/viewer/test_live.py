@@ -5,12 +5,12 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from patience import PATIENCE, until
 from scripted_visitor import ScriptedVisitor
 from sphere_scene import write_sphere_scene
 from variants import QUICK, SMALL
@@ -58,9 +58,7 @@ class Company:
         def open_and_wait(view: live.LiveView, *args: object) -> None:
             opened(view, *args)
             self._thread.start()
-            end = time.perf_counter() + 20.0
-            while not len(view.mailbox) and time.perf_counter() < end:
-                time.sleep(0.01)
+            until(lambda: len(view.mailbox) or not self._thread.is_alive())
 
         monkeypatch.setattr(live.LiveView, "on_fit_start", open_and_wait)
 
@@ -75,7 +73,7 @@ class Company:
             self.error = error
 
     def leave(self) -> None:
-        self._thread.join(30.0)
+        self._thread.join(PATIENCE)
         assert self.error is None, self.error
 
 
@@ -202,7 +200,7 @@ def test_a_training_that_is_paused_can_be_told_to_end(scene, tmp_path, monkeypat
         button = visitor.control("pause")
         visitor.wait_for(lambda message: message.get("uuid") == button and message.get("updates") == {"visible": False})
         os.kill(os.getpid(), signal.SIGTERM)
-        list(visitor.listen(30.0))
+        list(visitor.listen(PATIENCE))
 
     company = Company(monkeypatch, visit)
     run = train(scene, tmp_path, "--view", str(company.port), code=143)
@@ -216,7 +214,7 @@ def test_a_visitor_who_never_reads_is_not_waited_for(scene, alone, tmp_path, mon
     def visit(visitor: ScriptedVisitor) -> None:
         visitor.control("pause")
         visitor.stand((3.0, 0.0, 1.0), size=(2000, 1500))
-        over.wait(60.0)  # the buffers of the connection fill
+        over.wait(PATIENCE)  # the buffers of the connection fill
 
     company = Company(monkeypatch, visit)
     run = train(scene, tmp_path, "--view", str(company.port))
@@ -250,7 +248,7 @@ def test_an_error_of_the_viewer_closes_it_and_nothing_else(scene, alone, tmp_pat
         raise RuntimeError("a picture that cannot be")
 
     monkeypatch.setattr("systems.viewer.session.render_picture", broken)
-    company = Company(monkeypatch, lambda visitor: list(visitor.listen(30.0)))
+    company = Company(monkeypatch, lambda visitor: list(visitor.listen(PATIENCE)))
     run = train(scene, tmp_path, "--view", str(company.port))
     company.leave()
     assert "closed after an error of its own; the training goes on" in capsys.readouterr().err

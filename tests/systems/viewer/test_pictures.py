@@ -12,7 +12,7 @@ from viewed_scene import FRONT, make_viewed_model
 from systems.steps.step import view_background
 from systems.training.evaluation import evaluate_view
 from systems.viewer.photos import downscaled, nearest_view, sample_photo
-from systems.viewer.pictures import EMPTY_DEPTH, RenderedPicture, camera_rays, clip_to_box, render_picture
+from systems.viewer.pictures import DARK_PAGE, EMPTY_DEPTH, RenderedPicture, camera_rays, clip_to_box, render_picture
 from systems.viewer.requests import CameraState, CropBox
 from utils.visualise import to_uint8
 
@@ -40,6 +40,19 @@ def test_from_where_a_photograph_was_taken_it_is_the_validation_view(subject, ba
         seen = render_picture(subject.model, background, subject.scene, photo_camera(subject.scene, 3), "rgb", (64, 64))
     assert np.abs(seen.image.astype(int) - to_uint8(view.rgb)).max() <= 2
     assert seen.image.std() > 5
+
+
+@pytest.mark.parametrize("kind", ["rgb", "normal", "depth"])
+def test_on_a_dark_page_only_what_is_empty_is_dark(subject, background, kind):
+    args = subject.model, background, subject.scene, FRONT, kind, FRONT.size
+    with torch.no_grad():
+        light, dark = (render_picture(*args, dark=dark) for dark in (False, True))
+    assert (light.image[0, 0].tolist(), dark.image[0, 0].tolist()) == ([255] * 3, [DARK_PAGE] * 3)
+    np.testing.assert_array_equal(light.depth, dark.depth)
+    changed = np.abs(light.image.astype(int) - dark.image).max(axis=2)
+    solid = cv2.erode((light.depth < EMPTY_DEPTH).astype(np.uint8), np.ones((5, 5))) > 0
+    assert solid.any()
+    assert np.median(changed[solid]) <= 2
 
 
 def test_the_depth_is_that_along_the_viewing_axis(subject, background):

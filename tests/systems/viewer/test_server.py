@@ -7,12 +7,14 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
-from scripted_visitor import ScriptedVisitor, until
+from patience import PATIENCE, until
+from scripted_visitor import ScriptedVisitor
 from viewed_scene import FRONT
 from websockets.exceptions import ConnectionClosed
 
 from systems.viewer.address import find_address
 from systems.viewer.page import ViserPage
+from systems.viewer.pictures import RenderedPicture
 from systems.viewer.requests import Mailbox, MeshSettings
 from systems.viewer.server import is_own_page, is_valid_value
 from utils.mesh import Mesh
@@ -104,6 +106,15 @@ def test_a_second_visitor_has_a_camera_and_a_picture_of_its_own(visitor, page):
         visitor.set("iso level", 0.05)
         second.value("iso level", lambda value: value == pytest.approx(0.05))  # shared
     until(lambda: len(page.mailbox) == 1)
+
+
+def test_a_picture_for_a_visitor_who_is_just_leaving_comes_to_nothing(visitor, page, monkeypatch):
+    picture = RenderedPicture(np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.float32))
+    page._visits[0].client.gui.reset()  # viser takes their controls away before it says that they have left
+    with pytest.raises(RuntimeError, match="removed"):
+        page.show_picture(0, picture)
+    monkeypatch.setattr(page.server, "get_clients", dict)
+    page.show_picture(0, picture)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +239,7 @@ def test_files_beside_the_page_are_not_served(page):
     import http.client
 
     for path in ("/../../server.py", "/%2e%2e/%2e%2e/_viser.py", "/etc/passwd", "//etc/passwd"):
-        connection = http.client.HTTPConnection("127.0.0.1", page.address.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", page.address.port, timeout=PATIENCE)
         connection.request("GET", path)
         assert connection.getresponse().status == 404
         connection.close()

@@ -215,15 +215,15 @@ def test_origin_follows_anchors_as_far_as_they_are_written(write: Write) -> None
         ("x: 1\n\ty: 2\n", "tabs"),
         ("x: 1\nx: 2\n", "line 2"),
         ("- x\n", "block of keys"),
-        ("x: \xff\n", None),
+        ("x: \xff\n", "Save it as UTF-8"),
     ],
 )
-def test_a_file_that_is_not_yaml(write: Write, text: str, said: str | None) -> None:
+def test_a_file_that_is_not_yaml(write: Write, text: str, said: str) -> None:
     paths = write(a="")
     paths[0].write_bytes(text.encode("latin-1"))
     line = refused(paths)
     assert line.startswith(f"{paths[0]}:")
-    assert (said or "cannot be read as YAML") in line
+    assert said in line
 
 
 def test_an_empty_file_says_nothing(write: Write) -> None:
@@ -239,3 +239,44 @@ def test_a_file_that_is_not_there(write: Write) -> None:
 @pytest.mark.parametrize("override", ["x", "=3", "-x=3", "x=[1", "x=${"])
 def test_an_override_that_is_none(write: Write, override: str) -> None:
     assert refused(write(a="x: 1\n"), override).startswith("command line: ")
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        ("010", "octal, 8. Write 10"),
+        ("-0100", "octal, -64. Write -100"),
+        ("1:30", "read as 90"),
+        ("[5, 010]", "octal, 8"),
+    ],
+)
+def test_numbers_that_yaml_takes_for_others_are_refused(write: Write, number: str, told: str) -> None:
+    paths = write(one=f"block:\n  key: {number}\n")
+    with pytest.raises(ConfigError, match=rf"one\.yaml:2: block\.key: .*{told}"):
+        resolve(paths)
+    with pytest.raises(ConfigError, match=rf"command line: .*block\.key: .*{told}"):
+        resolve(write(one="block: {}"), f"block.key={number}")
+
+
+def test_numbers_and_text_that_only_look_odd_are_read(write: Write) -> None:
+    paths = write(one="a: 007\nb: 0\nc: 0.10\nd: '010'\ne: 2026-01-02 text\nf: 0x10\n")
+    assert resolve(paths) == {"a": 7, "b": 0, "c": 0.1, "d": "010", "e": "2026-01-02 text", "f": 16}
+    assert compose.resolve(compose.collect(paths, ["d=010"], lambda key: key == "d"))["d"] == "010"
+
+
+def test_keys_with_points_and_values_for_blocks_are_refused_with_their_file(write: Write) -> None:
+    with pytest.raises(ConfigError, match=r"two\.yaml: 'block\.key': keys with points are for the command line"):
+        resolve(write(one="block:\n  key: 1\n", two="block.key: 5\n"))
+    for text in ("block:\n", "block: 5\n", "block:\n  key:5\n"):
+        with pytest.raises(ConfigError, match=r"two\.yaml:1: block: expected a block of keys, got"):
+            resolve(write(one="block:\n  key: 1\n", two=text))
+    with pytest.raises(ConfigError, match="command line: block: expected a block of keys, got 5"):
+        resolve(write(one="block:\n  key: 1\n"), "block=5")
+
+
+def test_tabs_and_other_codings_are_named(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="spaces, not tabs"):
+        resolve(write(one="block:\n\tkey: 5\n"))
+    (tmp_path / "two.yaml").write_text("a: 1", encoding="utf-16")
+    with pytest.raises(ConfigError, match="Save it as UTF-8"):
+        resolve([tmp_path / "two.yaml"])

@@ -79,7 +79,7 @@ def test_a_count_and_a_share_stay_apart() -> None:
         ({"parts": {"a": {"sizes": 1}}}, ["top.parts.a.sizes", "'size'"]),
         ({"parts": [1]}, ["top.parts", "block of keys"]),
         ({"mode": "fats"}, ["top.mode", "fast", "null", "'fats'", "Did you mean 'fast'"]),
-        ({"mode": True}, ["top.mode", "True"]),
+        ({"mode": True}, ["top.mode", "got true"]),
         ({"flag": 1}, ["top.flag", "true or false"]),
         ({"name": True}, ["top.name", "text"]),
         ({"name": None}, ["top.name", "text"]),

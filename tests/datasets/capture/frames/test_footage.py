@@ -171,4 +171,12 @@ def test_what_cannot_be_undone_is_a_doubt():
     footage = parse_footage(text)
     assert (footage.sample_aspect, footage.dolby_profile) == (1.0, 5)
     assert [("log100" in doubt, "Dolby" in doubt) for doubt in footage.doubts()] == [(True, False), (False, True)]
-    assert parse_footage("no video") == Footage()
+    assert parse_footage("no video") == Footage(pixel_format="")
+    assert parse_footage("no video").unusual() == []
+
+
+def test_several_videos_in_one_file_are_told_and_no_video_has_nothing_to_tell():
+    frame = "Stream mapping:\n n: 0 fmt:yuv420p cl:left sar:1/1 s:64x48 i:P iskey:1"
+    streams = "Stream #0:0: Video: h264\nStream #0:1: Video: hevc\nStream #0:2: Video: mjpeg (attached pic)\n"
+    assert "2 videos in one file, of which the first is used" in parse_footage(streams + frame).unusual()
+    assert Footage().unusual() == []

@@ -125,7 +125,7 @@ def test_photos_are_upright_unique_and_keep_their_files(views, tmp_path, caplog)
     assert [frame.source for frame in found] == [*(f"IMG {i}.jpg" for i in range(4)), "IMG 10.png", "turned.jpg"]
     assert [frame.name for frame in found] == [*(f"IMG_{i}.jpg" for i in range(4)), "IMG_10.jpg", "turned.jpg"]
     assert (report["photos"], report["copies"], report["frames"]) == (7, 1, 6)
-    assert "left out 1 photos that are copies of others, first" in caplog.text
+    assert "left out 1 copy of other photos, first" in caplog.text
     kept = tmp_path / "working/frames"
     assert (kept / "IMG_0.jpg").read_bytes() == (folder / "IMG 0.jpg").read_bytes()
     with Image.open(kept / "turned.jpg") as turned:
@@ -188,9 +188,9 @@ def make_input(kind, tmp_path, views):
         ("still", CaptureError, "expected at least 3 frames that show something new, got 1 among 20 frames"),
         ("one photo", CaptureError, "is one photo. Give the folder of all photos"),
         ("two photos", CaptureError, r"expected at least 3 photos, better 40 from all around the object, got 2\. Take"),
-        ("identical", CaptureError, "expected at least 3 photos, .* got 4, of which 1 are distinct"),
+        ("identical", CaptureError, "expected at least 3 photos, .* got 4, only 1 of them distinct"),
         ("unreadable", DataError, r"1\.jpg: expected a complete image file"),
-        ("empty", DataError, "the folder is empty"),
+        ("empty", DataError, "got none. Put the images there"),
     ],
 )
 def test_bad_input_is_told_in_a_sentence(kind, error, said, views, tmp_path):
@@ -243,4 +243,13 @@ def test_the_same_photo_in_two_formats_is_used_once(views, tmp_path, caplog):
     found, report = run(tmp_path / "photos", tmp_path)
     assert (len(found), report["copies"]) == (6, 1)
     assert {frame.source for frame in found} >= {"IMG_3.jpg", "IMG_3.png"}
-    assert "left out 1 photos that are copies of others, first" in caplog.text
+    assert "left out 1 copy of other photos, first" in caplog.text
+
+
+def test_black_images_do_not_end_a_way(views):
+    """A video that fades in, and one whose lens was covered for a moment."""
+    grays = [cv2.cvtColor(view, cv2.COLOR_RGB2GRAY) for view in views[:8]]
+    black = np.zeros_like(grays[0])
+    way = np.ptp(measure_frames(grays).position)
+    assert np.ptp(measure_frames([black, black, *grays]).position) == pytest.approx(way, rel=1e-6)
+    assert np.ptp(measure_frames([*grays[:4], black, *grays[4:]]).position) == pytest.approx(way, rel=0.5)

@@ -6,7 +6,7 @@ import pytest
 from capture_scenes import AXES, BALL, cameras, model_of_points, moved, room, surface, table
 
 from datasets.capture.region.cluster_points import enclosing_ball, label_clusters, trimmed_ball
-from datasets.capture.region.estimate_region import estimate_region, robust_focus
+from datasets.capture.region.estimate_region import _CELL, estimate_region, main_cluster, robust_focus
 from datasets.region import Region
 from utils.errors import DataError
 
@@ -108,6 +108,9 @@ def test_cameras_that_look_elsewhere_do_not_move_the_focus():
 def test_too_little_is_refused_with_the_way_out():
     with pytest.raises(DataError, match=r"expected at least 10 points .* got 5 of 5\. .*--roi"):
         estimate_region(model_of_points(OBJECT[:5], cameras()))
+    alone = np.array([[0.5, 0.5, 0.5], [1.5, 1.5, 1.5], [-0.5, -0.5, -0.5], [1.5, -0.5, -0.5]])  # by cells
+    with pytest.raises(DataError, match=r"expected a cluster of points .* got single ones\. .*--roi"):
+        main_cluster(_CELL * alone, np.zeros(3), 1.0)
 
 
 def test_balls_and_clusters():

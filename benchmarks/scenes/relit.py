@@ -99,7 +99,7 @@ def judge(
     seconds = time.perf_counter() - started
     baked = bake_texture(mesh, texels, grey, first)
     write_png(folder / "albedo.png", made.texture.image)
-    write_png(folder / "roughness.png", made.texture.material.roughness)
+    write_png(folder / "roughness.png", made.texture.roughness)
     hits = [Hits(mesh, camera, image) for camera, image in second]
     truth = np.concatenate([hit.truth for hit in hits])
     matt, gloss = relit(made, hits, LIGHTS[light], device)
@@ -109,7 +109,7 @@ def judge(
     for index, part in enumerate(np.split(np.arange(len(truth)), np.cumsum([len(hit.truth) for hit in hits])[:-1])):
         beside = [hits[index].picture(colors[part]) for colors in (truth, own, plain)]
         write_png(folder / f"relit_{index}.png", np.concatenate(beside, axis=1))
-    rough = made.texture.material.roughness / 255.0
+    rough = made.texture.roughness / 255.0
     return {
         "relit_psnr": psnr(own, truth),
         "unrelit_psnr": psnr(plain, truth),
@@ -153,7 +153,7 @@ def relit(mesh: Mesh, hits: Sequence[Hits], shone: Light, device: torch.device) 
     )
     opened = open_directions(mesh, points, normals, directions(OPEN).double().numpy())
     rough = Texture(
-        np.repeat(mesh.texture.material.roughness[..., None], 3, axis=2), mesh.texture.places, mesh.texture.corners
+        np.repeat(mesh.texture.roughness[..., None], 3, axis=2), mesh.texture.places, mesh.texture.corners
     )
     albedo, roughness = (
         np.concatenate([texture.sample(hit.places(texture)) for hit in hits]) for texture in (mesh.texture, rough)

@@ -1,6 +1,6 @@
 """Photographs under one light, a texture without it, and the same surface under another light, beside the truth.
 
-    pip install mitsuba
+    pip install mitsuba pyoidn
     python -m benchmarks.scenes.relit
 
 The true mesh is given, so that only `export.material=pbr` is judged, and so is the second light."""
@@ -34,7 +34,7 @@ from utils.mesh import Mesh, Texture
 from utils.mesh.measures import vertex_normals
 from utils.mesh.rasterise import visible_faces
 
-FULL = {"photographs": 24, "held": 6, "pixels": 256, "samples": 16, "texels": 512}
+FULL = {"photographs": 24, "held": 6, "pixels": 256, "samples": 64, "texels": 512}
 QUICK = {"photographs": 6, "held": 1, "pixels": 32, "samples": 2, "texels": 64}
 SKY, OPEN = 8 * HIDING, 2 * HIDING  # rows of the maps of the second light, and of what is open to it
 Shots = Sequence[tuple[Camera, np.ndarray]]

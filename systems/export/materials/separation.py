@@ -22,6 +22,7 @@ AGAIN = 0.5  # of the steps, after which points are grouped anew, by albedo
 GROUP_NEAR, GROUP_LIKE = 2.0, 1.5  # weights of places and of logarithms of colours, by which points are grouped
 FEW, EVEN, LIMITS, SMOOTH, CALM = 0.3, 1.0, 20.0, 0.1, 0.02  # weights of priors
 WHITE, MEAN, SCALE, PURE, APART = 2.5, 25.0, 0.6, 1.0, 0.2  # and more of them
+WARM = 0.3  # how much less warm and cool light costs than green and purple
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,16 @@ def _of_albedo(albedo: Tensor, neighbours: Tensor, drawn: Tensor) -> Tensor:
 
 
 def _of_light(glow: Tensor) -> Tensor:
-    """How coloured the light is, in all and from each direction, and how it changes; logarithms (K, 3)."""
-    grey = glow.mean(dim=1, keepdim=True)
+    """How coloured the light is, in all and from each direction, and how it changes; logarithms (K, 3).
+
+    Daylight and lamps differ from red to blue (Judd, MacAdam & Wyszecki 1964, "Spectral distribution of typical daylight
+    as a function of correlated color temperature"), which costs less than what is green or purple."""
+    hue = glow - glow.mean(dim=1, keepdim=True)
+    warm = (hue[:, 0] - hue[:, 2]) / math.sqrt(2.0)
     picture = glow.reshape(ROWS, 2 * ROWS, 3)
     aside = (picture - picture.roll(1, dims=1)).abs().mean() + picture.diff(dim=0).abs().mean()
     ring = (1.0 - directions(ROWS)[:, 2].to(glow) ** 2).sqrt()[:, None]  # texels are smaller near the poles
     mean = torch.log((glow.exp() * ring).sum(dim=0) / ring.sum())
-    colour = WHITE * (glow - grey).square().mean() + MEAN * (mean - mean.mean()).square().mean()
+    colour = WHITE * (hue.square().sum(dim=1) - (1.0 - WARM) * warm.square()).mean() / 3.0
+    colour = colour + MEAN * (mean - mean.mean()).square().mean()
     return colour + SMOOTH * aside + CALM * (glow - glow.mean()).square().mean()

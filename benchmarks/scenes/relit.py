@@ -3,7 +3,8 @@
     pip install mitsuba pyoidn
     python -m benchmarks.scenes.relit
 
-The true mesh is given, so that only `export.material=pbr` is judged, and so is the second light."""
+The true mesh is given, so that only `export.material=pbr` is judged, and so is the second light. Without pyoidn the
+noise of the truth alone is as large as the error."""
 
 import sys
 import time
@@ -152,9 +153,7 @@ def relit(mesh: Mesh, hits: Sequence[Hits], shone: Light, device: torch.device) 
         np.concatenate([getattr(hit, name) for hit in hits]) for name in ("points", "normals", "toward")
     )
     opened = open_directions(mesh, points, normals, directions(OPEN).double().numpy())
-    rough = Texture(
-        np.repeat(mesh.texture.roughness[..., None], 3, axis=2), mesh.texture.places, mesh.texture.corners
-    )
+    rough = Texture(np.repeat(mesh.texture.roughness[..., None], 3, axis=2), mesh.texture.places, mesh.texture.corners)
     albedo, roughness = (
         np.concatenate([texture.sample(hit.places(texture)) for hit in hits]) for texture in (mesh.texture, rough)
     )

@@ -95,7 +95,7 @@ def separate(white: Paper, neighbours: Tensor, looks: Looks, places: Tensor) -> 
             usual = (size[:, None] * polish).sum(dim=0)
             shown = F.embedding(row, matt.exp()) + mirrored(light, looks.seen, F.embedding(group[row], shares), bounce)
             drawn = torch.randperm(count, generator=generator)[:DRAWN].to(device)
-            loss = _misfit(shown, looks) + _of_albedo(albedo, neighbours, drawn) + _of_light(glow)
+            loss = _misfit(shown, looks) + _of_albedo(albedo, neighbours, drawn) + cost_of_light(glow)
             # Two roughnesses in bright light look like one in dim light: at first all are tried, in the end one wins.
             loss = loss - PURE * step / STEPS * (size @ (shares * shares.clamp(min=1e-6).log())).sum()
             loss = loss + APART * (size @ (polish - usual).square()).mean()
@@ -135,11 +135,11 @@ def _of_albedo(albedo: Tensor, neighbours: Tensor, drawn: Tensor) -> Tensor:
     return FEW * entropy + EVEN * jumps + LIMITS * beyond.square().mean() + SCALE * brightest.square()
 
 
-def _of_light(glow: Tensor) -> Tensor:
+def cost_of_light(glow: Tensor) -> Tensor:
     """How coloured the light is, in all and from each direction, and how it changes; logarithms (K, 3).
 
-    Daylight and lamps differ from red to blue (Judd, MacAdam & Wyszecki 1964, "Spectral distribution of typical daylight
-    as a function of correlated color temperature"), which costs less than what is green or purple."""
+    Daylight and lamps differ from red to blue, which costs less than what is green or purple (Judd, MacAdam & Wyszecki
+    1964, "Spectral distribution of typical daylight as a function of correlated color temperature")."""
     hue = glow - glow.mean(dim=1, keepdim=True)
     warm = (hue[:, 0] - hue[:, 2]) / math.sqrt(2.0)
     picture = glow.reshape(ROWS, 2 * ROWS, 3)

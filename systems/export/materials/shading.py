@@ -10,8 +10,7 @@ from systems.export.materials.directions import Taps, cosines, lobe, mirrored_sh
 
 ROUGHNESSES = (0.15, 0.35, 0.5, 0.7, 1.0)  # what mirrors is computed for these and mixed; the first is clear
 MIRRORED = 0.04  # F0 of glTF's materials that are no metal
-HIDING = 12  # rows of the maps that tell which directions are open
-GLOSSY = 24  # rows of the maps of light that rough coats mirror
+HIDING = 12  # rows of the maps of light that rough coats mirror, and of those that tell which directions are open
 
 
 def rows_of(maps: Tensor) -> int:
@@ -45,7 +44,7 @@ class Sights:
 
     row: Tensor  # (O,) int64: at which point
     coat: Tensor  # (O, L) share of even light that is mirrored at each of ROUGHNESSES
-    mirror: tuple[Taps, Taps]  # of maps of light in the direction that a mirror would show: fine, and of GLOSSY rows
+    mirror: tuple[Taps, Taps]  # of maps of light in the direction that a mirror would show: fine, and of HIDING rows
     opened: Tensor  # (O, 1) share of that direction that no face hides
 
 
@@ -58,15 +57,15 @@ def sights(row: Tensor, toward: Tensor, normals: Tensor, opened: Tensor, height:
     mirror = 2.0 * facing * normal - toward
     is_open = taps(mirror, rows_of(opened)).read_rows(opened, row)[:, None]
     coat = torch.stack([_coat(roughness, facing[:, 0].clamp(1e-3, 1.0)) for roughness in ROUGHNESSES], dim=1)
-    return Sights(row, coat, (taps(mirror, height), taps(mirror, GLOSSY)), is_open)
+    return Sights(row, coat, (taps(mirror, height), taps(mirror, HIDING)), is_open)
 
 
 def mirrored(light: Tensor, seen: Sights, shares: Tensor, bounce: Tensor) -> Tensor:
     """(O, 3) radiance that the coat mirrors (Karis 2013, split sum); light and bounce as for `Paper.shows`.
 
     shares: (L,) or (O, L), how much each of ROUGHNESSES counts."""
-    coarse, weight = shrink(light, GLOSSY), shares * seen.coat
-    blurred = torch.cat([lobe(roughness, GLOSSY, light.device) @ coarse for roughness in ROUGHNESSES[1:]], dim=1)
+    coarse, weight = shrink(light, HIDING), shares * seen.coat
+    blurred = torch.cat([lobe(roughness, HIDING, light.device) @ coarse for roughness in ROUGHNESSES[1:]], dim=1)
     clear, rough = (where.read(values) for where, values in zip(seen.mirror, (light, blurred), strict=True))
     around = torch.cat([clear, rough], dim=1).reshape(len(weight), -1, 3)
     around = (around * weight[:, :, None]).sum(dim=1)

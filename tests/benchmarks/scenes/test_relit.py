@@ -54,4 +54,4 @@ def test_shapes_of_formulas_are_closed_and_lie_within_the_unit_ball(name: str) -
     mesh = SURFACES[name].make(32)
     edges = np.sort(mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
-    assert np.linalg.norm(mesh.vertices, axis=1).max() < 1.25
+    assert np.linalg.norm(mesh.vertices, axis=1).max() < 1.0

@@ -43,12 +43,20 @@ def folded_sets(result: Json) -> Iterator[str]:
 def relit(result: Json) -> Iterator[str]:
     sizes = result["sizes"]
     yield (
-        f"Surfaces whose material was found from {sizes['photographs']} photographs of {sizes['pixels']}² pixels under "
-        "one light, shown under another one: dB within the object, beside the photographs as a texture."
+        f"Surfaces whose material was found from photographs of {sizes['pixels']}² pixels under one light, shown under "
+        "another one: dB within the object, beside the photographs as a texture."
     )
     names = ("relit_psnr", "unrelit_psnr", "gain", "roughness", "seconds")
-    rows = [[scene, *(number(found[name]) for name in names)] for scene, found in result["scenes"].items()]
-    yield table(["scene", "relit", "photographs", "gain", "roughness found", "s"], rows)
+    rows = [
+        [
+            scene,
+            f"{found['photographs']} by {found['first']}",
+            found["second"],
+            *(number(found[name]) for name in names),
+        ]
+        for scene, found in result["scenes"].items()
+    ]
+    yield table(["scene", "photographs", "shown by", "relit", "as a texture", "gain", "roughness found", "s"], rows)
 
 
 def mine(result: Json) -> Iterator[str]:

@@ -30,6 +30,7 @@ DISTANCE, ANGLE = 4.0, 0.6  # of the cameras from the origin; horizontal field o
 BOUNCES = 6
 FULL = {"photographs": 60, "held": 8, "size": 400, "samples": 32, "resolution": 384}
 QUICK = {"photographs": 2, "held": 1, "size": 48, "samples": 4, "resolution": 96}
+Paint = Callable[[np.ndarray], dict[str, np.ndarray]]  # points (P, 3) -> values (P, C) of each name
 PAINTED = {"type": "principled", "base_color": {"type": "mesh_attribute", "name": "vertex_color"}, "roughness": 0.6}
 VARNISH = {
     "type": "principled", "base_color": {"type": "rgb", "value": [0.55, 0.06, 0.05]}, "roughness": 0.12,
@@ -38,6 +39,15 @@ VARNISH = {
 GOLD = {
     "type": "principled", "base_color": {"type": "rgb", "value": [0.85, 0.6, 0.25]}, "roughness": 0.25, "metallic": 1.0,
 }  # fmt: skip
+
+
+def waves(points: np.ndarray) -> dict[str, np.ndarray]:
+    """A colour (P, 3) for points (P, 3)."""
+    x, y, z = points.T
+    found = np.sin(np.stack([7.0 * x + 5.0 * z, 9.0 * y + 1.0, 8.0 * z + 4.0 * x + 2.0], axis=1))
+    return {"color": 0.5 + 0.35 * found}
+
+
 SCENES: dict[str, tuple[Callable[[int], Mesh], dict[str, Any]]] = {
     "cage": (cage, PAINTED),
     "varnish": (lambda _: cow(), VARNISH),
@@ -89,10 +99,16 @@ def load_mitsuba(variant: str) -> ModuleType:
 
 
 def photographer(
-    mitsuba: ModuleType, mesh: Mesh, material: dict[str, Any], size: int, samples: int, light: Light
+    mitsuba: ModuleType,
+    mesh: Mesh,
+    material: dict[str, Any],
+    size: int,
+    samples: int,
+    light: Light,
+    paint: Paint = waves,
 ) -> Shoot:
-    """What takes a photograph of a mesh under a light; samples: paths of each pixel."""
-    scene = mitsuba.load_dict(lit(mitsuba, light) | {"object": shape_of(mitsuba, mesh, material)})
+    """What takes a photograph of a mesh under a light; samples: paths of each pixel; paint: as for `shape_of`."""
+    scene = mitsuba.load_dict(lit(mitsuba, light) | {"object": shape_of(mitsuba, mesh, material, paint)})
     film = {"type": "hdrfilm", "width": size, "height": size, "pixel_format": "rgba", "rfilter": {"type": "box"}}
     shots = iter(range(2**31))
 
@@ -123,8 +139,8 @@ def lit(mitsuba: ModuleType, light: Light) -> dict[str, Any]:
     return found
 
 
-def shape_of(mitsuba: ModuleType, mesh: Mesh, material: dict[str, Any]) -> Any:
-    """The mesh for Mitsuba, with a pattern in space as the colour of its vertices and with smooth normals."""
+def shape_of(mitsuba: ModuleType, mesh: Mesh, material: dict[str, Any], paint: Paint = waves) -> Any:
+    """The mesh for Mitsuba with smooth normals; what its vertices (V, 3) are painted with, (V, C), has names."""
     options = mitsuba.Properties()
     options["material"] = mitsuba.load_dict(material)
     shape = mitsuba.Mesh("object", len(mesh.vertices), len(mesh.faces), has_vertex_normals=True, props=options)
@@ -132,9 +148,8 @@ def shape_of(mitsuba: ModuleType, mesh: Mesh, material: dict[str, Any]) -> Any:
     values["vertex_positions"] = mesh.vertices.astype(np.float32).ravel()
     values["vertex_normals"] = vertex_normals(mesh).ravel()
     values["faces"] = mesh.faces.astype(np.uint32).ravel()
-    x, y, z = mesh.vertices.T
-    waves = np.sin(np.stack([7.0 * x + 5.0 * z, 9.0 * y + 1.0, 8.0 * z + 4.0 * x + 2.0], axis=1))
-    shape.add_attribute("vertex_color", 3, (0.5 + 0.35 * waves).astype(np.float32).ravel())
+    for name, painted in paint(mesh.vertices).items():
+        shape.add_attribute(f"vertex_{name}", painted.shape[1], painted.astype(np.float32).ravel())
     values.update()
     return shape
 

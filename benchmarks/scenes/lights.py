@@ -43,6 +43,43 @@ def evening_sky(directions: np.ndarray) -> np.ndarray:
     return sky
 
 
+def studio_sky(directions: np.ndarray) -> np.ndarray:
+    """Two large soft boxes in front, a narrow one behind, a grey room."""
+    sky = 0.3 + 0.1 * directions[..., 2:] * np.ones(3)
+    boxes = (
+        ((0.8, -0.5, 0.5), 0.85, (4.0, 3.9, 3.7)),
+        ((-0.3, -0.9, 0.3), 0.9, (1.5, 1.6, 1.8)),
+        ((-0.2, 0.9, 0.6), 0.97, (5.0, 5.0, 5.0)),
+    )
+    for toward, cosine, light in boxes:
+        seen = directions @ (np.array(toward) / np.linalg.norm(toward))
+        sky = sky + (seen[..., None] > cosine) * np.array(light)
+    return sky
+
+
+def noon_sky(directions: np.ndarray) -> np.ndarray:
+    """A small sun high up, a blue sky, ground that gives light back."""
+    rise = directions[..., 2:]
+    sky = np.where(rise > 0.0, [0.35, 0.45, 0.65], [0.22, 0.2, 0.16])
+    cosine = directions @ (np.array([0.3, 0.4, 0.87]) / np.linalg.norm([0.3, 0.4, 0.87]))
+    return sky + np.exp(150.0 * (cosine[..., None] - 1.0)) * np.array([55.0, 52.0, 46.0])
+
+
+def lamps_from_afar(light: Light, directions: np.ndarray) -> np.ndarray:
+    """(..., 3) radiance of the lamps of a light in unit directions (..., 3), as the origin sees them."""
+    found = np.zeros_like(directions)
+    for place, half, radiance in light.lamps:
+        centre = np.array(place)
+        away = centre / np.linalg.norm(centre)
+        aside = np.cross([0.1, 0.2, 1.0], -away)
+        aside /= np.linalg.norm(aside)
+        facing = directions @ away
+        across = directions * (np.linalg.norm(centre) / np.maximum(facing, 0.1))[..., None] - centre
+        reach = np.maximum(np.abs(across @ aside), np.abs(across @ np.cross(away, aside)))
+        found += ((facing > 0.1) & (reach <= half))[..., None] * np.array(radiance)
+    return found
+
+
 LIGHTS = {
     "day": Light(
         striped_sky,
@@ -53,4 +90,6 @@ LIGHTS = {
         ),
     ),
     "evening": Light(evening_sky),
+    "studio": Light(studio_sky),
+    "noon": Light(noon_sky),
 }

@@ -1,12 +1,14 @@
 """Photographs under one light, a texture without it, and the same surface under another light, beside the truth.
 
-    pip install mitsuba
+    pip install mitsuba pyoidn
     python -m benchmarks.scenes.relit
 
-The true mesh is given, so that only `export.material=pbr` is judged, and so is the second light."""
+The true mesh is given, so that only `export.material=pbr` is judged, and so is the second light. Without pyoidn the
+noise of the truth alone is as large as the error."""
 
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +19,9 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from benchmarks import common
-from benchmarks.scenes.hard import ANGLE, DISTANCE, SCENES, load_mitsuba, photographer
-from benchmarks.scenes.lights import LIGHTS, map_directions
+from benchmarks.scenes.hard import ANGLE, DISTANCE, load_mitsuba, photographer
+from benchmarks.scenes.lights import LIGHTS, Light, lamps_from_afar, map_directions
+from benchmarks.scenes.materials import RESOLUTION, SURFACES, Surface
 from benchmarks.scenes.photographs import write_views
 from datasets.blender import BlenderConfig, BlenderLoader
 from systems.export.materials.directions import directions
@@ -32,9 +35,7 @@ from utils.mesh import Mesh, Texture
 from utils.mesh.measures import vertex_normals
 from utils.mesh.rasterise import visible_faces
 
-FIRST, SECOND = "day", "evening"
-MATERIALS = ("painted", "varnish")
-FULL = {"photographs": 24, "held": 6, "pixels": 256, "samples": 16, "texels": 512}
+FULL = {"photographs": 24, "held": 6, "pixels": 256, "samples": 64, "texels": 512}
 QUICK = {"photographs": 6, "held": 1, "pixels": 32, "samples": 2, "texels": 64}
 SKY, OPEN = 8 * HIDING, 2 * HIDING  # rows of the maps of the second light, and of what is open to it
 Shots = Sequence[tuple[Camera, np.ndarray]]
@@ -43,7 +44,7 @@ Shots = Sequence[tuple[Camera, np.ndarray]]
 def make_parser() -> common.Parser:
     """The flags of the command line."""
     parser = common.Parser("scenes.relit", "Relights a surface whose material was found from photographs.")
-    parser.add_argument("--scenes", nargs="+", choices=MATERIALS, default=list(MATERIALS), help="(default: both)")
+    parser.add_argument("--scenes", nargs="+", choices=SURFACES, default=list(SURFACES), help="(default: all)")
     parser.add_argument("--variant", default="scalar_rgb", help="of Mitsuba (default: scalar_rgb)")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="photographs, kept, and pictures beside the truth")
     return parser
@@ -58,29 +59,37 @@ def work(argv: list[str]) -> int:
     folder = args.pictures or result.path.parent / "relit"
     found = {}
     for name in args.scenes:
-        make, _ = SCENES[name]
-        mesh = make(0)
+        surface = SURFACES[name]
+        mesh = surface.make(RESOLUTION)
         mesh = replace(mesh, normals=vertex_normals(mesh))
-        shots = [shots_of(folder / name / light, name, mesh, light, sizes, args.variant) for light in (FIRST, SECOND)]
-        found[name] = judge(mesh, *shots, sizes["texels"], device, folder / name)
+        count = min(surface.photographs, sizes["photographs"])
+        first = shots_of(folder / name / surface.first, surface, mesh, count, sizes["pixels"], sizes["samples"], args)
+        held = (sizes["held"], sizes["pixels"], 3 * sizes["samples"])
+        second = shots_of(folder / name / surface.second, surface, mesh, *held, args)
+        light = {"photographs": count, "first": surface.first, "second": surface.second}
+        found[name] = light | judge(mesh, first, second, surface.second, sizes["texels"], device, folder / name)
         common.progress(f"{name}: {found[name]}")
         result.write(scenes=found)
     return 0
 
 
-def shots_of(folder: Path, name: str, mesh: Mesh, light: str, sizes: dict[str, int], variant: str) -> Shots:
-    """The photographs of a folder with their cameras, taken if they are not there."""
+def shots_of(
+    folder: Path, surface: Surface, mesh: Mesh, count: int, pixels: int, samples: int, args: Namespace
+) -> Shots:
+    """The photographs of a folder, named by their light, with their cameras, taken if they are not there."""
     if not (folder / "transforms_train.json").is_file():
-        common.progress(f"{name}: photographs by {light}")
-        pixels, samples = sizes["pixels"], sizes["samples"] * (1 if light == FIRST else 3)
-        shoot = photographer(load_mitsuba(variant), mesh, SCENES[name][1], pixels, samples, LIGHTS[light])
-        write_views(folder, sizes["photographs" if light == FIRST else "held"], 0, DISTANCE, ANGLE, shoot, 1)
+        common.progress(f"{folder.parent.name}: photographs by {folder.name}")
+        mitsuba, light = load_mitsuba(args.variant), LIGHTS[folder.name]
+        shoot = photographer(mitsuba, mesh, surface.material, pixels, samples, light, surface.paint)
+        write_views(folder, count, 0, DISTANCE, ANGLE, shoot, 1)
     scene = BlenderLoader(BlenderConfig(str(folder))).load("train")
     cameras = [Camera(scene.c2w[k], scene.intrinsics[k], scene.sizes[k]) for k in range(len(scene))]
     return [(camera, scene.image(index)) for index, camera in enumerate(cameras)]
 
 
-def judge(mesh: Mesh, first: Shots, second: Shots, texels: int, device: torch.device, folder: Path) -> dict[str, Any]:
+def judge(
+    mesh: Mesh, first: Shots, second: Shots, light: str, texels: int, device: torch.device, folder: Path
+) -> dict[str, Any]:
     """dB within the masks of pictures by the second light: of what was relit, and of the photographs as a texture."""
 
     def grey(points: np.ndarray, toward: np.ndarray) -> np.ndarray:
@@ -91,17 +100,17 @@ def judge(mesh: Mesh, first: Shots, second: Shots, texels: int, device: torch.de
     seconds = time.perf_counter() - started
     baked = bake_texture(mesh, texels, grey, first)
     write_png(folder / "albedo.png", made.texture.image)
-    write_png(folder / "roughness.png", made.texture.material.roughness)
+    write_png(folder / "roughness.png", made.texture.roughness)
     hits = [Hits(mesh, camera, image) for camera, image in second]
     truth = np.concatenate([hit.truth for hit in hits])
-    matt, gloss = relit(made, hits, device)
+    matt, gloss = relit(made, hits, LIGHTS[light], device)
     shown = np.concatenate([linear_from_srgb(baked.texture.sample(hit.places(baked.texture))) for hit in hits])
     factors, own = aligned(matt, gloss, truth)
     _, plain = aligned(shown, np.zeros_like(shown), truth)
     for index, part in enumerate(np.split(np.arange(len(truth)), np.cumsum([len(hit.truth) for hit in hits])[:-1])):
         beside = [hits[index].picture(colors[part]) for colors in (truth, own, plain)]
         write_png(folder / f"relit_{index}.png", np.concatenate(beside, axis=1))
-    rough = made.texture.material.roughness / 255.0
+    rough = made.texture.roughness / 255.0
     return {
         "relit_psnr": psnr(own, truth),
         "unrelit_psnr": psnr(plain, truth),
@@ -138,15 +147,13 @@ class Hits:
         return found
 
 
-def relit(mesh: Mesh, hits: Sequence[Hits], device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+def relit(mesh: Mesh, hits: Sequence[Hits], shone: Light, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
     """(N, 3) linear light of the matt base, and (N, 3) that the coat mirrors, at all pixels by the second light."""
     points, normals, toward = (
         np.concatenate([getattr(hit, name) for hit in hits]) for name in ("points", "normals", "toward")
     )
     opened = open_directions(mesh, points, normals, directions(OPEN).double().numpy())
-    rough = Texture(
-        np.repeat(mesh.texture.material.roughness[..., None], 3, axis=2), mesh.texture.places, mesh.texture.corners
-    )
+    rough = Texture(np.repeat(mesh.texture.roughness[..., None], 3, axis=2), mesh.texture.places, mesh.texture.corners)
     albedo, roughness = (
         np.concatenate([texture.sample(hit.places(texture)) for hit in hits]) for texture in (mesh.texture, rough)
     )
@@ -154,7 +161,8 @@ def relit(mesh: Mesh, hits: Sequence[Hits], device: torch.device) -> tuple[np.nd
         torch.from_numpy(rows.astype(np.float32)).to(device)
         for rows in (normals, toward, opened, linear_from_srgb(albedo), roughness[:, 0])
     )
-    light = torch.from_numpy(LIGHTS[SECOND].sky(map_directions(SKY)).reshape(-1, 3).astype(np.float32)).to(device)
+    sky = shone.sky(map_directions(SKY)) + lamps_from_afar(shone, map_directions(SKY))
+    light = torch.from_numpy(sky.reshape(-1, 3).astype(np.float32)).to(device)
     white, bounce = paper(normals, opened), torch.zeros(3, device=device)
     for _ in range(3):
         matt = albedo * white.shows(light, bounce)

@@ -49,6 +49,34 @@ def distance_to_cage(points: Tensor) -> Tensor:
     return torch.stack(parts).amin(0)
 
 
+def knot(resolution: int) -> Mesh:
+    """A thick trefoil, whose parts hide and light one another; resolution: as for `cage`."""
+    return extract_isosurface(
+        lambda points: _tube(points / 2.1, _knot(), 0.065) * 2.1, REGION, resolution, 0.0, "below"
+    )
+
+
+def cup(resolution: int) -> Mesh:
+    """An open cup with a handle; resolution: as for `cage`."""
+    return extract_isosurface(distance_to_cup, REGION, resolution, 0.0, "below")
+
+
+def distance_to_cup(points: Tensor) -> Tensor:
+    """(P,) about the signed distance of points (P, 3): a round wall on a round floor, and half a ring."""
+    flat, height = points[:, :2].norm(dim=-1), points[:, 2]
+    path = flat.new_tensor([[0.0, -0.6], [0.35, -0.6], [0.5, -0.45], [0.55, 0.0], [0.6, 0.65]])
+    wall = torch.full_like(flat, torch.inf)
+    at = torch.stack([flat, height], dim=-1)
+    for start, end in pairwise(path):
+        along = end - start
+        share = (((at - start) @ along) / along.dot(along)).clamp(0.0, 1.0)
+        wall = torch.minimum(wall, (at - start - share[:, None] * along).norm(dim=-1))
+    ring = torch.hypot(points[:, 0] - 0.55, height) - 0.3
+    handle = torch.hypot(ring, points[:, 1]) - 0.06
+    handle = torch.maximum(handle, 0.55 + 0.1 * height - flat)  # outside of the wall
+    return torch.minimum(wall - 0.05, handle)
+
+
 def _folded(points: Tensor) -> Tensor:
     """Points turned around the axis into the sector of the first wire."""
     sector = 2.0 * math.pi / WIRES

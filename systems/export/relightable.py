@@ -39,8 +39,8 @@ def bake_relightable(
         return _of_field(some, colors) if photos is None else _of_photos(mesh, some, photos(), colors)
 
     baked = bake(mesh, texels, views, device or torch.device("cpu"))
-    log.debug("material: roughness %.2f", baked.roughness)
-    roughness = np.full((size, size), round(255.0 * baked.roughness), np.uint8)
+    log.debug("material: roughness %.2f to %.2f", baked.roughness.min(), baked.roughness.max())
+    roughness = paint(texels, np.repeat(baked.roughness[:, None], 3, axis=1), size)[..., 0]
     picture = paint(texels, baked.albedo, size)
     made = replace(mesh, texture=Texture(picture, places, corners, roughness=roughness))
     return made if fine is None else with_normal_map(made, fine)

@@ -25,6 +25,7 @@ MIXED = 4  # points of the second kind between which a texel lies
 PER_POINT = 6  # looks at a point that are used, on average
 FULL = 0.985  # sRGB from which on the surface may have been brighter than a photograph can be
 GLINT = 0.03  # mirrored light at which a look counts half
+ALIKE = 0.3  # of logarithms of albedos: what looks alike has the roughness of its neighbours
 LEAST = 0.02  # of what white would show where hardly any light comes
 
 
@@ -33,7 +34,7 @@ class Baked:
     """What the texels are made of."""
 
     albedo: np.ndarray  # (T', 3) sRGB in [0, 1]
-    roughness: float  # in [0, 1], of glTF, of all
+    roughness: np.ndarray  # (T',) in [0, 1], of glTF
     found: Separation  # with the light
 
 
@@ -45,15 +46,21 @@ def bake(mesh: Mesh, texels: Texels, views: LoadViews, device: torch.device) -> 
     normals = [_tensor(part.normals, device) for part in (some, lit)]
     near = cKDTree(_places(some, mesh)).query(_places(some, mesh), k=min(NEIGHBOURS + 1, len(some.row)))[1][:, 1:]
     looks = _looks(some, normals[0], opened[0], views)
-    found = separate(paper(normals[0], opened[0]), torch.from_numpy(near).to(device), looks)
+    found = separate(
+        paper(normals[0], opened[0]), torch.from_numpy(near).to(device), looks, _tensor(some.points, device)
+    )
+    known = found.roughness.cpu().numpy()
     share, between = _between(_places(lit, mesh), _places(texels, mesh))
-    shares = roughness_shares(torch.tensor([found.roughness], device=device))[0]
+    beside, nearby = _between(_places(some, mesh), _places(lit, mesh))
+    shares = roughness_shares(_tensor((known[nearby] * beside).sum(axis=1), device))
+    coat = np.zeros((len(lit.row), 3), np.float32)
     sums = np.zeros((len(texels.row), 4), np.float32)
-    every = torch.arange(len(lit.row), device=device)
     for toward, weighed in views(texels):
-        seen = sights(every, _tensor(toward(lit.points, lit.normals), device), normals[1], opened[1], ROWS)
-        coat = mirrored(found.surroundings, seen, shares, found.bounce).cpu().numpy()
         at = np.flatnonzero(weighed[:, 3])
+        used = np.unique(between[at])
+        row, eye = torch.from_numpy(used).to(device), toward(lit.points[used], lit.normals[used])
+        seen = sights(row, _tensor(eye, device), normals[1], opened[1], ROWS)
+        coat[used] = mirrored(found.surroundings, seen, shares[row], found.bounce).cpu().numpy()
         srgb = weighed[at, :3] / weighed[at, 3:]
         glint = (coat[between[at]] * share[at, :, None]).sum(axis=1)
         weight = weighed[at, 3] / (1.0 + (glint.max(axis=1) / GLINT) ** 2)
@@ -63,7 +70,11 @@ def bake(mesh: Mesh, texels: Texels, views: LoadViews, device: torch.device) -> 
     white = paper(normals[1], opened[1]).shows(found.surroundings, found.bounce).clamp(min=LEAST).cpu().numpy()
     matt = sums[:, :3] / sums[:, 3:]
     albedo = (matt / (white[between] * share[:, :, None]).sum(axis=1)).clip(DARKEST, BRIGHTEST)
-    return Baked(srgb_from_linear(albedo), found.roughness, found)
+    beside, nearby = _between(_places(some, mesh), _places(texels, mesh))
+    apart = np.log(albedo)[:, None] - found.albedo.clamp(DARKEST, BRIGHTEST).log().cpu().numpy()[nearby]
+    beside = beside * np.exp(-0.5 * (apart**2).sum(axis=2) / ALIKE**2) + 1e-6 * beside
+    roughness = (known[nearby] * beside).sum(axis=1) / beside.sum(axis=1)
+    return Baked(srgb_from_linear(albedo), roughness, found)
 
 
 def _spread(texels: Texels, count: int, seed: int) -> Texels:

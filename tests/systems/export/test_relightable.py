@@ -102,6 +102,28 @@ def test_two_colours_come_back_without_their_light_and_gloss_is_told_from_matt(s
     assert roughness[False] > 0.6
 
 
+def test_gloss_and_matt_lie_beside_each_other(shots: dict[bool, list]) -> None:
+    ball, cameras = sphere_mesh(3), [camera for camera, _ in shots[False]]
+
+    def half(points: np.ndarray, toward: np.ndarray) -> np.ndarray:
+        return np.where(points[..., :1] > 0.0, look(True, points, toward), look(False, points, toward))
+
+    made = bake_relightable(ball, 128, grey, lambda: [(camera, photograph(camera, 1.0, half)) for camera in cameras])
+    at = made.texture.places[made.texture.corners].mean(axis=1) * 128.0
+    rough = made.texture.roughness[at[:, 1].astype(int), at[:, 0].astype(int)] / 255.0
+    side = ball.vertices[ball.faces].mean(axis=1)[:, 0]
+    assert np.median(rough[side > 0.2]) < 0.4
+    assert np.median(rough[side < -0.2]) > 0.6
+
+
+def test_warm_light_is_likelier_than_purple() -> None:
+    grey = torch.zeros(2 * separation.ROWS**2, 3)
+    half = (directions(separation.ROWS)[:, :1] > 0.0).float()
+    warm, purple = (grey + (2.0 * half - 1.0) * torch.tensor(hue) for hue in ((0.5, 0.0, -0.5), (0.25, -0.5, 0.25)))
+    cost = [separation.cost_of_light(glow).item() for glow in (grey, warm, purple)]
+    assert cost[0] < cost[1] < 0.6 * cost[2]
+
+
 def test_a_field_is_looked_at_from_several_sides() -> None:
     made = bake_relightable(sphere_mesh(3), 64, lambda points, toward: look(True, points, toward))
     assert unlike(made) < 0.2

@@ -24,6 +24,7 @@ from systems.runs.moved_data import with_moved_paths
 from systems.runs.new_folder import own_folder
 from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
 from systems.runs.resuming import Start, check_steps_left, config_paths, find_start, going_on_told, place_run
+from systems.training.missing_gpu import refuse_missing_gpu
 from systems.viewer.address import find_address, parse_port
 from utils import registry
 from utils.config import schema
@@ -261,6 +262,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         if args.view is not None:
             parse_port(args.view)  # refused before anything slow
+        refuse_missing_gpu(args.gpu)
         started, stages = time.perf_counter(), Stages()
         stages.end("config")
         with warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:

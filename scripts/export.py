@@ -26,6 +26,7 @@ from systems.runs import RunFolder, trained_run
 from systems.runs.command_line import check_gpu
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import check_start_values, config_files
+from systems.training.missing_gpu import refuse_missing_gpu
 from utils.errors import ConfigError, OutputError
 from utils.files import replace
 from utils.packages import require
@@ -80,7 +81,8 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 def export(args: argparse.Namespace) -> None:
     """Extracts the mesh, writes its files, and prints what was written. Raises InputError."""
     started = time.perf_counter()
-    check_gpu(args.gpu)
+    check_gpu(args.gpu, trains=False)
+    refuse_missing_gpu(args.gpu)
     checkpoint, run = trained_run(args.run)
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, overrides_of(args)))

@@ -19,6 +19,7 @@ from systems.runs import checkpoints_beside, trained_run
 from systems.runs.command_line import check_gpu
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
+from systems.training.missing_gpu import refuse_missing_gpu
 from systems.viewer.address import find_address, parse_port
 
 log = logging.getLogger("photosurf")
@@ -56,7 +57,8 @@ def view_parser() -> argparse.ArgumentParser:
 
 def view(args: argparse.Namespace, stop: threading.Event) -> None:
     """Opens the page and answers visitors until `stop` is set. Raises InputError."""
-    check_gpu(args.gpu)
+    check_gpu(args.gpu, trains=False)
+    refuse_missing_gpu(args.gpu)
     port = parse_port(args.port, "--port")
     checkpoint, run = trained_run(args.run)
     files = config_files(run)

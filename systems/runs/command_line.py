@@ -162,13 +162,16 @@ def _refuse_flag(item: str, flags: Mapping[str, argparse.Action]) -> None:
         raise ConfigError(f"command line: '{item}': {name} is a flag and no setting. Write {told}.")
 
 
-def check_gpu(gpu: str) -> None:
-    """Raises ConfigError for what can be no --gpu, on any machine."""
+def check_gpu(gpu: str, trains: bool = True) -> None:
+    """Raises ConfigError for what can be no --gpu, on any machine; only what trains takes several."""
     names = [name.strip() for name in gpu.split(",")]
     if not all(name in ("auto", "cpu") or name.isdigit() for name in names):
         raise ConfigError(f"--gpu {gpu}: expected auto, cpu, the index of a GPU such as 0, or several such as 0,1.")
     if len(names) > 1 and set(names) != {"cpu"} and (len(set(names)) < len(names) or {"cpu", "auto"} & set(names)):
         raise ConfigError(f"--gpu {gpu}: expected each GPU once, and no cpu among them. Give indices such as 0,1.")
+    if len(names) > 1 and not trains:
+        hint = f"Name one, such as --gpu {names[0]}."
+        raise ConfigError(f"--gpu {gpu}: several devices serve launch.py --train only. {hint}")
 
 
 def _check_flags(args: argparse.Namespace) -> None:
@@ -176,7 +179,7 @@ def _check_flags(args: argparse.Namespace) -> None:
     if not any(getattr(args, name) for name in (*MODES, "list", "dump")):
         told = ", ".join(f"--{mode}" for mode in MODES)
         raise ConfigError(f"command line: say what to do: {told}, --list or --dump. See python launch.py --help.")
-    check_gpu(args.gpu)
+    check_gpu(args.gpu, not (args.validate or args.test or args.predict))
     for flag in ("exp_dir", "runs_dir"):
         folder = getattr(args, flag)
         if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):

@@ -28,6 +28,8 @@ TYPED = [  # what is typed, and what the one line has to hold
     ([*DEMO, "--gpu", "cuda"], "expected auto, cpu, the index of a GPU"),
     ([*DEMO, "--gpu", "0,0"], "--gpu 0,0: expected each GPU once"),
     ([*DEMO, "--gpu", "0,cpu"], "and no cpu among them"),
+    (["launch.py", "--resume", "{}/exp/demo/a@1", "--test", "--gpu", "0,1"], "Name one, such as --gpu 0."),
+    (["scripts/view.py", "{}/exp/demo/a@1", "--gpu", "1,0"], "Name one, such as --gpu 1."),
     ([*DEMO, "--view", "99999"], "--view 99999: expected a port from 0 to 65535"),
     (["launch.py", "--config", "", "--train"], "--config: expected a YAML file"),
     (["launch.py", "--config", "none-like-it", "--train"], "Known names: nerf-blender, "),

@@ -23,7 +23,7 @@ from systems.runs.listing import list_components
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.new_folder import own_folder
 from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
-from systems.runs.resuming import Start, check_steps_left, config_paths, find_start, going_on_told, place_run
+from systems.runs.resuming import Start, config_paths, find_start, going_on_told, place_run, refuse_finished
 from systems.training.missing_gpu import refuse_missing_gpu
 from systems.viewer.address import find_address, parse_port
 from utils import registry
@@ -120,9 +120,7 @@ def execute(
     stages.end("imports")
     start = find_start(args.resume, args.train, args.resume_weights_only)
     asked = experiment.trial_name
-    run, experiment = place_run(start, experiment, args.exp_dir, args.overrides)
-    if args.train:
-        check_steps_left(start, run, experiment.trainer.max_steps)
+    run, experiment = place_run(start, experiment, args.exp_dir, args.overrides, args.train)
     devices = pick_devices(args.gpu)
     wake(devices.own)
     seen = args.view is not None and devices.is_first
@@ -263,6 +261,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.view is not None:
             parse_port(args.view)  # refused before anything slow
         refuse_missing_gpu(args.gpu)
+        if args.train and args.resume is not None and not args.resume_weights_only:
+            refuse_finished(args.resume, experiment.trainer.max_steps)
         started, stages = time.perf_counter(), Stages()
         stages.end("config")
         with warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:

@@ -22,7 +22,7 @@ import utils.terminal.installed  # noqa: F401  first of all: it tells which pack
 from datasets.scene import EarlyScenes
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import Experiment, read_experiment
-from systems.runs import RunFolder, trained_run
+from systems.runs import RunFolder, step_of, trained_run
 from systems.runs.command_line import check_gpu
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import check_start_values, config_files
@@ -88,6 +88,8 @@ def export(args: argparse.Namespace) -> None:
     experiment = read_experiment(files, with_moved_paths(files, overrides_of(args)))
     check_start_values(run, experiment)
     folder = run.save if args.out is None else args.out
+    if not args.overwrite:
+        refuse_existing(folder, mesh_files(experiment, step_of(checkpoint)))
     with EarlyScenes(experiment.dataset, ("test",)) as loader:  # photographs are decoded while torch is imported
         report = _export(args, experiment, run, checkpoint, loader, folder)
     told = f"{report['vertices']:,} vertices, {report['faces']:,} faces, {counted(report['components'], 'component')}"
@@ -122,9 +124,8 @@ def _export(
     check_backend(experiment.model.backend, device)
     system = Job(experiment, run, Path("runs"), Devices.single(device), Interrupts(), checkpoint).prepare().system
     system.eval()
-    mesh = f"it{system.current_step}-mc{experiment.model.geometry.isosurface.resolution}"
     if not args.overwrite:
-        refuse_existing(folder, [f"{mesh}.{name}" for name in experiment.export.formats])
+        refuse_existing(folder, mesh_files(experiment, system.current_step))
     model = experiment.model
     data = SceneData(experiment.dataset, not model.batch_image_sampling, 0, model.backend, loader)
     renderer = Renderer(system.model, system.learned, data, device)
@@ -140,6 +141,12 @@ def _export(
         for name in written:
             replace(Path(unfinished) / name, folder / name)
     return {**report, "files": [folder / name for name in written]}
+
+
+def mesh_files(experiment: Experiment, step: int) -> list[str]:
+    """The names of the mesh in all formats, at a step."""
+    mesh = f"it{step}-mc{experiment.model.geometry.isosurface.resolution}"
+    return [f"{mesh}.{name}" for name in experiment.export.formats]
 
 
 def refuse_existing(folder: Path, files: Sequence[str]) -> None:

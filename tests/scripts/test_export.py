@@ -74,6 +74,7 @@ def test_nothing_is_replaced_unasked(run: Path, tmp_path: Path, capsys: pytest.C
     [
         (["nowhere"], "nowhere: no such file or folder"),
         (["{run}/config"], "is a part of a run"),
+        (["{run}"], "exists already"),
         (["{run}", "--resolution", "1"], "resolution"),
         (["{run}", "--ply", "--texture", "views"], "Add obj, glb or usdz"),
         (["{run}", "export.formats=[usd-of-mine]"], "usd-of-mine"),

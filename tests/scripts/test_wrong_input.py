@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from systems.runs.seal import seal
+
 ROOT = Path(__file__).resolve().parents[2]
 COLMAP = ["launch.py", "--config", "neus-colmap", "--train"]
 DEMO = ["launch.py", "--config", "neus-demo", "--train"]
@@ -58,6 +60,7 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
     (["launch.py", "--config", "{}/exp/demo/a@1", "--test"], "--resume {}/exp/demo/a@1"),
     (["launch.py", "--resume", "{}/exp/dmo", "--test"], "Did you mean '{}/exp/demo'?"),
     (["launch.py", "--resume", "{}/exp/demo", "--train"], "holds 2 runs"),
+    ([*DEMO, "--resume", "{}/exp/demo/a@1", "trainer.max_steps=6", "system.warmup_steps=1"], "is at step 7, beyond"),
     (["launch.py", "--resume", "{}/exp/demo/a@1/save", "--test"], "Give the run's folder, {}/exp/demo/a@1."),
     (["launch.py", "--resume", "{}/exp/demo/a@1/save/it7-mc32.ply", "--test"], "is no checkpoint"),
     (["scripts/view.py", "{}/exp/demo/a@3"], "Did you mean '{}/exp/demo/"),
@@ -136,6 +139,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tupl
     for name in ("ckpt/epoch=0-step=7.ckpt", "save/it7-mc32.ply"):
         (root / "exp/demo/a@1" / name).parent.mkdir()
         (root / "exp/demo/a@1" / name).touch()
+    (checkpoint := root / "exp/demo/a@1/ckpt/epoch=0-step=7.ckpt").write_bytes(b"weights")
+    seal(checkpoint)
     (root / "empty").mkdir()
     (root / "my scans").mkdir()
     (root / "lost").symlink_to("nowhere")

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets.files.true_mesh import true_mesh_files
+from datasets.options import common_options
 from datasets.scene import EarlyScenes, Scene
 from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
@@ -267,6 +269,7 @@ def main(argv: list[str] | None = None) -> int:
         stages.end("config")
         with warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:
             loader.refuse_early(_PATIENCE)
+            true_mesh_files(common_options(experiment.dataset).gt_mesh)
             log.info("%s: PyTorch is imported, which takes some seconds", experiment.name)
             report = execute(args, sources, experiment, warned, interrupts, loader, stages)
         if report:  # of the first process

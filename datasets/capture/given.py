@@ -14,6 +14,7 @@ from utils.images import SUFFIXES
 from utils.terminal.typed_paths import nearby
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".xz", ".bz2")
+_LOOKED_AT = 4096  # bytes: a video has a zero among them
 _VIDEOS_GIVE = 120  # frames, where --frames does not say how many at most
 
 
@@ -28,6 +29,14 @@ def require_source(source: Path) -> None:
         raise CaptureError(
             f"{source}: expected a video or a folder of photos, got an archive. Unpack it, and give its folder."
         )
+    if source.is_file() and _is_text(source):  # of which ffmpeg would make a video
+        raise CaptureError(f"{source}: expected a video or a folder of photos, got a file of text. Give the video.")
+
+
+def _is_text(path: Path) -> bool:
+    with open(path, "rb") as file:
+        begin = file.read(_LOOKED_AT)
+    return bool(begin) and b"\0" not in begin and not any(byte < 32 and byte not in b"\t\n\v\f\r\x1b" for byte in begin)
 
 
 def check_out(out: Path) -> None:

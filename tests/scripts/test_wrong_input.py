@@ -11,6 +11,7 @@ from systems.runs.seal import seal
 
 ROOT = Path(__file__).resolve().parents[2]
 COLMAP = ["launch.py", "--config", "neus-colmap", "--train"]
+TRUTH = "load/spot/gt_mesh.ply"
 DEMO = ["launch.py", "--config", "neus-demo", "--train"]
 TYPED = [  # what is typed, and what the one line has to hold
     ([*DEMO[:-1], "--tran"], "Did you mean '--train'?"),
@@ -108,6 +109,17 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
         ["scripts/evaluate.py", "mesh", "--pred", "load/spot/gt_mesh.ply", "--gt", "x.ply", "--out", "docs"],
         "is a folder",
     ),
+    (["scripts/prepare.py", "requirements.txt", "{}/out"], "got a file of text. Give the video."),
+    (
+        ["scripts/prepare.py", "{}/noise.mp4", "{}/out"],
+        "got a file that cannot be decoded",
+    ),
+    (["scripts/evaluate.py", "mesh", "--pred", "{}/noise.ply", "--gt", TRUTH], "does not begin as a ply does"),
+    (["scripts/evaluate.py", "mesh", "--pred", TRUTH, "--gt", "load/spot/train/r_0.png"], "got a file named .png"),
+    (["scripts/evaluate.py", "mesh", "--pred", TRUTH, "--gt", "{}/noise.obj"], "got an obj without vertices"),
+    (["scripts/evaluate.py", "mesh", "--pred", TRUTH, "--gt", "{}/clip.mp4"], "got an empty file"),
+    ([*DEMO, "dataset.gt_mesh=load/spot/gt_msh.ply"], "Did you mean 'load/spot/gt_mesh.ply'?"),
+    ([*DEMO, "dataset.gt_mesh={}/noise.ply"], "dataset.gt_mesh: {}/noise.ply: expected a ply"),
     (["scripts/prepare.py", "{}/empty", "{}/out"], "got none. Put the images there"),
     (["scripts/prepare.py", "load/spot", "{}/out"], "leave prepare.py out and train on the folder with launch.py"),
     (["scripts/prepare.py", "load/spot/train", "LICENSE"], "LICENSE: expected a folder, or nothing yet, got a file"),
@@ -145,6 +157,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tupl
     (root / "my scans").mkdir()
     (root / "lost").symlink_to("nowhere")
     (root / "clip.mp4").touch()
+    for suffix in ("mp4", "ply", "obj"):
+        (root / f"noise.{suffix}").write_bytes(bytes(range(256)) * 20)
     typed = [[word.format(root) for word in words] for words, _ in TYPED + FOLDERS]
     command = [sys.executable, "-c", _RUNNER, json.dumps(typed)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -14,6 +14,7 @@ from utils import registry
 from utils.config import compose, schema, switches
 from utils.config.difference import flatten
 from utils.config.limits import FolderName, Interval, OneOf, Range, Share, Step
+from utils.config.refusals import key_of, of_what_is_read
 from utils.config.schedule import Schedule
 from utils.config.schema import component
 from utils.config.text_keys import text_keys
@@ -258,8 +259,9 @@ def experiment_of(sources: Sequence[compose.Source]) -> Experiment:
         check_optimizer_args(sources, experiment)
         tell_unused_scene(sources)
         return experiment
-    except ConfigError as error:
-        key, text = str(error).split(":")[0], str(error).removesuffix(".")
+    except ConfigError as refused:
+        error = of_what_is_read(sources, Experiment, node, refused)
+        key, text = key_of(error), str(error).removesuffix(".")
         if "unknown key. Known" in text and (longer := _same_last_part(key, node)):
             raise ConfigError(f"{compose.origin(sources, key)}{key}: unknown key. Did you mean '{longer}'?") from None
         inputs = compose.computed_from(sources, key)

@@ -33,6 +33,7 @@ from utils.config import schema
 from utils.config.sources import Source
 from utils.config.text import as_yaml
 from utils.errors import ConfigError, InputError
+from utils.files import as_input
 from utils.interrupts import Interrupts, Stopped
 from utils.packages import require
 from utils.platforms import print_utf8
@@ -276,7 +277,9 @@ def main(argv: list[str] | None = None) -> int:
             print(summarise(report, time.perf_counter() - started, args.train))
     except Stopped as stop:
         return stop.exit_code
-    except InputError as error:
+    except (InputError, OSError) as failed:
+        if (error := as_input(failed) if isinstance(failed, OSError) else failed) is None:
+            raise
         if "--verbose" in argv:
             logging.getLogger("photosurf").exception("traceback")
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -21,7 +21,7 @@ import numpy as np
 from scripts.command_line import exit_code_of, make_parser
 from systems.runs import find_mesh
 from utils.errors import DataError, InputError
-from utils.files import replacing
+from utils.files import replacing, require_place
 from utils.mesh.opening import require_mesh_files
 from utils.metrics.comparison import SHARES, Comparison, Culling
 from utils.terminal.text_table import format_table
@@ -267,6 +267,8 @@ def evaluate(args: argparse.Namespace) -> None:
     """Measures, and prints or writes the metrics. Raises InputError."""
     if args.out is not None and typed_path(args.out).is_dir():
         raise InputError(f"--out {args.out}: is a folder. Give the name of a file, such as {args.out}/metrics.json.")
+    if args.out not in (None, "-"):
+        require_place(typed_path(args.out).parent, f"--out {args.out}")
     report, text = args.evaluate(args)
     content = json.dumps(_finite(report), indent=2, allow_nan=False)
     print(content if args.out == "-" else text)

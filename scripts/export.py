@@ -28,7 +28,7 @@ from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import check_start_values, config_files
 from systems.training.missing_gpu import refuse_missing_gpu
 from utils.errors import ConfigError, OutputError
-from utils.files import replace
+from utils.files import replace, require_place
 from utils.packages import require
 from utils.registry import names
 from utils.terminal.eta import format_duration
@@ -88,6 +88,7 @@ def export(args: argparse.Namespace) -> None:
     experiment = read_experiment(files, with_moved_paths(files, overrides_of(args)))
     check_start_values(run, experiment)
     folder = run.save if args.out is None else args.out
+    require_place(folder, f"--out {folder}")
     if not args.overwrite:
         refuse_existing(folder, mesh_files(experiment, step_of(checkpoint)))
     with EarlyScenes(experiment.dataset, ("test",)) as loader:  # photographs are decoded while torch is imported

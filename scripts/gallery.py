@@ -27,7 +27,7 @@ from systems.report.results import read_results
 from systems.runs import find_mesh
 from systems.runs.recorded_config import config_files
 from utils.errors import InputError
-from utils.files import replacing
+from utils.files import replacing, require_place
 from utils.images import resize_area
 from utils.mesh.files import read_mesh
 from utils.terminal.numbers import counted
@@ -60,6 +60,7 @@ def write_gallery(runs: Sequence[str], photos: Sequence[int], out: Path) -> None
     """Writes the picture, as well as it fits into MAX_BYTES. runs: RUN or RUN=NAME. Raises InputError."""
     if out.suffix != ".jpg":
         raise InputError(f"--out {out}: expected the name of a JPEG, such as gallery.jpg.")
+    require_place(out.parent, f"--out {out}")
     if len(photos) not in (1, len(runs)) or min(photos) < 0:
         each = "" if len(runs) == 1 else f", or {len(runs)} of them for {len(runs)} runs"
         raise InputError(f"--photo: expected a number from 0 on{each}, got {' '.join(map(str, photos))}.")

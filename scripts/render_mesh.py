@@ -23,7 +23,7 @@ from systems.runs import find_mesh, run_of
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
 from utils.errors import InputError
-from utils.files import replacing
+from utils.files import replacing, require_place
 from utils.images import resize_area
 from utils.mesh import Mesh, transform
 from utils.mesh.files import read_mesh
@@ -98,6 +98,7 @@ def render(args: argparse.Namespace) -> None:
         raise InputError(f"{args.overrides[0]}: changes the dataset of a run, which only --photo N shows.")
     if args.out.suffix not in FORMATS:
         raise InputError(f"{args.out}: expected the name of a picture, such as mesh.png or mesh.jpg.")
+    require_place(args.out.parent, str(args.out))
     path = find_mesh(args.mesh)
     mesh = read_mesh(path, upright=args.photo is None)
     from utils.mesh.rasterise import orbit_views  # only now: what it imports takes seconds

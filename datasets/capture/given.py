@@ -10,6 +10,7 @@ from datasets.capture.options import CaptureOptions
 from datasets.capture.other_cameras import notice_cameras
 from datasets.capture.series.splits import series_folders
 from utils.errors import CaptureError, ConfigError
+from utils.files import require_place
 from utils.images import SUFFIXES
 from utils.terminal.typed_paths import nearby
 
@@ -40,7 +41,8 @@ def _is_text(path: Path) -> bool:
 
 
 def check_out(out: Path) -> None:
-    """Raises ConfigError for an `out` that was meant as a setting, and CaptureError for one that can be no folder."""
+    """Raises ConfigError for an `out` that was meant as a setting, CaptureError or OutputError for one that can be no
+    folder."""
     if re.match(r"\w+(\.\w+)*=", out.name) and not out.exists():
         raise ConfigError(
             f"{out}: expected the folder OUT last. Settings of the training go to launch.py, or to capture.py, which "
@@ -48,6 +50,7 @@ def check_out(out: Path) -> None:
         )
     if file := next((path for path in (out, *out.parents) if path.is_file()), None):
         raise CaptureError(f"{file}: expected a folder, or nothing yet, got a file. Give another OUT.")
+    require_place(out, f"OUT {out}")
 
 
 def require_photos(sources: Sequence[Path], out: Path) -> None:

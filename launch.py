@@ -35,7 +35,7 @@ from utils.config.text import as_yaml
 from utils.errors import ConfigError, InputError
 from utils.files import as_input
 from utils.interrupts import Interrupts, Stopped
-from utils.packages import require
+from utils.packages import require_installed
 from utils.platforms import print_utf8
 from utils.stages import Stages
 from utils.terminal.at_work import at_work
@@ -159,17 +159,12 @@ def execute(
 
 
 def check_means(args: argparse.Namespace, experiment: Experiment, devices: "Devices") -> None:
-    """Raises ConfigError or MissingPackageError for what devices and packages cannot do, rather now than later."""
+    """Raises ConfigError for what devices cannot do, rather now than later."""
     from systems.training.trainer import check_backend
 
     if devices.size > 1 and not args.train:
         raise ConfigError(f"--gpu {args.gpu}: several devices serve --train only. Name one, such as --gpu 0.")
     check_backend(experiment.model.backend, devices.own)
-    if args.train or args.test:
-        if experiment.export.texture != "none":
-            require("xatlas")
-        if "usdz" in experiment.export.formats:
-            require("pxr")
 
 
 def settle_radius(
@@ -264,6 +259,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.view is not None:
             parse_port(args.view)  # refused before anything slow
         refuse_missing_gpu(args.gpu)
+        if args.train or args.test:
+            require_installed(*experiment.export.packages)
         if args.train and args.resume is not None and not args.resume_weights_only:
             refuse_finished(args.resume, experiment.trainer.max_steps)
         started, stages = time.perf_counter(), Stages()

@@ -29,7 +29,7 @@ from systems.runs.recorded_config import check_start_values, config_files
 from systems.training.missing_gpu import refuse_missing_gpu
 from utils.errors import ConfigError, OutputError
 from utils.files import replace, require_place
-from utils.packages import require
+from utils.packages import require_installed
 from utils.registry import names
 from utils.terminal.eta import format_duration
 from utils.terminal.numbers import counted
@@ -37,7 +37,7 @@ from utils.terminal.numbers import counted
 
 def export_parser() -> argparse.ArgumentParser:
     """The flags of the command line; each exporter has one of its own name."""
-    parser = make_parser(__doc__)
+    parser = make_parser(__doc__, hint=_formats())
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, exp/[name]/[tag]@[time], or checkpoint")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="changed settings, such as export.max_faces=200000"
@@ -64,11 +64,16 @@ def main(argv: list[str] | None = None) -> int:
     return exit_code_of(lambda: export(args), args.verbose)
 
 
+def _formats() -> str:
+    return f"Formats are {', '.join(f'--{name}' for name in names('exporter'))}."
+
+
 def overrides_of(args: argparse.Namespace) -> list[str]:
     """What the flags ask for as key=value, behind what was given so, over which they prevail."""
     found = list(args.overrides)
-    if named := [word for word in found if word in names("exporter")]:
-        raise ConfigError(f"command line: '{named[0]}': expected key=value. Did you mean '--{named[0]}'?")
+    for word in (word for word in found if "=" not in word):
+        hint = f" Did you mean '--{word}'?" if word in names("exporter") else f" {_formats()}"
+        raise ConfigError(f"command line: '{word}': expected key=value.{hint}")
     if args.formats:
         found.append(f"export.formats=[{','.join(args.formats)}]")
     if args.texture is not None:
@@ -88,6 +93,7 @@ def export(args: argparse.Namespace) -> None:
     experiment = read_experiment(files, with_moved_paths(files, overrides_of(args)))
     check_start_values(run, experiment)
     folder = run.save if args.out is None else args.out
+    require_installed(*experiment.export.packages)
     require_place(folder, f"--out {folder}")
     if not args.overwrite:
         refuse_existing(folder, mesh_files(experiment, step_of(checkpoint)))
@@ -119,8 +125,6 @@ def _export(
     from systems.training.trainer import check_backend
     from utils.interrupts import Interrupts
 
-    if experiment.export.texture != "none":
-        require("xatlas")
     device = pick_device(args.gpu)
     check_backend(experiment.model.backend, device)
     system = Job(experiment, run, Path("runs"), Devices.single(device), Interrupts(), checkpoint).prepare().system

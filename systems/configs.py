@@ -151,6 +151,12 @@ class ExportConfig:
     video_fps: Annotated[int, Range(1, 240)] = 30
     report: bool = True  # save/report.html, figures, views, curves and the mesh in one file that needs no network
 
+    @property
+    def packages(self) -> list[str]:
+        """What it needs of the packages that not every machine has, see `utils.packages`."""
+        asked = {"xatlas": self.texture != "none", "pxr": "usdz" in self.formats}
+        return [name for name, is_asked in asked.items() if is_asked]
+
     def __post_init__(self) -> None:
         if self.texture != "none" and not {"obj", "glb", "usdz"} & set(self.formats):
             raise ConfigError(

@@ -118,6 +118,7 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
     (["scripts/view.py", "{}/exp/demo/a@1", "--port", "abc"], "--port abc: expected a port"),
     (["scripts/export.py", "{}/exp/demo/a@1", "--gpu", "x"], "--gpu x: expected auto, cpu"),
     (["scripts/export.py", "{}/exp/demo/a@1", "glb"], "Did you mean '--glb'?"),
+    (["scripts/export.py", "{}/exp/demo/a@1", "fbx"], "Formats are --glb, --obj, "),
     (["scripts/compare.py", "LICENSE", "{}/exp/demo/a@1"], "LICENSE: no such folder. That is a file."),
     (["scripts/screenshots.py", "{}/exp/dmo"], "Did you mean '{}/exp/demo'?"),
     (["scripts/screenshots.py", "{}/exp/demo"], "holds 2 runs"),

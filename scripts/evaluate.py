@@ -44,7 +44,10 @@ def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     require_mesh_files(path, *args.gt)
     moved_by = None if args.pred_transform is None else read_similarity(args.pred_transform)
     if args.cameras is not None:
-        require_files(args.cameras, hint="Give the transforms*.json or the .npz of the cameras.")
+        hint = "Give the transforms*.json or the .npz of the cameras."
+        require_files(args.cameras, hint=hint)
+        if args.cameras.suffix not in (".json", ".npz"):
+            raise DataError(f"{args.cameras}: expected cameras as .npz (NeuS) or .json (transforms). {hint}")
     log.info("%s: compared with %s", path, ", ".join(map(str, args.gt)))
     from utils.mesh import transform  # only now: what these import takes longer than a wrong path may
     from utils.mesh.files import read_mesh, read_meshes
@@ -128,6 +131,8 @@ def evaluate_dtu(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         raise InputError(
             f"--gt {args.gt}: no such folder.{nearby(args.gt)} Give the one that holds Points and ObsMask."
         )
+    if lacks := [name for name in ("Points", "ObsMask") if not (args.gt / name).is_dir()]:
+        raise DataError(f"--gt {args.gt}: has no {' and no '.join(lacks)}. Give the folder that holds both.")
     log.info("%d scans: compared with those of %s", len(meshes), args.gt)
     from datasets.evaluation.dtu_truth import read_scan  # only now, as above
     from utils.mesh.files import read_mesh

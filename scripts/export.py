@@ -34,6 +34,8 @@ from utils.registry import names
 from utils.terminal.eta import format_duration
 from utils.terminal.numbers import counted
 
+_PATIENCE = 0.25  # seconds that photographs have to show that they cannot be read, before torch is imported
+
 
 def export_parser() -> argparse.ArgumentParser:
     """The flags of the command line; each exporter has one of its own name."""
@@ -98,6 +100,7 @@ def export(args: argparse.Namespace) -> None:
     if not args.overwrite:
         refuse_existing(folder, mesh_files(experiment, step_of(checkpoint)))
     with EarlyScenes(experiment.dataset, ("test",)) as loader:  # photographs are decoded while torch is imported
+        loader.refuse_early(_PATIENCE)
         report = _export(args, experiment, run, checkpoint, loader, folder)
     told = f"{report['vertices']:,} vertices, {report['faces']:,} faces, {counted(report['components'], 'component')}"
     print(f"mesh: {', '.join(map(str, report['files']))}")

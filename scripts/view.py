@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
 
 # isort: split
+from datasets.assemble import require_folder
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import checkpoints_beside, trained_run
@@ -64,6 +65,8 @@ def view(args: argparse.Namespace, stop: threading.Event) -> None:
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, args.overrides))
     address = find_address(args.host, port, ("--port", "--host"))
+    if (root := getattr(experiment.dataset, "root_dir", None)) is not None:
+        require_folder(Path(root), "the images of the dataset")
     log.info("%s: %s is opened, which takes some seconds", run.path, checkpoint.name)
     from utils.imports import import_lightning
 

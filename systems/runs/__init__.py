@@ -132,7 +132,9 @@ def find_checkpoint(path: Path) -> Path:
     """The checkpoint at a path, or the newest one in a run's folder. Raises CheckpointError if there is none."""
     if path.is_file():
         if path.suffix not in (".ckpt", ".pt", ".pth", ""):
-            raise CheckpointError(f"{path}: is no checkpoint. Give a .ckpt file or a run's folder under exp/.")
+            run = next((folder for folder in path.parents if (folder / "config/parsed.yaml").is_file()), None)
+            told = f"the run's folder, {run}" if run else "a .ckpt file or a run's folder under exp/"
+            raise CheckpointError(f"{path}: is no checkpoint. Give {told}.")
         return path
     checkpoints = checkpoints_in(path)
     if not checkpoints:

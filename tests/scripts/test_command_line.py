@@ -65,6 +65,7 @@ def test_an_unknown_flag_ends_with_exit_code_two(name: str) -> None:
         ("prepare a b --scale 12cm", "--scale: expected a number, got '12cm'."),
         ("export run --fbx", "'--fbx': unknown flag. Formats are --glb, --obj, --ply, --stl, --usdz. See"),
         ("export run --gbl", "'--gbl': unknown flag. Did you mean '--glb'?"),
+        ("sweep configs/sweeps/truth.yaml --gpu 0", "'--gpu': unknown flag. Did you mean '--gpus'?"),
         ("evaluate", "command line: one of mesh, dtu, images is missing."),
         ("evaluate mesh --pred a --gt b --box 1", "'--box': unknown flag. Did you mean '--bbox'?"),
         ("scale_sheet a.pdf b.pdf", "'b.pdf': one word too many."),

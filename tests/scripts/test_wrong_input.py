@@ -146,6 +146,15 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
     (["scripts/sweep.py", "configs/sweeps"], "configs/sweeps: is a folder. Give a YAML file."),
     (["scripts/sweep.py", "configs/sweeps/nerf.yaml"], "no such config file"),
     (["scripts/sweep.py", "configs/sweeps/trut.yaml"], "Did you mean 'truth.yaml'?"),
+    (["scripts/sweep.py", "truth"], "Did you mean 'configs/sweeps/truth.yaml'?"),
+    (["scripts/sweep.py", "configs/neus-demo.yaml"], "python launch.py --config configs/neus-demo.yaml --train"),
+    (["launch.py", "--config", "README.md", "--train"], "Give a YAML file, such as configs/neus-demo.yaml."),
+    (["launch.py", "--resume", "{}/exp/demo/a@1/config/parsed.yaml", "--test"], "the run's folder, {}/exp/demo/a@1."),
+    (["scripts/view.py", "{}/exp/demo/a@1/save/it7-mc32.ply"], "the run's folder, {}/exp/demo/a@1."),
+    ([*DEMO, "dataset.root_dir={}/exp/demo/a@1"], "is the folder of a run, and holds no photographs."),
+    ([*COLMAP, "dataset.root_dir={}/clip.mp4"], "python scripts/prepare.py {}/clip.mp4 OUT"),
+    (["scripts/evaluate.py", "dtu", "--pred", TRUTH, "--scan", "24", "--gt", "load"], "has no Points and no ObsMask"),
+    (["scripts/evaluate.py", "mesh", "--pred", TRUTH, "--gt", TRUTH, "--cameras", "LICENSE"], "expected cameras as"),
 ]
 _RUNNER = """
 import contextlib, importlib, io, json, sys

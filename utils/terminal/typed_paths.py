@@ -58,7 +58,7 @@ class PathParser(argparse.ArgumentParser):
     hint: what an unknown flag may be meant for, where none is like it; a sentence."""
 
     def __init__(self, *args: Any, hint: str = "", **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, **{"allow_abbrev": False} | options)  # --gpu is not --gpus
         self._hint = f" {hint}" if hint else ""
         self.register("type", Path, typed_path)
 

@@ -249,7 +249,8 @@ def main(argv: list[str] | None = None) -> int:
         args = parse_args(argv)
         set_up_logging(args.verbose)
         if args.list:
-            print(list_components())
+            for line in list_components():
+                print(line)
             return 0
         sources = load_sources(args)
         experiment = experiment_of(sources)

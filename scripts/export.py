@@ -34,6 +34,7 @@ from utils.registry import names
 from utils.terminal.eta import format_duration
 from utils.terminal.numbers import counted
 
+log = logging.getLogger("photosurf")
 _PATIENCE = 0.25  # seconds that photographs have to show that they cannot be read, before torch is imported
 
 
@@ -63,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("photosurf", "datasets", "models", "systems", "utils"):
         logging.getLogger(name).setLevel(logging.DEBUG if args.verbose else logging.WARNING)
+    log.setLevel(logging.DEBUG if args.verbose else logging.INFO)
     return exit_code_of(lambda: export(args), args.verbose)
 
 
@@ -101,6 +103,7 @@ def export(args: argparse.Namespace) -> None:
         refuse_existing(folder, mesh_files(experiment, step_of(checkpoint)))
     with EarlyScenes(experiment.dataset, ("test",)) as loader:  # photographs are decoded while torch is imported
         loader.refuse_early(_PATIENCE)
+        log.info("%s: the mesh of %s is exported, which takes some seconds", run.path, checkpoint.name)
         report = _export(args, experiment, run, checkpoint, loader, folder)
     told = f"{report['vertices']:,} vertices, {report['faces']:,} faces, {counted(report['components'], 'component')}"
     print(f"mesh: {', '.join(map(str, report['files']))}")

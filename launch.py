@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets.files.true_mesh import true_mesh_files
+from datasets.options import common_options
 from datasets.scene import EarlyScenes, Scene
 from systems.auto_radius import AUTO, asks_for_radius, with_radius
 from systems.configs import Experiment, experiment_of, read_sources
@@ -23,16 +25,18 @@ from systems.runs.listing import list_components
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.new_folder import own_folder
 from systems.runs.recorded_config import ConfigRecord, read_parsed, write_used
-from systems.runs.resuming import Start, check_steps_left, config_paths, find_start, going_on_told, place_run
+from systems.runs.resuming import Start, config_paths, find_start, going_on_told, place_run, refuse_finished
+from systems.training.missing_gpu import refuse_missing_gpu
 from systems.viewer.address import find_address, parse_port
 from utils import registry
 from utils.config import schema
 from utils.config.sources import Source
 from utils.config.text import as_yaml
 from utils.errors import ConfigError, InputError
+from utils.files import as_input
 from utils.imports import import_lightning, libraries_ahead
 from utils.interrupts import Interrupts, Stopped
-from utils.packages import require
+from utils.packages import require_installed
 from utils.platforms import print_utf8
 from utils.stages import Stages
 from utils.terminal.at_work import at_work
@@ -123,9 +127,7 @@ def execute(
     stages.end("imports")
     start = find_start(args.resume, args.train, args.resume_weights_only)
     asked = experiment.trial_name
-    run, experiment = place_run(start, experiment, args.exp_dir, args.overrides)
-    if args.train:
-        check_steps_left(start, run, experiment.trainer.max_steps)
+    run, experiment = place_run(start, experiment, args.exp_dir, args.overrides, args.train)
     devices = pick_devices(args.gpu)
     wake(devices.own)
     seen = args.view is not None and devices.is_first
@@ -161,17 +163,12 @@ def execute(
 
 
 def check_means(args: argparse.Namespace, experiment: Experiment, devices: "Devices") -> None:
-    """Raises ConfigError or MissingPackageError for what devices and packages cannot do, rather now than later."""
+    """Raises ConfigError for what devices cannot do, rather now than later."""
     from systems.training.trainer import check_backend
 
     if devices.size > 1 and not args.train:
         raise ConfigError(f"--gpu {args.gpu}: several devices serve --train only. Name one, such as --gpu 0.")
     check_backend(experiment.model.backend, devices.own)
-    if args.train or args.test:
-        if experiment.export.texture != "none":
-            require("xatlas")
-        if "usdz" in experiment.export.formats:
-            require("pxr")
 
 
 def settle_radius(
@@ -256,7 +253,8 @@ def main(argv: list[str] | None = None) -> int:
         args = parse_args(argv)
         set_up_logging(args.verbose)
         if args.list:
-            print(list_components())
+            for line in list_components():
+                print(line)
             return 0
         sources = load_sources(args)
         experiment = experiment_of(sources)
@@ -265,18 +263,26 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         if args.view is not None:
             parse_port(args.view)  # refused before anything slow
+        refuse_missing_gpu(args.gpu)
+        if args.train or args.test:
+            require_installed(*experiment.export.packages)
+        if args.train and args.resume is not None and not args.resume_weights_only:
+            refuse_finished(args.resume, experiment.trainer.max_steps)
         started, stages = time.perf_counter(), Stages()
         stages.end("config")
         loaded = libraries_ahead(args.gpu)
         with loaded, warnings_logged() as warned, Interrupts() as interrupts, scenes_of(args, experiment) as loader:
             loader.refuse_early(_PATIENCE)
+            true_mesh_files(common_options(experiment.dataset).gt_mesh)
             log.info("%s: PyTorch is imported, which takes some seconds", experiment.name)
             report = execute(args, sources, experiment, warned, interrupts, loader, stages)
         if report:  # of the first process
             print(summarise(report, time.perf_counter() - started, args.train))
     except Stopped as stop:
         return stop.exit_code
-    except InputError as error:
+    except (InputError, OSError) as failed:
+        if (error := as_input(failed) if isinstance(failed, OSError) else failed) is None:
+            raise
         if "--verbose" in argv:
             logging.getLogger("photosurf").exception("traceback")
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -20,6 +20,7 @@ from utils.images import SUFFIXES, resize_area
 from utils.terminal.typed_paths import nearby
 
 log = logging.getLogger(__name__)
+_VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm")
 DARK = 40  # level that some pixel of photographs reaches
 BLOCK = 2**26  # bytes of images per block: the C library returns blocks of this size to the system when they are freed,
 # but keeps images of a megabyte, so that the whole set would be in memory twice
@@ -140,6 +141,8 @@ def require_folder(folder: Path, contents: str) -> None:
     got = "no such folder" if not folder.is_dir() else "" if any(folder.iterdir()) else "the folder is empty"
     if got:
         near = nearby(folder) if got == "no such folder" else ""
+        if folder.is_file() and folder.suffix.lower() in _VIDEOS:
+            near = f" That is a video: make a dataset of it with `python scripts/prepare.py {folder} OUT`."
         raise DataError(
             f"{folder}: {got}.{near} Expected {contents}; give the folder of the scene as dataset.root_dir=FOLDER, "
             f"relative to where the command is run."

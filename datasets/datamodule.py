@@ -1,6 +1,5 @@
 """Hands a dataset's splits to Lightning; reads images once per split and draws rays on the device."""
 
-import os
 from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from datasets.assemble import require_folder
+from datasets.files.true_mesh import true_mesh_files
 from datasets.geometry.axes import level_up
 from datasets.masks import check_band
 from datasets.options import common_options
@@ -41,18 +41,16 @@ class _Steps(IterableDataset):
 def _read_true_mesh(paths: str | tuple[str, ...] | None, root: str | None) -> Mesh | None:
     """The true surface, read before training so that a missing file is reported then; or a missing dataset, if both
     are. root: the folder of the dataset."""
-    if paths is None:
+    try:
+        files = true_mesh_files(paths)
+    except DataError:
+        if root is not None:
+            require_folder(Path(root), "the images of the dataset")
+        raise
+    if not files:
         return None
     from utils.mesh.files import read_meshes  # imports Numba, which training on a GPU does not need
 
-    files = [paths] if isinstance(paths, str) else paths
-    if missing := [file for file in files if not os.path.isfile(file)]:
-        if root is not None:
-            require_folder(Path(root), "the images of the dataset")
-        raise DataError(
-            f"dataset.gt_mesh: {missing[0]}: no such file. Where the data was moved, give its new place as "
-            f"dataset.gt_mesh=PATH beside dataset.root_dir, or dataset.gt_mesh=null to train and export without it."
-        )
     try:
         return read_meshes(files)
     except DataError as error:

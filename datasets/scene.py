@@ -102,6 +102,9 @@ def load_split(loader: SceneLoader, config: Any, split: str) -> Scene:
         files = [getattr(config, key) for key in ("file", "cameras_file") if hasattr(config, key)]
         if name is None or root is None:
             raise
+        if (Path(root) / "config/parsed.yaml").is_file():
+            hint = f"To go on with it: --resume {root}."
+            raise DataError(f"{root}: is the folder of a run, and holds no photographs. {hint}") from error
         if advice := told(Path(root), name, files):
             raise DataError(advice) from error
         if advice := without_cameras(Path(root), name, files):

@@ -21,6 +21,7 @@ from scripts import prepare
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs.command_line import parse_args
+from systems.training.missing_gpu import refuse_missing_gpu
 from utils.platforms import on_windows
 from utils.registry import ROOT
 
@@ -59,9 +60,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def check_training(words: Sequence[str]) -> None:
-    """Raises ConfigError for words that launch.py would refuse, before the dataset, which may take an hour."""
+    """Raises ConfigError for words that launch.py would refuse here, before the dataset, which may take an hour."""
     args = parse_args(list(words))
     read_experiment(args.config, args.overrides)
+    refuse_missing_gpu(args.gpu)
 
 
 def become(command: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from utils.errors import InputError, MissingPackageError
-from utils.files import remedy
+from utils.files import as_input
 from utils.platforms import print_utf8
 from utils.terminal.typed_paths import PathParser
 
@@ -26,14 +26,12 @@ def exit_code_of(work: Callable[[], int | None], verbose: bool = False) -> int:
     try:
         return work() or 0
     except (InputError, OSError) as error:
-        message = str(error)
-        if isinstance(error, OSError):
-            if (hint := remedy(error)) is None:
-                raise
-            message = f"{error.filename2 or error.filename}: {error.strerror}. {hint}"  # not the one that is renamed
+        told = as_input(error) if isinstance(error, OSError) else error
+        if told is None:
+            raise
         if verbose:
             traceback.print_exc()
-    _print_error(message)
+    _print_error(str(told))
     return 2
 
 

@@ -15,6 +15,7 @@ import utils.terminal.installed  # noqa: F401  first of all: it tells which pack
 from scripts.command_line import exit_code_of, make_parser
 from systems.report.results import read_results
 from utils.errors import InputError
+from utils.files import require_place
 
 log = logging.getLogger("photosurf")
 
@@ -41,6 +42,7 @@ def compare(runs: list[Path], out: Path) -> None:
         raise InputError(f"{runs[0]}: expected at least two runs to compare, got one. Give two or more folders.")
     if out.is_dir() or out.suffix not in (".html", ".htm"):
         raise InputError(f"--out {out}: expected the name of an HTML file, such as compare.html.")
+    require_place(out.parent, f"--out {out}")
     results = [read_results(run) for run in runs]
     log.info("%d runs: written to %s", len(runs), out)
     from systems.report.comparison import write_comparison  # only now: it imports for longer than a wrong path may

@@ -21,10 +21,11 @@ import numpy as np
 from scripts.command_line import exit_code_of, make_parser
 from systems.runs import find_mesh
 from utils.errors import DataError, InputError
-from utils.files import replacing
+from utils.files import replacing, require_place
+from utils.mesh.opening import require_mesh_files
 from utils.metrics.comparison import SHARES, Comparison, Culling
 from utils.terminal.text_table import format_table
-from utils.terminal.typed_paths import MESH_HINT, PathParser, nearby, require_files, typed_path
+from utils.terminal.typed_paths import PathParser, nearby, require_files, typed_path
 
 log = logging.getLogger("photosurf")
 _OTHER_UNITS = 8.0  # ratio of sizes from which on two meshes are hardly in the same units
@@ -40,17 +41,20 @@ def evaluate_mesh(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if args.cull_hidden_pred and args.cameras is None:
         raise InputError("--cull-hidden-pred: needs --cameras, from which it finds what the prediction hides.")
     path = find_mesh(args.pred)
-    require_files(path, *args.gt, hint=MESH_HINT)
+    require_mesh_files(path, *args.gt)
     moved_by = None if args.pred_transform is None else read_similarity(args.pred_transform)
     if args.cameras is not None:
-        require_files(args.cameras, hint="Give the transforms*.json or the .npz of the cameras.")
+        hint = "Give the transforms*.json or the .npz of the cameras."
+        require_files(args.cameras, hint=hint)
+        if args.cameras.suffix not in (".json", ".npz"):
+            raise DataError(f"{args.cameras}: expected cameras as .npz (NeuS) or .json (transforms). {hint}")
     log.info("%s: compared with %s", path, ", ".join(map(str, args.gt)))
     from utils.mesh import transform  # only now: what these import takes longer than a wrong path may
     from utils.mesh.files import read_mesh, read_meshes
-    from utils.metrics.surface import box_diagonal, compare_meshes
 
-    true = read_meshes(args.gt)
-    predicted = read_mesh(path)
+    predicted, true = read_mesh(path), read_meshes(args.gt)
+    from utils.metrics.surface import box_diagonal, compare_meshes  # torch comes with it
+
     if moved_by is not None:
         predicted = transform(predicted, moved_by)
     culling = None
@@ -122,11 +126,13 @@ def evaluate_dtu(args: argparse.Namespace) -> tuple[dict[str, Any], str]:
         raise InputError("dtu: give --pred MESH --scan N, or --runs N=MESH for several scans.")
     runs = read_runs(args.runs) if args.runs else {args.scan: args.pred}
     meshes, scans = {number: find_mesh(path) for number, path in runs.items()}, {}
-    require_files(*meshes.values(), hint=MESH_HINT)
+    require_mesh_files(*meshes.values())
     if not args.gt.is_dir():
         raise InputError(
             f"--gt {args.gt}: no such folder.{nearby(args.gt)} Give the one that holds Points and ObsMask."
         )
+    if lacks := [name for name in ("Points", "ObsMask") if not (args.gt / name).is_dir()]:
+        raise DataError(f"--gt {args.gt}: has no {' and no '.join(lacks)}. Give the folder that holds both.")
     log.info("%d scans: compared with those of %s", len(meshes), args.gt)
     from datasets.evaluation.dtu_truth import read_scan  # only now, as above
     from utils.mesh.files import read_mesh
@@ -266,6 +272,8 @@ def evaluate(args: argparse.Namespace) -> None:
     """Measures, and prints or writes the metrics. Raises InputError."""
     if args.out is not None and typed_path(args.out).is_dir():
         raise InputError(f"--out {args.out}: is a folder. Give the name of a file, such as {args.out}/metrics.json.")
+    if args.out not in (None, "-"):
+        require_place(typed_path(args.out).parent, f"--out {args.out}")
     report, text = args.evaluate(args)
     content = json.dumps(_finite(report), indent=2, allow_nan=False)
     print(content if args.out == "-" else text)

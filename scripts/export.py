@@ -22,21 +22,25 @@ import utils.terminal.installed  # noqa: F401  first of all: it tells which pack
 from datasets.scene import EarlyScenes
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import Experiment, read_experiment
-from systems.runs import RunFolder, trained_run
+from systems.runs import RunFolder, step_of, trained_run
 from systems.runs.command_line import check_gpu
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import check_start_values, config_files
+from systems.training.missing_gpu import refuse_missing_gpu
 from utils.errors import ConfigError, OutputError
-from utils.files import replace
-from utils.packages import require
+from utils.files import replace, require_place
+from utils.packages import require_installed
 from utils.registry import names
 from utils.terminal.eta import format_duration
 from utils.terminal.numbers import counted
 
+log = logging.getLogger("photosurf")
+_PATIENCE = 0.25  # seconds that photographs have to show that they cannot be read, before torch is imported
+
 
 def export_parser() -> argparse.ArgumentParser:
     """The flags of the command line; each exporter has one of its own name."""
-    parser = make_parser(__doc__)
+    parser = make_parser(__doc__, hint=_formats())
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run, exp/[name]/[tag]@[time], or checkpoint")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="changed settings, such as export.max_faces=200000"
@@ -60,14 +64,20 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("photosurf", "datasets", "models", "systems", "utils"):
         logging.getLogger(name).setLevel(logging.DEBUG if args.verbose else logging.WARNING)
+    log.setLevel(logging.DEBUG if args.verbose else logging.INFO)
     return exit_code_of(lambda: export(args), args.verbose)
+
+
+def _formats() -> str:
+    return f"Formats are {', '.join(f'--{name}' for name in names('exporter'))}."
 
 
 def overrides_of(args: argparse.Namespace) -> list[str]:
     """What the flags ask for as key=value, behind what was given so, over which they prevail."""
     found = list(args.overrides)
-    if named := [word for word in found if word in names("exporter")]:
-        raise ConfigError(f"command line: '{named[0]}': expected key=value. Did you mean '--{named[0]}'?")
+    for word in (word for word in found if "=" not in word):
+        hint = f" Did you mean '--{word}'?" if word in names("exporter") else f" {_formats()}"
+        raise ConfigError(f"command line: '{word}': expected key=value.{hint}")
     if args.formats:
         found.append(f"export.formats=[{','.join(args.formats)}]")
     if args.texture is not None:
@@ -80,13 +90,20 @@ def overrides_of(args: argparse.Namespace) -> list[str]:
 def export(args: argparse.Namespace) -> None:
     """Extracts the mesh, writes its files, and prints what was written. Raises InputError."""
     started = time.perf_counter()
-    check_gpu(args.gpu)
+    check_gpu(args.gpu, trains=False)
+    refuse_missing_gpu(args.gpu)
     checkpoint, run = trained_run(args.run)
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, overrides_of(args)))
     check_start_values(run, experiment)
     folder = run.save if args.out is None else args.out
+    require_installed(*experiment.export.packages)
+    require_place(folder, f"--out {folder}")
+    if not args.overwrite:
+        refuse_existing(folder, mesh_files(experiment, step_of(checkpoint)))
     with EarlyScenes(experiment.dataset, ("test",)) as loader:  # photographs are decoded while torch is imported
+        loader.refuse_early(_PATIENCE)
+        log.info("%s: the mesh of %s is exported, which takes some seconds", run.path, checkpoint.name)
         report = _export(args, experiment, run, checkpoint, loader, folder)
     told = f"{report['vertices']:,} vertices, {report['faces']:,} faces, {counted(report['components'], 'component')}"
     print(f"mesh: {', '.join(map(str, report['files']))}")
@@ -114,15 +131,12 @@ def _export(
     from systems.training.trainer import check_backend
     from utils.interrupts import Interrupts
 
-    if experiment.export.texture != "none":
-        require("xatlas")
     device = pick_device(args.gpu)
     check_backend(experiment.model.backend, device)
     system = Job(experiment, run, Path("runs"), Devices.single(device), Interrupts(), checkpoint).prepare().system
     system.eval()
-    mesh = f"it{system.current_step}-mc{experiment.model.geometry.isosurface.resolution}"
     if not args.overwrite:
-        refuse_existing(folder, [f"{mesh}.{name}" for name in experiment.export.formats])
+        refuse_existing(folder, mesh_files(experiment, system.current_step))
     model = experiment.model
     data = SceneData(experiment.dataset, not model.batch_image_sampling, 0, model.backend, loader)
     renderer = Renderer(system.model, system.learned, data, device)
@@ -138,6 +152,12 @@ def _export(
         for name in written:
             replace(Path(unfinished) / name, folder / name)
     return {**report, "files": [folder / name for name in written]}
+
+
+def mesh_files(experiment: Experiment, step: int) -> list[str]:
+    """The names of the mesh in all formats, at a step."""
+    mesh = f"it{step}-mc{experiment.model.geometry.isosurface.resolution}"
+    return [f"{mesh}.{name}" for name in experiment.export.formats]
 
 
 def refuse_existing(folder: Path, files: Sequence[str]) -> None:

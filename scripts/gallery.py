@@ -27,11 +27,12 @@ from systems.report.results import read_results
 from systems.runs import find_mesh
 from systems.runs.recorded_config import config_files
 from utils.errors import InputError
-from utils.files import replacing
+from utils.files import replacing, require_place
 from utils.images import resize_area
 from utils.mesh.files import read_mesh
 from utils.terminal.numbers import counted
 
+log = logging.getLogger("photosurf")
 SIDE, LINE, GAP = 232, 22, 4  # pixels: of a picture, of the text above a row, between pictures
 MARGIN = 0.06  # around the object, as a share of its larger side
 MAX_BYTES = 250_000
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code, 2 for bad input."""
     args = gallery_parser().parse_intermixed_args(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    log.setLevel(logging.INFO)
     return exit_code_of(lambda: write_gallery(args.runs, args.photo, args.out))
 
 
@@ -60,10 +62,14 @@ def write_gallery(runs: Sequence[str], photos: Sequence[int], out: Path) -> None
     """Writes the picture, as well as it fits into MAX_BYTES. runs: RUN or RUN=NAME. Raises InputError."""
     if out.suffix != ".jpg":
         raise InputError(f"--out {out}: expected the name of a JPEG, such as gallery.jpg.")
+    require_place(out.parent, f"--out {out}")
     if len(photos) not in (1, len(runs)) or min(photos) < 0:
         each = "" if len(runs) == 1 else f", or {len(runs)} of them for {len(runs)} runs"
         raise InputError(f"--photo: expected a number from 0 on{each}, got {' '.join(map(str, photos))}.")
     photos = list(photos) * (len(runs) if len(photos) == 1 else 1)
+    for run in runs:
+        read_results(Path(run.partition("=")[0]))  # refused before the first is rendered
+    log.info("%s: rendered into %s", counted(len(runs), "run"), out)
     rows = [_row(run, view) for run, view in zip(runs, photos, strict=True)]
     sheet = Image.fromarray(np.concatenate(rows))
     for quality in QUALITIES:

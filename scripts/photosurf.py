@@ -19,6 +19,7 @@ import utils.terminal.installed  # noqa: F401  first of all: it tells which pack
 from scripts.command_line import make_parser
 from systems.runs.command_line import MODES
 from utils.registry import ROOT
+from utils.terminal.typed_paths import typed_path
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,14 @@ def launch_words(name: str, words: Sequence[str]) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command that the first word names; returns its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    words = [*words[1:2], "--help"] if words[:1] == ["help"] else words
     parser = make_parser(__doc__, prog="photosurf")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         commands.add_parser(name, help=command.told, add_help=False)
+    if words and words[0] not in COMMANDS and (given := typed_path(words[0])).exists():
+        command = "view" if (given / "config/parsed.yaml").is_file() else "capture"
+        parser.exit(2, f"error: command line: '{given}': a command comes first: photosurf {command} {given}\n")
     name, words = parser.parse_args(words[:1]).command, words[1:]
     module = importlib.import_module(COMMANDS[name].module)
     program = f"photosurf {name}"

@@ -22,6 +22,7 @@ from utils.interrupts import Stopped
 from utils.prompt_end import PromptEnd
 
 with imports_told():
+    from datasets.capture.frames.video import require_frame
     from datasets.capture.given import (
         check_options,
         check_out,
@@ -157,6 +158,8 @@ def make_dataset(args: argparse.Namespace) -> None:
     check_options(options, args.inputs)
     check_stage(args.only, [flag for flag in ("--neus", "--transforms") if getattr(args, flag[2:])])
     require_photos(args.inputs, args.out)
+    for video in filter(Path.is_file, args.inputs):
+        require_frame(video)
     verb = "becomes" if len(args.inputs) == 1 else "become"
     log.info("%s: %s a dataset in %s", ", ".join(map(str, args.inputs)), verb, args.out)
     from datasets.capture.series_pipeline import prepare_capture  # only now: what it imports takes seconds

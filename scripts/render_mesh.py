@@ -4,6 +4,7 @@ Example: python scripts/render_mesh.py cow.ply cow.png
 Example: python scripts/render_mesh.py exp/neus-demo/first@DATE cow.jpg --photo 3 --color shaded vertex"""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,16 +24,18 @@ from systems.runs import find_mesh, run_of
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
 from utils.errors import InputError
-from utils.files import replacing
+from utils.files import replacing, require_place
 from utils.images import resize_area
 from utils.mesh import Mesh, transform
 from utils.mesh.files import read_mesh
+from utils.mesh.opening import require_mesh_files
 from utils.registry import build
 from utils.terminal.numbers import counted
 
 if TYPE_CHECKING:
     from utils.mesh.rasterise import Coloring
 
+log = logging.getLogger("photosurf")
 FORMATS = {".png": "PNG", ".jpg": "JPEG"}
 
 
@@ -85,6 +88,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--up", choices=("z", "y"), help="axis that points up (default: y for glb, else z)")
     parser.add_argument("--flat", action="store_true", help="use one normal per face, which shows the triangles")
     args = parser.parse_intermixed_args(argv)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    log.setLevel(logging.INFO)
     return exit_code_of(lambda: render(args))
 
 
@@ -98,7 +103,10 @@ def render(args: argparse.Namespace) -> None:
         raise InputError(f"{args.overrides[0]}: changes the dataset of a run, which only --photo N shows.")
     if args.out.suffix not in FORMATS:
         raise InputError(f"{args.out}: expected the name of a picture, such as mesh.png or mesh.jpg.")
+    require_place(args.out.parent, str(args.out))
     path = find_mesh(args.mesh)
+    require_mesh_files(path)
+    log.info("%s: rendered into %s", path, args.out)
     mesh = read_mesh(path, upright=args.photo is None)
     from utils.mesh.rasterise import orbit_views  # only now: what it imports takes seconds
     from utils.visualise import side_by_side

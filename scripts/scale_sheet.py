@@ -16,7 +16,7 @@ from PIL import Image
 from datasets.capture.scale_sheet import DPI, PAPERS, RULER, draw_sheet
 from scripts.command_line import exit_code_of, make_parser
 from utils.errors import InputError
-from utils.files import replacing
+from utils.files import replacing, require_place
 
 
 def sheet_parser() -> argparse.ArgumentParser:
@@ -37,6 +37,7 @@ def write_sheet(out: Path, paper: str) -> None:
     """Writes the PDF, at the size of the paper, and says what to do with it. Raises InputError."""
     if out.suffix.lower() != ".pdf":
         raise InputError(f"{out}: expected the name of a PDF, such as sheet.pdf.")
+    require_place(out.parent, str(out))
     with replacing(out) as temporary:  # black and white, since Pillow makes a JPEG of grey
         Image.fromarray(draw_sheet(paper)).convert("1").save(temporary, "PDF", resolution=DPI, title="Scale sheet")
     print(f"{out}: print it on {paper} at 100 %, check that the ruler is {RULER:g} mm long, lay it beside the object")

@@ -23,6 +23,7 @@ from systems.sweep.pool import RayPool
 from systems.sweep.results import TaskResult, result_of, results_table, write_results
 from systems.sweep.status import TaskState, TaskStatus, commands, status_of
 from utils.errors import InputError
+from utils.files import require_place
 from utils.interrupts import exit_code_of as exit_code_of_signal
 from utils.terminal.numbers import counted
 from utils.terminal.text_table import format_table
@@ -106,6 +107,8 @@ def plan_and_run(args: argparse.Namespace) -> int:
         value = getattr(args, flag)
         if value is not None and value < low:
             raise InputError(f"--{flag} {value}: expected {low} or more. Leave it out for the default.")
+    for flag in () if args.dry_run else ("exp_dir", "runs_dir"):
+        require_place(getattr(args, flag), f"--{flag} {getattr(args, flag)}")
     sweep = read_sweep(args.sweep)
     sweep = replace(sweep, name=args.name) if args.name is not None else sweep
     log.info("%s: read, its tasks are planned", sweep.name)

@@ -13,12 +13,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file, P
 import utils.terminal.installed  # noqa: F401  first of all: it tells which packages are missing
 
 # isort: split
+from datasets.assemble import require_folder
 from scripts.command_line import exit_code_of, make_parser
 from systems.configs import read_experiment
 from systems.runs import checkpoints_beside, trained_run
 from systems.runs.command_line import check_gpu
 from systems.runs.moved_data import with_moved_paths
 from systems.runs.recorded_config import config_files
+from systems.training.missing_gpu import refuse_missing_gpu
 from systems.viewer.address import find_address, parse_port
 
 log = logging.getLogger("photosurf")
@@ -56,12 +58,15 @@ def view_parser() -> argparse.ArgumentParser:
 
 def view(args: argparse.Namespace, stop: threading.Event) -> None:
     """Opens the page and answers visitors until `stop` is set. Raises InputError."""
-    check_gpu(args.gpu)
+    check_gpu(args.gpu, trains=False)
+    refuse_missing_gpu(args.gpu)
     port = parse_port(args.port, "--port")
     checkpoint, run = trained_run(args.run)
     files = config_files(run)
     experiment = read_experiment(files, with_moved_paths(files, args.overrides))
     address = find_address(args.host, port, ("--port", "--host"))
+    if (root := getattr(experiment.dataset, "root_dir", None)) is not None:
+        require_folder(Path(root), "the images of the dataset")
     log.info("%s: %s is opened, which takes some seconds", run.path, checkpoint.name)
     from utils.imports import import_lightning
 

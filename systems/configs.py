@@ -14,6 +14,7 @@ from utils import registry
 from utils.config import compose, schema, switches
 from utils.config.difference import flatten
 from utils.config.limits import FolderName, Interval, OneOf, Range, Share, Step
+from utils.config.refusals import key_of, of_what_is_read
 from utils.config.schedule import Schedule
 from utils.config.schema import component
 from utils.config.text_keys import text_keys
@@ -150,6 +151,12 @@ class ExportConfig:
     video_fps: Annotated[int, Range(1, 240)] = 30
     report: bool = True  # save/report.html, figures, views, curves and the mesh in one file that needs no network
 
+    @property
+    def packages(self) -> list[str]:
+        """What it needs of the packages that not every machine has, see `utils.packages`."""
+        asked = {"xatlas": self.texture != "none", "pxr": "usdz" in self.formats}
+        return [name for name, is_asked in asked.items() if is_asked]
+
     def __post_init__(self) -> None:
         if self.texture != "none" and not {"obj", "glb", "usdz"} & set(self.formats):
             raise ConfigError(
@@ -258,8 +265,9 @@ def experiment_of(sources: Sequence[compose.Source]) -> Experiment:
         check_optimizer_args(sources, experiment)
         tell_unused_scene(sources)
         return experiment
-    except ConfigError as error:
-        key, text = str(error).split(":")[0], str(error).removesuffix(".")
+    except ConfigError as refused:
+        error = of_what_is_read(sources, Experiment, node, refused)
+        key, text = key_of(error), str(error).removesuffix(".")
         if "unknown key. Known" in text and (longer := _same_last_part(key, node)):
             raise ConfigError(f"{compose.origin(sources, key)}{key}: unknown key. Did you mean '{longer}'?") from None
         inputs = compose.computed_from(sources, key)

@@ -52,6 +52,7 @@ class Opened:
 
     def drag(self, index: int, right: int, down: int) -> None:
         """Moves the pressed pointer from the middle of a canvas."""
+        self.page.locator("canvas").nth(index).scroll_into_view_if_needed()
         box = self.page.locator("canvas").nth(index).bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
@@ -133,6 +134,18 @@ def test_meshes_of_a_comparison_turn_together(browser: Any, tmp_path: Path) -> N
     opened.until(lambda: differing(before, opened.canvas(1)) > 0.03 * before.shape[0] * before.shape[1])
     opened.until(lambda: differing(opened.canvas(0), opened.canvas(1)) < 50)
     assert opened.said == []
+
+
+def test_more_meshes_than_a_browser_keeps_contexts_are_all_drawn(browser: Any, tmp_path: Path) -> None:
+    run = write_finished_run(tmp_path / "cow" / "a@1")
+    assert main([*[str(run)] * 18, "--out", str(tmp_path / "many.html")]) == 0
+    opened = Opened(browser, tmp_path / "many.html")
+    for index in (0, 17):
+        opened.until(lambda index=index: is_drawn(opened.canvas(index)))
+    before = opened.canvas(0)
+    opened.drag(17, 150, 0)
+    opened.until(lambda: differing(before, opened.canvas(0)) > 0.03 * before.shape[0] * before.shape[1])
+    assert opened.said == []  # "Too many active WebGL contexts"
 
 
 def test_a_phone_shows_two_meshes_at_once_and_the_values_of_both(browser: Any, tmp_path: Path) -> None:

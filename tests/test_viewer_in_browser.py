@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import chromium, differing, picture, until
+from browser import chromium, differing, low_controls, picture, until
 from patience import PATIENCE
 from viewed_scene import make_viewed_model
 
@@ -290,5 +290,11 @@ def test_on_a_phone_the_object_fits_and_the_controls_are_folded_away(browser: An
     phone.page.get_by_text("View · Mesh · Path · Save").click()
     phone.page.get_by_role("tab", name="Path").wait_for()
     assert phone.page.get_by_text("PhotoSurf").last.bounding_box()["y"] > 0.3 * 844  # still half of the picture
+    phone.page.wait_for_timeout(500)  # until it is unfolded
+    for tab, least in (("View", 9), ("Mesh", 14), ("Path", 12), ("Save", 10)):
+        phone.open(tab)
+        phone.page.wait_for_timeout(300)
+        count, low = low_controls(phone.page)
+        assert (count >= least, low) == (True, []), (tab, count)
     phone.page.context.close()
     assert phone.wrong == []

@@ -5,11 +5,13 @@ import errno
 import logging
 import os
 import re
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from utils.errors import OutputError
 from utils.platforms import on_windows
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,23 @@ def replacing(path: Path | str) -> Iterator[Path]:
         replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_place(folder: Path, named: str) -> None:
+    """Raises OutputError where nothing can be written into a folder, or the folder not be made; nothing is left there.
+
+    named: what the message begins with, such as a flag and its value."""
+    there = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), folder)
+    if there.is_file():
+        where = "" if named.endswith(str(there)) else f"{there} "
+        raise OutputError(f"{named}: {where}is a file, and results need a folder. Give another.")
+    try:
+        for part in folder.relative_to(there).parts:
+            (there / part).exists()  # which fails for a name that is too long
+        tempfile.TemporaryDirectory(prefix=".", dir=there).cleanup()
+    except OSError as error:
+        hint = remedy(error) or "Give another folder."
+        raise OutputError(f"{named}: nothing can be written into {there} ({error.strerror}). {hint}") from error
 
 
 def replace(source: Path | str, target: Path | str) -> None:
@@ -67,6 +86,8 @@ def remedy(error: OSError) -> str | None:
         return f"Give a folder that you may write to{held}."
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return "A file stands where a folder is needed: give another folder."
+    if error.errno == errno.ENAMETOOLONG:
+        return "Give a shorter name."
     if error.errno == errno.EISDIR:
         return "A folder of that name is there: give the name of a file."
     if (
@@ -76,6 +97,12 @@ def remedy(error: OSError) -> str | None:
     ):
         return "No folder can be made there: give another one."
     return None
+
+
+def as_input(error: OSError) -> OutputError | None:
+    """An error of writing, or of a name that is too long, as one line with what to do; None for others."""
+    hint = remedy(error)
+    return None if hint is None else OutputError(f"{error.filename2 or error.filename}: {error.strerror}. {hint}")
 
 
 class BestEffortWrites:

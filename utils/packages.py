@@ -4,6 +4,7 @@ import importlib
 import platform
 import sys
 import threading
+from importlib.util import find_spec
 from types import ModuleType
 
 from utils.errors import MissingPackageError
@@ -29,9 +30,20 @@ def require(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
-        pip = _IN.get(name, name)
-        raise MissingPackageError(
-            f"{pip} is not installed. {_NEEDED[name]} Else pip install {pip}; where PyPI has no wheel of it for this "
-            f"machine (Python {platform.python_version()}, {platform.system()}, {platform.machine()}), pip needs "
-            f"a C++ compiler."
-        ) from error
+        raise _missing(name) from error
+
+
+def require_installed(*packages: str) -> None:
+    """Raises MissingPackageError for the first package of the table above that is not installed; imports none."""
+    for name in packages:
+        if find_spec(name) is None:
+            raise _missing(name)
+
+
+def _missing(name: str) -> MissingPackageError:
+    pip = _IN.get(name, name)
+    return MissingPackageError(
+        f"{pip} is not installed. {_NEEDED[name]} Else pip install {pip}; where PyPI has no wheel of it for this "
+        f"machine (Python {platform.python_version()}, {platform.system()}, {platform.machine()}), pip needs a C++ "
+        f"compiler."
+    )

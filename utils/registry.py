@@ -76,9 +76,10 @@ def _modules() -> dict[tuple[str, str], str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the closest known name, or an empty string."""
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{match[0]}'?" if match else ""
+    """` Did you mean 'x'?` for the closest known name, or an empty string; the dashes of flags make none alike."""
+    bare = {other.lstrip("-"): other for other in known}
+    match = difflib.get_close_matches(name.lstrip("-"), bare, n=1, cutoff=0.6)
+    return f" Did you mean '{bare[match[0]]}'?" if match else ""
 
 
 def kinds() -> list[str]:

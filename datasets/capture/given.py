@@ -10,10 +10,12 @@ from datasets.capture.options import CaptureOptions
 from datasets.capture.other_cameras import notice_cameras
 from datasets.capture.series.splits import series_folders
 from utils.errors import CaptureError, ConfigError
+from utils.files import require_place
 from utils.images import SUFFIXES
 from utils.terminal.typed_paths import nearby
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".xz", ".bz2")
+_LOOKED_AT = 4096  # bytes: a video has a zero among them
 _VIDEOS_GIVE = 120  # frames, where --frames does not say how many at most
 
 
@@ -28,10 +30,19 @@ def require_source(source: Path) -> None:
         raise CaptureError(
             f"{source}: expected a video or a folder of photos, got an archive. Unpack it, and give its folder."
         )
+    if source.is_file() and _is_text(source):  # of which ffmpeg would make a video
+        raise CaptureError(f"{source}: expected a video or a folder of photos, got a file of text. Give the video.")
+
+
+def _is_text(path: Path) -> bool:
+    with open(path, "rb") as file:
+        begin = file.read(_LOOKED_AT)
+    return bool(begin) and b"\0" not in begin and not any(byte < 32 and byte not in b"\t\n\v\f\r\x1b" for byte in begin)
 
 
 def check_out(out: Path) -> None:
-    """Raises ConfigError for an `out` that was meant as a setting, and CaptureError for one that can be no folder."""
+    """Raises ConfigError for an `out` that was meant as a setting, CaptureError or OutputError for one that can be no
+    folder."""
     if re.match(r"\w+(\.\w+)*=", out.name) and not out.exists():
         raise ConfigError(
             f"{out}: expected the folder OUT last. Settings of the training go to launch.py, or to capture.py, which "
@@ -39,6 +50,7 @@ def check_out(out: Path) -> None:
         )
     if file := next((path for path in (out, *out.parents) if path.is_file()), None):
         raise CaptureError(f"{file}: expected a folder, or nothing yet, got a file. Give another OUT.")
+    require_place(out, f"OUT {out}")
 
 
 def require_photos(sources: Sequence[Path], out: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 WIDTH, HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 30  # margins for the labels
 _COLORS = "#3366cc", "#dc6900", "#109618", "#990099", "#0099c6", "#dd4477", "#66aa00", "#b82e2e"
+_DASHES = "", "7 4", "2 3", "10 3 2 3"  # of SVG: lines of the same colour differ by them
 _MAX_POINTS = 600  # of a curve
 
 
@@ -26,6 +27,7 @@ class PlotLine:
 
     name: str
     color: str
+    dash: str  # stroke-dasharray of SVG; empty: it is drawn through
     points: str  # "x,y x,y ..." of an SVG polyline
     last: float  # the value at its end
 
@@ -63,10 +65,12 @@ def plot(title: str, curves: Mapping[str, Curve], logarithmic: bool = False) -> 
     values = scale(np.concatenate([curve.values for curve in kept.values()]))
     span = _widened(0.0, float(steps.max())), _widened(float(values.min()), float(values.max()))
     lines = []
-    for (name, curve), color in zip(kept.items(), _COLORS * len(kept), strict=False):
+    for index, (name, curve) in enumerate(kept.items()):
+        round_, hue = divmod(index, len(_COLORS))
         x, y = _x_pixels(curve.steps, span[0]), _y_pixels(scale(curve.values), span[1])
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-        lines.append(PlotLine(name, color, points, float(curve.values[-1])))
+        look = _COLORS[hue], _DASHES[round_ % len(_DASHES)]
+        lines.append(PlotLine(name, *look, points, float(curve.values[-1])))
     x_ticks = [Tick(float(_x_pixels(value, span[0])), f"{value:g}") for value in _ticks(*span[0], 8)]
     marks = (_logarithmic_ticks if logarithmic else _ticks)(*span[1], 6)
     y_labels = [(value, f"{10.0**value if logarithmic else value:.3g}") for value in marks]

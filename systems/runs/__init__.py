@@ -132,7 +132,9 @@ def find_checkpoint(path: Path) -> Path:
     """The checkpoint at a path, or the newest one in a run's folder. Raises CheckpointError if there is none."""
     if path.is_file():
         if path.suffix not in (".ckpt", ".pt", ".pth", ""):
-            raise CheckpointError(f"{path}: is no checkpoint. Give a .ckpt file or a run's folder under exp/.")
+            run = next((folder for folder in path.parents if (folder / "config/parsed.yaml").is_file()), None)
+            told = f"the run's folder, {run}" if run else "a .ckpt file or a run's folder under exp/"
+            raise CheckpointError(f"{path}: is no checkpoint. Give {told}.")
         return path
     checkpoints = checkpoints_in(path)
     if not checkpoints:
@@ -161,14 +163,14 @@ def no_run(path: Path, lacks: str) -> CheckpointError:
 
 def _steps_told(run: Path) -> str:
     checkpoints = checkpoints_in(run)
-    return f"step {_step_of(checkpoints[0])}" if checkpoints else "no checkpoint yet"
+    return f"step {step_of(checkpoints[0])}" if checkpoints else "no checkpoint yet"
 
 
 def checkpoints_in(path: Path) -> list[Path]:
     """The checkpoints of a run's folder, newest first, without those that were not written completely."""
     files = [*(path / "ckpt").glob("*.ckpt"), *path.glob("*.ckpt")]
     complete = [file for file in files if not file.name.startswith(".")]
-    return sorted(complete, key=lambda file: (_step_of(file), file.stat().st_mtime), reverse=True)
+    return sorted(complete, key=lambda file: (step_of(file), file.stat().st_mtime), reverse=True)
 
 
 def resumed_run(path: Path) -> RunFolder | None:
@@ -179,14 +181,15 @@ def resumed_run(path: Path) -> RunFolder | None:
     return run if run.parsed_config.is_file() else run_of(find_checkpoint(path))
 
 
-def _step_of(file: Path) -> int:
+def step_of(file: Path) -> int:
+    """The step that the name of a checkpoint or a mesh tells; -1 for a name of another kind."""
     match = re.search(r"step=(\d+)|^it(\d+)", file.name)
     return int(match[1] or match[2]) if match else -1
 
 
 def checkpoints_beside(checkpoint: Path) -> dict[int, Path]:
     """A checkpoint and the others in its folder, by their steps, in ascending order."""
-    by_step = {_step_of(file): file for file in [*reversed(checkpoints_in(checkpoint.parent)), checkpoint]}
+    by_step = {step_of(file): file for file in [*reversed(checkpoints_in(checkpoint.parent)), checkpoint]}
     return dict(sorted(by_step.items()))
 
 
@@ -211,7 +214,7 @@ def find_mesh(path: Path) -> Path:
     found = [file for file in (path / "save").glob("it*-mc*.*") if file.suffix in MESH_SUFFIXES and "-lod" not in file.stem]
     if not found:
         raise no_run(path, "no mesh in it. A run's folder holds save/it<N>-mc<R>.ply; --test exports it.")
-    newest = max(found, key=lambda file: (_step_of(file), file.stat().st_mtime))
+    newest = max(found, key=lambda file: (step_of(file), file.stat().st_mtime))
     return quickest([file for file in found if file.stem == newest.stem])
 
 

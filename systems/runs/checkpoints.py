@@ -1,6 +1,5 @@
 """Writes checkpoints completely or not at all, with a checksum; reads them safely; explains why one does not fit."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -10,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from systems.runs.seal import is_whole, seal
 from utils.errors import CheckpointError
 from utils.files import flush_to_disk, replacing
 
 log = logging.getLogger(__name__)
-_SEAL = b"photosurf sha256 "  # then 64 hexadecimal digits: the comment at the end of the zip file that torch writes
-_SEAL_BYTES = len(_SEAL) + 64
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
@@ -24,43 +22,15 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
     Raises OSError, or RuntimeError from torch, if the disk is full or the folder read-only; an older file stays."""
     with replacing(path) as temporary:
         torch.save(content, temporary)
-        _seal(temporary)
+        seal(temporary)
         flush_to_disk(temporary)
     flush_to_disk(path.parent)
-
-
-def _seal(path: Path) -> None:
-    """Writes the digest of a zip file into its comment; the length of the comment is the last field of the file."""
-    with open(path, "r+b") as file:
-        file.seek(-2, 2)
-        file.write(_SEAL_BYTES.to_bytes(2, "little"))
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        file.seek(0, 2)
-        file.write(_SEAL + digest.encode("ascii"))
-
-
-def _is_broken(path: Path) -> bool:
-    """Whether a file with a seal holds other bytes than were written. A file without one passes."""
-    with open(path, "rb") as file:
-        size = file.seek(0, 2) - _SEAL_BYTES
-        file.seek(max(size, 0))
-        seal = file.read()
-        if not seal.startswith(_SEAL):
-            return False
-        file.seek(0)
-        digest = hashlib.sha256()
-        while size > 0:
-            part = file.read(min(size, 2**20))
-            digest.update(part)
-            size -= len(part)
-        return seal[len(_SEAL) :] != digest.hexdigest().encode("ascii")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU; no code in it is run. Raises CheckpointError for a broken file."""
     try:
-        if _is_broken(path):
+        if is_whole(path) is False:
             raise ValueError("its bytes are not those that were written, by their checksum.")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file raises whatever its reader stumbles over

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from utils import registry
 from utils.errors import ConfigError
+from utils.files import require_place
 from utils.terminal.typed_paths import PathParser, typed_path
 
 # What launch.py does, and the splits of the dataset that it needs for that.
@@ -84,7 +85,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
-    """The flags, with all key=value words in `overrides`. Raises ConfigError for any other word."""
+    """The flags, with all key=value words in `overrides`. Raises ConfigError for any other word, and OutputError where
+    results cannot be written."""
     parser = make_parser()
     args, rest = parser.parse_known_args(argv)
     args.argv = argv
@@ -162,25 +164,28 @@ def _refuse_flag(item: str, flags: Mapping[str, argparse.Action]) -> None:
         raise ConfigError(f"command line: '{item}': {name} is a flag and no setting. Write {told}.")
 
 
-def check_gpu(gpu: str) -> None:
-    """Raises ConfigError for what can be no --gpu, on any machine."""
+def check_gpu(gpu: str, trains: bool = True) -> None:
+    """Raises ConfigError for what can be no --gpu, on any machine; only what trains takes several."""
     names = [name.strip() for name in gpu.split(",")]
     if not all(name in ("auto", "cpu") or name.isdigit() for name in names):
         raise ConfigError(f"--gpu {gpu}: expected auto, cpu, the index of a GPU such as 0, or several such as 0,1.")
     if len(names) > 1 and set(names) != {"cpu"} and (len(set(names)) < len(names) or {"cpu", "auto"} & set(names)):
         raise ConfigError(f"--gpu {gpu}: expected each GPU once, and no cpu among them. Give indices such as 0,1.")
+    if len(names) > 1 and not trains:
+        hint = f"Name one, such as --gpu {names[0]}."
+        raise ConfigError(f"--gpu {gpu}: several devices serve launch.py --train only. {hint}")
 
 
 def _check_flags(args: argparse.Namespace) -> None:
-    """Raises ConfigError for flags that do not go together, or that cannot be what they name."""
+    """Raises ConfigError for flags that do not go together or cannot be what they name, OutputError for folders that
+    cannot be made."""
     if not any(getattr(args, name) for name in (*MODES, "list", "dump")):
         told = ", ".join(f"--{mode}" for mode in MODES)
         raise ConfigError(f"command line: say what to do: {told}, --list or --dump. See python launch.py --help.")
-    check_gpu(args.gpu)
-    for flag in ("exp_dir", "runs_dir"):
-        folder = getattr(args, flag)
-        if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
-            raise ConfigError(f"--{flag} {folder}: {'' if file == folder else f'{file} '}is a file, and results need a folder. Give another.")
+    check_gpu(args.gpu, not (args.validate or args.test or args.predict))
+    is_new = args.train and (args.resume is None or args.resume_weights_only)
+    for flag in (*(("exp_dir",) if is_new else ()), *(("runs_dir",) if args.train else ())):
+        require_place(getattr(args, flag), f"--{flag} {getattr(args, flag)}")
     if args.resume_weights_only and args.resume is None:
         raise ConfigError("command line: --resume_weights_only needs --resume RUN.")
     if args.resume is None and (args.validate or args.test or args.predict):

@@ -1,5 +1,6 @@
 """Every registered component in words, for `--list`."""
 
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -7,18 +8,18 @@ from utils import registry
 from utils.config import schema
 
 
-def list_components() -> str:
-    """Every registered component: kind, name, file, and its fields with their defaults."""
-    lines = []
+def list_components() -> Iterator[str]:
+    """Lines on every registered component: kind, name, file, and its fields with their defaults.
+
+    One comes at once, all take seconds, since files of components are imported."""
     for kind in registry.kinds():
-        lines.append(f"{kind}:")
+        yield f"{kind}:"
         for name in registry.names(kind):
             entry = registry.find(kind, name)
             summary = (entry.target.__doc__ or "").strip().splitlines()[0]
-            lines.append(f"  {name}  ({entry.file})  {summary}")
+            yield f"  {name}  ({entry.file})  {summary}"
             if is_dataclass(entry.target):
-                lines += [f"      {_describe(item)}" for item in fields(entry.target)]
-    return "\n".join(lines)
+                yield from (f"      {_describe(item)}" for item in fields(entry.target))
 
 
 def _describe(item: Any) -> str:

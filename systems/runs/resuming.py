@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from systems.configs import Experiment
-from systems.runs import RunFolder, checkpoints_in, find_checkpoint, new_trial, resumed_run, run_of
+from systems.runs import RunFolder, checkpoints_in, find_checkpoint, new_trial, resumed_run, run_of, step_of
 from systems.runs.recorded_config import check_start_values, config_files, in_folder
+from systems.runs.seal import is_whole
 from utils.config.compose import find_config
 from utils.errors import CheckpointError, ConfigError, OutputError
 from utils.files import remedy
@@ -62,14 +63,17 @@ def config_paths(given: Sequence[str], resumed: Path | None) -> list[str | Path]
 
 
 def place_run(
-    start: Start, experiment: Experiment, exp_dir: Path, overrides: Sequence[str]
+    start: Start, experiment: Experiment, exp_dir: Path, overrides: Sequence[str], trains: bool
 ) -> tuple[RunFolder, Experiment]:
     """The folder of the run, an older or a new one, and the experiment with the names of that folder.
 
-    Raises ConfigError for an override that has no effect on a run that goes on."""
+    Raises ConfigError for an override that has no effect on a run that goes on, CheckpointError for a training of one
+    that has nothing left to do."""
     trained = None if start.checkpoint is None else run_of(start.checkpoint)
     if trained is not None:
         check_start_values(trained, experiment)
+    if trains:
+        _check_steps_left(start, experiment.trainer.max_steps)
     if start.run is not None:
         return start.run, in_folder(start.run, experiment, overrides)
     trial = experiment.trial_name
@@ -78,14 +82,22 @@ def place_run(
     return RunFolder(exp_dir / experiment.name / trial), replace(experiment, trial_name=trial)
 
 
-def check_steps_left(start: Start, run: RunFolder, max_steps: int) -> None:
+def refuse_finished(path: Path, max_steps: int) -> None:
+    """Raises CheckpointError for a training that has nothing left to do, before torch is imported: as far as the name
+    of the newest checkpoint of --resume tells it, if that is whole."""
+    for checkpoint in checkpoints_in(path)[:1] if path.is_dir() else [find_checkpoint(path)]:
+        if (run := run_of(checkpoint)) is not None and step_of(checkpoint) >= max_steps and is_whole(checkpoint):
+            _check_steps_left(Start(checkpoint, step_of(checkpoint), run), max_steps)
+
+
+def _check_steps_left(start: Start, max_steps: int) -> None:
     """Raises CheckpointError for a training that has nothing left to do, or whose end lies before its start."""
     if start.step > max_steps:
         raise CheckpointError(
             f"{start.checkpoint}: is at step {start.step}, beyond trainer.max_steps={max_steps}. Raise "
             f"trainer.max_steps, go on from an earlier checkpoint with --resume CKPT, or export this one with --test."
         )
-    if start.step == max_steps and run.finished_step == start.step:
+    if start.step == max_steps and start.run is not None and start.run.finished_step == start.step:
         raise CheckpointError(
             f"{start.checkpoint}: is at step {start.step}, trainer.max_steps is {max_steps}: nothing is left to "
             f"train. Raise trainer.max_steps, or use --test to export again."

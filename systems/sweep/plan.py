@@ -1,6 +1,7 @@
 """Reads SWEEP.yaml and makes its tasks: each scene with each variant and seed, with the experiment of each."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from utils.config import compose, schema
 from utils.config.difference import flatten
 from utils.config.text_keys import text_keys
 from utils.errors import ConfigError
+from utils.registry import ROOT
 
 DEFAULT_VARIANT = "default"  # used if a sweep names no variants; not part of the names of tasks
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)  # valid folder names
@@ -156,8 +158,13 @@ class Task:
 
 def read_sweep(path: Path) -> Sweep:
     """The sweep in a YAML file. Raises ConfigError, with file and line."""
+    if not path.exists() and (found := ROOT / "configs/sweeps" / f"{path.name}.yaml").is_file():
+        raise ConfigError(f"{path}: no such file. Did you mean '{os.path.relpath(found)}'?")
     tree = compose.read_yaml(path, _is_text)
     node = OmegaConf.to_container(tree, resolve=False)  # ${...} is resolved in the config of each task
+    if "scenes" not in node and {"dataset", "model", "defaults"} & set(node):
+        hint = f"python launch.py --config {path} --train"
+        raise ConfigError(f"{path}: is the config of one training, and a sweep has scenes. To train it: {hint}")
     try:
         return schema.parse(Sweep, node)
     except ConfigError as error:

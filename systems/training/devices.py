@@ -12,7 +12,7 @@ import torch
 
 from models.ops.backends import FAMILIES
 from systems.runs.command_line import check_gpu
-from systems.training.missing_gpu import look, reason
+from systems.training.missing_gpu import look, no_gpu, reason
 from utils.errors import ConfigError
 from utils.terminal.numbers import counted
 
@@ -56,9 +56,9 @@ def pick_device(gpu: str) -> torch.device:
         return torch.device("cpu")
     check_gpu(gpu)
     if not torch.cuda.is_available():
-        why = reason(look())
+        why = reason(look(error=_error_of_torch()))
         if gpu != "auto":
-            raise _no_gpu(gpu, why)
+            raise no_gpu(gpu, why)
         level = logging.WARNING if why else logging.INFO
         log.log(
             level,
@@ -134,8 +134,13 @@ def use_once(device: torch.device) -> None:
     torch._fused_adamw_(moved, list(gradients), *moments, [], steps, lr=rate, **settings)
 
 
-def _no_gpu(gpu: str, why: str) -> ConfigError:
-    return ConfigError(f"--gpu {gpu}: {why or 'this machine has no GPU.'} Give --gpu cpu or auto to use the CPU.")
+def _error_of_torch() -> str:
+    """What torch says when it is asked for a GPU in vain, as a sentence."""
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return f"{' '.join(str(error).split()).rstrip('.')}."
+    return ""
 
 
 def pick_devices(gpu: str) -> Devices:
@@ -145,7 +150,7 @@ def pick_devices(gpu: str) -> Devices:
     check_gpu(gpu)
     names = [name.strip() for name in gpu.split(",")]
     if len(names) > 1 and set(names) != {"cpu"} and not torch.cuda.is_available():
-        raise _no_gpu(gpu, reason(look()))
+        raise no_gpu(gpu, reason(look(error=_error_of_torch())))
     layout = _process_layout(len(names))
     if layout.local_size != len(names):
         raise ConfigError(

@@ -1,14 +1,17 @@
-"""Why torch sees no GPU though a card may be there, and what to do about it, as one line."""
+"""Why torch sees no GPU though a card may be there, and what to do about it, as one line; free of torch."""
 
+import ctypes
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-import torch
+from utils.errors import ConfigError
 
 # The oldest driver for each major version of CUDA, on Linux and on Windows, and PyTorch's index of builds for it:
 # https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
@@ -36,17 +39,38 @@ class Machine:
     on_windows: bool = False
 
 
-def look(root: Path = Path("/")) -> Machine:
-    """This machine, where torch finds no GPU; root: where proc, dev and sys lie."""
+def refuse_missing_gpu(gpu: str) -> None:
+    """Raises ConfigError for a --gpu that names a GPU where it is certain before torch is imported that it finds none.
+
+    A driver that torch cannot use is there for it to tell."""
+    if any(name.strip().isdigit() for name in gpu.split(",")) and is_without(machine := look()):
+        raise no_gpu(gpu, reason(machine))
+
+
+def is_without(machine: Machine, root: Path = Path("/")) -> bool:
+    """Whether torch finds no GPU there for certain: it is built for none, or what it asks for one is not installed."""
+    if machine.hip is not None:
+        return not machine.on_windows and not (root / "dev/kfd").exists() and not machine.has_dxg
+    return machine.cuda is None or not _has_library("nvcuda.dll" if machine.on_windows else "libcuda.so.1")
+
+
+def no_gpu(gpu: str, why: str) -> ConfigError:
+    """The error for a --gpu that names a GPU where there is none; why: see `reason`."""
+    return ConfigError(f"--gpu {gpu}: {why or 'this machine has no GPU.'} Give --gpu cpu or auto to use the CPU.")
+
+
+def look(root: Path = Path("/"), error: str = "") -> Machine:
+    """This machine, where torch finds no GPU; root: where proc, dev and sys lie; error: see `Machine`."""
+    build = runpy.run_path(str(Path(find_spec("torch").origin).with_name("version.py")))  # which imports nothing
     card, driver = _ask_driver(root / "usr/lib/wsl/lib")
     kernel = _text(root / "proc/version").lower()
     loaded = re.search(r"Module.*?\s(\d+(?:\.\d+)+)\s", _text(root / "proc/driver/nvidia/version"))
     devices = (root / "sys/bus/pci/devices").glob("*/class")
     return Machine(
-        torch=torch.__version__,
-        cuda=torch.version.cuda,
-        hip=torch.version.hip,
-        error=_error_of_torch(),
+        torch=build["__version__"],
+        cuda=build["cuda"],
+        hip=build["hip"],
+        error=error,
         card=card,
         driver=driver or (loaded[1] if loaded else ""),
         vendors=frozenset(_text(path.with_name("vendor")) for path in devices if _text(path).startswith("0x03")),
@@ -138,12 +162,13 @@ def _ask_driver(wsl: Path) -> tuple[str, str]:
     return name.strip(), version.strip()
 
 
-def _error_of_torch() -> str:
+def _has_library(name: str) -> bool:
+    """Whether the library of the driver is there, which torch opens by the same name."""
     try:
-        torch.cuda.init()
-    except (RuntimeError, AssertionError) as error:
-        return f"{' '.join(str(error).split()).rstrip('.')}."
-    return ""
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
 
 
 def _text(path: Path) -> str:

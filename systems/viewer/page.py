@@ -17,7 +17,7 @@ from systems.viewer import layers
 from systems.viewer.address import Address
 from systems.viewer.pictures import RenderedPicture
 from systems.viewer.requests import COLORINGS, COMMANDS, Command, CropBox, Mailbox, MeshSettings
-from systems.viewer.server import guard_controls, open_server
+from systems.viewer.server import TOUCH_STYLE, guard_controls, open_server
 from systems.viewer.start import FOV, occupied_ball, start_view
 from systems.viewer.surface import DENSITY_FACTOR, SDF_REACH
 from systems.viewer.viewed import ViewedModel
@@ -76,6 +76,7 @@ class ViserPage:
         gui = self.server.gui
         gui.main_panel.dock_right()
         gui.main_panel.set_width(PANEL_WIDTH)
+        gui.add_html(TOUCH_STYLE)
         self._of_all = f" of {steps[-1]}" if live else ""
         self._status = gui.add_text("state", "", disabled=True, multiline=True, hint=STATES[live])
         if not live and len(steps) > 1:
@@ -174,7 +175,8 @@ class ViserPage:
 
     def _add_button(self, command: Command) -> Any:
         label, hint = BUTTONS[command]
-        button = self.server.gui.add_button(label, hint=hint)
+        order = -0.5 if command in ("pause", "resume") else None  # beside "reset view" of `Visit` on a phone
+        button = self.server.gui.add_button(label, hint=hint, order=order)
 
         @button.on_click
         async def _(event: Any) -> None:

@@ -18,6 +18,34 @@ from systems.viewer.address import Address, is_loopback
 log = logging.getLogger(__name__)
 MAX_TEXT = 200  # characters that a control may send
 MAX_PARTS = 4  # of a slider with several handles
+# viser's controls are 18 to 30 pixels high, and it has no setting for that. Where fingers point at them, all are hit
+# within 40 pixels: Apple's guide asks for 44 points, Google's for 48 with what lies around, WCAG 2.2 (2.5.8) for 24.
+# Boxes and thumbs are drawn smaller than what is hit; buttons stand side by side, since the panel may not be higher.
+TOUCH_STYLE = """<style>
+@media (max-width: 600px), (pointer: coarse) {
+  .mantine-Button-root, .mantine-Select-option, [role="tab"], [aria-label^="Expand panel"] {
+    min-height: 40px !important;
+  }
+  .mantine-Select-input, .mantine-NumberInput-input { min-height: 40px !important; height: 40px !important; }
+  .mantine-ActionIcon-root, [aria-label^="Collapse panel"] {
+    min-width: 40px !important; min-height: 40px !important; justify-content: center;
+  }
+  .mantine-Checkbox-root { --checkbox-size: 24px !important; padding-block: 8px; }
+  .mantine-Checkbox-input::after { content: ""; position: absolute; inset: -8px; }
+  .mantine-Flex-root:has(> div .mantine-Checkbox-input) label { display: block; padding-block: 12px; }
+  .mantine-Slider-root, .mantine-Slider-trackContainer { height: 40px !important; padding-block: 0 !important; }
+  .multi-slider { height: 40px; width: auto; margin: 0 7px; }
+  .multi-slider-track-container { margin: 0; top: calc(50% - 0.125rem); }
+  .multi-slider-track-container::before { content: ""; position: absolute; inset: -18px -7px; }
+  .mantine-Slider-thumb, .multi-slider-thumb { width: 14px !important; height: 24px !important; }
+  div:has(> div:not(.mantine-Flex-root) > .mantine-Button-root) { display: flex; flex-wrap: wrap; }
+  div:has(> div:not(.mantine-Flex-root) > .mantine-Button-root) > div { flex: 1 1 100%; }
+  div:has(> div:not(.mantine-Flex-root) > .mantine-Button-root) > div:has(> .mantine-Button-root) { flex-basis: 40%; }
+  div:has(> .mantine-Button-root), div:has(> .mantine-Flex-root > div > p > label) {
+    padding-bottom: 0.25em !important;
+  }
+}
+</style>"""
 
 
 def open_server(address: Address) -> viser.ViserServer:

@@ -35,6 +35,14 @@ def test_help_of_each_evaluation_shows_an_example(kind: str, capsys: pytest.Capt
     assert f"\nExample: python scripts/evaluate.py {kind} --pred " in capsys.readouterr().out
 
 
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, opening in ((["help"], "usage: photosurf [-h]"), (["help", "view"], "usage: photosurf view [-h]")):
+        with pytest.raises(SystemExit) as ended:
+            importlib.import_module("scripts.photosurf").main(words)
+        assert ended.value.code == 0
+        assert capsys.readouterr().out.startswith(opening)
+
+
 def test_help_of_launch_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         importlib.import_module("launch").main(["--help"])
@@ -52,6 +60,7 @@ def test_an_unknown_flag_ends_with_exit_code_two(name: str) -> None:
     ("words", "said"),
     [
         ("photosurf", "command line: one of capture, demo, train, "),
+        ("photosurf load/spot/train", "a command comes first: photosurf capture load/spot/train"),
         ("photosurf trian", "got 'trian'. Did you mean 'train'? See photosurf --help."),
         ("prepare", "command line: INPUT and OUT are missing. See "),
         ("capture", "command line: INPUT is missing. See "),
@@ -63,6 +72,9 @@ def test_an_unknown_flag_ends_with_exit_code_two(name: str) -> None:
         ("prepare a b --max_side 9", "'--max_side': unknown flag. Did you mean '--max-side'?"),
         ("prepare a b --frames many", "--frames: expected a whole number, got 'many'."),
         ("prepare a b --scale 12cm", "--scale: expected a number, got '12cm'."),
+        ("export run --fbx", "'--fbx': unknown flag. Formats are --glb, --obj, --ply, --stl, --usdz. See"),
+        ("export run --gbl", "'--gbl': unknown flag. Did you mean '--glb'?"),
+        ("sweep configs/sweeps/truth.yaml --gpu 0", "'--gpu': unknown flag. Did you mean '--gpus'?"),
         ("evaluate", "command line: one of mesh, dtu, images is missing."),
         ("evaluate mesh --pred a --gt b --box 1", "'--box': unknown flag. Did you mean '--bbox'?"),
         ("scale_sheet a.pdf b.pdf", "'b.pdf': one word too many."),

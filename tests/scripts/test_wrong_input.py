@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from systems.runs.seal import seal
+
 ROOT = Path(__file__).resolve().parents[2]
 COLMAP = ["launch.py", "--config", "neus-colmap", "--train"]
+TRUTH = "load/spot/gt_mesh.ply"
 DEMO = ["launch.py", "--config", "neus-demo", "--train"]
 TYPED = [  # what is typed, and what the one line has to hold
     ([*DEMO[:-1], "--tran"], "Did you mean '--train'?"),
@@ -28,6 +31,8 @@ TYPED = [  # what is typed, and what the one line has to hold
     ([*DEMO, "--gpu", "cuda"], "expected auto, cpu, the index of a GPU"),
     ([*DEMO, "--gpu", "0,0"], "--gpu 0,0: expected each GPU once"),
     ([*DEMO, "--gpu", "0,cpu"], "and no cpu among them"),
+    (["launch.py", "--resume", "{}/exp/demo/a@1", "--test", "--gpu", "0,1"], "Name one, such as --gpu 0."),
+    (["scripts/view.py", "{}/exp/demo/a@1", "--gpu", "1,0"], "Name one, such as --gpu 1."),
     ([*DEMO, "--view", "99999"], "--view 99999: expected a port from 0 to 65535"),
     (["launch.py", "--config", "", "--train"], "--config: expected a YAML file"),
     (["launch.py", "--config", "none-like-it", "--train"], "Known names: nerf-blender, "),
@@ -56,6 +61,7 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
     (["launch.py", "--config", "{}/exp/demo/a@1", "--test"], "--resume {}/exp/demo/a@1"),
     (["launch.py", "--resume", "{}/exp/dmo", "--test"], "Did you mean '{}/exp/demo'?"),
     (["launch.py", "--resume", "{}/exp/demo", "--train"], "holds 2 runs"),
+    ([*DEMO, "--resume", "{}/exp/demo/a@1", "trainer.max_steps=6", "system.warmup_steps=1"], "is at step 7, beyond"),
     (["launch.py", "--resume", "{}/exp/demo/a@1/save", "--test"], "Give the run's folder, {}/exp/demo/a@1."),
     (["launch.py", "--resume", "{}/exp/demo/a@1/save/it7-mc32.ply", "--test"], "is no checkpoint"),
     (["scripts/view.py", "{}/exp/demo/a@3"], "Did you mean '{}/exp/demo/"),
@@ -80,6 +86,24 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
     ([*DEMO, 'dataset.root_dir="load/spot'], "Did you mean 'load/spot'?"),
     ([*DEMO, "dataset.root_dir={}/my"], 'Put a path with spaces into quotes: "{}/my scans".'),
     ([*DEMO, "--exp_dir", "LICENSE"], "is a file, and results need a folder"),
+    ([*DEMO, "--exp_dir", "{0}/lost/a"], "--exp_dir {0}/lost/a: nothing can be written into {0}/lost"),
+    ([*DEMO, "--runs_dir", "{0}/lost"], "--runs_dir {0}/lost: nothing can be written into {0}/lost"),
+    (["scripts/prepare.py", "load/spot/train", "{0}/lost/a"], "OUT {0}/lost/a: nothing can be written into {0}/lost"),
+    (
+        ["scripts/compare.py", "a", "b", "--out", "{0}/lost/a.html"],
+        "nothing can be written into {0}/lost",
+    ),
+    (["scripts/evaluate.py", "mesh", "--pred", TRUTH, "--gt", TRUTH, "--out", "LICENSE/a"], "LICENSE is a file"),
+    (
+        ["scripts/sweep.py", "configs/sweeps/truth.yaml", "--exp_dir", "{0}/lost"],
+        "nothing can be written into {0}/lost",
+    ),
+    (["scripts/gallery.py", "{}/exp/demo/a@1", "--out", "{0}/lost/a.jpg"], "nothing can be written into {0}/lost"),
+    (["scripts/render_mesh.py", TRUTH, "{0}/lost/a.png"], "nothing can be written into {0}/lost"),
+    (["scripts/scale_sheet.py", "{0}/lost/a.pdf"], "nothing can be written into {0}/lost"),
+    (["scripts/view.py", "a" * 300], "File name too long. Give a shorter name."),
+    (["launch.py", "--config", "a" * 300, "--train"], "File name too long. Give a shorter name."),
+    (["launch.py", "--resume", "a" * 300, "--train"], "File name too long. Give a shorter name."),
     ([*DEMO, "--runs_dir", "LICENSE/a"], "is a file, and results need a folder"),
     (["launch.py", "--config", "neus-colmap", "--train", "dataset.root_dir=load/spot"], "Set dataset.name=blender."),
     (
@@ -94,6 +118,7 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
     (["scripts/view.py", "{}/exp/demo/a@1", "--port", "abc"], "--port abc: expected a port"),
     (["scripts/export.py", "{}/exp/demo/a@1", "--gpu", "x"], "--gpu x: expected auto, cpu"),
     (["scripts/export.py", "{}/exp/demo/a@1", "glb"], "Did you mean '--glb'?"),
+    (["scripts/export.py", "{}/exp/demo/a@1", "fbx"], "Formats are --glb, --obj, "),
     (["scripts/compare.py", "LICENSE", "{}/exp/demo/a@1"], "LICENSE: no such folder. That is a file."),
     (["scripts/screenshots.py", "{}/exp/dmo"], "Did you mean '{}/exp/demo'?"),
     (["scripts/screenshots.py", "{}/exp/demo"], "holds 2 runs"),
@@ -103,6 +128,17 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
         ["scripts/evaluate.py", "mesh", "--pred", "load/spot/gt_mesh.ply", "--gt", "x.ply", "--out", "docs"],
         "is a folder",
     ),
+    (["scripts/prepare.py", "requirements.txt", "{}/out"], "got a file of text. Give the video."),
+    (
+        ["scripts/prepare.py", "{}/noise.mp4", "{}/out"],
+        "got a file that cannot be decoded",
+    ),
+    (["scripts/evaluate.py", "mesh", "--pred", "{}/noise.ply", "--gt", TRUTH], "does not begin as a ply does"),
+    (["scripts/evaluate.py", "mesh", "--pred", TRUTH, "--gt", "load/spot/train/r_0.png"], "got a file named .png"),
+    (["scripts/evaluate.py", "mesh", "--pred", TRUTH, "--gt", "{}/noise.obj"], "got an obj without vertices"),
+    (["scripts/evaluate.py", "mesh", "--pred", TRUTH, "--gt", "{}/clip.mp4"], "got an empty file"),
+    ([*DEMO, "dataset.gt_mesh=load/spot/gt_msh.ply"], "Did you mean 'load/spot/gt_mesh.ply'?"),
+    ([*DEMO, "dataset.gt_mesh={}/noise.ply"], "dataset.gt_mesh: {}/noise.ply: expected a ply"),
     (["scripts/prepare.py", "{}/empty", "{}/out"], "got none. Put the images there"),
     (["scripts/prepare.py", "load/spot", "{}/out"], "leave prepare.py out and train on the folder with launch.py"),
     (["scripts/prepare.py", "load/spot/train", "LICENSE"], "LICENSE: expected a folder, or nothing yet, got a file"),
@@ -110,6 +146,15 @@ FOLDERS = [  # {} stands for a folder with two runs, exp/demo/a@1 and exp/demo/b
     (["scripts/sweep.py", "configs/sweeps"], "configs/sweeps: is a folder. Give a YAML file."),
     (["scripts/sweep.py", "configs/sweeps/nerf.yaml"], "no such config file"),
     (["scripts/sweep.py", "configs/sweeps/trut.yaml"], "Did you mean 'truth.yaml'?"),
+    (["scripts/sweep.py", "truth"], "Did you mean 'configs/sweeps/truth.yaml'?"),
+    (["scripts/sweep.py", "configs/neus-demo.yaml"], "python launch.py --config configs/neus-demo.yaml --train"),
+    (["launch.py", "--config", "README.md", "--train"], "Give a YAML file, such as configs/neus-demo.yaml."),
+    (["launch.py", "--resume", "{}/exp/demo/a@1/config/parsed.yaml", "--test"], "the run's folder, {}/exp/demo/a@1."),
+    (["scripts/view.py", "{}/exp/demo/a@1/save/it7-mc32.ply"], "the run's folder, {}/exp/demo/a@1."),
+    ([*DEMO, "dataset.root_dir={}/exp/demo/a@1"], "is the folder of a run, and holds no photographs."),
+    ([*COLMAP, "dataset.root_dir={}/clip.mp4"], "python scripts/prepare.py {}/clip.mp4 OUT"),
+    (["scripts/evaluate.py", "dtu", "--pred", TRUTH, "--scan", "24", "--gt", "load"], "has no Points and no ObsMask"),
+    (["scripts/evaluate.py", "mesh", "--pred", TRUTH, "--gt", TRUTH, "--cameras", "LICENSE"], "expected cameras as"),
 ]
 _RUNNER = """
 import contextlib, importlib, io, json, sys
@@ -134,10 +179,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tupl
     for name in ("ckpt/epoch=0-step=7.ckpt", "save/it7-mc32.ply"):
         (root / "exp/demo/a@1" / name).parent.mkdir()
         (root / "exp/demo/a@1" / name).touch()
+    (checkpoint := root / "exp/demo/a@1/ckpt/epoch=0-step=7.ckpt").write_bytes(b"weights")
+    seal(checkpoint)
     (root / "empty").mkdir()
     (root / "my scans").mkdir()
     (root / "lost").symlink_to("nowhere")
     (root / "clip.mp4").touch()
+    for suffix in ("mp4", "ply", "obj"):
+        (root / f"noise.{suffix}").write_bytes(bytes(range(256)) * 20)
     typed = [[word.format(root) for word in words] for words, _ in TYPED + FOLDERS]
     command = [sys.executable, "-c", _RUNNER, json.dumps(typed)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

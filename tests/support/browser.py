@@ -14,6 +14,18 @@ import pytest
 from patience import PATIENCE
 
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
+_LOW = """() => {
+  const kinds = ['button:not(.mantine-Notification-closeButton)', '[role=tab]', '[role=button]', '[role=slider]',
+    '.multi-slider-thumb', 'input[type=checkbox]', 'input[role=combobox]', 'input[inputmode=decimal]']
+  const found = [...document.querySelectorAll(kinds.join())].map((one) => {
+    const area = one.closest('.mantine-Slider-trackContainer, .multi-slider') ?? one  // all of which a finger moves
+    const box = one.getBoundingClientRect(), all = area.getBoundingClientRect(), y = box.y + box.height / 2
+    const x = Math.min(Math.max(box.x + box.width / 2, all.left + 1), all.right - 1)
+    const hit = (away) => area.contains(document.elementFromPoint(x, y + away))
+    return {html: one.outerHTML, isSeen: y + 19 < innerHeight && hit(0), isHigh: hit(-19) && hit(19)}
+  }).filter((one) => one.isSeen)
+  return [found.length, found.filter((one) => !one.isHigh).map((one) => one.html)]
+}"""
 
 
 @contextmanager
@@ -45,3 +57,9 @@ def picture(shot: bytes) -> np.ndarray:
 def differing(one: np.ndarray, other: np.ndarray) -> int:
     """The number of pixels that changed."""
     return int((np.abs(one.astype(int) - other).max(axis=2) > 8).sum())
+
+
+def low_controls(page: Any) -> tuple[int, list[str]]:
+    """How many controls of the viewer have their middle in sight, and those that take less than 40 pixels of height."""
+    count, low = page.evaluate(_LOW)
+    return count, low

@@ -45,7 +45,8 @@ def read_yaml(path: Path, is_text: IsTextAt = lambda parts: False) -> DictConfig
         has_tab = mark is not None and any("\t" in line[: mark.column + 1] for line in lines[mark.line : mark.line + 1])
         at = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
         tab = " YAML is indented with spaces, not tabs." if has_tab else ""
-        raise ConfigError(f"{path}:{at} {error.problem}.{tab}") from None
+        other = "" if path.suffix in (".yaml", ".yml") else " Give a YAML file, such as configs/neus-demo.yaml."
+        raise ConfigError(f"{path}:{at} {error.problem}.{tab}{other}") from None
     except ConfigError:
         raise
     except UnicodeDecodeError:

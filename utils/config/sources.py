@@ -45,6 +45,18 @@ def _origin(sources: Sequence[Source], key: str, readers: tuple[str, ...]) -> st
     return ""
 
 
+def referred(sources: Sequence[Source], key: str) -> str:
+    """The dotted key that the value of a key is read from, ${trainer.max_steps}, through others that are read likewise;
+    the key itself where its value is no reference, or where nothing sets what it refers to."""
+    trees, seen = [plain(source.tree) for source in reversed(sources)], [key]
+    while True:
+        value = next((node for tree in trees if (node := lookup(tree, seen[-1])) is not ABSENT), ABSENT)
+        reference = REFERENCE.fullmatch(str(value))
+        if reference is None or reference[1] in seen:
+            return key if value is ABSENT else seen[-1]
+        seen.append(reference[1])
+
+
 def _line_of(path: Path, key: str) -> int:
     """The line that sets a dotted key, counted from 1; that of the nearest block where an anchor is merged in."""
     node, line = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), 0

@@ -10,9 +10,9 @@ from utils.errors import DataError
 from utils.images import srgb_from_linear
 from utils.mesh import Mesh, Texture, join
 from utils.mesh.measures import face_areas
+from utils.mesh.opening import no_mesh, require_mesh_files
 from utils.mesh.ply import read_written
 from utils.mesh.stand import UPRIGHT
-from utils.terminal.typed_paths import MESH_HINT, require_files
 from utils.visualise import to_uint8
 
 
@@ -23,7 +23,7 @@ def read_mesh(path: Path | str, upright: bool = False) -> Mesh:
     upright: as other readers see a glb that we wrote; else it is in the frame of the input, as our ply is.
 
     Raises DataError for a file that holds no surface: none at all, a point cloud, NaN, or no area."""
-    require_files(Path(path), hint=MESH_HINT)
+    require_mesh_files(Path(path))
     mesh = (read_written(path) if Path(path).suffix == ".ply" else None) or _read_any(path, upright)
     vertices, faces = mesh.vertices, mesh.faces
     if not len(faces):
@@ -50,9 +50,7 @@ def _read_any(path: Path | str, upright: bool = False) -> Mesh:
     try:
         loaded = _one_mesh(trimesh.load_scene(path, process=False), upright)
     except Exception as error:  # trimesh raises whatever its parsers raise
-        raise DataError(
-            f"{path}: expected a ply, obj, glb, stl or off mesh, got an unreadable file: {error}"
-        ) from error
+        raise no_mesh(path, f"an unreadable file: {' '.join(str(error).split()).rstrip('.')}") from error
     faces = np.array(getattr(loaded, "faces", ()), np.int64).reshape(-1, 3)
     if not len(faces):
         return Mesh(np.zeros((0, 3)), faces)

@@ -53,10 +53,13 @@ def require_files(*paths: Path, hint: str) -> None:
 
 
 class PathParser(argparse.ArgumentParser):
-    """A parser, of a sub-command too, whose arguments of `type=Path` are typed paths, and whose errors are one line."""
+    """A parser, of a sub-command too, whose arguments of `type=Path` are typed paths, and whose errors are one line.
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    hint: what an unknown flag may be meant for, where none is like it; a sentence."""
+
+    def __init__(self, *args: Any, hint: str = "", **options: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False} | options)  # --gpu is not --gpus
+        self._hint = f" {hint}" if hint else ""
         self.register("type", Path, typed_path)
 
     def error(self, message: str) -> NoReturn:
@@ -73,7 +76,7 @@ class PathParser(argparse.ArgumentParser):
             return f"{where}: expected one of {', '.join(known)}, got '{chosen[2]}'.{nearest(chosen[2], known)}"
         if unknown := re.fullmatch(r"unrecognized arguments: (\S+).*", message):
             kind = "unknown flag" if unknown[1].startswith("-") else "one word too many"
-            return f"command line: '{unknown[1]}': {kind}.{nearest(unknown[1], flags)}"
+            return f"command line: '{unknown[1]}': {kind}.{nearest(unknown[1], flags) or self._hint}"
         if absent := re.fullmatch(r"the following arguments are required: (.*)", message):
             told = {str(action.metavar or action.dest): action for action in positional if action.choices}
             names = [name for name in absent[1].split(", ") if name != "key=value"]  # which never is

@@ -20,6 +20,12 @@ log = logging.getLogger(__name__)
 _WHITE_FRAMES, _WHITE_SIDE = 16, 320  # how many key frames, and their pixels, tell how bright a video gets
 
 
+def require_frame(path: Path) -> None:
+    """Raises DataError for a file that is no video, or one without any frame; reads as far as the first one."""
+    with closing(_decode(path, "scale=w=16:h=16", "gray", is_partial=True)) as frames:
+        next(frames)
+
+
 def read_footage(path: Path) -> Footage:
     """What a video says of its pixels, with the white of HLG and PQ told from frames all along the video."""
     footage = read_tags(path)

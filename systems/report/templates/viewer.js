@@ -50,6 +50,9 @@
   const view = { rotation: null, zoom: 1.2, pan: [0, 0], mode: 0, up: "z", data: null };
   const viewers = [];
   let waiting = false;
+  // One context draws all meshes, and each canvas gets a copy: browsers keep 16 at most, and lose the oldest.
+  const gl = document.createElement("canvas").getContext("webgl2", { antialias: true });
+  const program = gl && build();
 
   const multiply = (a, b) =>
     a.map((row) => [0, 1, 2].map((k) => row[0] * b[0][k] + row[1] * b[1][k] + row[2] * b[2][k]));
@@ -96,7 +99,7 @@
     return out;
   }
 
-  function build(gl) {
+  function build() {
     const program = gl.createProgram();
     for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
       const shader = gl.createShader(kind);
@@ -109,7 +112,7 @@
     return program;
   }
 
-  function upload(gl, program, mesh) {
+  function upload(mesh) {
     const attribute = (name, text, kind, size) => {
       const place = gl.getAttribLocation(program, name);
       if (place < 0) return;
@@ -130,18 +133,25 @@
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, bytes(mesh.indices), gl.STATIC_DRAW);
   }
 
-  function prepare(canvas, gl, mesh) {
-    const program = build(gl);
-    gl.useProgram(program);
-    gl.enable(gl.DEPTH_TEST);
-    upload(gl, program, mesh);
+  function resize(canvas, width, height) {
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+  }
+
+  function prepare(canvas, mesh) {
+    const arrays = gl.createVertexArray(), shown = canvas.getContext("2d", { alpha: false });
+    gl.bindVertexArray(arrays);
+    upload(mesh);
     const place = (name) => gl.getUniformLocation(program, name);
-    gl.uniform3f(place("center"), ...mesh.extent.map((length) => 0.5 * length));
-    gl.uniform1f(place("radius"), 0.5 * Math.hypot(...mesh.extent));
     return () => {
       const sharpness = Math.min(2, window.devicePixelRatio || 1);
       const width = Math.round(canvas.clientWidth * sharpness), height = Math.round(canvas.clientHeight * sharpness);
-      if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+      if (!width || !height) return;
+      for (const each of [canvas, gl.canvas]) resize(each, width, height);
+      gl.useProgram(program);
+      gl.enable(gl.DEPTH_TEST);
+      gl.bindVertexArray(arrays);
+      gl.uniform3f(place("center"), ...mesh.extent.map((length) => 0.5 * length));
+      gl.uniform1f(place("radius"), 0.5 * Math.hypot(...mesh.extent));
       gl.viewport(0, 0, width, height);
       gl.clearColor(...(DARK.matches ? [0.13, 0.14, 0.15, 1] : [0.94, 0.95, 0.96, 1]));
       gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
@@ -152,6 +162,7 @@
       gl.uniform1f(place("aspect"), width / height);
       gl.uniform1i(place("mode"), view.mode === 0 && mesh.colors === null ? 1 : view.mode);
       gl.drawElements(gl.TRIANGLES, 3 * mesh.faces, mesh.wide ? gl.UNSIGNED_INT : gl.UNSIGNED_SHORT, 0);
+      shown.drawImage(gl.canvas, 0, 0);
     };
   }
 
@@ -204,7 +215,7 @@
   }
 
   function start(figure) {
-    const canvas = figure.querySelector("canvas"), gl = canvas.getContext("webgl2", { antialias: true });
+    const canvas = figure.querySelector("canvas");
     if (!gl) {
       figure.querySelector(".missing").hidden = false;
       canvas.hidden = true;
@@ -212,7 +223,7 @@
     }
     const mesh = JSON.parse(figure.querySelector("script").textContent);
     if (mesh.up && !view.data) [view.data, view.up] = [mesh.up, "data"];
-    viewers.push(prepare(canvas, gl, mesh));
+    viewers.push(prepare(canvas, mesh));
     listen(figure, canvas);
     figure.querySelector(".modes").addEventListener("click", (event) => {
       const { mode, up } = event.target.dataset;

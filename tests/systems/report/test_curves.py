@@ -60,11 +60,12 @@ def test_whatever_comes_stays_in_the_frame(values):
 
 
 def test_long_curves_are_thinned_to_their_end_and_colours_differ():
-    found = plot("many", {str(k): curve(np.linspace(0, 1, 10_001)) for k in range(9)})
+    found = plot("many", {str(k): curve(np.linspace(0, 1, 10_001)) for k in range(20)})
     assert 300 < len(points(found.lines[0])) <= 600
     assert points(found.lines[0])[-1] == pytest.approx([found.box[2], found.box[1]])
     assert len({line.color for line in found.lines[:8]}) == 8
-    assert len(found.lines) == 9
+    assert len({(line.color, line.dash) for line in found.lines}) == 20
+    assert len(found.lines) == 20
 
 
 def test_nothing_gives_no_plot():

@@ -10,7 +10,7 @@ import torch
 import launch
 from systems.training import missing_gpu
 from systems.training.devices import pick_device
-from systems.training.missing_gpu import Machine, look, reason
+from systems.training.missing_gpu import Machine, is_without, look, reason, refuse_missing_gpu
 from utils.errors import ConfigError
 
 NVIDIA, AMD = frozenset({"0x10de"}), frozenset({"0x1002"})
@@ -124,7 +124,7 @@ def test_auto_falls_back_with_the_line(
     bare: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("systems.training.devices.look", lambda: machine(CPU_BUILD, driver="580.88", **CARD))
+    monkeypatch.setattr("systems.training.devices.look", lambda error: machine(CPU_BUILD, driver="580.88", **CARD))
     assert pick_device("auto") == torch.device("cpu")
     assert caplog.records[0].levelno == logging.WARNING
     assert "running on the CPU" in caplog.text
@@ -133,13 +133,58 @@ def test_auto_falls_back_with_the_line(
         pick_device("0")
 
 
+@pytest.mark.parametrize("is_early", [True, False])
 def test_a_gpu_that_is_asked_for_in_vain_ends_the_command(
-    bare: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bare: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], is_early: bool
 ) -> None:
-    monkeypatch.setattr("systems.training.devices.look", lambda: machine(CPU_BUILD))
+    monkeypatch.setattr("systems.training.devices.look", lambda error: machine(CUDA_13))
+    monkeypatch.setattr(missing_gpu, "look", lambda: machine(CUDA_13))
+    monkeypatch.setattr(missing_gpu, "is_without", lambda _: is_early)
     folders = ["--exp_dir", str(tmp_path / "exp"), "--runs_dir", str(tmp_path / "runs")]
     assert launch.main(["--config", "configs/neus-demo.yaml", "--train", "--gpu", "0", *folders]) == 2
-    assert capsys.readouterr().err.splitlines(keepends=True)[-1] == (
-        "error: --gpu 0: this machine has no GPU. Give --gpu cpu or auto to use the CPU.\n"
-    )
+    *before, line = capsys.readouterr().err.splitlines()
+    assert line == "error: --gpu 0: this machine has no GPU. Give --gpu cpu or auto to use the CPU."
+    assert (before == []) == is_early
     assert list(tmp_path.iterdir()) == []
+
+
+def opens(monkeypatch: pytest.MonkeyPatch, *there: str) -> None:
+    def library(name: str) -> None:
+        if name not in there:
+            raise OSError(name)
+
+    monkeypatch.setattr(missing_gpu.ctypes, "CDLL", library)
+
+
+@pytest.mark.parametrize(
+    ("found", "libraries", "files", "expected"),
+    [
+        (machine(CPU_BUILD, driver="580.88", **CARD), ["libcuda.so.1"], [], True),
+        (machine(CUDA_13), [], [], True),
+        (machine(CUDA_13), ["libcuda.so.1"], [], False),  # whether its driver is new enough is torch's to say
+        (machine(CUDA_13, on_windows=True), ["libcuda.so.1"], [], True),
+        (machine(CUDA_13, on_windows=True), ["nvcuda.dll"], [], False),
+        (machine(("2.13.0+rocm7", None), hip="7.0"), [], [], True),
+        (machine(("2.13.0+rocm7", None), hip="7.0"), [], ["dev/kfd"], False),
+        (machine(("2.13.0+rocm7", None), hip="7.0", has_dxg=True), [], [], False),
+        (machine(("2.13.0+rocm7", None), hip="7.0", on_windows=True), [], [], False),
+    ],
+)
+def test_it_is_certain_only_where_torch_cannot_find_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: Machine, libraries: list, files: list, expected: bool
+) -> None:
+    opens(monkeypatch, *libraries)
+    write(tmp_path, dict.fromkeys(files, ""))
+    assert is_without(found, tmp_path) is expected
+
+
+@pytest.mark.parametrize("gpu", ["auto", "cpu", "cpu,cpu"])
+def test_nothing_is_asked_where_no_gpu_is_named(monkeypatch: pytest.MonkeyPatch, gpu: str) -> None:
+    monkeypatch.setattr(missing_gpu, "look", lambda: pytest.fail("asked"))
+    refuse_missing_gpu(gpu)
+
+
+def test_the_build_is_that_of_torch(bare: None, tmp_path: Path) -> None:
+    found = look(tmp_path, "CUDA unknown error.")
+    assert (found.torch, found.cuda, found.hip) == (torch.__version__, torch.version.cuda, torch.version.hip)
+    assert found.error == "CUDA unknown error."

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from utils.config import compose, resolvers
+from utils.config.sources import referred
 from utils.errors import ConfigError
 
 Write = Callable[..., list[Path]]
@@ -188,9 +189,11 @@ def test_origin_is_the_last_place_that_sets_the_key(write: Write) -> None:
 
 
 def test_origin_of_a_reference_names_both_places(write: Write) -> None:
-    paths = write(a="steps: 3\n\nevery: ${steps}\nloop: ${pool}\npool: ${loop}\n")
+    paths = write(a="steps: 3\n\nevery: ${steps}\nloop: ${pool}\npool: ${loop}\nlost: ${gone}\nsum: ${add:1,2}\n")
     sources = compose.collect(paths, ["steps=1.5"])
     assert compose.origin(sources, "every") == f"command line: steps, read at {paths[0]}:3: "
+    keys = ("every", "steps", "loop", "lost", "sum", "none")
+    assert [referred(sources, key) for key in keys] == ["steps", "steps", "pool", "lost", "sum", "none"]
     assert compose.origin(sources, "loop") == f"{paths[0]}:5: pool, read at {paths[0]}:4: "
 
 

@@ -37,7 +37,8 @@ def test_what_no_face_uses_may_be_anything(tmp_path):
     ("name", "text", "expected"),
     [
         ("a.obj", None, "no such file"),
-        ("a.ply", "nonsense", "unreadable"),
+        ("a.ply", "nonsense", "does not begin as a ply"),
+        ("a.ply", "ply\nnonsense\n", "unreadable"),
         ("a.obj", "v 0 0 0\nv 1 0 0\nv 0 1 0\n", "with triangles"),
         ("a.obj", "v 0 0 0\nv 1 0 0\nv 0 nan 0\nf 1 2 3\n", "NaN or infinity in 1 vertices"),
         ("a.obj", "v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", "without any area"),

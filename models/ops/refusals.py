@@ -59,6 +59,7 @@ class Guarded:
     def __init__(self, family: str, device: str, otherwise: Any = None) -> None:
         self.family, self.device, self.__name__ = family, device, f"models.ops.triton.{family}"
         self._kernels = importlib.import_module(self.__name__)
+        importlib.import_module("models.ops.kernel_names").settle(self._kernels)
         self._otherwise = otherwise or importlib.import_module(f"models.ops.reference.{family}")
 
     def __getattr__(self, name: str) -> Callable[..., Any]:

@@ -2,8 +2,8 @@
 
 Five costs are added: reads of the hash grid and additions to it, by the cycles of all multiprocessors or by the bytes
 that the cache lacks; networks by cycles; the optimiser by bytes; and what each kernel costs however small it is. The
-constants come from profiles of a NeuS and a NeRF on an H200 (benchmarks/results/train-*-blender-lego.json). Its steps
-with other samples and levels come out within 15 %; what comes out for other cards is an estimate."""
+constants come from profiles of a NeuS and a NeRF on an H200 (benchmarks/results/train-*-blender-lego-step-after.json).
+How its steps grow with samples and levels comes out within 15 %; what comes out for other cards is an estimate."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -12,15 +12,16 @@ import torch
 
 from models.ops.grid import GridSpec
 
-CORNERS_READ, CORNERS_ADDED = 1.43, 0.54  # of grid cells, for each cycle of a multiprocessor
-SDF_CYCLES, FLOP_CYCLES = 409.0, 0.0074  # of a multiprocessor: for an SDF's sample, for an operation of other networks
-KERNEL_MICROSECONDS = 2.4  # of each kernel of a recorded step
+CORNERS_READ, CORNERS_ADDED = 1.43, 0.77  # of grid cells, for each cycle of a multiprocessor
+SDF_CYCLES, FLOP_CYCLES = 220.0, 0.0068  # of a multiprocessor: for an SDF's sample, for an operation of other networks
+KERNEL_MICROSECONDS = 3.5  # of each kernel of a recorded step
 SMALL_BYTES = 8  # that a small kernel reads and writes for each sample
-OPTIMISER_BYTES = 36  # for each parameter: gradient, weight and two moments, read and written; the zeroed gradient
+OPTIMISER_BYTES = 27  # for each parameter: gradient, weight and two moments, read and written, where it has a gradient
 ATOMICS = 1.7  # as long for additions one by one as for pairs
 LEVEL_BYTES = 4 * 2**20  # of a hashed level, which is read as a whole before the next one
 SECTOR = 32  # bytes that one read from memory brings
-REFRESH = 1.13  # reads of the grid for each sample of a step, those for the occupancy grid among them
+REFRESH, SLOPES = 1.13, 0.37  # reads of the grid for each sample of a step, and of its occupancy; for an SDF's gradient
+REACHED_BY_LIGHT = 0.67  # of the samples of a density: the others add nothing to the grid
 FMA_SHARE = 0.5  # of the peak of a card without the types that tensor cores multiply
 REACHED = 0.9  # of the bytes a second that makers state
 
@@ -104,9 +105,11 @@ def milliseconds(step: Step, card: Specs) -> float:
     corners = 8 * step.grid.num_levels * step.samples
     missed = max(0.0, 1.0 - 0.7 * card.cache_mib * 2**20 / LEVEL_BYTES)  # of the cache: the rest holds the points
     per_us = card.gb_per_s * 1e3  # bytes
-    read = max(corners * REFRESH / (CORNERS_READ * card.cycles), corners * REFRESH * missed * SECTOR / per_us)
+    reads = corners * (REFRESH + SLOPES if step.is_sdf else REFRESH)
+    read = max(reads / (CORNERS_READ * card.cycles), reads * missed * SECTOR / per_us)
     singly = ATOMICS if card.capability < 90 else 1.0
-    added = max(corners * singly / (CORNERS_ADDED * card.cycles), 2 * corners * missed * SECTOR / per_us)
+    adds = corners if step.is_sdf else corners * REACHED_BY_LIGHT
+    added = max(adds * singly / (CORNERS_ADDED * card.cycles), 2 * adds * missed * SECTOR / per_us)
     cycles = step.operations * FLOP_CYCLES + (SDF_CYCLES if step.is_sdf else 0.0)
     networks = step.samples * cycles / card.cycles
     if card.capability < 80:  # there is no product by tensor cores, in the backward pass twice as many

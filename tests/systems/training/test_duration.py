@@ -21,18 +21,18 @@ def experiment(*overrides: str):
 def test_seconds_are_told_as_an_estimate_with_its_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     assert duration.describe_duration(experiment(), 0, CPU) == ""
     monkeypatch.setattr(duration, "specs_of", lambda device: H200)
-    assert duration.describe_duration(experiment(), 0, CPU) == "20,000 steps in about 26 s (estimated)"
-    assert duration.describe_duration(experiment(), 10_000, CPU) == "10,000 steps in about 13 s (estimated)"
+    assert duration.describe_duration(experiment(), 0, CPU) == "20,000 steps in about 18 s (estimated)"
+    assert duration.describe_duration(experiment(), 10_000, CPU) == "10,000 steps in about 9 s (estimated)"
     assert duration.describe_duration(experiment(), 20_000, CPU) == ""
     monkeypatch.setattr(duration, "specs_of", lambda device: T4)
     told = duration.describe_duration(experiment(), 0, CPU)
-    assert told.startswith("20,000 steps in about 5.2 min (estimated; no such card was timed yet")
+    assert told.startswith("20,000 steps in about 4.5 min (estimated; no such card was timed yet")
 
 
 def test_the_line_of_the_kernels_ends_in_it_where_there_is_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duration, "specs_of", lambda device: H200)
     told = banner.describe_kernels("train", experiment(), 0, CPU)
-    assert "multiply float16 forward and bfloat16 backward; 20,000 steps in about 26 s (estimated)" in told
+    assert "multiply float16 forward and bfloat16 backward; 20,000 steps in about 18 s (estimated)" in told
     assert "about" not in banner.describe_kernels("test", experiment(), 0, CPU)
 
 

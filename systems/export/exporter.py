@@ -144,7 +144,7 @@ def extract_mesh(
     lods = [
         MeshFile(stem.with_name(f"{stem.name}-lod{faces}.glb"), small, write_glb)
         for faces in config.lods
-        for small in [with_normal_map(fewer_faces(mesh, faces, surface, config, views), mesh)]
+        for small in [_smaller(mesh, faces, pictured, surface, config, views)]
     ]
     figures = {
         "resolution": isosurface.resolution,
@@ -162,6 +162,15 @@ def extract_mesh(
     if len(pictured.faces) < len(mesh.faces):
         figures["textured_faces"] = len(pictured.faces)
     return ExtractedMesh(mesh, world_from_scene, files, figures, lods)
+
+
+def _smaller(
+    mesh: Mesh, faces: int, pictured: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None
+) -> Mesh:
+    """What `export.lods` asks for; pictured: the mesh with its texture, if it has one, that is not made twice."""
+    is_there = pictured.texture is not None and len(pictured.faces) <= faces
+    small = pictured if is_there else fewer_faces(mesh, faces, surface, config, views)
+    return with_normal_map(small, mesh)
 
 
 def _stand(config: ExportConfig, views: LoadViews | None, world_scale: float) -> Stand:

@@ -11,13 +11,12 @@ from analytic_shapes import UP, Camera, camera_at, cameras_around, joined, photo
 
 from models.base import VolumeModel
 from systems.configs import Experiment, ExportConfig, read_experiment
-from systems.export import postprocess
+from systems.export import postprocess, texturing
 from systems.export.exporter import export_mesh, extract_surface
 from systems.export.floaters import drop_small_components
 from systems.export.materials import baking, occlusion, separation
 from utils import registry
 from utils.errors import ConfigError, ReconstructionError
-from utils.memory import in_rows
 from utils.mesh import Mesh, submesh
 from utils.mesh.files import read_mesh
 from utils.mesh.holes import boundary_loops
@@ -140,6 +139,18 @@ def test_files_without_a_texture_keep_all_faces_and_smaller_meshes_lie_beside(mo
     assert all((tmp_path / name).is_file() for name in textured["beside"])
 
 
+def test_a_texture_is_made_once_for_meshes_that_are_the_same(model, experiment, tmp_path, monkeypatch):
+    bake, baked = texturing.bake_texture, []
+    monkeypatch.setattr(
+        texturing, "bake_texture", lambda mesh, *rest: baked.append(len(mesh.faces)) or bake(mesh, *rest)
+    )
+    settings = {"formats": ("glb",), "texture": "field", "texture_size": 64, "lods": (10**6, 400)}
+    report, _ = export(model, experiment, tmp_path, **settings)
+    assert baked == [report["faces"], pytest.approx(400, abs=40)]
+    same = [trimesh.load(tmp_path / name, process=False, force="mesh") for name in ("a-mc48.glb", report["lods"][0])]
+    np.testing.assert_array_equal(same[0].visual.uv, same[1].visual.uv)
+
+
 def test_upright_files_stand_on_the_ground_in_metres(model, experiment, tmp_path):
     """Up is +x of the scene, which `WORLD` makes +y, twice as long; a scene unit is half a metre."""
     photos = Photos(cameras_around(8, 3.0), stand=Stand(np.array([1.0, 0.0, 0.0]), -1.0, 0.5))
@@ -168,16 +179,6 @@ def test_vertices_lie_on_the_zero_set(model, experiment):
     assert after < 2e-6
     assert after < 0.05 * before
     np.testing.assert_array_equal(moved.faces, mesh.faces)
-
-
-def test_points_are_evaluated_in_whole_rows_on_a_gpu(monkeypatch):
-    points, sizes = np.arange(75.0).reshape(25, 3), []
-    monkeypatch.setattr(postprocess, "in_rows", lambda num, device: in_rows(num, torch.device("cuda")))
-    found = postprocess.evaluate_points(
-        points, lambda part: sizes.append(len(part)) or 2.0 * part, torch.device("cpu"), 20
-    )
-    assert sizes == [32, 16]
-    assert np.array_equal(found, 2.0 * points)
 
 
 def test_a_mesh_that_no_camera_sees_is_said(model, experiment, tmp_path):

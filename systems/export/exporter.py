@@ -38,7 +38,7 @@ from systems.views import Shown, as_rendered
 from utils import registry
 from utils.memory import HalvingChunks
 from utils.mesh import Mesh, transform
-from utils.mesh.decimation import decimate
+from utils.mesh.decimation import clustered, decimate
 from utils.mesh.isosurface import extract_isosurface
 from utils.mesh.measures import count_components, vertex_normals
 from utils.mesh.stand import Stand, object_size
@@ -265,9 +265,14 @@ def _postprocess(
     return replace(mesh, normals=vertex_normals(mesh)), {"floaters_dropped": num_dropped, **holes}
 
 
+def small_mesh(mesh: Mesh) -> Mesh:
+    """The mesh with at most about PREVIEW_FACES faces, to look at; its own if it has no more."""
+    return decimate(clustered(mesh, PREVIEW_FACES), PREVIEW_FACES)
+
+
 def preview_mesh(mesh: Mesh, model: VolumeModel, shown: Shown = as_rendered) -> Mesh:
-    """The mesh, in scene coordinates, with at most about PREVIEW_FACES faces and the model's colours as shown."""
-    small = decimate(mesh, PREVIEW_FACES)
+    """The `small_mesh` of one in scene coordinates with the model's colours as shown."""
+    small = small_mesh(mesh)
     if small.colors is not None:
         return small
     return add_vertex_colors(replace(small, normals=vertex_normals(small)), model, shown)

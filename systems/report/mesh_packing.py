@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 
 from utils.mesh import Mesh
-from utils.mesh.decimation import decimate
-from utils.mesh.measures import face_areas, vertex_normals
+from utils.mesh.decimation import clustered, decimate
+from utils.mesh.measures import vertex_normals
 
 _STEPS = 65535  # the longest side of the box, in steps of a packed position
-_FINE = 4  # a larger mesh is first clustered to this many times the requested faces, then decimated
-_FACES_PER_CELL = 3.0  # faces that remain for each cell of clustering that the surface passes
 
 
 def pack_mesh(mesh: Mesh, max_faces: int) -> dict[str, Any]:
@@ -24,8 +22,7 @@ def pack_mesh(mesh: Mesh, max_faces: int) -> dict[str, Any]:
     colours and views are those of the nearest vertices of the whole mesh."""
     num_faces = len(mesh.faces)
     mesh = replace(mesh, normals=None, colors=vertex_colors(mesh), texture=None)
-    if num_faces > 2 * _FINE * max_faces:
-        mesh = _clustered(mesh, _FINE * max_faces)
+    mesh = clustered(mesh, max_faces)
     small = decimate(mesh, max_faces)
     low = small.vertices.min(axis=0)
     extent = small.vertices.max(axis=0) - low
@@ -62,25 +59,6 @@ def vertex_colors(mesh: Mesh) -> np.ndarray | None:
     sampled = mesh.texture.sample(mesh.texture.places[mesh.texture.corners.reshape(-1)])
     colors[mesh.faces.reshape(-1)] = np.rint(255.0 * sampled)
     return colors
-
-
-def _clustered(mesh: Mesh, num_faces: int) -> Mesh:
-    """A mesh of about `num_faces` faces, by vertex clustering: each vertex is the mean of those in a cell.
-
-    Much faster than decimation."""
-    low = mesh.vertices.min(axis=0)
-    spacing = np.sqrt(_FACES_PER_CELL * face_areas(mesh).sum() / num_faces)
-    cells = ((mesh.vertices - low) / spacing).astype(np.int64)
-    rows, columns = cells[:, 1].max() + 1, cells[:, 0].max() + 1
-    keys = (cells[:, 2] * rows + cells[:, 1]) * columns + cells[:, 0]
-    _, first, cell, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-    vertices = np.stack([np.bincount(cell, mesh.vertices[:, axis]) / counts for axis in range(3)], axis=1)
-    faces = cell[mesh.faces]
-    a, b, c = faces.T
-    faces = faces[(a != b) & (b != c) & (c != a)]
-    colors = None if mesh.colors is None else mesh.colors[first]
-    views = None if mesh.views is None else mesh.views[first]
-    return Mesh(vertices, faces, vertex_normals(mesh)[first], colors, views=views)
 
 
 def _text(values: np.ndarray, kind: str) -> str:

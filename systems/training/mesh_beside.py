@@ -11,7 +11,6 @@ from systems.views import PosedViews, Shown
 from utils.environment import peaks_of_stage
 from utils.errors import ReconstructionError
 from utils.mesh import Mesh
-from utils.mesh.decimation import decimate
 from utils.terminal.at_work import at_work
 
 
@@ -30,7 +29,7 @@ class MeshBeside:
         shown: Shown,
     ) -> None:
         """Extracts the mesh, and begins to write `<stem>-mc<R>.<format>`. data: a `Data`; the rest as for an export."""
-        from systems.export.exporter import PREVIEW_FACES, extract_mesh  # its import is slow, so not before training
+        from systems.export.exporter import extract_mesh, small_mesh  # its import is slow, so not before training
 
         self.failure: ReconstructionError | None = None  # why there is no mesh
         self.surface: Mesh | None = None  # the mesh in scene coordinates
@@ -45,7 +44,7 @@ class MeshBeside:
         self.surface = extracted.mesh
         self._written = self._pool.submit(extracted.write)
         self._compared = self._pool.submit(self._compare, stem.parent)
-        self._small: Future[Mesh] = self._pool.submit(decimate, extracted.mesh, PREVIEW_FACES)
+        self._small: Future[Mesh] = self._pool.submit(small_mesh, extracted.mesh)
 
     def _compare(self, folder: Path) -> dict[str, Any]:
         from systems.export.against_truth import compare_with_truth

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from utils.mesh import Mesh, submesh
-from utils.mesh.decimation import decimate
+from utils.mesh.decimation import clustered, decimate
 from utils.mesh.holes import boundary_loops
 from utils.mesh.measures import face_areas, signed_volume
 
@@ -53,3 +53,17 @@ def test_the_boundary_stays_unless_it_is_all_of_the_budget():
     wanted, got = open_cube.vertices[rim], small.vertices[kept]
     assert {tuple(row) for row in wanted.round(9)} == {tuple(row) for row in got.round(9)}
     assert len(decimate(open_cube, 60).faces) <= 60
+
+
+def test_a_mesh_of_far_too_many_faces_is_clustered_and_keeps_its_place_and_colours():
+    found = trimesh.creation.icosphere(5)
+    points = np.array(found.vertices)
+    colors = np.rint(127.5 * (points + 1.0)).astype(np.uint8)
+    sphere = Mesh(points, np.array(found.faces, np.int64), colors=colors, views=np.arange(len(points)))
+    assert clustered(sphere, 5000) is sphere
+    small = clustered(sphere, 500)
+    assert 1000 < len(small.faces) < 4000
+    assert np.linalg.norm(small.vertices, axis=1) == pytest.approx(1.0, abs=0.03)
+    assert signed_volume(small) == pytest.approx(4.19, rel=0.05)
+    assert np.abs(small.colors / 127.5 - 1.0 - small.vertices).max() < 0.2  # of a vertex of the cell
+    assert np.abs(small.normals - points[small.views]).max() < 0.05

@@ -108,7 +108,7 @@ class FolderConfig(DatasetConfig):
     img_downscale: Factor | None = None  # or a factor >= 1
     holdout: Holdout = HOLDOUT  # every n-th view is held out for val and test, or a list of views; 0: none
     follow_links: bool = False  # files of the dataset may be links to files outside of root_dir
-    # frames of the orbit video; None: 240 of the model on a GPU, 60 of the mesh on a CPU; 0: it shows the test views
+    # frames of the orbit video; None: 180 of the model on a GPU, 60 of the mesh on a CPU; 0: it shows the test views
     n_test_traj_steps: Annotated[int, Range(0, 10**5)] | None = None
 
     def __post_init__(self) -> None:

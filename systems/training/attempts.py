@@ -79,6 +79,9 @@ class Attempt:
     def begin_anew(self, job: Job, data: Data) -> None:
         """Drops the model, the trainer and what they hold on the device, and only then makes those of a job."""
         self.system = self.trainer = data.trainer = None
+        for callback in job.callbacks:  # Lightning has hung methods of the model on them, which would keep it
+            for name in ("log", "log_dict"):
+                vars(callback).pop(name, None)
         free_memory()
         other = job.prepare()
         self.system, self.trainer = other.system, other.trainer

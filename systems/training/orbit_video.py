@@ -18,7 +18,7 @@ from utils.visualise import normal_to_rgb, side_by_side
 SHORT_SIDE = 480  # pixels of the shorter side of a picture in the video
 WIDEST, TALLEST = 4.0 / 3.0, 4.0 / 5.0  # width by height of a picture, whatever the photographs have
 SECONDS = 6.0  # that a video lasts at least; where export.video_fps shows its frames more slowly, it lasts longer
-FRAMES_ON_GPU, FRAMES_ON_CPU = 240, 60
+FRAMES_ON_GPU, FRAMES_ON_CPU = 180, 60
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from utils.mesh.view_counts import unseen_area_share, with_view_counts
 
 log = logging.getLogger(__name__)
 LEVEL_RAYS = 4096  # rays from which the level of a density is chosen
+MOST_FILES = 4  # that are written at a time
 PREVIEW_FACES = 50_000  # a browser can turn a mesh of this size smoothly
 PICTURED = ("obj", "glb", "usdz")  # formats that hold a texture
 UPRIGHT_FORMATS = {"glb", "stl", "usdz"}  # all others keep the axes and the unit of the input
@@ -72,13 +74,14 @@ class ExtractedMesh:
 
     def write(self) -> dict[str, Any]:
         """Writes the files and returns the report of the export."""
-        started, beside, moved = time.perf_counter(), [], {}
-        for file in (*self.files, *self.lods):
-            if id(file.mesh) not in moved:
-                moved[id(file.mesh)] = transform(file.mesh, self.world_from_scene)
-            file.write(mesh := moved[id(file.mesh)], file.path)
-            if file.path.suffix == ".obj" and mesh.texture is not None:
-                beside = [file.path.with_suffix(suffix).name for suffix in (".mtl", ".png")]
+        started, files = time.perf_counter(), (*self.files, *self.lods)
+        unlike = {id(file.mesh): file.mesh for file in files}
+        moved = {key: transform(mesh, self.world_from_scene) for key, mesh in unlike.items()}
+        with ThreadPoolExecutor(MOST_FILES) as pool:  # pictures are compressed without Python's lock
+            for written in [pool.submit(file.write, moved[id(file.mesh)], file.path) for file in files]:
+                written.result()
+        textured = (file for file in files if file.path.suffix == ".obj" and file.mesh.texture is not None)
+        beside = [file.path.with_suffix(suffix).name for file in textured for suffix in (".mtl", ".png")]
         seconds = self.figures["extraction_seconds"] + time.perf_counter() - started
         named = {"files": self.files, "lods": self.lods}
         names = {key: [file.path.name for file in files] for key, files in named.items() if files}

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from utils.config.text import as_yaml
 from utils.errors import CheckpointError, OutputError
 from utils.files import flush_to_disk, remedy, replacing
@@ -211,7 +210,9 @@ def find_mesh(path: Path) -> Path:
     """The mesh at a path, or the newest one in a run's folder. Raises CheckpointError if there is none."""
     if not path.is_dir():
         return path
-    found = [file for file in (path / "save").glob("it*-mc*.*") if file.suffix in MESH_SUFFIXES and "-lod" not in file.stem]
+    found = [
+        file for file in (path / "save").glob("it*-mc*.*") if file.suffix in MESH_SUFFIXES and "-lod" not in file.stem
+    ]
     if not found:
         raise no_run(path, "no mesh in it. A run's folder holds save/it<N>-mc<R>.ply; --test exports it.")
     newest = max(found, key=lambda file: (step_of(file), file.stat().st_mtime))

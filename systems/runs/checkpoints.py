@@ -131,9 +131,9 @@ def _check_poses(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None
     if not alike or not torch.allclose(there.cpu(), here.cpu(), rtol=0.0, atol=1e-4):
         told = ["none" if cameras is None else f"those of {len(cameras)} cameras" for cameras in (there, here)]
         raise CheckpointError(
-            f"system.refine_poses: the checkpoint has corrections of cameras, {told[0]}, for {told[1]} of the training, "
-            f"or their poses were others. Keep system.refine_poses and the dataset as they were, or begin a new run "
-            f"with --resume_weights_only."
+            f"system.refine_poses: the checkpoint has corrections of cameras, {told[0]}, for {told[1]} of the "
+            f"training, or their poses were others. Keep system.refine_poses and the dataset as they were, or begin a "
+            f"new run with --resume_weights_only."
         )
 
 

@@ -42,8 +42,10 @@ def make_parser() -> argparse.ArgumentParser:
         "--config", nargs="+", action="extend", metavar="YAML", help="one or more files; later ones override earlier"
     )
     parser.add_argument(
-        "--gpu", default="auto", help="a number such as 0, several such as 0,1 to train on together, cpu, or auto "
-        "(default): the first GPU, the CPU if there is none"
+        "--gpu",
+        default="auto",
+        help="a number such as 0, several such as 0,1 to train on together, cpu, or auto "
+        "(default): the first GPU, the CPU if there is none",
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--train", action="store_true", help="train, then do what --test does")
@@ -109,7 +111,10 @@ def _find_config(typed: str) -> Path:
     """The file that a name means, whether or not it is there; `neus-demo` and `configs/neus-demo` are
     configs/neus-demo.yaml."""
     path = typed_path(typed)
-    beside = [path.with_name(f"{path.name}.yaml"), *(registry.ROOT / "configs" / f"{typed}{end}" for end in ("", ".yaml"))]
+    beside = [
+        path.with_name(f"{path.name}.yaml"),
+        *(registry.ROOT / "configs" / f"{typed}{end}" for end in ("", ".yaml")),
+    ]
     return next((file for file in (path, *beside) if file.is_file()), path)
 
 
@@ -135,7 +140,11 @@ def _config_file(typed: str) -> Path:
 def _unknown(item: str, words: list[str], flags: list[str]) -> ConfigError:
     """The error for a word that is neither a flag nor key=value. words: all of those, in their order."""
     after = words[words.index(item) + 1 :]
-    if item.startswith("=") or any(word.startswith("=") for word in after[:1]) or words[max(words.index(item) - 1, 0)].endswith("="):
+    if (
+        item.startswith("=")
+        or any(word.startswith("=") for word in after[:1])
+        or words[max(words.index(item) - 1, 0)].endswith("=")
+    ):
         return ConfigError(f"command line: '{item}': key=value is one word: no spaces around the =.")
     if item.startswith("-") and "=" in item and "." in item.partition("=")[0]:
         return ConfigError(f"command line: '{item}': overrides have no dashes: {item.lstrip('-')}.")
@@ -149,7 +158,7 @@ def _unknown(item: str, words: list[str], flags: list[str]) -> ConfigError:
         before = words[: words.index(item)][-1:]
         if before and "=" in before[0]:
             value = takewhile(lambda word: "=" not in word and not word.startswith("-"), [item, *after])
-            near = f" If it belongs to the word before it, use quotes: \"{' '.join([*before, *value])}\"."
+            near = f' If it belongs to the word before it, use quotes: "{" ".join([*before, *value])}".'
         elif typed_path(item).is_dir():
             near = f" Write dataset.root_dir={item}."
     near = near or " Settings are words such as trainer.max_steps=5000."

@@ -18,8 +18,8 @@ from systems.configs import Experiment
 from systems.runs import RunFolder
 from utils.config import schema
 from utils.config.compose import collect, resolve
+from utils.config.difference import describe_changes, disagreements, flatten
 from utils.config.resolvers import COUNTS_IN_FOLDER
-from utils.config.difference import disagreements, flatten, describe_changes
 from utils.config.sources import Source, plain
 from utils.config.text import as_yaml
 from utils.errors import ConfigError

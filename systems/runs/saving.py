@@ -44,9 +44,9 @@ class DeferSignals(Callback):
 class Saver(Callback):
     """Writes `epoch=E-step=N.ckpt` into a folder; logs a warning if it cannot, and lets the training go on.
 
-    every: steps; minutes: see trainer.save_every_minutes; keeps_all: false keeps the newest only. Only finite parameters
-    are written, so that a training can always return to the newest checkpoint. Raises `Stopped` after the step in which
-    a signal came."""
+    every: steps; minutes: see trainer.save_every_minutes; keeps_all: false keeps the newest only. Only finite
+    parameters are written, so that a training can always return to the newest checkpoint. Raises `Stopped` after the
+    step in which a signal came."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Saver(Callback):
         return {"passing": self._timed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the names from a checkpoint, except those that are no checkpoints, so that no other file is removed."""
+        """Restores the names from a checkpoint, except those of no checkpoint, so that no other file is removed."""
         self._timed = [name for name in state_dict["passing"] if _NAME.fullmatch(name)]
 
 

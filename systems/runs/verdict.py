@@ -4,6 +4,7 @@ docs/viewer-and-report.md."""
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
 from utils.terminal.numbers import counted
 
 Grade = Literal["good", "fair", "poor"]
@@ -34,8 +35,9 @@ _MORE = "take more photographs, from all sides and heights, each overlapping the
 LIMITS = (
     Limit("psnr", 25.0, 20.0, "held-out views differ from their photographs: PSNR {0:.1f} dB", _CAMERAS),
     Limit("ssim", 0.85, 0.65, "structure differs from the photographs: SSIM {0:.2f}", _CAMERAS),
-    Limit("psnr_drop", 6.0, 10.0, "one held-out view is {0:.1f} dB worse than the mean", "look at the worst view in the "
-          "report: its photograph may be blurred or its camera wrong, or a side of the object was hardly photographed"),
+    Limit("psnr_drop", 6.0, 10.0, "one held-out view is {0:.1f} dB worse than the mean", "look at the worst view in "
+          "the report: its photograph may be blurred or its camera wrong, or a side of the object was hardly "
+          "photographed"),
     Limit("sharpness", 0.6, 0.3, "renderings have {0:.0%} of the photographs' detail: blurred",
           "train longer, try configs/quality/high.yaml, or check the camera positions"),
     Limit("train_views", 24.0, 8.0, "learned from {1} only", _MORE, "photograph"),

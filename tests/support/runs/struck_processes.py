@@ -58,7 +58,7 @@ class Child:
             try:
                 os.dup2(out, 1)
                 os.dup2(out, 2)
-                sys.stdout, sys.stderr = (open(fd, "w", buffering=1, encoding="utf-8") for fd in (1, 2))  # not pytest's
+                sys.stdout, sys.stderr = (open(fd, "w", buffering=1, encoding="utf-8") for fd in (1, 2))  # noqa: SIM115  not pytest's
                 code = self._run(list(argv), hook)
             except BaseException:
                 traceback.print_exc()

@@ -8,8 +8,8 @@ import torch
 from shapes import ball
 
 from systems.export import exporter
-from systems.runs.board import hyperparameters
 from systems.export.exporter import preview_mesh
+from systems.runs.board import hyperparameters
 from utils.mesh.measures import vertex_normals
 
 

@@ -11,7 +11,14 @@ from utils.errors import CheckpointError
 def test_the_newest_mesh_of_a_run_is_found(tmp_path):
     (tmp_path / "save").mkdir()
     for age, name in enumerate(
-        ["it1000-mc512-lod9.glb", "it900-mc64.ply", "it1000-mc512.stl", "it1000-mc512.ply", "it1000-mc64.obj", "it9.mp4"]
+        [
+            "it1000-mc512-lod9.glb",
+            "it900-mc64.ply",
+            "it1000-mc512.stl",
+            "it1000-mc512.ply",
+            "it1000-mc64.obj",
+            "it9.mp4",
+        ]
     ):
         path = tmp_path / "save" / name
         path.touch()

@@ -30,7 +30,9 @@ def keys_of(scans, text: str, *overrides: str) -> dict[str, object]:
     return vars(read_experiment(paths, with_moved_paths(paths, overrides)).dataset)
 
 
-@pytest.mark.parametrize("old", ["old/cup", "./old/../old/cup/", "/data/old cup", "~/old", r"C:\scans\cup", r"\\nas\scans\cup"])
+@pytest.mark.parametrize(
+    "old", ["old/cup", "./old/../old/cup/", "/data/old cup", "~/old", r"C:\scans\cup", r"\\nas\scans\cup"]
+)
 def test_what_was_typed_below_the_old_folder_moves(scans, caplog, old):
     caplog.set_level(logging.INFO)
     separator = "\\" if "\\" in old else "/"

@@ -1,7 +1,6 @@
 """Runs that begin in the same second have folders of their own, in --exp_dir and in --runs_dir."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,9 @@ def experiment(tmp_path):
 
 def test_of_many_at_once_each_has_its_own(tmp_path, experiment):
     with ThreadPoolExecutor(8) as pool:
-        claims = [pool.submit(claim_folder, RunFolder(tmp_path / "exp/n/t"), experiment, tmp_path / "runs") for _ in range(8)]
+        claims = [
+            pool.submit(claim_folder, RunFolder(tmp_path / "exp/n/t"), experiment, tmp_path / "runs") for _ in range(8)
+        ]
         found = [claim.result() for claim in claims]
     assert {run.path.name for run, _ in found} == {"t", *(f"t-{number}" for number in range(2, 9))}
     assert all(run.path.is_dir() and named.trial_name == run.path.name for run, named in found)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from systems.steps.finite import NotFiniteError
 from systems.runs.saving import Saver
+from systems.steps.finite import NotFiniteError
 from utils.interrupts import Interrupts
 
 
@@ -30,7 +30,7 @@ class Run:
     def save(self, path: Path) -> None:
         if self.full:
             raise OSError(errno.ENOSPC, "No space left on device")
-        path.write_text("")
+        path.write_text("", encoding="utf-8")
 
     def train(self, steps: int) -> None:
         for _ in range(steps):

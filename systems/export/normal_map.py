@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange
 
 from utils.mesh import Mesh
-from utils.mesh.atlas import paint, texels_of
+from utils.mesh.atlas import Covered, paint
 from utils.mesh.measures import area_vectors
 from utils.numba_cache import cached_njit
 
@@ -29,16 +29,16 @@ def with_normal_map(mesh: Mesh, full: Mesh) -> Mesh:
     vertex = vertex_of_places(mesh)
     tangents, normals = vertex_tangents(mesh), mesh.normals[vertex]
     axes = tangents[:, :3], np.cross(normals, tangents[:, :3]) * tangents[:, 3:], normals
-    split = [Mesh(mesh.vertices[vertex], corners, axis) for axis in axes]  # what shaders interpolate, one by one
-    texels = [texels_of(one, places, corners, size) for one in split]
-    frame = np.stack([one.normals for one in texels], axis=2)  # (T', 3, 3), t, b and n in columns
-    target = normals_near(texels[2].points, texels[2].normals, full)
+    covered = Covered.by(corners, places, corners, size)
+    split = [covered.directions(axis) for axis in axes]  # what shaders interpolate, one by one
+    frame = np.stack(split, axis=2)  # (T', 3, 3), t, b and n in columns
+    target = normals_near(covered.between(mesh.vertices[vertex]), split[2], full)
     sound = np.abs(np.linalg.det(frame)) > 1e-3  # not where a face has no extent in the picture
     found = np.tile([0.0, 0.0, 1.0], (len(target), 1))
     found[sound] = np.linalg.solve(frame[sound], target[sound][:, :, None])[:, :, 0]
     found[:, 2] = found[:, 2].clip(min=LEAST_Z)
     found /= np.linalg.norm(found, axis=1, keepdims=True)
-    return replace(mesh, texture=replace(mesh.texture, normals=paint(texels[2], 0.5 * found + 0.5, size)))
+    return replace(mesh, texture=replace(mesh.texture, normals=paint(covered, 0.5 * found + 0.5, size)))
 
 
 def vertex_of_places(mesh: Mesh) -> np.ndarray:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numba import prange
 
 from utils.mesh import Mesh
 from utils.mesh.measures import face_areas
 from utils.mesh.rasterise import visible_faces
+from utils.numba_cache import cached_njit
 from utils.packages import require
 
 PADDING = 4  # texels between charts
@@ -46,17 +48,50 @@ def unwrap(mesh: Mesh, size: int) -> tuple[np.ndarray, np.ndarray]:
     return places * shares, corners.astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Covered:
+    """The texels of a picture (T, T) whose centres lie on a face, and how much of its corners is in them."""
+
+    row: np.ndarray  # (T',) int64
+    column: np.ndarray  # (T',) int64
+    vertices: np.ndarray  # (T', 3) int64
+    weights: np.ndarray  # (T', 3) float64
+
+    @classmethod
+    def by(cls, faces: np.ndarray, places: np.ndarray, corners: np.ndarray, size: int) -> "Covered":
+        """faces: (F, 3) int64, of what is between; places (U, 2) and corners (F, 3) as `unwrap` gives them."""
+        pixels = np.hstack([places * size, np.ones((len(places), 1))])
+        face, weights = visible_faces(pixels, corners, (size, size))
+        row, column = np.nonzero(face >= 0)
+        return cls(row, column, faces[face[row, column]], weights[row, column])
+
+    def between(self, values: np.ndarray) -> np.ndarray:
+        """(T', 3) float64 of values (V, 3) at the corners."""
+        return _between(np.ascontiguousarray(values, np.float64), self.vertices, self.weights)
+
+    def directions(self, values: np.ndarray) -> np.ndarray:
+        """(T', 3) float64 of values (V, 3) at the corners, as unit vectors."""
+        found = self.between(values)
+        return found / np.linalg.norm(found, axis=1, keepdims=True).clip(min=1e-12)
+
+
 def texels_of(mesh: Mesh, places: np.ndarray, corners: np.ndarray, size: int) -> Texels:
     """The texels that lie on the mesh, which has normals; places (U, 2) and corners (F, 3) as `unwrap` gives them."""
-    pixels = np.hstack([places * size, np.ones((len(places), 1))])
-    face, weights = visible_faces(pixels, corners, (size, size))
-    row, column = np.nonzero(face >= 0)
-    vertices, weights = mesh.faces[face[row, column]], weights[row, column, :, None]
-    points, normals = ((values[vertices] * weights).sum(axis=1) for values in (mesh.vertices, mesh.normals))
-    return Texels(row, column, points, normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(min=1e-12))
+    covered = Covered.by(mesh.faces, places, corners, size)
+    return Texels(covered.row, covered.column, covered.between(mesh.vertices), covered.directions(mesh.normals))
 
 
-def paint(texels: Texels, colors: np.ndarray, size: int) -> np.ndarray:
+@cached_njit(parallel=True)
+def _between(values, vertices, weights):
+    out = np.zeros((len(vertices), 3))
+    for p in prange(len(vertices)):
+        for corner in range(3):
+            for axis in range(3):
+                out[p, axis] += values[vertices[p, corner], axis] * weights[p, corner]
+    return out
+
+
+def paint(texels: Texels | Covered, colors: np.ndarray, size: int) -> np.ndarray:
     """(T, T, 3) uint8: colours (T', 3) in [0, 1] at their texels, everywhere else that of the nearest of them.
 
     So no seam shows where a reader looks between texels at the rim of a chart, nor in smaller copies of the picture."""

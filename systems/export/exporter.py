@@ -119,7 +119,7 @@ def extract_mesh(
     colours those of the mesh. Raises ReconstructionError if the field has no surface."""
     started = time.perf_counter()
     isosurface, config = experiment.model.geometry.isosurface, experiment.export
-    writers = {name: registry.find("exporter", name).target for name in config.formats}
+    writers = _writers(config.formats)
     level = surface_level(model, isosurface.threshold, views)
     chunks = HalvingChunks("export.chunk_size", config.chunk_size, postprocess.MIN_CHUNK)
     spacing = 2.0 * model.config.radius / (isosurface.resolution - 1)
@@ -165,6 +165,15 @@ def extract_mesh(
     if len(pictured.faces) < len(mesh.faces):
         figures["textured_faces"] = len(pictured.faces)
     return ExtractedMesh(mesh, world_from_scene, files, figures, lods)
+
+
+def _writers(formats: Sequence[str]) -> dict[str, Callable[[Mesh, Path], None]]:
+    """What writes each format, ready to do so in a thread."""
+    if "usdz" in formats:
+        from systems.export.usdz import load_libraries  # not needed unless it is asked for
+
+        load_libraries()
+    return {name: registry.find("exporter", name).target for name in formats}
 
 
 def _smaller(

@@ -17,6 +17,13 @@ from utils.registry import register
 _ROOT = "/Object"
 
 
+def load_libraries() -> None:
+    """Imports those of USD, while no other thread works: they let go of Python's lock while the loader of the system is
+    theirs, and a thread that takes the one and waits for the other ends both. Raises MissingPackageError."""
+    require("pxr")
+    from pxr import Gf, Sdf, Usd, UsdGeom, UsdShade, Vt  # noqa: F401
+
+
 @register("exporter", "usdz")
 def write_usdz(mesh: Mesh, path: Path) -> None:
     """Writes USDZ: float positions and normals, a texture or linear vertex colours, on a matt material, or on that
@@ -24,7 +31,7 @@ def write_usdz(mesh: Mesh, path: Path) -> None:
 
     metersPerUnit is 1; where the length of the unit is not known, customLayerData says "scene units". Raises
     MissingPackageError."""
-    require("pxr")
+    load_libraries()
     from pxr import Sdf, Usd, UsdGeom
 
     with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from systems.export import postprocess
+from systems.export import exporter, postprocess, usdz
 from utils.memory import in_rows
 
 
@@ -15,3 +15,12 @@ def test_points_are_evaluated_in_whole_rows_on_a_gpu(monkeypatch):
     )
     assert sizes == [32, 16]
     assert np.array_equal(found, 2.0 * points)
+
+
+def test_libraries_of_usd_are_loaded_before_threads_write(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(usdz, "load_libraries", lambda: loaded.append("usd"))
+    assert list(exporter._writers(("ply", "glb"))) == ["ply", "glb"]
+    assert loaded == []
+    assert list(exporter._writers(("usdz", "ply"))) == ["usdz", "ply"]
+    assert loaded == ["usd"]

@@ -5,9 +5,12 @@ Example: photosurf train neus-colmap dataset.root_dir=CAPTURE"""
 
 import argparse
 import importlib
+import platform
 import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from itertools import takewhile
 from pathlib import Path
 
@@ -18,7 +21,7 @@ import utils.terminal.installed  # noqa: F401  first of all: it tells which pack
 # isort: split
 from scripts.command_line import make_parser
 from systems.runs.command_line import MODES
-from utils.registry import ROOT
+from utils.registry import ROOT, nearest
 from utils.terminal.typed_paths import typed_path
 
 
@@ -76,11 +79,28 @@ def launch_words(name: str, words: Sequence[str]) -> list[str]:
     return words if modes.intersection(words) else ["--train", *words]
 
 
+def version() -> str:
+    """The number of this version, with those of Python and torch: what a report of a fault should name."""
+    project = ROOT / "pyproject.toml"  # of a checkout; beside an installed one there is none
+    if project.is_file():
+        own = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+    else:
+        own = metadata.version("photosurf")
+    return f"photosurf {own}, Python {platform.python_version()}, torch {metadata.version('torch')}"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs the command that the first word names; returns its exit code."""
     words = sys.argv[1:] if argv is None else argv
     words = [*words[1:2], "--help"] if words[:1] == ["help"] else words
     parser = make_parser(__doc__, prog="photosurf")
+    own = version() if words[:1] == ["--version"] else ""  # which takes a moment
+    parser.add_argument("--version", action="version", version=own, help="show the version, and end")
+    if words and words[0].startswith("-") and words[0] not in (flags := ("-h", "--help", "--version")):
+        near = nearest(words[0], flags)
+        parser.exit(
+            2, f"error: command line: '{words[0]}': unknown flag.{near} A command comes first: photosurf --help.\n"
+        )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         commands.add_parser(name, help=command.told, add_help=False)

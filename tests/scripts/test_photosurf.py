@@ -61,6 +61,20 @@ def test_each_command_is_the_main_of_its_file(
     assert sys.argv[1:] == given.split()
 
 
+def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        photosurf.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"photosurf {PROJECT['project']['version']}, Python 3.")
+
+
+def test_a_flag_in_place_of_a_command_is_told(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        photosurf.main(["--versoin"])
+    assert ended.value.code == 2
+    assert "'--versoin': unknown flag. Did you mean '--version'?" in capsys.readouterr().err
+
+
 def test_an_unknown_command_is_told(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as ended:
         photosurf.main(["trian"])

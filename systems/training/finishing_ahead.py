@@ -109,8 +109,7 @@ class ImportingAhead(Callback):
 
 def _finish_pyramid(formats: Sequence[str]) -> None:
     """Numba reads what it has compiled when a function is first called."""
-    from systems.export.exporter import PREVIEW_FACES
-    from utils.mesh.decimation import decimate
+    from systems.export.exporter import small_mesh
     from utils.mesh.holes import boundary_loops
     from utils.mesh.measures import count_components, drop_floaters, vertex_normals
 
@@ -119,7 +118,7 @@ def _finish_pyramid(formats: Sequence[str]) -> None:
     mesh, _ = drop_floaters(two, 0.0, welded=True)
     boundary_loops(mesh)
     count_components(mesh)
-    mesh = replace(decimate(mesh, PREVIEW_FACES), normals=vertex_normals(mesh), colors=np.full((8, 3), 9, np.uint8))
+    mesh = replace(small_mesh(mesh), normals=vertex_normals(mesh), colors=np.full((8, 3), 9, np.uint8))
     with tempfile.TemporaryDirectory() as folder:
         for name in formats:
             registry.find("exporter", name).target(mesh, Path(folder) / f"pyramid.{name}")

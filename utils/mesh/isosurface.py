@@ -119,9 +119,9 @@ class _Sampler:
             box, i = rest // X, rest % X
             index = torch.stack([x[box, i], y[box, j], z[box, k]], dim=1)
             points = (index.double() * self.lattice.spacing - self.lattice.radius).float()
-            values = self.field(points).float().reshape(len(points))
-            self._check(values, points)
-            out[start : start + num] = self.sign * (values[:num] - self.level)
+            values = self.field(points).float().reshape(len(points))[:num]
+            self._check(values, points[:num])
+            out[start : start + num] = self.sign * (values - self.level)
         return out.view(B, X, Y, Z)
 
     def _check(self, values: Tensor, points: Tensor) -> None:

@@ -7,7 +7,7 @@ from utils.images import SUFFIXES
 from utils.terminal.typed_paths import MESH_HINT, require_files
 
 _OPENINGS = {".ply": b"ply", ".glb": b"glTF"}
-_ENOUGH = 2**20  # bytes in which an obj comes to its first vertex
+_ENOUGH = 2**20  # bytes that are looked at
 _NO_MESH = {*SUFFIXES, ".mp4", ".mov", ".txt", ".md", ".json", ".yaml", ".ckpt", ".html"}
 
 
@@ -26,7 +26,8 @@ def require_mesh_files(*paths: Path) -> None:
             raise no_mesh(path, f"a file named {suffix}")
         if not begin.lstrip().startswith(_OPENINGS.get(suffix, b"")):
             raise no_mesh(path, f"a file that does not begin as a {suffix[1:]} does")
-        if suffix == ".obj" and not any(line.split()[:1] == [b"v"] for line in begin.splitlines()):
+        is_whole = len(begin) < _ENOUGH  # else the first vertex may come behind a long preface
+        if suffix == ".obj" and is_whole and not any(line.split()[:1] == [b"v"] for line in begin.splitlines()):
             raise no_mesh(path, "an obj without vertices")
 
 

@@ -20,6 +20,11 @@ def test_every_kind_of_file_has_the_same_area(tmp_path, suffix):
     assert face_areas(read_mesh(tmp_path / f"box.{suffix}")).sum() == pytest.approx(22.0)
 
 
+def test_an_obj_may_begin_with_a_long_preface(tmp_path):
+    (tmp_path / "far.obj").write_text("# by hand\n" * 150_000 + "v 0 0 0\nv 1 0 0\nv 0 2 0\nf 1 2 3\n")
+    assert face_areas(read_mesh(tmp_path / "far.obj")).sum() == pytest.approx(1.0)
+
+
 def test_several_files_are_one_mesh(tmp_path):
     for size in (1.0, 2.0):
         trimesh.creation.box((size, size, size)).export(tmp_path / f"{size}.ply")

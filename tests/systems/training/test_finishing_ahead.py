@@ -70,11 +70,15 @@ def test_what_is_compiled_is_read_before_the_last_step(monkeypatch: pytest.Monke
     finish = finishing_ahead._finish_pyramid
     monkeypatch.setattr(finishing_ahead, "_finish_pyramid", lambda formats: finished.append(finish(formats)))
     callback = finishing_ahead.ImportingAhead(mine)
-    for step in (1, 197, 198, 199, 200):
+    turns, usual = [], sys.getswitchinterval()
+    monkeypatch.setattr(finishing_ahead.importlib, "import_module", lambda name: turns.append(sys.getswitchinterval()))
+    for step in (1, 189, 190, 199, 200):
         callback.on_train_batch_end(SimpleNamespace(global_step=step))
-        assert (callback._thread is not None) == (step >= 198)
+        assert (callback._thread is not None) == (step >= 190)
     callback.on_test_start()
     assert finished == [None]
+    assert turns == [pytest.approx(finishing_ahead.TURN)] * 2
+    assert sys.getswitchinterval() == usual
     assert list(tmp_path.iterdir()) == []
     failing = finishing_ahead.ImportingAhead(mine)
     monkeypatch.setattr(finishing_ahead, "_stamp", lambda mine: 1 / 0)

@@ -144,11 +144,8 @@ def extract_mesh(
         MeshFile(stem.with_name(f"{stem.name}.{name}"), pictured if name in PICTURED else mesh, write)
         for name, write in writers.items()
     ]
-    lods = [
-        MeshFile(stem.with_name(f"{stem.name}-lod{faces}.glb"), small, write_glb)
-        for faces in config.lods
-        for small in [_smaller(mesh, faces, pictured, surface, config, views)]
-    ]
+    smaller = _smaller(mesh, pictured, surface, config, views)
+    lods = [MeshFile(stem.with_name(f"{stem.name}-lod{n}.glb"), smaller[n], write_glb) for n in config.lods]
     figures = {
         "resolution": isosurface.resolution,
         "level": level,
@@ -177,12 +174,16 @@ def _writers(formats: Sequence[str]) -> dict[str, Callable[[Mesh, Path], None]]:
 
 
 def _smaller(
-    mesh: Mesh, faces: int, pictured: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None
-) -> Mesh:
-    """What `export.lods` asks for; pictured: the mesh with its texture, if it has one, that is not made twice."""
-    is_there = pictured.texture is not None and len(pictured.faces) <= faces
-    small = pictured if is_there else fewer_faces(mesh, faces, surface, config, views)
-    return with_normal_map(small, mesh)
+    mesh: Mesh, pictured: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None
+) -> dict[int, Mesh]:
+    """What `export.lods` asks for, each decimated from the one before it; pictured: the mesh with its texture, if it
+    has one, that is not made twice."""
+    found, last = {}, pictured
+    for faces in sorted(config.lods, reverse=True):
+        is_there = pictured.texture is not None and len(pictured.faces) <= faces
+        last = pictured if is_there else fewer_faces(mesh, faces, surface, config, views, last)
+        found[faces] = with_normal_map(last, mesh)
+    return found
 
 
 def _stand(config: ExportConfig, views: LoadViews | None, world_scale: float) -> Stand:

@@ -13,6 +13,7 @@ from utils.numba_cache import cached_njit
 MAX_TEXELS = 2048  # along a side: several for each vertex of the full mesh, whatever the colours have
 CANDIDATES = 4  # vertices of the full mesh around which the nearest point is searched
 CHUNK = 2**20  # texels at a time
+FLAT = 1e-3  # volume of three axes of which a face without extent in the picture has no more
 LEAST_Z = 1.0 / 127.5  # the format has no normals that point into the surface
 
 
@@ -31,14 +32,28 @@ def with_normal_map(mesh: Mesh, full: Mesh) -> Mesh:
     axes = tangents[:, :3], np.cross(normals, tangents[:, :3]) * tangents[:, 3:], normals
     covered = Covered.by(corners, places, corners, size)
     split = [covered.directions(axis) for axis in axes]  # what shaders interpolate, one by one
-    frame = np.stack(split, axis=2)  # (T', 3, 3), t, b and n in columns
     target = normals_near(covered.between(mesh.vertices[vertex]), split[2], full)
-    sound = np.abs(np.linalg.det(frame)) > 1e-3  # not where a face has no extent in the picture
-    found = np.tile([0.0, 0.0, 1.0], (len(target), 1))
-    found[sound] = np.linalg.solve(frame[sound], target[sound][:, :, None])[:, :, 0]
-    found[:, 2] = found[:, 2].clip(min=LEAST_Z)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    found = _along(*split, target)
     return replace(mesh, texture=replace(mesh.texture, normals=paint(covered, 0.5 * found + 0.5, size)))
+
+
+@cached_njit(parallel=True, error_model="numpy")
+def _along(tangents, bitangents, normals, targets):
+    """(T', 3) unit length: targets as shares of the three axes, by Cramer's rule."""
+    out = np.zeros(targets.shape)
+    for i in prange(len(targets)):
+        t, b, n, target = tangents[i], bitangents[i], normals[i], targets[i]
+        volume = _triple(t, b, n)
+        if abs(volume) > FLAT:
+            out[i, 0] = _triple(target, b, n) / volume
+            out[i, 1] = _triple(t, target, n) / volume
+            out[i, 2] = max(_triple(t, b, target) / volume, LEAST_Z)
+            length = np.sqrt(_dot(out[i], out[i]))
+            for axis in range(3):
+                out[i, axis] /= length
+        else:
+            out[i, 2] = 1.0
+    return out
 
 
 def vertex_of_places(mesh: Mesh) -> np.ndarray:
@@ -120,6 +135,13 @@ def _nearest_normals(points, normals, near, vertices, vertex_normals, faces, out
 @cached_njit(error_model="numpy")
 def _dot(a, b):
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@cached_njit(error_model="numpy")
+def _triple(a, b, c):
+    """a . (b x c)"""
+    x, y, z = b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]
+    return a[0] * x + a[1] * y + a[2] * z
 
 
 @cached_njit(error_model="numpy")

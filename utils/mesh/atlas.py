@@ -13,6 +13,7 @@ from utils.numba_cache import cached_njit
 from utils.packages import require
 
 PADDING = 4  # texels between charts
+PART_FACES = 8000  # that xatlas cuts into charts at a time: a rough mesh of 100 000 at once takes it 25 times as long
 CHART_FACES = 300  # roughly, on average: of more, xatlas takes twice as long, and rough meshes fall into more pieces
 
 
@@ -39,13 +40,36 @@ def unwrap(mesh: Mesh, size: int) -> tuple[np.ndarray, np.ndarray]:
     packing = xatlas.PackOptions()
     packing.resolution, packing.padding, packing.bilinear = size, PADDING, True
     atlas = xatlas.Atlas()
-    atlas.add_mesh(points.astype(np.float32), mesh.faces.astype(np.uint32))
+    parts = _parts(points[mesh.faces].mean(axis=1))
+    used = [np.unique(mesh.faces[part], return_inverse=True) for part in parts]
+    for own, faces in used:
+        atlas.add_mesh(points[own].astype(np.float32), faces.reshape(-1, 3).astype(np.uint32))
     atlas.generate(charts, packing)
-    vertex, corners, places = atlas.get_mesh(0)
-    assert (vertex[corners] == mesh.faces).all(), "xatlas keeps the order of faces and corners"
+    places, corners, num = [], np.empty(mesh.faces.shape, np.int64), 0
+    for index, (part, (own, _)) in enumerate(zip(parts, used, strict=True)):
+        vertex, corners_here, places_here = atlas.get_mesh(index)
+        assert (own[vertex[corners_here]] == mesh.faces[part]).all(), "xatlas keeps the order of faces and corners"
+        corners[part] = corners_here + num
+        places.append(places_here)
+        num += len(places_here)
     # Its picture is about as large as asked for, and not square.
     shares = np.array([atlas.width, atlas.height]) / max(atlas.width, atlas.height)
-    return places * shares, corners.astype(np.int64)
+    return np.concatenate(places) * shares, corners
+
+
+def _parts(middles: np.ndarray) -> list[np.ndarray]:
+    """Indices of faces with these middles (F, 3), in parts of at most PART_FACES that lie together: halves of halves,
+    across the longest side."""
+    done, left = [], [np.arange(len(middles))]
+    while left:
+        part = left.pop()
+        if len(part) <= PART_FACES:
+            done.append(np.sort(part))
+            continue
+        half, along = len(part) // 2, middles[part].T[np.ptp(middles[part], axis=0).argmax()]
+        order = np.argpartition(along, half)
+        left += [part[order[:half]], part[order[half:]]]
+    return done
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,30 @@ import numpy as np
 import pytest
 from analytic_shapes import color_of, sphere_mesh
 
-from utils.mesh import Mesh, Texture
+from utils.mesh import Mesh, Texture, atlas
 from utils.mesh.atlas import PADDING, paint, texels_of, unwrap
 
 SIZE = 256
 
 
-@pytest.fixture(scope="module")
-def unwrapped():
+@pytest.fixture(scope="module", params=[atlas.PART_FACES, 700], ids=["at once", "in parts"])
+def unwrapped(request: pytest.FixtureRequest):
     mesh = sphere_mesh(4)
-    return mesh, *unwrap(mesh, SIZE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atlas, "PART_FACES", request.param)
+        return mesh, *unwrap(mesh, SIZE)
+
+
+def test_parts_hold_each_face_once_and_lie_together():
+    middles = np.random.default_rng(0).random((1000, 3)) * [1.0, 8.0, 1.0]
+    parts = atlas._parts(middles)
+    assert [list(part) for part in parts] == [list(range(1000))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atlas, "PART_FACES", 130)
+        parts = atlas._parts(middles)
+    assert sorted(np.concatenate(parts)) == list(range(1000))
+    assert [len(part) for part in parts] == [125] * 8
+    assert max(np.ptp(middles[part], axis=0).max() for part in parts) < 1.3
 
 
 def test_charts_lie_in_the_picture_and_no_face_is_lost(unwrapped):

@@ -42,6 +42,7 @@ from utils.registry import ROOT
 
 log = logging.getLogger(__name__)
 LEAST_CORES = 4  # of a machine that has some to spare
+REST = 5e-3  # seconds before each module that is imported
 TURN = 1e-4  # seconds for which a thread may keep the lock of the interpreter while another waits
 _SIDE, _RESOLUTION, _TEXTURE = 64, 24, 64  # of the photographs and the mesh of a rehearsal
 _PYRAMID = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])  # faces
@@ -86,20 +87,27 @@ class ImportingAhead(Callback):
     """Has a thread import what finishes a mesh, and read what of it is compiled, while the last steps keep the GPU busy
     and the checkpoint is written.
 
-    Meanwhile threads take turns more often, since a step asks for the interpreter's lock several times."""
+    It rests before each module, and takes short turns: an import keeps the interpreter from launching steps, of which
+    the GPU has only some milliseconds in store."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self._experiment, self._thread = experiment, None
+        self._experiment, self._thread, self._hurry = experiment, None, threading.Event()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Begins at the last twentieth of the steps."""
-        if self._thread is None and trainer.global_step >= 0.95 * self._experiment.trainer.max_steps:
+        """Begins at the last quarter of the steps."""
+        if self._thread is None and trainer.global_step >= 0.75 * self._experiment.trainer.max_steps:
             self._thread = threading.Thread(target=self._work, name="importing", daemon=True)
             self._thread.start()
+
+    def find_spec(self, *args: Any) -> None:
+        """As a finder of modules that finds none, but is asked before others are: the rest before a module."""
+        if threading.current_thread() is self._thread:
+            self._hurry.wait(REST)
 
     def _work(self) -> None:
         usual = sys.getswitchinterval()
         sys.setswitchinterval(TURN)
+        sys.meta_path.insert(0, self)
         try:
             with suppress(Exception):  # whoever uses it next meets the same error
                 importlib.import_module("systems.report.page")
@@ -107,11 +115,13 @@ class ImportingAhead(Callback):
                 if _stamp(self._experiment).is_dir():
                     _finish_pyramid(self._experiment.export.formats)
         finally:
+            sys.meta_path.remove(self)
             sys.setswitchinterval(usual)
 
     def on_test_start(self, *args: Any) -> None:
         """Before the mesh is extracted: two threads that import the same at once may see it half done."""
         if self._thread is not None:
+            self._hurry.set()
             self._thread.join()
 
 

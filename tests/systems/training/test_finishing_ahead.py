@@ -71,14 +71,24 @@ def test_what_is_compiled_is_read_before_the_last_step(monkeypatch: pytest.Monke
     monkeypatch.setattr(finishing_ahead, "_finish_pyramid", lambda formats: finished.append(finish(formats)))
     callback = finishing_ahead.ImportingAhead(mine)
     turns, usual = [], sys.getswitchinterval()
-    monkeypatch.setattr(finishing_ahead.importlib, "import_module", lambda name: turns.append(sys.getswitchinterval()))
-    for step in (1, 189, 190, 199, 200):
+    monkeypatch.setattr(finishing_ahead, "REST", 60.0)
+
+    def noted(name: str) -> None:
+        turns.append((sys.getswitchinterval(), sys.meta_path[0]))
+        with pytest.raises(ModuleNotFoundError):
+            __import__("nothing_of_this_name")  # rests before it, until someone needs what is imported
+
+    monkeypatch.setattr(finishing_ahead.importlib, "import_module", noted)
+    for step in (1, 149, 150, 199, 200):
         callback.on_train_batch_end(SimpleNamespace(global_step=step))
-        assert (callback._thread is not None) == (step >= 190)
+        assert (callback._thread is not None) == (step >= 150)
+    with pytest.raises(ModuleNotFoundError):
+        __import__("nothing_else")  # here nothing rests
     callback.on_test_start()
     assert finished == [None]
-    assert turns == [pytest.approx(finishing_ahead.TURN)] * 2
+    assert turns == [(pytest.approx(finishing_ahead.TURN), callback)] * 2
     assert sys.getswitchinterval() == usual
+    assert callback not in sys.meta_path
     assert list(tmp_path.iterdir()) == []
     failing = finishing_ahead.ImportingAhead(mine)
     monkeypatch.setattr(finishing_ahead, "_stamp", lambda mine: 1 / 0)

@@ -71,12 +71,13 @@ def test_what_is_compiled_is_read_before_the_last_step(monkeypatch: pytest.Monke
     monkeypatch.setattr(finishing_ahead, "_finish_pyramid", lambda formats: finished.append(finish(formats)))
     callback = finishing_ahead.ImportingAhead(mine)
     turns, usual = [], sys.getswitchinterval()
-    monkeypatch.setattr(finishing_ahead, "REST", 60.0)
+    waits: list[float | None] = []
+    callback._hurry = SimpleNamespace(wait=waits.append, set=lambda: waits.append(None))
 
     def noted(name: str) -> None:
         turns.append((sys.getswitchinterval(), sys.meta_path[0]))
         with pytest.raises(ModuleNotFoundError):
-            __import__("nothing_of_this_name")  # rests before it, until someone needs what is imported
+            __import__("nothing_of_this_name")
 
     monkeypatch.setattr(finishing_ahead.importlib, "import_module", noted)
     for step in (1, 149, 150, 199, 200):
@@ -86,7 +87,9 @@ def test_what_is_compiled_is_read_before_the_last_step(monkeypatch: pytest.Monke
         __import__("nothing_else")  # here nothing rests
     callback.on_test_start()
     assert finished == [None]
-    assert turns == [(pytest.approx(finishing_ahead.TURN), callback)] * 2
+    assert turns[:2] == [(pytest.approx(finishing_ahead.TURN), callback)] * 2
+    assert set(waits) == {finishing_ahead.REST, None}
+    assert waits.count(finishing_ahead.REST) == 2  # before each module, of the thread alone
     assert sys.getswitchinterval() == usual
     assert callback not in sys.meta_path
     assert list(tmp_path.iterdir()) == []

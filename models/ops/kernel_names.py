@@ -1,20 +1,36 @@
 """Names that Triton keeps kernels under in its cache, the same in every process."""
 
+import sys
 from types import ModuleType
 
 from triton.runtime.jit import JITFunction
 
 
 def settle(module: ModuleType) -> None:
-    """Has Triton name the kernels that a module launches, each after the functions that it calls.
+    """Has Triton name the kernels of a module, and those of the modules of its package that it takes anything from,
+    each after the functions that it calls.
 
     The name holds the global constants of a function and of those that it calls, but of the latter only where they have
     names already. So it depends on which kernel a process launches first, and what one has compiled another compiles
-    again."""
+    again. Call it before anything asks for the hash of a kernel, which is made of its name."""
     settled: set[int] = set()
-    for space in (module, *(value for value in vars(module).values() if isinstance(value, ModuleType))):
-        for value in list(vars(space).values()):
+    for part in _with_parts(module):
+        for value in list(vars(part).values()):
             _name(value, settled)
+
+
+def _with_parts(module: ModuleType) -> list[ModuleType]:
+    package = module.__name__.rpartition(".")[0] or module.__name__
+    found, left = {}, [module.__name__]
+    while left:
+        name = left.pop()
+        if name in found or not f"{name}.".startswith(f"{package}."):
+            continue
+        found[name] = part = module if name == module.__name__ else sys.modules[name]
+        for value in vars(part).values():
+            origin = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            left += [origin] if isinstance(origin, str) and origin in sys.modules else []
+    return list(found.values())
 
 
 def _name(kernel: object, settled: set[int]) -> None:

@@ -16,6 +16,7 @@ from triton.runtime.jit import JITFunction
 
 from models.ops.backends import FAMILIES
 from models.ops.cards import STOOD_IN, Card
+from models.ops.kernel_names import settle
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ def noted(card: Card) -> Iterator[list[Launch]]:
         return None  # nothing to run
 
     modules = [importlib.import_module(f"models.ops.triton.{family}") for family in FAMILIES["triton"]]
+    for module in modules:
+        settle(module)  # before anything asks for a kernel's hash, which is made of its name
     kernels, token = list(_kernels_of(modules)), STOOD_IN.set(card)
     driver.set_active(_Driver(card.target))
     JITFunction._do_compile = note

@@ -1,5 +1,6 @@
 """A kernel has the same name in Triton's cache whatever a process launched before it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -66,3 +67,42 @@ def test_names_do_not_depend_on_the_order_of_launches_but_on_constants(tmp_path:
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["True", "True"]
+
+
+SHIPPED = """
+import importlib, json, sys
+from triton.runtime.jit import JITFunction
+
+if sys.argv[1] == "a training's":
+    from models.ops.cards import KNOWN
+    from systems.configs import read_experiment
+    from systems.training.compiling_ahead import _rehearsed
+
+    config = ["dataset.scene=x", "dataset.root_dir=x", "model.grid_resolution=8"]
+    _rehearsed(read_experiment(["configs/neus-blender.yaml"], config), KNOWN["sm_90"])
+else:
+    from models.ops.backends import FAMILIES
+    from models.ops.kernel_names import settle
+
+    for family in reversed(FAMILIES["triton"]):
+        settle(importlib.import_module(f"models.ops.triton.{family}"))
+modules = [module for name, module in sys.modules.items() if name.startswith("models.ops.triton.")]
+kernels = [value for module in modules for value in vars(module).values() if isinstance(value, JITFunction)]
+print(json.dumps({f"{kernel.module}:{kernel.fn.__name__}": kernel.hash for kernel in kernels}))
+"""
+
+
+def test_what_a_first_run_compiles_a_second_one_finds() -> None:
+    """The first notes its launches before, the second has them ready and launches at once."""
+    pytest.importorskip("triton")
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    names = []
+    for case in ("a training's", "any other"):
+        command = [sys.executable, "-c", SHIPPED, case]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        names.append(json.loads(done.stdout))
+    first, second = names
+    assert len(first) > 50
+    assert None not in first.values()
+    assert {kernel: second[kernel] for kernel in first} == first

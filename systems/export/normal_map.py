@@ -37,11 +37,11 @@ def with_normal_map(mesh: Mesh, full: Mesh) -> Mesh:
     return replace(mesh, texture=replace(mesh.texture, normals=paint(covered, 0.5 * found + 0.5, size)))
 
 
-@cached_njit(parallel=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _along(tangents, bitangents, normals, targets):
     """(T', 3) unit length: targets as shares of the three axes, by Cramer's rule."""
     out = np.zeros(targets.shape)
-    for i in prange(len(targets)):
+    for i in range(len(targets)):
         t, b, n, target = tangents[i], bitangents[i], normals[i], targets[i]
         volume = _triple(t, b, n)
         if abs(volume) > FLAT:

@@ -79,7 +79,9 @@ class VolumeModel(nn.Module):
         super().__init__()
         self.config = config
         self.geometry = build(config.geometry, config.backend)
-        self.occupancy = OccupancyGrid(config.radius, config.grid_resolution, config.grid_prune_occ_thre)
+        self.occupancy = OccupancyGrid(
+            config.radius, config.grid_resolution, config.grid_prune_occ_thre, config.grid_decay
+        )
         self.background = build(config.background, config.radius, self.num_rays, config.backend)
         self.step_length = 2.0 * 3.0**0.5 * config.radius / config.num_samples_per_ray
 

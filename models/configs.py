@@ -185,6 +185,9 @@ class VolumeModelConfig:
     randomized: bool = True  # samples are jittered along the ray
     grid_prune: bool = True
     grid_prune_occ_thre: Share = 0.001
+    # what is left of the value of a cell each time that another is found in it. With less, cells that the surface has
+    # left are empty sooner, and their samples go to more rays; with more, what is hollow is longer looked at
+    grid_decay: Share = 0.95
     grid_resolution: Annotated[int, Range(4, 1024)] = 128
     grid_update_every: Interval = 16  # steps
     # cells that fewer training cameras have in frame are left empty: what no photograph shows is free to hold anything

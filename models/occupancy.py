@@ -5,7 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-DECAY = 0.95
 PIECE = 2**18  # cells that are evaluated at once
 
 
@@ -14,9 +13,10 @@ class OccupancyGrid(nn.Module):
 
     Shapes never depend on data, and the host reads nothing."""
 
-    def __init__(self, radius: float, resolution: int, threshold: float) -> None:
+    def __init__(self, radius: float, resolution: int, threshold: float, decay: float = 0.95) -> None:
+        """decay: in [0, 1], what is left of the value of a cell each time that another is found in it."""
         super().__init__()
-        self.radius, self.resolution, self.threshold = radius, resolution, threshold
+        self.radius, self.resolution, self.threshold, self.decay = radius, resolution, threshold, decay
         self.register_buffer("value", torch.zeros(resolution**3))
         self.register_buffer("occupied", torch.ones(resolution, resolution, resolution, dtype=torch.bool))
         self.register_buffer("_strides", torch.tensor([resolution**2, resolution, 1]), persistent=False)
@@ -35,7 +35,7 @@ class OccupancyGrid(nn.Module):
         cells = torch.arange(self.value.shape[0], device=self.value.device) if every_cell else self._draw(generator)
         new = torch.cat([evaluate(self._points(part, generator)) for part in cells.split(PIECE)])
         visited = torch.zeros_like(self.occupied.view(-1)).index_fill_(0, cells, True)
-        decayed = torch.where(visited, self.value * DECAY, self.value)
+        decayed = torch.where(visited, self.value * self.decay, self.value)
         self.value.copy_(decayed.scatter_reduce(0, cells, new, "amax"))
         level = self.value.mean().clamp(max=self.threshold)
         occupied = (self.value > level).view_as(self.occupied)

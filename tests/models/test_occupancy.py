@@ -20,6 +20,18 @@ def test_the_grid_keeps_a_surface_over_many_partial_updates() -> None:
     assert grid.occupied.float().mean() < 0.4
 
 
+def test_a_cell_is_empty_the_sooner_the_faster_its_value_decays() -> None:
+    """The surface leaves the half x < 0 after the first update; there, each visit leaves `decay` of the value 1."""
+    for decay, visits in ((0.95, 90), (0.6, 10), (0.0, 1)):
+        grid, generator = OccupancyGrid(1.0, 4, 0.01, decay), torch.Generator().manual_seed(0)
+        grid.update(lambda points: torch.ones(len(points)), generator, every_cell=True)
+        for _ in range(visits):
+            assert grid.occupied[:2].all()
+            grid.update(lambda points: (points[:, 0] > 0.0).float(), generator, every_cell=True)
+        assert not grid.occupied[:2].any()
+        assert grid.occupied[2:].all()
+
+
 def test_the_same_draws_give_the_same_grid() -> None:
     grids = [OccupancyGrid(1.0, 16, 0.01) for _ in range(2)]
     for grid in grids:

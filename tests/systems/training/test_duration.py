@@ -15,7 +15,8 @@ T4 = CARDS[-1]
 
 
 def experiment(*overrides: str):
-    return read_experiment(["configs/neus-blender.yaml"], ["dataset.scene=lego", *overrides])
+    steps = "trainer.max_steps=20000"
+    return read_experiment(["configs/neus-blender.yaml"], ["dataset.scene=lego", steps, *overrides])
 
 
 def test_seconds_are_told_as_an_estimate_with_its_doubt(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,7 @@ def triangulate_posed(
 
     images: the folder of the photographs; c2w: (N, 3, 4) of the names, with the object around the origin."""
     near = nearest_views(c2w, _NEIGHBOURS).tolist()
-    match_pairs(database, sorted({(min(i, j), max(i, j)) for i, own in enumerate(near) for j in own}), names)
+    pairs = sorted({(min(i, j), max(i, j)) for i, own in enumerate(near) for j in own})
+    match_pairs(database, pairs, names, one_at_a_time=True)
     (out := database.with_name("model")).mkdir()
     return pycolmap.triangulate_points(posed, database, images, out, options=seeded_options())

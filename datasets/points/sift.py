@@ -24,10 +24,15 @@ def sift_options(longer_side: int, peak_threshold: float) -> pycolmap.FeatureExt
     return options
 
 
-def match_pairs(database: Path, pairs: Sequence[tuple[int, int]], names: Sequence[str]) -> None:
-    """Matches pairs of images, given by their indices in `names`, and keeps the inliers of a two-view geometry."""
+def match_pairs(
+    database: Path, pairs: Sequence[tuple[int, int]], names: Sequence[str], one_at_a_time: bool = False
+) -> None:
+    """Matches pairs of images, given by their indices in `names`, and keeps the inliers of a two-view geometry.
+
+    one_at_a_time: all cores work on one pair, so that no sum is cut by how many are free at the moment."""
     options = pycolmap.FeatureMatchingOptions()
     options.use_gpu = False
+    options.num_threads = 1 if one_at_a_time else options.num_threads
     verification = pycolmap.TwoViewGeometryOptions()
     verification.min_num_inliers = MIN_MATCHES
     verification.ransac.random_seed = 0

@@ -37,7 +37,9 @@ class ProfileWindow(Callback):
         self._profiler = profile(activities=activities, schedule=plan, on_trace_ready=self._read)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Has the profiler subscribe to the GPU before a CUDA graph is captured: it may not see into older ones."""
+        """Has the profiler subscribe to the GPU before a CUDA graph is captured: it may not see into older ones. Each
+        step is to be seen."""
+        pl_module.at_once = 1
         if self.device.type == "cuda":
             os.environ["TEARDOWN_CUPTI"] = "0"  # nor into those that outlive its subscription
             with profile(activities=[ProfilerActivity.CUDA]):

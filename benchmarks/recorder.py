@@ -1,5 +1,6 @@
 """Watches a training: a clock that stops while it evaluates, time per step, held-out PSNR over time, memory."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -153,7 +154,8 @@ class Recorder(Callback):
         self._first_step: float | None = None
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Starts the clock in front of the first step."""
+        """Starts the clock in front of the first step; asks to see the steps of the plan."""
+        pl_module.at_once = math.gcd(pl_module.at_once, self.plan.window, self.plan.last_step, *self.plan.evaluations)
         if not self.clock.running:
             self.clock.start()
 
@@ -177,7 +179,7 @@ class Recorder(Callback):
         seconds = self.clock.pause()
         self._note_memory()
         psnr, count = held_out_psnr(trainer, system, views)
-        self.curve.append({"step": step, "seconds": rounded(seconds), "psnr": rounded(psnr), **_logged(trainer)})
+        self.curve.append({"step": step, "seconds": rounded(seconds), "psnr": rounded(psnr), **_logged(system)})
         progress(f"step {step}: {seconds:.1f} s of training, {psnr:.2f} dB over {count} views")
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)  # what rendering a view takes is not training
@@ -200,7 +202,7 @@ class Recorder(Callback):
             "command_to_first_step_seconds": rounded(self._first_step),
             "peak_process_memory_mib": peak_memory(torch.device("cpu"))["peak_memory_mib"],
             "stopped_by_time_limit": step < self.plan.last_step,
-            **_logged(trainer),
+            **_logged(system),
         }
         if self.device.type == "cuda":
             self.report |= {f"peak_gpu_{name}_mib": round(size / 2**20, 1) for name, size in self._peaks.items()}
@@ -212,7 +214,7 @@ class Recorder(Callback):
             progress(f"step {step}: {psnr:.2f} dB over all {count} held-out views")
 
 
-def _logged(trainer: pl.Trainer) -> dict[str, int | None]:
+def _logged(system: pl.LightningModule) -> dict[str, int | None]:
     """Samples in use and rays of the last step that was logged."""
-    values = {name: trainer.callback_metrics.get(f"train/{name}") for name in ("samples", "rays")}
+    values = {name: system.logged.get(f"train/{name}") for name in ("samples", "rays")}
     return {name: None if value is None else int(value) for name, value in values.items()}

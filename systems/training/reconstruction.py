@@ -51,7 +51,7 @@ class ReconstructionSystem(LightModule):
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
         self.readout, self.best_effort = Readout(), BestEffortWrites()
-        self.shown: dict[str, float] = {}  # metrics for the progress display
+        self.logged: dict[str, float] = {}  # the newest figures of a training
         self.failure: ReconstructionError | None = None  # raised after everything else is written
         self.writer: FrameWriter | None = None  # of the frames of this pass
         self.mesh: MeshBeside | None = None  # of this test pass
@@ -119,19 +119,26 @@ class ReconstructionSystem(LightModule):
         self.step = TrainingStep(
             *step, photographs.photometry(self.learned, views), self.error_map, self.learned.get("poses")
         )
-        self.divergence = DivergenceMonitor(self, self.model, self.experiment.trainer.max_steps)
+        timed, kept = self.experiment.trainer, self.experiment.checkpoint
+        self._ends = CHECKED_EVERY, timed.log_every_n_steps, timed.val_check_interval, kept.every_n_train_steps
+        self._ends += (timed.max_steps,)
+        self.divergence = DivergenceMonitor(self, self.model, timed.max_steps)
         self.meters = Meters(self.device, self.global_step - 1)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """One step: rays, render, weighted losses. The host does not wait for it, and logs metrics when they arrive."""
-        figures = self.step.run(self.global_step)
+        """One step, or, captured, several: rays, render, weighted losses. The host does not wait for it, and logs
+        metrics when they arrive."""
+        figures = self.take_steps(self.step.run, self._ends if self.uses_cuda_graph and batch_idx > 0 else (1,))
         if self._is_logged(self.global_step) or (self.global_step + 1) % CHECKED_EVERY == 0:
             self._log_arrived(wait=True)
             self._send_metrics(figures)
-        if arrived := self._log_arrived():
-            # For callbacks. As CPU tensors, since Lightning would copy plain numbers to the GPU and wait for it.
-            self.log_dict({name: torch.tensor(value) for name, value in arrived.items()}, logger=False)
+        self._log_arrived()
         return figures.loss
+
+    @property
+    def shown(self) -> dict[str, float]:
+        """The figures for the progress display, once there are some."""
+        return {name: self.logged[f"train/{name}"] for name in ("loss", "psnr") if self.logged}
 
     def _is_logged(self, step: int) -> bool:
         return (step + 1) % self.experiment.trainer.log_every_n_steps == 0
@@ -165,18 +172,16 @@ class ReconstructionSystem(LightModule):
         values = self.step.ranks.gather(values, ("rays", "samples")) | self.divergence.probe()
         self.readout.send(self.global_step, values)
 
-    def _log_arrived(self, wait: bool = False) -> dict[str, float]:
-        """Logs metrics that have arrived, under their own step, and returns them; {} if none have.
-
-        Raises NotFiniteError if one of them is NaN or infinite."""
+    def _log_arrived(self, wait: bool = False) -> None:
+        """Logs metrics that have arrived, under their own step. Raises NotFiniteError if one is NaN or infinite."""
         step, values = self.readout.take(wait) or (0, {})
         values = self.divergence.check(step, values)
         if not values or not self._is_logged(step):
-            return {}
+            return
         values["psnr"] = -10.0 * math.log10(max(values.pop("mse"), 1e-10))
-        self.shown = {name: values[name] for name in ("loss", "psnr")}
         named = {f"train/{name}": value for name, value in values.items()} | self.meters.read(step, values["rays"])
         named |= {f"lr/{name}": rate for name, rate in self.step.rates_at(step).items()}
+        self.logged = named
         self._log(named, step)
         if values["samples"] == 0:
             log.warning(
@@ -184,7 +189,6 @@ class ReconstructionSystem(LightModule):
                 "the scene, dataset.near_plane and dataset.far_plane, or set model.grid_prune=false.",
                 step,
             )
-        return named
 
     def _log(self, named: dict[str, float], step: int) -> None:
         for logger in self.loggers:  # not through Lightning, which would log them under another step

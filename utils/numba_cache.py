@@ -4,10 +4,11 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,22 @@ CompileResultCacheImpl._locator_classes = [ByContent, *CompileResultCacheImpl._l
 # Compiled at its first call, then read from disk. A change in another file is not seen: all that a function calls lies
 # in its own.
 cached_njit = partial(numba.njit, cache=True)
+
+# Numba's fallback threading layer aborts the process when two threads, such as a training and a viewer, launch at once.
+_launching = threading.Lock()
+
+
+def cached_parallel(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """As `cached_njit(parallel=True)`; one such function runs at a time, on all cores."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled = cached_njit(parallel=True, error_model="numpy", **options)(function)
+
+        @wraps(function)
+        def launch(*args: Any) -> Any:
+            with _launching:
+                return compiled(*args)
+
+        return launch
+
+    return decorate

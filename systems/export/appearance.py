@@ -9,6 +9,7 @@ from torch import Tensor
 from models.base import VolumeModel
 from systems.configs import ExportConfig
 from systems.export import postprocess
+from systems.export.normal_map import FullMesh
 from systems.export.solid import Enclosure
 from systems.views import PosedViews, Shown, as_rendered
 from utils.mesh import Mesh
@@ -36,7 +37,7 @@ class LevelSet:
 
 
 def with_texture(
-    mesh: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None, fine: Mesh | None = None
+    mesh: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None, fine: FullMesh | None = None
 ) -> Mesh:
     """The mesh, which has normals, with the texture that `export.texture` and `export.material` ask for.
 
@@ -62,7 +63,7 @@ def with_texture(
 
 
 def fewer_faces(
-    mesh: Mesh,
+    full: FullMesh,
     faces: int,
     surface: LevelSet,
     config: ExportConfig,
@@ -72,11 +73,12 @@ def fewer_faces(
     """The mesh with about so many faces at most, and with what colours the configuration asks for.
 
     decimated: the same with more faces than that, which takes less time to decimate than the mesh does."""
+    mesh = full.mesh
     small = mesh if len(mesh.faces) <= faces else decimate(decimated or mesh, faces)
     if small is not mesh:
         small = replace(small, normals=vertex_normals(small), stand=mesh.stand)
     if config.texture != "none":
-        return with_texture(small, surface, config, views, None if small is mesh else mesh)
+        return with_texture(small, surface, config, views, None if small is mesh else full)
     return add_vertex_colors(small, surface.model, surface.shown) if config.export_vertex_color else small
 
 

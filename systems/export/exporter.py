@@ -33,7 +33,7 @@ from systems.export.density_level import density_level
 from systems.export.filling import fill_hidden
 from systems.export.floaters import drop_small_components
 from systems.export.glb import write_glb
-from systems.export.normal_map import with_normal_map
+from systems.export.normal_map import FullMesh, with_normal_map
 from systems.export.solid import Enclosure
 from systems.views import Shown, as_rendered
 from utils import registry
@@ -136,15 +136,12 @@ def extract_mesh(
         train = views("train")
         mesh = with_view_counts(mesh, (train.camera(index) for index in range(len(train))))
         cleaning["unseen_area_share"] = unseen_area_share(mesh)
-    pictured = mesh
-    if config.texture != "none":
-        pictured = fewer_faces(mesh, config.max_faces or postprocess.TEXTURED_FACES, surface, config, views)
+    pictured, smaller = _with_fewer_faces(mesh, surface, config, views)
     stem = stem.with_name(f"{stem.name}-mc{isosurface.resolution}")
     files = [
         MeshFile(stem.with_name(f"{stem.name}.{name}"), pictured if name in PICTURED else mesh, write)
         for name, write in writers.items()
     ]
-    smaller = _smaller(mesh, pictured, surface, config, views)
     lods = [MeshFile(stem.with_name(f"{stem.name}-lod{n}.glb"), smaller[n], write_glb) for n in config.lods]
     figures = {
         "resolution": isosurface.resolution,
@@ -173,17 +170,24 @@ def _writers(formats: Sequence[str]) -> dict[str, Callable[[Mesh, Path], None]]:
     return {name: registry.find("exporter", name).target for name in formats}
 
 
-def _smaller(
-    mesh: Mesh, pictured: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None
-) -> dict[int, Mesh]:
-    """What `export.lods` asks for, each decimated from the one before it; pictured: the mesh with its texture, if it
-    has one, that is not made twice."""
-    found, last = {}, pictured
-    for faces in sorted(config.lods, reverse=True):
-        is_there = pictured.texture is not None and len(pictured.faces) <= faces
-        last = pictured if is_there else fewer_faces(mesh, faces, surface, config, views, last)
-        found[faces] = with_normal_map(last, mesh)
-    return found
+def _with_fewer_faces(
+    mesh: Mesh, surface: LevelSet, config: ExportConfig, views: LoadViews | None
+) -> tuple[Mesh, dict[int, Mesh]]:
+    """The mesh with its texture, if it is to have one, and what `export.lods` asks for, each decimated from the one
+    before it; a second thread makes normal maps."""
+    full, waiting = FullMesh(mesh), {}
+    with ThreadPoolExecutor(1) as beside:
+        pictured = last = mesh
+        if config.texture != "none":
+            if config.lods:
+                beside.submit(lambda: full.tables)
+            most = config.max_faces or postprocess.TEXTURED_FACES
+            pictured = last = fewer_faces(full, most, surface, config, views)
+        for faces in sorted(config.lods, reverse=True):
+            is_there = pictured.texture is not None and len(pictured.faces) <= faces
+            last = pictured if is_there else fewer_faces(full, faces, surface, config, views, last)
+            waiting[faces] = beside.submit(with_normal_map, last, full)
+        return pictured, {faces: shaded.result() for faces, shaded in waiting.items()}
 
 
 def _stand(config: ExportConfig, views: LoadViews | None, world_scale: float) -> Stand:

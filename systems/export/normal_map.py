@@ -1,6 +1,8 @@
 """Normal maps: a mesh of few faces is shaded like the one of many faces that it was made from."""
 
 from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numba import prange
@@ -8,31 +10,65 @@ from numba import prange
 from utils.mesh import Mesh
 from utils.mesh.atlas import Covered, paint
 from utils.mesh.measures import area_vectors
-from utils.numba_cache import cached_njit
+from utils.numba_cache import cached_njit, cached_parallel
 
-MAX_TEXELS = 2048  # along a side: several for each vertex of the full mesh, whatever the colours have
+MAX_SIDE = 2048  # texels
+TEXELS = 5.0  # of the picture for each vertex of the full mesh, of which charts cover about four: two along an edge
 CANDIDATES = 4  # vertices of the full mesh around which the nearest point is searched
 CHUNK = 2**20  # texels at a time
 FLAT = 1e-3  # volume of three axes of which a face without extent in the picture has no more
 LEAST_Z = 1.0 / 127.5  # the format has no normals that point into the surface
 
 
-def with_normal_map(mesh: Mesh, full: Mesh) -> Mesh:
-    """The mesh, whose texture has a picture of the normals of `full`, which has normals; without texture, as it is.
+class FullMesh:
+    """A mesh of many faces, with normals, of which others show the nearest points; what finds them is made once."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+
+    @cached_property
+    def tables(self) -> tuple[Any, ...]:
+        """A tree of the vertices that faces use, those vertices, and what `_nearest_normals` reads of the mesh."""
+        from scipy.spatial import cKDTree  # a third of a second, which only exports with small meshes need
+
+        mesh = self.mesh
+        used = np.flatnonzero(np.bincount(mesh.faces.reshape(-1), minlength=len(mesh.vertices)))
+        order = np.argsort(mesh.faces.reshape(-1), kind="stable")
+        starts = np.searchsorted(mesh.faces.reshape(-1)[order], np.arange(len(mesh.vertices) + 1))
+        tree = cKDTree(mesh.vertices[used], balanced_tree=False)
+        read = mesh.vertices, mesh.normals.astype(np.float64), mesh.faces, area_vectors(mesh), starts, order // 3
+        return tree, used, read
+
+    def normals_near(self, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """(P, 3) float64 unit normals at the points of the mesh that are nearest to points (P, 3) among the faces that
+        look to the same side as the unit normals (P, 3); those themselves where no face near does."""
+        tree, used, read = self.tables
+        points, normals = (np.ascontiguousarray(rows, np.float64) for rows in (points, normals))
+        out = np.empty(points.shape)
+        for start in range(0, len(points), CHUNK):
+            part = slice(start, start + CHUNK)
+            _, near = tree.query(points[part], k=min(CANDIDATES, len(used)), workers=-1)
+            near = used[near.reshape(len(points[part]), -1)]
+            out[part] = _nearest_normals(points[part], normals[part], near, *read)
+        return out
+
+
+def with_normal_map(mesh: Mesh, full: FullMesh) -> Mesh:
+    """The mesh, whose texture has a picture of the normals of `full`; without texture, as it is.
 
     A texel has the normal of the nearest point of `full` on the same side, as coordinates along the tangent to the
     right in the picture, the bitangent up in the picture, and the normal of the mesh, which shaders interpolate between
     vertices: c of [t b n] c = normal, scaled to unit length. One that is there stays."""
-    if mesh.texture is None or mesh.texture.normals is not None or len(mesh.faces) >= len(full.faces):
+    if mesh.texture is None or mesh.texture.normals is not None or len(mesh.faces) >= len(full.mesh.faces):
         return mesh
     places, corners = mesh.texture.places, mesh.texture.corners
-    size = min(mesh.texture.image.shape[0], MAX_TEXELS)
+    size = min(mesh.texture.image.shape[0], MAX_SIDE, int(np.sqrt(TEXELS * len(full.mesh.vertices))))
     vertex = vertex_of_places(mesh)
     tangents, normals = vertex_tangents(mesh), mesh.normals[vertex]
     axes = tangents[:, :3], np.cross(normals, tangents[:, :3]) * tangents[:, 3:], normals
     covered = Covered.by(corners, places, corners, size)
     split = [covered.directions(axis) for axis in axes]  # what shaders interpolate, one by one
-    target = normals_near(covered.between(mesh.vertices[vertex]), split[2], full)
+    target = full.normals_near(covered.between(mesh.vertices[vertex]), split[2])
     found = _along(*split, target)
     return replace(mesh, texture=replace(mesh.texture, normals=paint(covered, 0.5 * found + 0.5, size)))
 
@@ -87,27 +123,7 @@ def vertex_tangents(mesh: Mesh) -> np.ndarray:
     return np.hstack([sums / np.linalg.norm(sums, axis=1, keepdims=True), np.where(mirrored > 0.0, -1.0, 1.0)[:, None]])
 
 
-def normals_near(points: np.ndarray, normals: np.ndarray, full: Mesh) -> np.ndarray:
-    """(P, 3) float64 unit normals of the full mesh at its points that are nearest to points (P, 3) among the faces that
-    look to the same side as the unit normals (P, 3); those themselves where no face near does."""
-    from scipy.spatial import cKDTree  # a third of a second, which only exports with small meshes need
-
-    used = np.unique(full.faces)
-    tree = cKDTree(full.vertices[used], balanced_tree=False)
-    order = np.argsort(full.faces.reshape(-1), kind="stable")
-    starts = np.searchsorted(full.faces.reshape(-1)[order], np.arange(len(full.vertices) + 1))
-    tables = full.vertices, full.normals.astype(np.float64), full.faces, area_vectors(full), starts, order // 3
-    points, normals = (np.ascontiguousarray(rows, np.float64) for rows in (points, normals))
-    out = np.empty(points.shape)
-    for start in range(0, len(points), CHUNK):
-        part = slice(start, start + CHUNK)
-        _, near = tree.query(points[part], k=min(CANDIDATES, len(used)), workers=-1)
-        near = used[near.reshape(len(points[part]), -1)]
-        out[part] = _nearest_normals(points[part], normals[part], near, *tables)
-    return out
-
-
-@cached_njit(parallel=True, error_model="numpy")
+@cached_parallel()
 def _nearest_normals(points, normals, near, vertices, vertex_normals, faces, outward, starts, faces_of):
     out = normals.copy()
     for p in prange(len(points)):

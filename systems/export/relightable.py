@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from systems.export.materials.baking import Toward, bake
-from systems.export.normal_map import normals_near, with_normal_map
+from systems.export.normal_map import FullMesh, with_normal_map
 from systems.export.texturing import Colors, Photos, add_view
 from utils.mesh import Mesh, Texture
 from utils.mesh.atlas import Texels, paint, texels_of, unwrap
@@ -22,7 +22,7 @@ def bake_relightable(
     size: int,
     colors: Colors,
     photos: Callable[[], Photos] | None = None,
-    fine: Mesh | None = None,
+    fine: FullMesh | None = None,
     device: torch.device | None = None,
 ) -> Mesh:
     """The mesh, which has normals, with a texture of size x size texels of albedo, and of roughness.
@@ -33,7 +33,7 @@ def bake_relightable(
     places, corners = unwrap(mesh, size)
     texels = texels_of(mesh, places, corners, size)
     if fine is not None:
-        texels = replace(texels, normals=normals_near(texels.points, texels.normals, fine))
+        texels = replace(texels, normals=fine.normals_near(texels.points, texels.normals))
 
     def views(some: Texels) -> Iterator[tuple[Toward, np.ndarray]]:
         return _of_field(some, colors) if photos is None else _of_photos(mesh, some, photos(), colors)

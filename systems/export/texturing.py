@@ -12,7 +12,7 @@ from utils.cameras import Camera
 from utils.mesh import Mesh, Texture
 from utils.mesh.atlas import Texels, paint, texels_of, unwrap
 from utils.mesh.cropping import depth_map
-from utils.numba_cache import cached_njit
+from utils.numba_cache import cached_parallel
 
 log = logging.getLogger(__name__)
 Colors = Callable[[np.ndarray, np.ndarray], np.ndarray]  # points (P, 3), unit normals (P, 3) -> (P, 3) in [0, 1]
@@ -59,7 +59,7 @@ def add_view(mesh: Mesh, texels: Texels, camera: Camera, image: np.ndarray, sums
     _add_view(texels.points, texels.normals, c2w, intrinsics, image, nearest, sums)
 
 
-@cached_njit(parallel=True, error_model="numpy")
+@cached_parallel()
 def _add_view(points, normals, c2w, intrinsics, image, depths, sums):
     """Adds colour times weight, and weight, of one view to sums (P, 4)."""
     height, width = depths.shape

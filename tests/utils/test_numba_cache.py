@@ -2,7 +2,10 @@
 
 import importlib.util
 import os
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numba
@@ -85,6 +88,40 @@ def test_a_numba_cache_of_the_environment_is_respected(checkout, monkeypatch, tm
     assert list((tmp_path / "given").rglob("*.nbi"))
 
 
+def python_of(value: object) -> Callable[..., object] | None:
+    """The function that was compiled, alone or behind a lock; None for anything else."""
+    if isinstance(value, CPUDispatcher):
+        return value.py_func
+    qualname = getattr(getattr(value, "__code__", None), "co_qualname", "")
+    return value.__wrapped__ if qualname.startswith("cached_parallel.") else None
+
+
+def launched(value: int) -> int:
+    return value
+
+
+def test_functions_that_use_all_cores_run_one_at_a_time(monkeypatch):
+    running, most, begun = [], [], threading.Barrier(3)
+
+    def compiled(value: int) -> int:
+        running.append(value)
+        time.sleep(0.02)
+        most.append(len(running))
+        running.pop()
+        return value + 1
+
+    monkeypatch.setattr(numba_cache, "cached_njit", lambda **options: lambda function: compiled)
+    launch = numba_cache.cached_parallel()(launched)
+
+    def work(value: int) -> int:
+        begun.wait()
+        return launch(value)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(work, range(3))) == [1, 2, 3]
+    assert most == [1, 1, 1]
+
+
 def test_all_that_a_compiled_function_calls_lies_in_its_own_file():
     """Its cache would not notice a change elsewhere."""
     from models.ops.numba import hash, rays
@@ -94,8 +131,8 @@ def test_all_that_a_compiled_function_calls_lies_in_its_own_file():
 
     modules = [hash, rays, number_text, texturing, hidden_space, holes, measures, rasterise, topology]
     for module in (*modules, visibility, thinning):
-        compiled = {name: value for name, value in vars(module).items() if isinstance(value, CPUDispatcher)}
-        own = {name: value for name, value in compiled.items() if value.py_func.__module__ == module.__name__}
-        called = {name for value in own.values() for name in value.py_func.__code__.co_names}
+        compiled = {name: plain for name, value in vars(module).items() if (plain := python_of(value))}
+        own = {name: plain for name, plain in compiled.items() if plain.__module__ == module.__name__}
+        called = {name for plain in own.values() for name in plain.__code__.co_names}
         assert own, module.__name__
         assert called.isdisjoint(compiled.keys() - own.keys()), module.__name__

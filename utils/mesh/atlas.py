@@ -9,7 +9,7 @@ from numba import prange
 from utils.mesh import Mesh
 from utils.mesh.measures import face_areas
 from utils.mesh.rasterise import visible_faces
-from utils.numba_cache import cached_njit
+from utils.numba_cache import cached_parallel
 from utils.packages import require
 
 PADDING = 4  # texels between charts
@@ -105,7 +105,7 @@ def texels_of(mesh: Mesh, places: np.ndarray, corners: np.ndarray, size: int) ->
     return Texels(covered.row, covered.column, covered.between(mesh.vertices), covered.directions(mesh.normals))
 
 
-@cached_njit(parallel=True)
+@cached_parallel()
 def _between(values, vertices, weights):
     out = np.zeros((len(vertices), 3))
     for p in prange(len(vertices)):

@@ -10,7 +10,7 @@ from scipy import ndimage
 from utils.cameras import Camera
 from utils.mesh import Mesh
 from utils.mesh.cropping import depth_map
-from utils.numba_cache import cached_njit
+from utils.numba_cache import cached_parallel
 
 MAX_NODES = 2**23  # of the lattice: 203 along each side of a cube
 MARGIN = 3  # nodes of the lattice around the box of the mesh
@@ -121,7 +121,7 @@ def _window(camera: Camera, corners: np.ndarray) -> Camera | None:
     return replace(camera, intrinsics=intrinsics, size=(width, height))
 
 
-@cached_njit(parallel=True, error_model="numpy")
+@cached_parallel()
 def _look(projections, sizes, depths, low, spacing, walls, closed):
     """Sets `closed` (X, Y, Z) where enough cameras have a node in frame and too few see it as empty."""
     nx, ny, nz = closed.shape

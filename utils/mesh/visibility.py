@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.cameras import Camera
 from utils.mesh import Mesh
-from utils.numba_cache import cached_njit
+from utils.numba_cache import cached_njit, cached_parallel
 
 MaskCull = Literal["any", "all", "none"]
 OPAQUE = 127  # alpha above it is object
@@ -111,7 +111,7 @@ def _covered(points: np.ndarray, mesh: Mesh, view: Viewpoint, tolerance: float) 
     return result
 
 
-@cached_njit(parallel=True, error_model="numpy")
+@cached_parallel()
 def _cover(vertices, faces, plane, limit, starts, lattice, num, covered):
     """Sets `covered` where a face (camera frame) meets the line through (x, y, 1) nearer than its limit, as a depth."""
     low_x, low_y, edge = lattice

@@ -11,7 +11,7 @@ from analytic_shapes import color_of, sphere_mesh
 from PIL import Image
 
 from systems.export.glb import write_glb
-from systems.export.normal_map import normals_near, vertex_of_places, vertex_tangents, with_normal_map
+from systems.export.normal_map import FullMesh, vertex_of_places, vertex_tangents, with_normal_map
 from systems.export.texturing import bake_texture
 from utils.mesh import Mesh, transform
 from utils.mesh.atlas import texels_of
@@ -55,7 +55,7 @@ def full() -> Mesh:
 
 @pytest.fixture(scope="module")
 def mapped(full: Mesh) -> Mesh:
-    return with_normal_map(small_of(full), full)
+    return with_normal_map(small_of(full), FullMesh(full))
 
 
 def shaded(mesh: Mesh, tangents: np.ndarray, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,7 +63,7 @@ def shaded(mesh: Mesh, tangents: np.ndarray, picture: np.ndarray) -> tuple[np.nd
     places, corners, vertex = mesh.texture.places, mesh.texture.corners, vertex_of_places(mesh)
     normals = mesh.normals[vertex]
     axes = tangents[:, :3], np.cross(normals, tangents[:, :3]) * tangents[:, 3:], normals
-    t, b, n = (texels_of(Mesh(mesh.vertices[vertex], corners, axis), places, corners, SIZE) for axis in axes)
+    t, b, n = (texels_of(Mesh(mesh.vertices[vertex], corners, axis), places, corners, len(picture)) for axis in axes)
     x, y, z = (picture[n.row, n.column] / 255.0 * 2.0 - 1.0).T
     found = x[:, None] * t.normals + y[:, None] * b.normals + z[:, None] * n.normals
     return n.points, n.normals, found / np.linalg.norm(found, axis=1, keepdims=True)
@@ -112,7 +112,7 @@ def test_where_surfaces_agree_the_map_is_flat():
     lid = replace(lid, normals=np.tile(flat, (len(lid.vertices), 1)))
     square = np.array([[-1.0, -1.0, 1.0], [1.0, -1.0, 1.0], [1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
     small = Mesh(square, np.array([[0, 1, 2], [0, 2, 3]]), np.tile(flat, (4, 1)))
-    found = with_normal_map(bake_texture(small, 32, color_of), lid)
+    found = with_normal_map(bake_texture(small, 32, color_of), FullMesh(lid))
     assert (found.texture.normals == [128, 128, 255]).all()
 
 
@@ -128,7 +128,7 @@ def test_a_slope_to_the_right_and_up_has_the_signs_of_gltf():
     baked = bake_texture(small, 32, color_of)
     upright = np.stack([0.5 + 0.5 * square[:, 0], 0.5 - 0.5 * square[:, 1]], axis=1)  # +y up in the picture
     baked = replace(baked, texture=replace(baked.texture, places=upright, corners=small.faces))
-    picture = with_normal_map(baked, full).texture.normals
+    picture = with_normal_map(baked, FullMesh(full)).texture.normals
     np.testing.assert_allclose(picture[5, 7], (tilted * 0.5 + 0.5) * 255.0, atol=1.0)
 
 
@@ -141,7 +141,7 @@ def test_the_other_side_of_a_thin_wall_is_not_taken():
         np.vstack([front.normals, inner.normals]),
     )
     directions = front.vertices[::7]
-    np.testing.assert_allclose(normals_near(0.998 * directions, directions, wall), directions, atol=0.02)
+    np.testing.assert_allclose(FullMesh(wall).normals_near(0.998 * directions, directions), directions, atol=0.02)
 
 
 def test_files_hold_map_and_tangents(mapped, full, tmp_path):
@@ -162,7 +162,7 @@ def test_files_hold_map_and_tangents(mapped, full, tmp_path):
     view = document["bufferViews"][document["images"][document["textures"][1]["source"]]["bufferView"]]
     png = Image.open(io.BytesIO(binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]))
     points, plain, lit = shaded(mapped, tangents.astype(np.float64), np.asarray(png))
-    truth = normals_near(points, plain, full)
+    truth = FullMesh(full).normals_near(points, plain)
     assert degrees(lit, truth) < 0.6
     assert accessor["type"] == "VEC4"
     assert set(np.unique(tangents[:, 3])) <= {-1.0, 1.0}
@@ -171,9 +171,9 @@ def test_files_hold_map_and_tangents(mapped, full, tmp_path):
 def test_without_a_texture_or_fewer_faces_nothing_is_made(full):
     bare = decimate(full, 800)
     bare = replace(bare, normals=vertex_normals(bare))
-    assert with_normal_map(bare, full) is bare
+    assert with_normal_map(bare, FullMesh(full)) is bare
     textured = small_of(full)
-    assert with_normal_map(textured, textured) is textured
+    assert with_normal_map(textured, FullMesh(textured)) is textured
 
 
 def test_the_nearest_point_of_a_face_decides():
@@ -187,5 +187,5 @@ def test_the_nearest_point_of_a_face_decides():
     points = rng.uniform(-0.6, 1.4, (200, 3))
     nearest = np.linalg.norm(points[:, None] - weights @ corners, axis=2).argmin(axis=1)
     wanted = weights[nearest] @ normals
-    found = normals_near(points, np.tile([0.0, 0.0, 1.0], (200, 1)), face)
+    found = FullMesh(face).normals_near(points, np.tile([0.0, 0.0, 1.0], (200, 1)))
     np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=0.01)

@@ -14,7 +14,7 @@ from systems.export.glb import write_glb
 from systems.export.materials import baking, occlusion, separation
 from systems.export.materials.directions import directions, lobe, mirrored_share, shrink, solid_angles, taps
 from systems.export.materials.occlusion import open_directions
-from systems.export.normal_map import vertex_of_places, vertex_tangents
+from systems.export.normal_map import FullMesh, vertex_of_places, vertex_tangents
 from systems.export.relightable import bake_relightable
 from systems.export.texturing import bake_texture
 from systems.export.usdz import write_usdz
@@ -143,7 +143,7 @@ def made(shots: dict[bool, list]) -> Mesh:
         patch.setattr(baking, "LIT", 100)
         patch.setattr(separation, "STEPS", 3)
         patch.setattr(occlusion, "PICTURE", 64)
-        return bake_relightable(sphere_mesh(3), 128, grey, lambda: shots[False][:4], bumpy(5))
+        return bake_relightable(sphere_mesh(3), 128, grey, lambda: shots[False][:4], FullMesh(bumpy(5)))
 
 
 def test_the_picture_of_normals_holds_those_of_the_fine_mesh(made: Mesh) -> None:

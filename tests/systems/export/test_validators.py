@@ -14,7 +14,7 @@ from analytic_shapes import color_of
 from spire import standing
 
 from systems.export.glb import write_glb
-from systems.export.normal_map import with_normal_map
+from systems.export.normal_map import FullMesh, with_normal_map
 from systems.export.obj_ply import write_obj, write_ply
 from systems.export.stl import write_stl
 from systems.export.texturing import bake_texture
@@ -38,7 +38,7 @@ def mesh() -> Mesh:
     bare = replace(bare, views=np.arange(len(bare.vertices), dtype=np.uint16))
     fine = trimesh.Trimesh(bare.vertices, bare.faces, process=False).subdivide()
     fine = Mesh(np.array(fine.vertices), np.array(fine.faces, np.int64))
-    return with_normal_map(bake_texture(bare, 64, color_of), replace(fine, normals=vertex_normals(fine)))
+    return with_normal_map(bake_texture(bare, 64, color_of), FullMesh(replace(fine, normals=vertex_normals(fine))))
 
 
 def read_by_trimesh(path: Path) -> str:

@@ -155,12 +155,13 @@ def test_a_full_disk_does_not_end_the_training(
         save(content, path)
 
     monkeypatch.setattr(checkpoints.torch, "save", write)
-    monkeypatch.setattr("systems.training.reconstruction.write_png", _only_for("-val", no_room))
+    monkeypatch.setattr("systems.training.frames.write_png", _only_for("-val", no_room))
     assert start(scene, tmp_path) == 0
     assert calls == [8, 16, 24]
     assert steps_on_disk(run_in(tmp_path)) == [24]
     told = [line for line in capsys.readouterr().err.splitlines() if "cannot be written" in line]
-    assert [line.split()[:2] for line in told] == [["step", "8:"], ["validation", "views"], ["step", "16:"]]
+    # another thread writes the views
+    assert sorted(line.split()[:2] for line in told) == [["step", "16:"], ["step", "8:"], ["validation", "views"]]
     assert same(weights(run_in(tmp_path)), whole)
 
 

@@ -4,6 +4,7 @@ Pillow reads every format: it refuses truncated files instead of returning what 
 orientation of all formats, palettes and grey + alpha, and lets go of the interpreter lock while it decodes."""
 
 import importlib.util
+import io
 import warnings
 from pathlib import Path
 
@@ -31,6 +32,7 @@ _TURNS = {  # what makes pixels upright, by the value of the tag
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_PNG_LEVEL = 3  # of 9: a tenth larger than with the usual 6, in two fifths of the time
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # what a file is read as, whatever its name says
 _FORMATS += (("AVIF",) if _HAS_AVIF else ()) + (("HEIF",) if _HAS_HEIF else ())
 MAX_PIXELS = 2**27  # of an image, 134 million: a file of few bytes may announce any number
@@ -190,7 +192,14 @@ def srgb_from_linear(values: np.ndarray) -> np.ndarray:
 def write_png(path: Path | str, image: np.ndarray) -> None:
     """Writes (H, W), (H, W, 3) or (H, W, 4) uint8 as PNG; makes the folder."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, format="PNG")
+    Path(path).write_bytes(png_bytes(image))
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """(H, W), (H, W, 3) or (H, W, 4) uint8 as the content of a PNG file."""
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, format="PNG", compress_level=_PNG_LEVEL)
+    return out.getvalue()
 
 
 def write_jpeg(path: Path | str, image: np.ndarray, exif: bytes = b"") -> None:

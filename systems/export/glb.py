@@ -1,17 +1,15 @@
 """Exporter: a mesh as binary glTF 2.0, one file with its texture, for web pages and Blender."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from systems.export.normal_map import vertex_of_places, vertex_tangents
 from systems.export.obj_ply import MATERIAL
 from utils.files import replacing
-from utils.images import linear_from_srgb
+from utils.images import linear_from_srgb, png_bytes
 from utils.mesh import Mesh, Texture
 from utils.mesh.ply import needs_doubles
 from utils.mesh.stand import UPRIGHT
@@ -89,7 +87,7 @@ def _add_pictures(texture: Texture, material: dict[str, Any], document: dict[str
         pictures.append(texture.normals)
     document["textures"] = [{"source": index, "sampler": 0} for index in range(len(pictures))]
     document["samplers"] = [{"wrapS": 33071, "wrapT": 33071}]
-    views = [buffer.append(_png(picture)) for picture in pictures]
+    views = [buffer.append(png_bytes(picture)) for picture in pictures]
     document["images"] = [{"mimeType": "image/png", "bufferView": view} for view in views]
 
 
@@ -150,9 +148,3 @@ class _Buffer:
 def _chunk(kind: bytes, data: bytes, padding: bytes) -> bytes:
     data += padding * (-len(data) % 4)
     return np.array([len(data)], "<u4").tobytes() + kind + data
-
-
-def _png(image: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, format="PNG")
-    return out.getvalue()

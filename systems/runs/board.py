@@ -27,24 +27,23 @@ class Board:
         self._config = to_dict(experiment)
         self._is_config_shown = False
 
-    def show_view(self, index: int, panel: np.ndarray, step: int) -> None:
-        """Shows truth, rendering, normals and depth of a validation view side by side; panel: (H, W, 3) uint8."""
+    def show_picture(self, name: str, path: Path, step: int) -> None:
+        """Shows a PNG file as it is, under the name of its pass and its own: it is not encoded again."""
+        from tensorboard.compat.proto.summary_pb2 import Summary  # a start without a pass does not need it
+
+        with Image.open(path) as header:
+            width, height = header.size
+        picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes())
         for logger in self._loggers:
-            logger.experiment.add_image(f"val/{index:03d}", panel, step, dataformats="HWC")
+            summary = Summary(value=[Summary.Value(tag=f"{name}/{path.stem}", image=picture)])
+            logger.experiment.file_writer.add_summary(summary, step)
 
     def show_files(self, name: str, folder: Path, step: int) -> None:
-        """Shows some of the PNG files of a folder, spread over all, as they are: they are not encoded again."""
-        from tensorboard.compat.proto.summary_pb2 import Summary  # a start without a test pass does not need it
-
+        """Shows some of the PNG files of a folder, spread over all."""
         paths = sorted(folder.glob("*.png"))
         chosen = {round(index) for index in np.linspace(0, len(paths) - 1, min(len(paths), _PICTURES))}
         for path in (paths[index] for index in sorted(chosen)):
-            with Image.open(path) as header:
-                width, height = header.size
-            picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes())
-            for logger in self._loggers:
-                summary = Summary(value=[Summary.Value(tag=f"{name}/{path.stem}", image=picture)])
-                logger.experiment.file_writer.add_summary(summary, step)
+            self.show_picture(name, path, step)
 
     def show_config(self, step: int) -> None:
         """Shows the resolved YAML, once."""

@@ -16,17 +16,46 @@ from typing import Any
 import numpy as np
 
 from systems.training.evaluation import RenderedView
+from utils.files import BestEffortWrites
 from utils.images import write_png
 from utils.terminal.at_work import at_work
 from utils.terminal.count_bar import CountBar
 
 MAX_WORKERS = 8  # views that are made pictures of at a time
+MOST_VIEWS = 4  # that wait beside a training
 MAX_WAITING_BYTES = 2**30  # of the views that wait, where these are large: then few do
 _END, _DROP = object(), object()  # behind the last frame; where the rest does not come
 
 
 class _DroppedError(Exception):
     """The rest of the frames does not come."""
+
+
+class WritingBeside:
+    """Writes the panels of validation views, and shows them in TensorBoard, while the training goes on.
+
+    A folder that is full is told, not raised, see `BestEffortWrites`."""
+
+    def __init__(self, name: str, best_effort: BestEffortWrites) -> None:
+        """name: of the pass."""
+        self._name, self._best_effort = name, best_effort
+        self._pool = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+
+    def add(self, view: RenderedView, path: Path, show: Callable[[str, Path], None]) -> None:
+        """Waits where MOST_VIEWS views wait already. Raises what writing an earlier one raised."""
+        self.finish(MOST_VIEWS - 1)
+        self._waiting.append(self._pool.submit(self._write, view, path, show))
+
+    def finish(self, left: int = 0) -> None:
+        """Waits until so many views are left. Raises what writing one raised."""
+        while len(self._waiting) > left:
+            self._waiting.popleft().result()
+
+    def _write(self, view: RenderedView, path: Path, show: Callable[[str, Path], None]) -> None:
+        with self._best_effort("validation views"):
+            write_png(path, view.panel)
+            show(self._name, path)
 
 
 class FrameWriter:

@@ -27,13 +27,12 @@ from systems.steps.readout import Readout
 from systems.steps.step import Figures, TrainingStep
 from systems.training import photographs
 from systems.training.data import Data
-from systems.training.frames import FrameWriter
+from systems.training.frames import FrameWriter, WritingBeside
 from systems.training.mesh_beside import MeshBeside
 from systems.training.orbit_video import frames_per_second, plan_orbit, write_orbit
 from systems.training.rendering import Renderer
 from utils.errors import ReconstructionError
 from utils.files import BestEffortWrites
-from utils.images import write_png
 from utils.video import write_video
 
 log = logging.getLogger(__name__)
@@ -51,6 +50,7 @@ class ReconstructionSystem(LightModule):
         self.view_metrics: list[dict[str, float]] = []
         self.report: dict[str, Any] = {}
         self.readout, self.best_effort = Readout(), BestEffortWrites()
+        self.validated = WritingBeside("val", self.best_effort)
         self.logged: dict[str, float] = {}  # the newest figures of a training
         self.failure: ReconstructionError | None = None  # raised after everything else is written
         self.writer: FrameWriter | None = None  # of the frames of this pass
@@ -146,6 +146,7 @@ class ReconstructionSystem(LightModule):
     def on_train_end(self) -> None:
         """Logs the metrics that are still on their way from the device."""
         self._log_arrived(wait=True)
+        self.validated.finish()
         self.step.close()
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
@@ -242,9 +243,7 @@ class ReconstructionSystem(LightModule):
         view = self.renderer.held_out("val", int(batch))
         self.log_dict({f"val/{name}": value for name, value in view.metrics.items()}, batch_size=1, logger=False)
         self.view_metrics.append(view.metrics)
-        with self.best_effort("validation views"):
-            write_png(self._png("val", int(batch)), view.panel)
-            self.board.show_view(int(batch), view.panel, self.current_step)
+        self.validated.add(view, self._png("val", int(batch)), partial(self.board.show_picture, step=self.current_step))
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         """Renders one held-out view beside its photograph and keeps the metrics."""
@@ -272,7 +271,9 @@ class ReconstructionSystem(LightModule):
         self.report = self._mean_metrics("val")
         with self.best_effort("the config for TensorBoard"):
             self.board.show_config(self.current_step)
-        if self.trainer.state.fn == "fit":
+        if self.trainer.state.fn != "fit":
+            self.validated.finish()
+        else:
             self.meters.restart(self.global_step - 1)
 
     def on_test_end(self) -> None:

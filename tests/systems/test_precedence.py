@@ -25,11 +25,18 @@ def rates(experiment: Experiment) -> dict[str, float]:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_one_rate_sets_those_of_all_parts(path: Path) -> None:
     usual, changed = read_experiment([path], GIVEN), read_experiment([path], [*GIVEN, f"{ARGS}.lr=0.005"])
+    rate = 0.015 if path.stem == "neus-blender" else 0.01
     if isinstance(usual.model, NeuSConfig):
-        assert rates(usual) == {"geometry": 0.01, "texture": 0.01, "variance": 0.001}  # to the bit
+        assert rates(usual) == {"geometry": rate, "texture": rate, "variance": rate / 10}  # to the bit
         assert rates(changed) == {"geometry": 0.005, "texture": 0.005, "variance": 0.0005}
-    assert usual.system.optimizer.args.lr == 0.01
+    assert usual.system.optimizer.args.lr == rate
     assert changed.system.optimizer.args.lr == 0.005
+
+
+def test_several_rays_in_a_pixel_keep_the_rate_that_they_were_measured_with() -> None:
+    high = [ROOT / "configs/neus-blender.yaml", ROOT / "configs/quality/high.yaml"]
+    assert read_experiment(high, GIVEN).system.optimizer.args.lr == 0.01
+    assert read_experiment(high, [*GIVEN, f"{ARGS}.lr=0.02"]).system.optimizer.args.lr == 0.02
 
 
 def foreign(folder: Path, **more: object) -> Path:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from systems.training.evaluation import RenderedView
-from systems.training.frames import FrameWriter
+from systems.training.frames import MOST_VIEWS, FrameWriter, WritingBeside
+from utils.files import BestEffortWrites
 from utils.images import read_image
 from utils.video import write_video
 
@@ -75,3 +76,36 @@ def test_a_pass_without_views_has_nothing_to_wait_for() -> None:
     before = threading.active_count()
     FrameWriter(fails).finish()
     assert threading.active_count() == before
+
+
+def test_views_are_written_and_shown_beside_and_few_wait(tmp_path: Path) -> None:
+    beside, shown, goes_on = WritingBeside("val", BestEffortWrites()), [], threading.Event()
+
+    def show(name: str, path: Path) -> None:
+        goes_on.wait(10.0)
+        shown.append((name, path.name, read_image(path)[0, 0, 0]))
+
+    for number in range(MOST_VIEWS):
+        beside.add(view(number / 10), tmp_path / "views" / f"{number}.png", show)
+    assert shown == []  # nobody has waited
+    goes_on.set()
+    beside.add(view(1.0), tmp_path / "views" / "last.png", show)
+    assert len(shown) > 0
+    beside.finish()
+    assert [entry[1] for entry in shown] == [*(f"{number}.png" for number in range(MOST_VIEWS)), "last.png"]
+    assert shown[0] == ("val", "0.png", 0)
+    assert shown[-1][2] == 255
+
+
+def test_of_views_beside_a_full_disk_is_told_and_all_else_raised(tmp_path: Path, caplog) -> None:
+    beside = WritingBeside("val", BestEffortWrites())
+    beside.add(view(0.5), tmp_path / "a.png", lambda name, path: fails(None))
+    beside.finish()
+    assert "validation views cannot be written" in caplog.text
+
+    def show(name: str, path: Path) -> None:
+        raise ValueError("not a picture")
+
+    beside.add(view(0.5), tmp_path / "b.png", show)
+    with pytest.raises(ValueError, match="not a picture"):
+        beside.finish()

@@ -131,7 +131,8 @@ def _view(scene: Scene, index: int, points: np.ndarray, spacing: float) -> _View
     shown = show_points(points, scene.c2w[index].astype(np.float64), camera, (width, height))
     depth = float(np.median(shown.depth[shown.inside])) if shown.inside.any() else 1.0
     cell = int(np.clip(np.ceil(_SPACING * camera[:2].max() * spacing / depth), 1, max(width, height)))
-    opaque = (scene.image(index)[..., 3] >= _OPAQUE).astype(np.uint8)
+    opaque = (scene.image(index)[..., 3] >= _OPAQUE).astype(np.float32)
     padded = np.pad(opaque, ((0, -height % cell), (0, -width % cell)))
-    mask = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell).max(axis=(1, 3))
+    shares = cv2.resize(padded, (padded.shape[1] // cell, padded.shape[0] // cell), interpolation=cv2.INTER_AREA)
+    mask = (shares > 0.0).astype(np.uint8)
     return _View(shown.inside, shown.row // cell, shown.column // cell, mask > 0, cv2.dilate(mask, _KERNEL) > 0)

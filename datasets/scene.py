@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, Protocol
 
 import numpy as np
 
 from datasets.files.other_formats import told, without_cameras
 from datasets.lighting import SceneLighting
-from utils.ahead import Ahead
+from utils.ahead import Ahead, go_on
 from utils.errors import DataError
 from utils.mesh.stand import Stand
 from utils.registry import build, find, names
@@ -115,8 +116,8 @@ def load_split(loader: SceneLoader, config: Any, split: str) -> Scene:
 class EarlyScenes(Ahead):
     """A loader that begins to load splits before they are asked for: photographs are decoded while torch is imported.
 
-    judge: of the first split, once all are loaded; it raises DataError or warns. doubt: of the same, after that, for
-    what takes longer, which nobody has to wait for; it warns."""
+    judge: of the first split, once all are loaded; it raises DataError or warns. doubt: of the same, for what takes
+    longer, which nobody has to wait for; it begins when it is first asked for, and warns."""
 
     def __init__(
         self,
@@ -126,12 +127,18 @@ class EarlyScenes(Ahead):
         doubt: Callable[[Scene], None] | None = None,
     ) -> None:
         self.splits, self._load = tuple(splits), partial(load_split, build(config), config)
-        said = (partial(self._say, by) for by in (judge, doubt))
-        super().__init__(*(partial(self._load, split) for split in splits), *said)
+        self._asked = Event()  # for the doubt: until the first step, the lock of the interpreter is for others
+        loads = (partial(self._load, split) for split in splits)
+        super().__init__(*loads, partial(self._say, judge), partial(self._say_when_asked, doubt))
 
     def _say(self, by: Callable[[Scene], None] | None) -> None:
         if by is not None:
             by(self._results[0])  # not `result`, which says what was logged
+
+    def _say_when_asked(self, by: Callable[[Scene], None] | None) -> None:
+        self._asked.wait()
+        go_on()
+        self._say(by)
 
     def load(self, split: str) -> Scene:
         """The scene of one split, see `SceneLoader`."""
@@ -143,7 +150,14 @@ class EarlyScenes(Ahead):
 
     def doubt(self, wait: bool) -> bool:
         """Says what was said as a doubt, and returns True; without `wait`, only if that is known already."""
+        self._asked.set()
         is_known = wait or self.is_done(len(self.splits) + 1)
         if is_known:
             self.result(len(self.splits) + 1)
         return is_known
+
+    def __exit__(self, *args: Any) -> None:
+        """Ends what goes on."""
+        self._is_left.set()  # before the doubt would begin
+        self._asked.set()
+        super().__exit__(*args)

@@ -1,9 +1,24 @@
 """Names that Triton keeps kernels under in its cache, the same in every process."""
 
+import importlib
 import sys
+import threading
 from types import ModuleType
 
 from triton.runtime.jit import JITFunction
+
+_hashing = threading.Lock()
+
+
+def hash_triton() -> None:
+    """Has Triton hash all of itself, of which each kernel's place in its cache is made: most of a second's work, which
+    it remembers. Threads that ask for it at the same time would all do it."""
+    for place in ("triton.runtime.cache", "triton.compiler.compiler"):  # by version
+        found = getattr(importlib.import_module(place), "triton_key", None)
+        if found is not None:
+            with _hashing:
+                found()
+            return
 
 
 def settle(module: ModuleType) -> None:

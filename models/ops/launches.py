@@ -16,7 +16,7 @@ from triton.runtime.jit import JITFunction
 
 from models.ops.backends import FAMILIES
 from models.ops.cards import STOOD_IN, Card
-from models.ops.kernel_names import settle
+from models.ops.kernel_names import hash_triton, settle
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Launch:
         The compiler runs without the lock of the interpreter: threads compile side by side."""
         module, name = self.kernel.split(":")
         kernel = getattr(importlib.import_module(module), name)
+        hash_triton()
         source = ASTSource(kernel, self.signature, self.constants, self.attributes)
         return triton.compile(source, target=target_of(self.card), options=self.options)
 

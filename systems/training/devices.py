@@ -92,12 +92,10 @@ def _touch(device: torch.device) -> None:
 
 
 def _wake_triton() -> None:
-    """Triton finds kernels that are compiled by a hash of all of itself, most of a second's work, which it remembers;
-    it hashes without the lock of the interpreter. Then its driver, and our kernels as far as Python knows them."""
-    for place in ("triton.runtime.cache", "triton.compiler.compiler"):  # by version
-        with contextlib.suppress(ImportError):
-            getattr(importlib.import_module(place), "triton_key", lambda: None)()
+    """Triton's hash of itself, without the lock of the interpreter; then its driver, and our kernels as far as Python
+    knows them."""
     with contextlib.suppress(ImportError, AttributeError, RuntimeError):  # whoever launches one meets the same error
+        importlib.import_module("models.ops.kernel_names").hash_triton()
         importlib.import_module("triton.runtime.driver").driver.default.get_current_target()
         for family in FAMILIES["triton"]:
             importlib.import_module(f"models.ops.triton.{family}")

@@ -1,9 +1,13 @@
 """A kernel has the same name in Triton's cache whatever a process launched before it."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,3 +110,24 @@ def test_what_a_first_run_compiles_a_second_one_finds() -> None:
     assert len(first) > 50
     assert None not in first.values()
     assert {kernel: second[kernel] for kernel in first} == first
+
+
+def test_triton_is_hashed_once_however_many_threads_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel_names = pytest.importorskip("models.ops.kernel_names")
+    counts, begun = [], threading.Barrier(4)
+
+    @functools.lru_cache
+    def triton_key() -> str:
+        counts.append(1)
+        time.sleep(0.05)
+        return "key"
+
+    monkeypatch.setattr("triton.runtime.cache.triton_key", triton_key, raising=False)
+
+    def ask(_: int) -> None:
+        begun.wait()
+        kernel_names.hash_triton()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(4)))
+    assert counts == [1]

@@ -13,7 +13,7 @@ from utils.mesh.measures import area_vectors
 from utils.numba_cache import cached_njit, cached_parallel
 
 MAX_SIDE = 2048  # texels
-TEXELS = 5.0  # of the picture for each vertex of the full mesh, of which charts cover about four: two along an edge
+TEXELS = 5.0  # of the picture for each vertex of the full mesh, about, of which charts cover four fifths
 CANDIDATES = 4  # vertices of the full mesh around which the nearest point is searched
 CHUNK = 2**20  # texels at a time
 FLAT = 1e-3  # volume of three axes of which a face without extent in the picture has no more
@@ -62,7 +62,8 @@ def with_normal_map(mesh: Mesh, full: FullMesh) -> Mesh:
     if mesh.texture is None or mesh.texture.normals is not None or len(mesh.faces) >= len(full.mesh.faces):
         return mesh
     places, corners = mesh.texture.places, mesh.texture.corners
-    size = min(mesh.texture.image.shape[0], MAX_SIDE, int(np.sqrt(TEXELS * len(full.mesh.vertices))))
+    enough = 2 ** round(0.5 * np.log2(TEXELS * len(full.mesh.vertices)))  # a power of two, as some readers want
+    size = min(mesh.texture.image.shape[0], MAX_SIDE, enough)
     vertex = vertex_of_places(mesh)
     tangents, normals = vertex_tangents(mesh), mesh.normals[vertex]
     axes = tangents[:, :3], np.cross(normals, tangents[:, :3]) * tangents[:, 3:], normals

@@ -189,3 +189,10 @@ def test_the_nearest_point_of_a_face_decides():
     wanted = weights[nearest] @ normals
     found = FullMesh(face).normals_near(points, np.tile([0.0, 0.0, 1.0], (200, 1)))
     np.testing.assert_allclose(found, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=0.01)
+
+
+def test_a_coarse_mesh_has_a_small_picture_of_normals_whose_side_is_a_power_of_two(full):
+    coarse = decimate(full, 1300)
+    coarse = replace(coarse, normals=vertex_normals(coarse))
+    picture = with_normal_map(small_of(coarse, 200), FullMesh(coarse)).texture.normals
+    assert picture.shape == (64, 64, 3)  # 652 vertices, about; the colours have 256 x 256

@@ -1,17 +1,17 @@
 """The one value that every loader returns: posed uint8 images in the scene frame, ready for sampling."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any, Protocol
 
 import numpy as np
 
 from datasets.files.other_formats import told, without_cameras
 from datasets.lighting import SceneLighting
-from utils.ahead import Ahead, go_on
+from utils.ahead import Ahead
 from utils.errors import DataError
 from utils.mesh.stand import Stand
 from utils.registry import build, find, names
@@ -127,18 +127,12 @@ class EarlyScenes(Ahead):
         doubt: Callable[[Scene], None] | None = None,
     ) -> None:
         self.splits, self._load = tuple(splits), partial(load_split, build(config), config)
-        self._asked = Event()  # for the doubt: until the first step, the lock of the interpreter is for others
-        loads = (partial(self._load, split) for split in splits)
-        super().__init__(*loads, partial(self._say, judge), partial(self._say_when_asked, doubt))
+        self._doubt, self._doubting, self._open = doubt, None, ExitStack()
+        super().__init__(*(partial(self._load, split) for split in splits), partial(self._say, judge))
 
     def _say(self, by: Callable[[Scene], None] | None) -> None:
         if by is not None:
             by(self._results[0])  # not `result`, which says what was logged
-
-    def _say_when_asked(self, by: Callable[[Scene], None] | None) -> None:
-        self._asked.wait()
-        go_on()
-        self._say(by)
 
     def load(self, split: str) -> Scene:
         """The scene of one split, see `SceneLoader`."""
@@ -150,14 +144,14 @@ class EarlyScenes(Ahead):
 
     def doubt(self, wait: bool) -> bool:
         """Says what was said as a doubt, and returns True; without `wait`, only if that is known already."""
-        self._asked.set()
-        is_known = wait or self.is_done(len(self.splits) + 1)
+        if self._doubting is None:
+            self._doubting = self._open.enter_context(Ahead(partial(self._say, self._doubt)))
+        is_known = wait or self._doubting.is_done(0)
         if is_known:
-            self.result(len(self.splits) + 1)
+            self._doubting.result(0)
         return is_known
 
     def __exit__(self, *args: Any) -> None:
         """Ends what goes on."""
-        self._is_left.set()  # before the doubt would begin
-        self._asked.set()
-        super().__exit__(*args)
+        with self._open:
+            super().__exit__(*args)

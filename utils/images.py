@@ -192,14 +192,18 @@ def srgb_from_linear(values: np.ndarray) -> np.ndarray:
 def write_png(path: Path | str, image: np.ndarray) -> None:
     """Writes (H, W), (H, W, 3) or (H, W, 4) uint8 as PNG; makes the folder."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_bytes(png_bytes(image))
+    _save_png(image, path)  # by Pillow, which leaves no half of a file where the disk is full
 
 
 def png_bytes(image: np.ndarray) -> bytes:
     """(H, W), (H, W, 3) or (H, W, 4) uint8 as the content of a PNG file."""
     out = io.BytesIO()
-    Image.fromarray(image).save(out, format="PNG", compress_level=_PNG_LEVEL)
+    _save_png(image, out)
     return out.getvalue()
+
+
+def _save_png(image: np.ndarray, to: Path | str | io.BytesIO) -> None:
+    Image.fromarray(image).save(to, format="PNG", compress_level=_PNG_LEVEL)
 
 
 def write_jpeg(path: Path | str, image: np.ndarray, exif: bytes = b"") -> None:

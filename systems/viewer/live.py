@@ -35,7 +35,8 @@ class LiveView(Callback):
         self.session: Session | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: ReconstructionSystem) -> None:
-        """Opens the page, now that the model is on its device."""
+        """Opens the page, now that the model is on its device; visitors wait for a step, not for several."""
+        pl_module.at_once = 1
         with self._survive_errors():
             self._open(trainer, pl_module)
 

@@ -56,3 +56,13 @@ def test_what_a_judge_raises_is_raised_when_it_is_asked(config):
         loader.load("train")
         with pytest.raises(DataError, match="another object"):
             loader.judge()
+
+
+def test_what_other_threads_log_is_not_held_back_for_a_doubt_to_come(config, caplog):
+    with EarlyScenes(config, ("train",), None, lambda scene: None) as loader:
+        loader.judge()
+        thread = threading.Thread(target=lambda: log.warning("kernels are compiled: 20 s so far"))
+        thread.start()
+        thread.join()
+        assert caplog.messages == ["kernels are compiled: 20 s so far"]
+        assert loader.doubt(True)

@@ -1,6 +1,7 @@
 """Exporter: a mesh as binary glTF 2.0, one file with its texture, for web pages and Blender."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def _add_pictures(texture: Texture, material: dict[str, Any], document: dict[str
         pictures.append(texture.normals)
     document["textures"] = [{"source": index, "sampler": 0} for index in range(len(pictures))]
     document["samplers"] = [{"wrapS": 33071, "wrapT": 33071}]
-    views = [buffer.append(png_bytes(picture)) for picture in pictures]
+    with ThreadPoolExecutor(len(pictures)) as pool:  # they are compressed without Python's lock
+        views = [buffer.append(content) for content in pool.map(png_bytes, pictures)]
     document["images"] = [{"mimeType": "image/png", "bufferView": view} for view in views]
 
 

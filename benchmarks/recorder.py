@@ -155,8 +155,9 @@ class Recorder(Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         """Starts the clock in front of the first step; asks to see the steps of the plan."""
-        pl_module.at_once = math.gcd(pl_module.at_once, self.plan.window, self.plan.last_step, *self.plan.evaluations)
         if not self.clock.running:
+            steps = self.plan.window, self.plan.last_step, *self.plan.evaluations
+            pl_module.at_once = math.gcd(pl_module.at_once, *steps)
             self.clock.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
